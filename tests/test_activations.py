@@ -1,0 +1,101 @@
+"""Named activations, and what is asked of a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinynet import TwoLayerNet, get_activation
+
+
+def fails(a: Any) -> Any:
+    raise RuntimeError("on purpose")
+
+
+def in_place(a: Any) -> Any:
+    a[a < 0] = 0.0
+    return a
+
+
+def softmax_like(a: Any) -> Any:
+    return np.exp(a) / np.exp(a).sum()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("tanh", [-np.tanh(2), 0, np.tanh(2)]),
+        ("sigmoid", [1 / (1 + np.exp(2)), 0.5, 1 / (1 + np.exp(-2))]),
+        ("relu", [0, 0, 2]),
+        ("silu", [-2 / (1 + np.exp(2)), 0, 2 / (1 + np.exp(-2))]),
+        ("sign", [-1, 0, 1]),
+        ("quantised:3", [-1, 0, 1]),
+        ("quantised:2", [-1, -1, 1]),
+    ],
+)
+def test_named_activations_have_their_textbook_values(name: str, expected: list[float]) -> None:
+    np.testing.assert_allclose(get_activation(name)(np.array([-2.0, 0.0, 2.0])), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 16])
+def test_a_quantised_unit_has_so_many_equally_spaced_levels(levels: int) -> None:
+    z = np.unique(get_activation(f"quantised:{levels}")(np.linspace(-2, 2, 10001)).round(12))
+    np.testing.assert_allclose(z, np.linspace(-1, 1, levels), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu", "silu", "sign", "quantised:4"])
+def test_extremes_do_not_overflow_and_nan_stays_nan(name: str) -> None:
+    activation = get_activation(name)
+    assert np.isfinite(activation(np.array([-1e300, 1e300]))).all()
+    assert np.isnan(activation(np.array([np.nan]))).all()
+
+
+def test_a_callable_may_return_booleans_or_integers() -> None:
+    z = get_activation(lambda a: a > 0)(np.array([-1.0, 1.0]))
+    assert z.dtype == np.float64 and z.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tanhh", "did you mean 'tanh'"),
+        ("quantised", "quantised:4"),
+        ("quantised:x", "unknown activation"),
+        ("quantised:1", "at least 2"),
+    ],
+)
+def test_fault_07_an_unknown_activation_names_the_nearest(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        get_activation(name)
+
+
+def test_what_is_neither_name_nor_callable_is_refused() -> None:
+    with pytest.raises(TypeError, match="a name or an elementwise callable"):
+        get_activation(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("activation", "message"),
+    [
+        (lambda a: a[:1], "returned shape"),
+        (fails, "'fails' raised RuntimeError: on purpose"),
+        (np.log, "returned"),
+        (lambda a: a * np.nan, "returned nan at -3"),
+        (softmax_like, "not elementwise"),
+        (in_place, "changes its argument"),
+        (lambda a: [["x"] * 7] * 2, "raised"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_fault_29_an_unusable_callable_is_refused_with_the_reason(activation: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TwoLayerNet(2, 3, 2, activation=activation)
+
+
+def test_fault_29_a_callable_that_breaks_later_is_named() -> None:
+    net = TwoLayerNet(2, 3, 2, activation=lambda a: a if len(a) < 5 else a[:5])
+    with pytest.raises(ValueError, match="returned shape"):
+        net.loss(np.zeros((9, 2)), np.zeros(9, dtype=int))

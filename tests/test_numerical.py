@@ -1,0 +1,233 @@
+"""numerical_diff, numerical_gradient and gradient_descent, against analytic values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinynet import NumericalWarning, TwoLayerNet, gradient_descent, numerical_diff, numerical_gradient
+
+
+def parabola(x: Any) -> Any:
+    return 0.01 * x**2 + 0.1 * x
+
+
+def sum_of_squares(x: Any) -> Any:
+    return np.sum(x**2)
+
+
+@pytest.mark.parametrize(("x", "slope"), [(5, 0.2), (10, 0.3)])
+def test_the_textbook_parabola_has_its_textbook_slopes(x: float, slope: float) -> None:
+    assert numerical_diff(parabola, x) == pytest.approx(slope, abs=1e-11)
+    assert numerical_diff(parabola, x, scheme="forward") == pytest.approx(slope + 0.01 * 1e-4, abs=1e-11)
+
+
+def test_a_step_of_10e_50_gives_exactly_zero_and_says_so_once() -> None:
+    with pytest.warns(NumericalWarning, match="x \\+ h rounds to x") as caught:
+        assert numerical_diff(parabola, 5.0, h=10e-50, scheme="forward") == 0.0
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_a_derivative_of_an_array_is_elementwise() -> None:
+    x = np.array([[0, 1], [2, 3]])
+    slopes = numerical_diff(np.sin, x)
+    assert slopes.shape == (2, 2)
+    np.testing.assert_allclose(slopes, np.cos(x), atol=1e-8)
+
+
+def test_a_function_of_a_plain_number_may_use_the_math_module() -> None:
+    result = numerical_diff(math.sin, 0)
+    assert isinstance(result, float)
+    assert result == pytest.approx(1.0, abs=1e-8)
+
+
+def test_the_central_scheme_is_of_second_order_and_the_forward_scheme_of_first() -> None:
+    def error(h: float, scheme: str) -> float:
+        return abs(float(numerical_diff(np.exp, 1.0, h, scheme)) - math.e)
+
+    assert error(1e-2, "central") / error(1e-3, "central") == pytest.approx(100, rel=0.01)
+    assert error(1e-2, "forward") / error(1e-3, "forward") == pytest.approx(10, rel=0.01)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=6), st.sampled_from(["central", "forward"]))
+def test_the_gradient_of_a_linear_function_is_its_coefficients(coefficients: list[float], scheme: str) -> None:
+    w = np.array(coefficients)
+    gradient = numerical_gradient(lambda x: w @ x, np.ones(len(w)), scheme=scheme)
+    np.testing.assert_allclose(gradient, w, atol=1e-13 / 1e-4 * np.abs(w).sum() + 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 1, 3), (0,)])
+def test_any_shape_has_a_gradient_of_the_same_shape(shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    x = np.asarray(rng.standard_normal(shape))
+    gradient = numerical_gradient(sum_of_squares, x)
+    assert gradient.shape == shape
+    np.testing.assert_allclose(gradient, 2 * x, atol=1e-10)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_entries_of_a_transposed_or_sliced_array_stay_in_place(order: Any, rng: np.random.Generator) -> None:
+    x = np.array(rng.standard_normal((4, 6)), order=order)[::2, 1::3]
+    weights = np.arange(4).reshape(2, 2)
+    np.testing.assert_allclose(numerical_gradient(lambda a: np.sum(weights * a), x), weights, atol=1e-10)
+
+
+@given(st.integers(0, 11), st.integers(0, 2**32))
+def test_the_array_is_restored_bit_for_bit_also_after_an_exception(fatal_call: int, seed: int) -> None:
+    x = np.random.default_rng(seed).standard_normal((2, 3)) * 1e3
+    before, calls = x.tobytes(), iter(range(100))
+
+    def fails_once(_: Any) -> float:
+        if next(calls) == fatal_call:
+            raise KeyError("on purpose")
+        return 1.0
+
+    with pytest.raises(KeyError):
+        numerical_gradient(fails_once, x)
+    assert x.tobytes() == before
+    numerical_gradient(sum_of_squares, x)
+    assert x.tobytes() == before
+
+
+def test_a_float64_array_is_perturbed_in_place_so_that_the_argument_may_be_ignored() -> None:
+    x = np.array([3.0, 4.0])
+    np.testing.assert_allclose(numerical_gradient(lambda _: x[0] * x[1], x), [4.0, 3.0], atol=1e-10)
+
+
+@pytest.mark.parametrize("x", [[3, 4], (3.0, 4.0), np.array([3, 4], dtype=np.int8)])
+def test_integers_and_lists_are_worked_on_as_float64(x: Any) -> None:
+    np.testing.assert_allclose(numerical_gradient(sum_of_squares, x), [6.0, 8.0], atol=1e-9)
+
+
+def test_a_read_only_array_is_worked_on_as_a_copy() -> None:
+    x = np.array([3.0, 4.0])
+    x.flags.writeable = False
+    np.testing.assert_allclose(numerical_gradient(sum_of_squares, x), [6.0, 8.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_low_precision_is_refused_with_the_reason(dtype: Any) -> None:
+    with pytest.raises(TypeError, match="drowns in its rounding"):
+        numerical_gradient(sum_of_squares, np.ones(2, dtype=dtype))
+
+
+@pytest.mark.parametrize("x", [np.ones(2, dtype=complex), np.array(["a"]), np.array([None])])
+def test_what_is_no_real_number_is_refused(x: Any) -> None:
+    with pytest.raises(TypeError, match="real numbers"):
+        numerical_gradient(sum_of_squares, x)
+
+
+@pytest.mark.parametrize("value", [np.ones(2), None, "1.0", 1j, []])
+def test_a_function_that_returns_no_single_real_number_is_an_error(value: Any) -> None:
+    x = np.ones(2)
+    with pytest.raises(TypeError, match="f must return one real number"):
+        numerical_gradient(lambda _: value, x)
+    assert (x == 1.0).all()
+
+
+def test_a_function_of_another_shape_is_an_error_for_numerical_diff() -> None:
+    with pytest.raises(TypeError, match="of shape"):
+        numerical_diff(lambda x: np.sum(x), np.ones(3))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_function_that_is_not_finite_gives_nan_without_a_warning(value: float) -> None:
+    assert np.isnan(numerical_gradient(lambda _: value, np.ones(2))).all()
+
+
+@pytest.mark.parametrize("h", [0, -1e-4, math.nan, math.inf, "1e-4", True])
+def test_fault_06_a_step_that_is_no_positive_number_is_refused(h: Any) -> None:
+    for call in (numerical_diff, numerical_gradient, gradient_descent):
+        with pytest.raises((ValueError, TypeError), match="h must be a"):
+            call(sum_of_squares, 1.0, h=h)
+
+
+def test_an_unknown_scheme_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match="did you mean 'central'"):
+        numerical_gradient(sum_of_squares, 1.0, scheme="centra")
+
+
+def test_a_gradient_whose_every_perturbation_is_lost_warns_once() -> None:
+    with pytest.warns(NumericalWarning) as caught:
+        gradient = numerical_gradient(sum_of_squares, np.array([1e20, -1e20]))
+    assert len(caught) == 1 and (gradient == 0).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_surviving_perturbation_is_enough_to_be_silent() -> None:
+    numerical_gradient(sum_of_squares, np.array([1e20, 1.0]))
+
+
+@pytest.mark.parametrize("workers", [2, -1, map])
+def test_workers_give_the_bits_of_the_serial_result(workers: Any, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((5, 7))
+    before = x.tobytes()
+    serial = numerical_gradient(lambda a: np.sum(np.sin(a) ** 3), x)
+    assert numerical_gradient(lambda a: np.sum(np.sin(a) ** 3), x, workers=workers).tobytes() == serial.tobytes()
+    assert x.tobytes() == before
+
+
+def test_workers_that_share_memory_do_not_disturb_each_other(rng: np.random.Generator) -> None:
+    x = rng.standard_normal(200)
+    with ThreadPoolExecutor(8) as pool:
+        assert (numerical_gradient(sum_of_squares, x, workers=pool.map) == numerical_gradient(sum_of_squares, x)).all()
+
+
+def test_the_futures_of_a_cluster_are_waited_for() -> None:
+    with ThreadPoolExecutor(2) as pool:
+
+        def client_map(task: Callable[[Any], Any], chunks: Iterable[Any]) -> list[Future[Any]]:
+            return [pool.submit(task, chunk) for chunk in chunks]
+
+        gradient = numerical_gradient(sum_of_squares, [1.0, 2.0], workers=client_map)
+        np.testing.assert_allclose(gradient, [2, 4], atol=1e-9)
+
+
+def test_workers_refuse_a_function_that_ignores_its_argument() -> None:
+    x = np.ones(3)
+    with pytest.raises(ValueError, match="f ignores its argument"):
+        numerical_gradient(lambda _: np.sum(x**2), x, workers=2)
+    assert (x == 1.0).all()
+
+
+@pytest.mark.parametrize("workers", [0, -2, 1.5, "two"])
+def test_a_wrong_number_of_workers_is_refused(workers: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match="workers"):
+        numerical_gradient(sum_of_squares, [1.0], workers=workers)
+
+
+def test_gradient_descent_walks_to_the_textbook_minimum() -> None:
+    x = gradient_descent(sum_of_squares, np.array([-3.0, 4.0]), lr=0.1, step_num=100)
+    np.testing.assert_allclose(x, [-6.1e-10, 8.1e-10], rtol=0.02)
+
+
+def test_too_large_a_rate_blows_up_and_too_small_a_rate_hardly_moves() -> None:
+    with pytest.warns(NumericalWarning) as caught:
+        far = gradient_descent(sum_of_squares, [-3.0, 4.0], lr=10.0, step_num=100)
+    assert len(caught) == 1 and np.abs(far).min() > 1e11
+    np.testing.assert_allclose(gradient_descent(sum_of_squares, [-3.0, 4.0], lr=1e-10), [-3, 4], atol=1e-6)
+
+
+def test_gradient_descent_leaves_its_start_alone_and_returns_the_path() -> None:
+    start = np.array([-3.0, 4.0])
+    x, path = gradient_descent(sum_of_squares, start, lr=0.1, step_num=5, return_path=True)
+    assert start.tolist() == [-3.0, 4.0] and path.shape == (6, 2)
+    np.testing.assert_allclose(path, [start * 0.8**k for k in range(6)], atol=1e-10)
+    assert (path[-1] == x).all()
+
+
+def test_the_textbook_idiom_trains_a_network(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((6, 2)), np.array([0, 1, 0, 1, 0, 1])
+    net = TwoLayerNet(2, 3, 2, seed=0)
+    grads = {key: numerical_gradient(lambda _: net.loss(X, y), net.params[key]) for key in ("W1", "b1", "W2", "b2")}
+    before = net.loss(X, y)
+    for key in ("W1", "b1", "W2", "b2"):
+        net.params[key] -= 0.1 * grads[key]
+    assert net.loss(X, y) < before

@@ -1,0 +1,49 @@
+"""tinynet: a two-layer network trained by numerical gradients."""
+
+from __future__ import annotations
+
+from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
+from tinynet.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    InvalidTypeError,
+    InvalidValueError,
+    NumericalWarning,
+    RunFolderError,
+    TinynetError,
+)
+from tinynet.history import Epoch, History
+from tinynet.losses import cross_entropy, softmax
+from tinynet.network import TwoLayerNet
+from tinynet.numerical import gradient_descent, numerical_diff, numerical_gradient
+from tinynet.optimizers import SGD
+from tinynet.training import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "Epoch",
+    "History",
+    "InvalidTypeError",
+    "InvalidValueError",
+    "NumericalWarning",
+    "RunFolderError",
+    "TinynetError",
+    "TwoLayerNet",
+    "cross_entropy",
+    "get_activation",
+    "gradient_descent",
+    "numerical_diff",
+    "numerical_gradient",
+    "quantised",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "train",
+]

@@ -1,0 +1,126 @@
+"""Named activations, and the checks that let any elementwise callable be one.
+
+No derivative stands here: training measures slopes, it does not know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.errors import InvalidTypeError, InvalidValueError, check_integer, did_you_mean
+
+Array = npt.NDArray[Any]
+
+
+def sigmoid(a: Array) -> Array:
+    """Return 1 / (1 + exp(−a))."""
+    with np.errstate(over="ignore"):  # exp(710) is inf and 1 / inf the right 0
+        return np.asarray(1.0 / (1.0 + np.exp(-a)))
+
+
+def relu(a: Array) -> Array:
+    """Return max(a, 0)."""
+    return np.maximum(a, 0.0)
+
+
+def silu(a: Array) -> Array:
+    """Return a · sigmoid(a), the smooth relative of relu (Elfwing et al., 2018)."""
+    return a * sigmoid(a)
+
+
+def quantised(levels: int) -> Callable[[Array], Array]:
+    """Return a staircase of `levels` equally spaced values from −1 to 1.
+
+    Examples
+    --------
+    >>> quantised(4)(np.array([-5.0, -0.5, 0.1, 0.9]))  # 2 bits
+    array([-1.        , -0.33333333,  0.33333333,  1.        ])
+    """
+    steps = check_integer("quantised levels", levels, 2) - 1
+
+    def staircase(a: Array) -> Array:
+        return np.rint((np.clip(a, -1.0, 1.0) + 1.0) * (steps / 2)) * (2 / steps) - 1.0
+
+    return staircase
+
+
+NAMED: dict[str, Callable[[Array], Array]] = {
+    "tanh": np.tanh,
+    "sigmoid": sigmoid,
+    "relu": relu,
+    "silu": silu,
+    "sign": np.sign,
+}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise function with a name; calling it gives a float array of the same shape."""
+
+    name: str
+    function: Callable[[Array], Any]
+
+    def __call__(self, a: Array) -> Array:
+        """Apply the function to `a`, any shape, and check the shape of what comes back."""
+        z = np.asarray(self.function(a))
+        if z.shape != a.shape:
+            raise InvalidValueError(f"activation {self.name!r} returned shape {z.shape} for input of shape {a.shape}")
+        return z if z.dtype.kind == "f" and z.dtype.itemsize >= 8 else z.astype(np.float64)
+
+
+def get_activation(activation: str | Callable[[Array], Any]) -> Activation:
+    """Return the activation of a name ("tanh", ..., "quantised:4") or of a user's callable.
+
+    Raises
+    ------
+    InvalidValueError
+        For an unknown name, and for a callable that raises, changes its argument, is not
+        finite, returns another shape or is not elementwise: it is tried on a few values.
+    InvalidTypeError
+        When it is neither a name nor callable.
+    """
+    if isinstance(activation, Activation):
+        return activation
+    if isinstance(activation, str):
+        return Activation(activation, _named(activation))
+    if not callable(activation):
+        raise InvalidTypeError(f"activation must be a name or an elementwise callable, got {activation!r}")
+    candidate = Activation(getattr(activation, "__name__", type(activation).__name__), activation)
+    _try_out(candidate)
+    return candidate
+
+
+def _named(name: str) -> Callable[[Array], Any]:
+    kind, _, levels = name.partition(":")
+    if kind == "quantised" and levels.isascii() and levels.isdigit() and len(levels) < 10:
+        return quantised(int(levels))
+    if name in NAMED:
+        return NAMED[name]
+    raise InvalidValueError(f"unknown activation {name!r}{did_you_mean(name, [*NAMED, 'quantised:4'])}")
+
+
+def _try_out(activation: Activation) -> None:
+    probe = np.linspace(-3.0, 3.0, 14).reshape(2, 7)
+    argument = probe.copy()
+    try:
+        z = activation(argument)
+        one_by_one = np.concatenate([activation(value) for value in probe.reshape(-1, 1)]).reshape(probe.shape)
+    except InvalidValueError:
+        raise
+    except Exception as error:
+        raise InvalidValueError(f"activation {activation.name!r} raised {type(error).__name__}: {error}") from error
+    if not np.array_equal(argument, probe):
+        raise InvalidValueError(f"activation {activation.name!r} changes its argument; return a new array instead")
+    if not np.isfinite(z).all():
+        at, value = probe[~np.isfinite(z)][0], z[~np.isfinite(z)][0]
+        raise InvalidValueError(f"activation {activation.name!r} returned {value} at {at:g}; it must be finite")
+    if not np.allclose(z, one_by_one, rtol=1e-9, atol=1e-12):
+        raise InvalidValueError(
+            f"activation {activation.name!r} is not elementwise: "
+            "a value's result depends on its neighbours or changes from call to call"
+        )

@@ -1,0 +1,117 @@
+"""Every exception a user can meet, and the small checks that raise them.
+
+A message names what is wrong, what was received and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+
+class TinynetError(Exception):
+    """Base of all errors that tinynet raises on purpose."""
+
+
+class InvalidValueError(TinynetError, ValueError):
+    """A value is outside what is allowed."""
+
+
+class InvalidTypeError(TinynetError, TypeError):
+    """A value has the wrong type."""
+
+
+class DataError(InvalidValueError):
+    """Samples or labels cannot be used: shape, missing values, classes."""
+
+
+class ConfigError(InvalidValueError):
+    """A config is wrong; ``faults`` holds one line for each fault."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class RunFolderError(TinynetError, OSError):
+    """A run folder cannot be created, written or read."""
+
+
+class DivergedError(TinynetError, ArithmeticError):
+    """The loss stopped being finite; ``epoch``, ``step`` and ``learning_rate`` say where."""
+
+    def __init__(self, epoch: int, step: int, learning_rate: float, loss: float) -> None:
+        self.epoch, self.step, self.learning_rate, self.loss = epoch, step, learning_rate, loss
+        self.history: object = None  # the History of the epochs before, set by train
+        what = "gradient became nan or inf" if math.isfinite(loss) else f"loss became {loss}"
+        super().__init__(
+            f"the {what} in epoch {epoch}, step {step}, at learning rate {learning_rate:g}; try a smaller learning rate"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Survive the pickling that brings an error home from a worker process."""
+        return type(self), (self.epoch, self.step, self.learning_rate, self.loss)
+
+
+class NumericalWarning(UserWarning):
+    """A numerical result is what the arithmetic gives, but not what was meant."""
+
+
+def check_integer(name: str, value: object, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`, or raise naming `name`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InvalidTypeError(f"{name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise InvalidValueError(f"{name} must be at least {minimum}, got {value!r}")
+    return int(value)
+
+
+def check_number(
+    name: str, value: object, low: float = -math.inf, high: float = math.inf, *, closed: bool = True
+) -> float:
+    """Return `value` as a finite float in [low, high), or (low, high) when not `closed`."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InvalidTypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    inside = (low <= number if closed else low < number) and number < high
+    if not (inside and math.isfinite(number)):
+        parts = [] if low == -math.inf else [f"{'at least' if closed else 'above'} {low:g}"]
+        parts += [] if high == math.inf else [f"below {high:g}"]
+        raise InvalidValueError(
+            f"{name} must be a finite number{' ' if parts else ''}{' and '.join(parts)}, got {value!r}"
+        )
+    return number
+
+
+def check_step_size(h: object) -> float:
+    """Return the step `h` of a difference as a float; it must be finite and above 0."""
+    return check_number("h", h, 0.0, closed=False)
+
+
+def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return `value` when it is one of `allowed`, or raise with the nearest of them."""
+    names = list(allowed)
+    if isinstance(value, str) and value in names:
+        return value
+    raise InvalidValueError(f"unknown {name} {value!r}{did_you_mean(value, names)}")
+
+
+def did_you_mean(value: object, allowed: Iterable[str]) -> str:
+    """Return the end of a message: the name nearest to `value`, and all that are allowed."""
+    names = list(allowed)
+    near = difflib.get_close_matches(str(value), names, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"{guess} allowed: {', '.join(names)}"
+
+
+def check_memory(what: str, n_values: int) -> None:
+    """Refuse `n_values` float64 values when they would not fit into this machine's memory."""
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
+    if 8 * n_values > available:
+        raise InvalidValueError(
+            f"{what} would take {8 * n_values / 2**30:,.1f} GiB; "
+            f"this machine has {available / 2**30:,.1f} GiB of memory"
+        )

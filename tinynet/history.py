@@ -1,0 +1,77 @@
+"""What a training run recorded: one row an epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, field, fields
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: losses in nats a sample, accuracies in [0, 1]; nan where there is no validation part."""
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    loss_evaluations: int
+    duration_s: float
+
+
+COLUMNS = tuple(column.name for column in fields(Epoch))
+
+
+@dataclass
+class History:
+    """The epochs of one run, in order, and how it ended.
+
+    Attributes
+    ----------
+    rows : list of Epoch
+    stopped_early : bool, early stopping ended the run before its last epoch
+
+    Examples
+    --------
+    >>> history = History([Epoch(1, 4, 0.9, 0.5, 0.8, 0.6, 0.1, 100, 0.0)])
+    >>> history["validation_loss"], history.best.epoch, len(history)
+    ([0.8], 1, 1)
+    """
+
+    rows: list[Epoch] = field(default_factory=list)
+    stopped_early: bool = False
+
+    def __len__(self) -> int:
+        """Return the number of epochs."""
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Epoch]:
+        """Iterate over the epochs."""
+        return iter(self.rows)
+
+    def __getitem__(self, column: str) -> list[float]:
+        """Return one column, such as ``history["train_loss"]``, as a list."""
+        if column not in COLUMNS:
+            raise KeyError(f"no column {column!r}; columns: {', '.join(COLUMNS)}")
+        return [getattr(row, column) for row in self.rows]
+
+    @property
+    def best(self) -> Epoch:
+        """The first epoch with the lowest validation loss, or training loss without validation."""
+        return min(self.rows, key=_monitored)
+
+    def to_csv(self) -> str:
+        """Return the header and all rows as CSV text, floats in full precision."""
+        return "".join(csv_line(line) for line in [COLUMNS, *(astuple(row) for row in self.rows)])
+
+
+def csv_line(cells: tuple[object, ...]) -> str:
+    """Return one line of metrics.csv; nan is an empty cell."""
+    return ",".join("" if isinstance(cell, float) and math.isnan(cell) else str(cell) for cell in cells) + "\n"
+
+
+def _monitored(row: Epoch) -> float:
+    return row.train_loss if math.isnan(row.validation_loss) else row.validation_loss

@@ -1,0 +1,97 @@
+"""Softmax and cross-entropy, computed from logits so that nothing overflows or rounds to log 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.errors import DataError
+
+Array = npt.NDArray[Any]
+
+
+def softmax(logits: npt.ArrayLike) -> Array:
+    """Return probabilities, shape as `logits`, each last axis summing to 1.
+
+    The largest logit is subtracted first, which changes no probability and keeps ``exp``
+    from overflowing (Goodfellow et al., *Deep Learning*, 2016, section 4.1).
+
+    Examples
+    --------
+    >>> softmax([1e4, 1e4])
+    array([0.5, 0.5])
+    """
+    values = _as_float(logits)
+    with np.errstate(invalid="ignore"):  # inf - inf is nan: that is the answer, not a surprise
+        shifted = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def cross_entropy(logits: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Return the mean cross-entropy of softmax(`logits`) against the labels `y`.
+
+    Parameters
+    ----------
+    logits : array, shape (n_samples, n_classes)
+    y : integer labels, shape (n_samples,), or one-hot rows, shape (n_samples, n_classes)
+
+    Returns
+    -------
+    float
+        Nats a sample, mean over the batch: log Σ exp(logits) − logit of the label.
+
+    Raises
+    ------
+    DataError
+        When a label is no class of the logits, or the lengths differ.
+
+    Examples
+    --------
+    >>> cross_entropy([[0.0, 0.0]], [1])  # log 2
+    0.6931471805599453
+    >>> cross_entropy([[1e4, -1e4]], [0]), cross_entropy([[1e4, -1e4]], [1])
+    (0.0, 20000.0)
+    """
+    values = _as_float(logits)
+    if values.ndim != 2:
+        raise DataError(f"logits must have shape (n_samples, n_classes), got {values.shape}")
+    return mean_loss(values, class_labels(y, *values.shape))
+
+
+def mean_loss(logits: Array, labels: Array) -> float:
+    """Return the mean cross-entropy of checked integer `labels`, shape (n_samples,)."""
+    rows = np.arange(len(labels))
+    with np.errstate(invalid="ignore"):
+        excess = logits - logits[rows, labels, None]
+        top = excess.argmax(axis=1)
+        largest = excess[rows, top]
+        terms = np.exp(excess - largest[:, None])
+    terms[rows, top] = 0.0  # log1p of the others keeps a loss of 1e-20 from rounding to 0
+    return float((largest + np.log1p(terms.sum(axis=1))).mean())
+
+
+def class_labels(y: npt.ArrayLike, n_samples: int, n_classes: int) -> npt.NDArray[np.intp]:
+    """Return `y`, integer labels, whole floats or one-hot rows, as checked integer labels."""
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == n_classes:
+        if not (((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()):
+            raise DataError("y has two dimensions but its rows are not one-hot (one 1, else 0)")
+        labels = labels.argmax(axis=1)
+    if labels.shape != (n_samples,):
+        raise DataError(f"y must have shape ({n_samples},), one label a sample, got {labels.shape}")
+    if labels.dtype.kind not in "iufb" or (labels.dtype.kind == "f" and not (labels == np.floor(labels)).all()):
+        raise DataError(
+            f"y must hold integer labels 0..{n_classes - 1}, got {labels.dtype} values such as {labels[:3].tolist()}"
+        )
+    outside = (labels < 0) | (labels >= n_classes)
+    if outside.any():
+        raise DataError(f"label {labels[outside][0]} is outside the network's classes 0..{n_classes - 1}")
+    return labels.astype(np.intp, copy=False)
+
+
+def _as_float(values: npt.ArrayLike) -> Array:
+    """Return an array of float64, or of the wider float it already is."""
+    array = np.asarray(values)
+    return array if array.dtype == np.longdouble else array.astype(np.float64, copy=False)

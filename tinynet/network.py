@@ -1,0 +1,211 @@
+"""The two-layer network: parameters, predictions, loss, and its numerical gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet import differences
+from tinynet.activations import get_activation
+from tinynet.errors import (
+    DataError,
+    InvalidTypeError,
+    InvalidValueError,
+    check_choice,
+    check_integer,
+    check_memory,
+    check_number,
+    check_step_size,
+)
+from tinynet.losses import class_labels, mean_loss, softmax
+from tinynet.numerical import numerical_gradient
+
+Array = npt.NDArray[Any]
+
+METHODS = ("auto", "loop", "exact")
+
+
+class TwoLayerNet:
+    """softmax(act(X W1 + b1) W2 + b2), trained by difference quotients of its cross-entropy.
+
+    Parameters
+    ----------
+    n_features, hidden_units, n_classes : int
+    activation : str or callable, default "tanh"
+        "tanh", "sigmoid", "relu", "silu", "sign", "quantised:LEVELS", or any elementwise callable.
+    weight_scale : float of at least 0, optional
+        Standard deviation of the initial weights; None means 1/√fan-in, layer by layer. Biases begin at 0.
+    seed : int, optional
+        The same seed gives the same weights.
+
+    Attributes
+    ----------
+    params : dict of float64 arrays
+        "W1": (n_features, hidden_units), "b1": (hidden_units,), "W2": (hidden_units, n_classes),
+        "b2": (n_classes,). May be changed in place or replaced by arrays of the same shape.
+    activation : Activation
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        For sizes below 1, an unknown or unusable activation, or more weights than memory holds.
+
+    Examples
+    --------
+    >>> net = TwoLayerNet(2, 3, 2, seed=0)
+    >>> net.numerical_gradient([[1.0, -1.0]], [1])["b2"].round(4)
+    array([ 0.4562, -0.4562])
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden_units: int,
+        n_classes: int,
+        *,
+        activation: str | Callable[[Array], Any] = "tanh",
+        weight_scale: float | None = None,
+        seed: int | None = None,
+    ) -> None:
+        d = check_integer("n_features", n_features, 1)
+        m = check_integer("hidden_units", hidden_units, 1)
+        k = check_integer("n_classes", n_classes, 2)
+        check_memory(f"training a network of {d}-{m}-{k} (weights, gradients, momentum)", 4 * (d * m + m * k))
+        scale = None if weight_scale is None else check_number("weight_scale", weight_scale, 0.0)
+        rng = np.random.default_rng(None if seed is None else check_integer("seed", seed, 0))
+        self.activation = get_activation(activation)
+        self.shapes = {"W1": (d, m), "b1": (m,), "W2": (m, k), "b2": (k,)}
+        self.params: dict[str, Array] = {
+            "W1": rng.standard_normal((d, m)) * (d**-0.5 if scale is None else scale),
+            "b1": np.zeros(m),
+            "W2": rng.standard_normal((m, k)) * (m**-0.5 if scale is None else scale),
+            "b2": np.zeros(k),
+        }
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of weights and biases; a loop needs twice as many loss evaluations a gradient."""
+        d, m = self.shapes["W1"]
+        k = self.shapes["W2"][1]
+        return d * m + m + m * k + k
+
+    def logits(self, X: npt.ArrayLike) -> Array:
+        """Return the logits of `X`, shape (n_samples, n_features), as (n_samples, n_classes)."""
+        return self._logits(self._check_X(X))
+
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """Return the class probabilities of `X`, shape (n_samples, n_classes)."""
+        return softmax(self.logits(X))
+
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """Return the most probable class of each row of `X`, integers of shape (n_samples,)."""
+        return self.logits(X).argmax(axis=1)
+
+    def loss(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
+        """Return the mean cross-entropy in nats a sample; `y` holds labels or one-hot rows."""
+        X, labels = self._check(X, y)
+        return mean_loss(self._logits(X), labels)
+
+    def accuracy(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
+        """Return the fraction of rows of `X` whose most probable class is the label in `y`."""
+        X, labels = self._check(X, y)
+        return float((self._logits(X).argmax(axis=1) == labels).mean())
+
+    def numerical_gradient(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, h: float = 1e-4, method: str = "auto"
+    ) -> dict[str, Array]:
+        """Return the central difference of the loss over 2h for every parameter.
+
+        Parameters
+        ----------
+        X : array, shape (n_samples, n_features)
+        y : labels, shape (n_samples,), or one-hot rows
+        h : float above 0
+        method : "auto", "loop" or "exact"
+            "loop" perturbs one weight after the other, as in the classroom. "exact" forms the
+            same quotients without cancellation, faster and closer to exact arithmetic. "auto"
+            is the fastest that is exact: "exact".
+
+        Returns
+        -------
+        dict of arrays, keys and shapes of `params`
+
+        Raises
+        ------
+        DataError
+            When X or y do not fit the network or hold nan or inf.
+        InvalidValueError
+            For an unknown method or a bad h.
+        """
+        X, labels = self._check(X, y)
+        h, method = check_step_size(h), check_choice("method", method, METHODS)
+        return self._gradient(X, labels, h, method)
+
+    def _gradient(self, X: Array, labels: Array, h: float, method: str) -> dict[str, Array]:
+        """Return the gradient for checked arguments."""
+        if method == "loop":
+            return {
+                key: numerical_gradient(lambda _: mean_loss(self._logits(X), labels), param, h)
+                for key, param in self.params.items()
+            }
+        return differences.exact_gradient(self.params, self.activation, X, labels, h)
+
+    def _logits(self, X: Array) -> Array:
+        params = self.params
+        with np.errstate(over="ignore", invalid="ignore"):  # train names a loss that is not finite
+            z = self.activation(X @ params["W1"] + params["b1"])
+            return np.asarray(z @ params["W2"] + params["b2"])
+
+    def _check(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
+        X = self._check_X(X)
+        if not len(X):
+            raise DataError("X has no rows; a loss needs at least one sample")
+        return X, class_labels(y, len(X), self.shapes["b2"][0])
+
+    def _check_X(self, X: npt.ArrayLike) -> Array:
+        self._check_params()
+        return check_X(X, self.shapes["W1"][0])
+
+    def _check_params(self) -> None:
+        for key, shape in self.shapes.items():
+            param = self.params.get(key)
+            if not isinstance(param, np.ndarray) or param.dtype != np.float64:
+                raise InvalidTypeError(f"params[{key!r}] must be a float64 array, got {_describe(param)}")
+            if param.shape != shape:
+                raise InvalidValueError(f"params[{key!r}] must have shape {shape}, got {param.shape}")
+
+
+def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
+    """Return `X` as a C-contiguous float64 array of shape (n_samples, n_features), all finite.
+
+    Raises
+    ------
+    DataError
+        Naming the shape, or how many values are nan or inf and where the first one is.
+    """
+    array = np.asarray(X)
+    if array.ndim != 2:
+        hint = "; for one sample use X.reshape(1, -1)" if array.ndim == 1 else ""
+        raise DataError(f"X must have two dimensions (n_samples, n_features), got shape {array.shape}{hint}")
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"X must hold real numbers, got dtype {array.dtype}")
+    if array.shape[1] == 0:
+        raise DataError(f"X has no columns, got shape {array.shape}")
+    if n_features is not None and array.shape[1] != n_features:
+        raise DataError(f"X has {array.shape[1]} features, the network was made for {n_features}")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(array.sum())
+    if suspicious and not np.isfinite(array).all():
+        rows, columns = np.nonzero(~np.isfinite(array))
+        raise DataError(
+            f"X holds {len(rows)} values that are nan or inf, the first in row {rows[0]}, column {columns[0]}"
+        )
+    return array
+
+
+def _describe(value: object) -> str:
+    return f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__

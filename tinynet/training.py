@@ -1,0 +1,220 @@
+"""The training loop: shuffle, gradient, update, record."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.errors import DataError, DivergedError, InvalidValueError, check_choice, check_integer, check_step_size
+from tinynet.history import Epoch, History
+from tinynet.losses import mean_loss
+from tinynet.network import METHODS, TwoLayerNet
+from tinynet.optimizers import SGD
+
+Array = npt.NDArray[Any]
+
+
+def train(
+    net: TwoLayerNet,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    optimizer: SGD,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    X_validation: npt.ArrayLike | None = None,
+    y_validation: npt.ArrayLike | None = None,
+    h: float = 1e-4,
+    method: str = "auto",
+    patience: int | None = None,
+    on_epoch: Callable[[Epoch], object] | None = None,
+    progress: bool = False,
+) -> History:
+    """Train `net` in place by stochastic gradient descent on difference quotients.
+
+    Parameters
+    ----------
+    net : TwoLayerNet
+    X : array, shape (n_samples, n_features)
+    y : labels, shape (n_samples,), or one-hot rows
+    optimizer : SGD, or anything with ``update(params, grads)`` and ``learning_rate``
+    epochs : int of at least 1
+        In each epoch every sample is visited once, the last short batch included.
+    batch_size : int of at least 1
+        More than n_samples means one batch.
+    seed : int of at least 0
+        The order of samples in an epoch depends on (seed, epoch) alone.
+    X_validation, y_validation : arrays, optional
+        Measured after every epoch, never trained on; without rows they count as not given.
+    h : float above 0
+        The step of the differences, in units of a weight.
+    method : "auto", "exact" or "loop"; see `TwoLayerNet.numerical_gradient`
+    patience : int of at least 1, optional
+        Stop when the validation loss has not fallen for so many epochs, and leave `net` with the
+        weights of its lowest validation loss.
+    on_epoch : callable, optional
+        Called with the new `Epoch` after every epoch.
+    progress : bool
+        Show a progress bar on stderr; silent where stderr is no terminal.
+
+    Returns
+    -------
+    History
+        One `Epoch` a row: losses in nats a sample over the whole part, accuracies in [0, 1],
+        durations in seconds.
+
+    Warns
+    -----
+    UserWarning
+        When batch_size is larger than n_samples.
+
+    Raises
+    ------
+    DivergedError
+        As soon as a loss or gradient is not finite; `net` is left with the weights after the last
+        good epoch (the initial ones before that), and the error's ``history`` has the good epochs.
+    DataError, InvalidValueError, InvalidTypeError
+        When an argument cannot be used, before anything is changed.
+    """
+    X, labels = net._check(X, y)
+    validation = _validation_part(net, X_validation, y_validation)
+    epochs, batch_size = check_integer("epochs", epochs, 1), check_integer("batch_size", batch_size, 1)
+    seed, h, method = check_integer("seed", seed, 0), check_step_size(h), check_choice("method", method, METHODS)
+    if patience is not None:
+        check_integer("patience", patience, 1)
+        if validation is None:
+            raise InvalidValueError("patience needs validation data: give X_validation and y_validation")
+    if batch_size > len(X):
+        warnings.warn(
+            f"batch_size {batch_size} is larger than the {len(X)} training samples: one batch an epoch", stacklevel=2
+        )
+
+    history, good = History(), _copy(net.params)
+    best = good
+    bar = _progress_bar(epochs, progress)
+    try:
+        for epoch in range(1, epochs + 1):
+            started = time.perf_counter()
+            step = _run_epoch(net, X, labels, optimizer, epoch, batch_size, seed, h, method)
+            row = _measure(net, X, labels, validation, epoch, step, optimizer.learning_rate, started)
+            history.rows.append(row)
+            good = _copy(net.params)
+            best = good if history.best is row else best
+            bar(row)
+            if on_epoch is not None:
+                on_epoch(row)
+            if patience is not None and epoch - history.best.epoch >= patience:
+                history.stopped_early = True
+                break
+    except DivergedError as error:
+        _restore(net.params, good)
+        error.history = history
+        raise
+    finally:
+        bar(None)
+    if patience is not None:
+        _restore(net.params, best)
+    return history
+
+
+def evaluate(net: TwoLayerNet, X: Array, labels: Array) -> tuple[float, float]:
+    """Return (loss in nats a sample, accuracy) of `net` in one forward pass."""
+    logits = net._logits(X)
+    return mean_loss(logits, labels), float((logits.argmax(axis=1) == labels).mean())
+
+
+def _run_epoch(
+    net: TwoLayerNet,
+    X: Array,
+    labels: Array,
+    optimizer: SGD,
+    epoch: int,
+    batch_size: int,
+    seed: int,
+    h: float,
+    method: str,
+) -> int:
+    """Visit every sample once and return the number of steps taken since epoch 1 began."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(X))
+    step = (epoch - 1) * math.ceil(len(X) / batch_size)
+    for start in range(0, len(X), batch_size):
+        batch = order[start : start + batch_size]
+        step += 1
+        grads = net._gradient(X[batch], labels[batch], h, method)
+        if not all(np.isfinite(grad).all() for grad in grads.values()):
+            loss, _ = evaluate(net, X[batch], labels[batch])
+            raise DivergedError(epoch, step, optimizer.learning_rate, loss)
+        with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
+            optimizer.update(net.params, grads)
+    return step
+
+
+def _measure(
+    net: TwoLayerNet,
+    X: Array,
+    labels: Array,
+    validation: tuple[Array, Array] | None,
+    epoch: int,
+    step: int,
+    learning_rate: float,
+    started: float,
+) -> Epoch:
+    train_loss, train_accuracy = evaluate(net, X, labels)
+    validation_loss, validation_accuracy = (math.nan, math.nan) if validation is None else evaluate(net, *validation)
+    for loss in (train_loss, 0.0 if validation is None else validation_loss):
+        if not math.isfinite(loss):
+            raise DivergedError(epoch, step, learning_rate, loss)
+    return Epoch(
+        epoch=epoch,
+        step=step,
+        train_loss=train_loss,
+        train_accuracy=train_accuracy,
+        validation_loss=validation_loss,
+        validation_accuracy=validation_accuracy,
+        learning_rate=learning_rate,
+        loss_evaluations=2 * net.n_parameters * step,
+        duration_s=time.perf_counter() - started,
+    )
+
+
+def _validation_part(net: TwoLayerNet, X: npt.ArrayLike | None, y: npt.ArrayLike | None) -> tuple[Array, Array] | None:
+    if (X is None) != (y is None):
+        raise DataError("X_validation and y_validation belong together, but only one of them was given")
+    if X is None or y is None or not len(np.asarray(X)):
+        return None
+    return net._check(X, y)
+
+
+def _copy(params: dict[str, Array]) -> dict[str, Array]:
+    return {key: param.copy() for key, param in params.items()}
+
+
+def _restore(params: dict[str, Array], saved: dict[str, Array]) -> None:
+    for key, param in saved.items():
+        params[key][...] = param
+
+
+def _progress_bar(epochs: int, progress: bool) -> Callable[[Epoch | None], None]:
+    """Return a function that shows an epoch, or closes the bar when given None."""
+    if not progress:
+        return lambda row: None
+    from tqdm import tqdm
+
+    bar: Any = tqdm(total=epochs, unit="epoch", disable=None, dynamic_ncols=True)
+
+    def show(row: Epoch | None) -> None:
+        if row is None:
+            bar.close()
+            return
+        losses: Iterable[tuple[str, float]] = [("loss", row.train_loss), ("accuracy", row.train_accuracy)]
+        bar.set_postfix({name: f"{value:.4f}" for name, value in losses}, refresh=False)
+        bar.update()
+
+    return show
