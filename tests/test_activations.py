@@ -90,7 +90,9 @@ def test_what_is_neither_name_nor_callable_is_refused() -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_fault_29_an_unusable_callable_is_refused_with_the_reason(activation: Callable[[Any], Any], message: str) -> None:
+def test_fault_29_an_unusable_callable_is_refused_with_the_reason(
+    activation: Callable[[Any], Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         TwoLayerNet(2, 3, 2, activation=activation)
 

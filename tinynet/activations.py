@@ -109,7 +109,7 @@ def _try_out(activation: Activation) -> None:
     argument = probe.copy()
     try:
         z = activation(argument)
-        one_by_one = np.concatenate([activation(value) for value in probe.reshape(-1, 1)]).reshape(probe.shape)
+        one_by_one = np.concatenate([activation(value) for value in probe.copy().reshape(-1, 1)]).reshape(probe.shape)
     except InvalidValueError:
         raise
     except Exception as error:

@@ -168,7 +168,7 @@ def _central_log_mean_exp(at: Forward, W2: Array, moments: list[Array], s: Array
         E_up *= up
         E_down += moment
         E_down *= down
-    return np.log1p((E_up - E_down) / (1.0 + E_down))
+    return np.asarray(np.log1p((E_up - E_down) / (1.0 + E_down)))
 
 
 def _moment(at: Forward, W2: Array, r: int) -> Array:

@@ -57,7 +57,7 @@ class TwoLayerNet:
     --------
     >>> net = TwoLayerNet(2, 3, 2, seed=0)
     >>> net.numerical_gradient([[1.0, -1.0]], [1])["b2"].round(4)
-    array([ 0.4562, -0.4562])
+    array([ 0.5046, -0.5046])
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class TwoLayerNet:
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return the most probable class of each row of `X`, integers of shape (n_samples,)."""
-        return self.logits(X).argmax(axis=1)
+        return np.asarray(self.logits(X).argmax(axis=1))
 
     def loss(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """Return the mean cross-entropy in nats a sample; `y` holds labels or one-hot rows."""
