@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
+from tinynet.datasets import Dataset, load_dataset, split_dataset
 from tinynet.errors import (
     ConfigError,
     DataError,
@@ -13,6 +14,7 @@ from tinynet.errors import (
     RunFolderError,
     TinynetError,
 )
+from tinynet.experiments.plots import plot_decision_boundary, plot_loss_curve
 from tinynet.history import Epoch, History
 from tinynet.losses import cross_entropy, softmax
 from tinynet.network import TwoLayerNet
@@ -26,6 +28,7 @@ __all__ = [
     "SGD",
     "ConfigError",
     "DataError",
+    "Dataset",
     "DivergedError",
     "Epoch",
     "History",
@@ -38,12 +41,16 @@ __all__ = [
     "cross_entropy",
     "get_activation",
     "gradient_descent",
+    "load_dataset",
     "numerical_diff",
     "numerical_gradient",
+    "plot_decision_boundary",
+    "plot_loss_curve",
     "quantised",
     "relu",
     "sigmoid",
     "silu",
     "softmax",
+    "split_dataset",
     "train",
 ]

@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy, computed from logits so that nothing overflows or rounds to log 0."""
+"""Softmax and cross-entropy, from logits so that nothing overflows, and the checks of samples and labels."""
 
 from __future__ import annotations
 
@@ -70,6 +70,35 @@ def mean_loss(logits: Array, labels: Array) -> float:
         terms = np.exp(excess - largest[:, None])
     terms[rows, top] = 0.0  # log1p of the others keeps a loss of 1e-20 from rounding to 0
     return float((largest + np.log1p(terms.sum(axis=1))).mean())
+
+
+def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
+    """Return `X` as a C-contiguous float64 array of shape (n_samples, n_features), all finite.
+
+    Raises
+    ------
+    DataError
+        Naming the shape, or how many values are nan or inf and where the first one is.
+    """
+    array = np.asarray(X)
+    if array.ndim != 2:
+        hint = "; for one sample use X.reshape(1, -1)" if array.ndim == 1 else ""
+        raise DataError(f"X must have two dimensions (n_samples, n_features), got shape {array.shape}{hint}")
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"X must hold real numbers, got dtype {array.dtype}")
+    if array.shape[1] == 0:
+        raise DataError(f"X has no columns, got shape {array.shape}")
+    if n_features is not None and array.shape[1] != n_features:
+        raise DataError(f"X has {array.shape[1]} features, the network was made for {n_features}")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(array.sum())
+    if suspicious and not np.isfinite(array).all():
+        rows, columns = np.nonzero(~np.isfinite(array))
+        raise DataError(
+            f"X holds {len(rows)} values that are nan or inf, the first in row {rows[0]}, column {columns[0]}"
+        )
+    return array
 
 
 def class_labels(y: npt.ArrayLike, n_samples: int, n_classes: int) -> npt.NDArray[np.intp]:

@@ -20,7 +20,7 @@ from tinynet.errors import (
     check_number,
     check_step_size,
 )
-from tinynet.losses import class_labels, mean_loss, softmax
+from tinynet.losses import check_X, class_labels, mean_loss, softmax
 from tinynet.numerical import numerical_gradient
 
 Array = npt.NDArray[Any]
@@ -176,35 +176,6 @@ class TwoLayerNet:
                 raise InvalidTypeError(f"params[{key!r}] must be a float64 array, got {_describe(param)}")
             if param.shape != shape:
                 raise InvalidValueError(f"params[{key!r}] must have shape {shape}, got {param.shape}")
-
-
-def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
-    """Return `X` as a C-contiguous float64 array of shape (n_samples, n_features), all finite.
-
-    Raises
-    ------
-    DataError
-        Naming the shape, or how many values are nan or inf and where the first one is.
-    """
-    array = np.asarray(X)
-    if array.ndim != 2:
-        hint = "; for one sample use X.reshape(1, -1)" if array.ndim == 1 else ""
-        raise DataError(f"X must have two dimensions (n_samples, n_features), got shape {array.shape}{hint}")
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"X must hold real numbers, got dtype {array.dtype}")
-    if array.shape[1] == 0:
-        raise DataError(f"X has no columns, got shape {array.shape}")
-    if n_features is not None and array.shape[1] != n_features:
-        raise DataError(f"X has {array.shape[1]} features, the network was made for {n_features}")
-    array = np.ascontiguousarray(array, dtype=np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspicious = not np.isfinite(array.sum())
-    if suspicious and not np.isfinite(array).all():
-        rows, columns = np.nonzero(~np.isfinite(array))
-        raise DataError(
-            f"X holds {len(rows)} values that are nan or inf, the first in row {rows[0]}, column {columns[0]}"
-        )
-    return array
 
 
 def _describe(value: object) -> str:

@@ -1,0 +1,341 @@
+"""Data sets, split and scaled: ``load_dataset`` by name, ``split_dataset`` for your own arrays."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.errors import (
+    DataError,
+    InvalidTypeError,
+    InvalidValueError,
+    check_choice,
+    check_integer,
+    check_memory,
+    check_number,
+    did_you_mean,
+)
+from tinynet.losses import check_X
+
+Array = npt.NDArray[Any]
+
+LARGEST = 1e150  # the square of anything larger overflows
+PARTS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """An affine map of every feature, fitted on the training part: (X − offset) / scale."""
+
+    name: str
+    offset: Array  # shape (n_features,)
+    scale: Array  # shape (n_features,), never 0
+
+    def transform(self, X: Array) -> Array:
+        """Return `X`, shape (n_samples, n_features), scaled."""
+        return (X - self.offset) / self.scale
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three parts of one data set, scaled; X are float64 rows, y labels 0 .. n_classes − 1.
+
+    Attributes
+    ----------
+    X_train, X_validation, X_test : arrays, shape (n_samples, n_features)
+    y_train, y_validation, y_test : integer arrays, shape (n_samples,)
+    class_names, feature_names : tuples of str
+    scaling : Scaling, for rows that come later
+    image_shape : (height, width) when every row is an image, else None
+    """
+
+    name: str
+    X_train: Array
+    y_train: Array
+    X_validation: Array
+    y_validation: Array
+    X_test: Array
+    y_test: Array
+    class_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    scaling: Scaling
+    image_shape: tuple[int, int] | None = None
+
+    @property
+    def n_features(self) -> int:
+        """The number of columns of X."""
+        return len(self.feature_names)
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+
+def load_dataset(
+    name: str,
+    *,
+    seed: int = 0,
+    validation_size: float = 0.1,
+    test_size: float = 0.2,
+    scaling: str = "minmax",
+    **options: Any,
+) -> Dataset:
+    """Return one of scikit-learn's data sets, split by class proportions and scaled.
+
+    Parameters
+    ----------
+    name : "digits", "moons", "iris", "wine", "breast_cancer", "circles" or "blobs"
+    seed : int
+        Decides the split, and the points of moons, circles and blobs.
+    validation_size, test_size : float in [0, 1)
+        Fractions of all samples; 0 leaves the part empty.
+    scaling : "minmax", "standard" or "none"
+        To [0, 1], or to mean 0 and standard deviation 1, on the training part.
+    **options
+        moons: n_samples, noise. circles: n_samples, noise, factor.
+        blobs: n_samples, n_features, centers, cluster_std.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        For an unknown name, scaling or option, or a value out of range.
+    DataError
+        When a class has too few samples for the parts.
+
+    Examples
+    --------
+    >>> data = load_dataset("iris")
+    >>> data.X_train.shape, data.X_validation.shape, data.X_test.shape
+    ((105, 4), (15, 4), (30, 4))
+    >>> data.class_names
+    ('setosa', 'versicolor', 'virginica')
+    """
+    loader = DATASETS[check_choice("dataset", name, DATASETS)]
+    allowed = [parameter for parameter in inspect.signature(loader).parameters if parameter != "seed"]
+    for option in options:
+        if option not in allowed:
+            raise InvalidTypeError(f"{name} has no option {option!r}{did_you_mean(option, allowed or ['none'])}")
+    source = loader(check_integer("seed", seed, 0), **options)
+    return split_dataset(
+        source.pop("X"),
+        source.pop("y"),
+        name=name,
+        seed=seed,
+        validation_size=validation_size,
+        test_size=test_size,
+        scaling=scaling,
+        **source,
+    )
+
+
+def split_dataset(
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    name: str = "data",
+    seed: int = 0,
+    validation_size: float = 0.1,
+    test_size: float = 0.2,
+    scaling: str = "minmax",
+    class_names: tuple[str, ...] | None = None,
+    feature_names: tuple[str, ...] | None = None,
+    image_shape: tuple[int, int] | None = None,
+) -> Dataset:
+    """Split and scale your own samples.
+
+    Parameters
+    ----------
+    X : array, shape (n_samples, n_features)
+        Any real dtype and layout; the result is the same as that of plain float64.
+    y : labels, shape (n_samples,)
+        Integers, whole floats or strings; their sorted distinct values become the classes.
+    seed, validation_size, test_size, scaling
+        As for `load_dataset`.
+    class_names, feature_names : tuples of str, optional
+        Default: the labels themselves, and x0, x1, ...
+    image_shape : (height, width), optional
+
+    Raises
+    ------
+    DataError
+        For nan, inf or huge values (naming the first), another number of labels, fractional
+        labels, one class only, or a class with fewer samples than there are parts.
+    InvalidValueError, InvalidTypeError
+        For a bad seed, size or scaling.
+
+    Examples
+    --------
+    >>> data = split_dataset([[1.0], [2.0], [3.0], [4.0]], ["no", "no", "yes", "yes"], validation_size=0, test_size=0.5)
+    >>> data.class_names, data.X_train.tolist()
+    (('no', 'yes'), [[0.0], [1.0]])
+    """
+    X = check_X(X)
+    _check_magnitude(X)
+    labels, names = _classes(y, len(X))
+    sizes = (check_number("validation_size", validation_size, 0, 1), check_number("test_size", test_size, 0, 1))
+    if sum(sizes) >= 1:
+        raise InvalidValueError(f"validation_size + test_size must be below 1, got {sizes[0]:g} + {sizes[1]:g}")
+    check_choice("scaling", scaling, ("minmax", "standard", "none"))
+    class_names, feature_names = class_names or names, feature_names or tuple(f"x{i}" for i in range(X.shape[1]))
+    for what, given, needed in (("class", class_names, len(names)), ("feature", feature_names, X.shape[1])):
+        if len(given) != needed:
+            raise DataError(f"{len(given)} {what}_names for {needed} {what}s")
+    train, validation, test = _split(labels, class_names, check_integer("seed", seed, 0), *sizes)
+    fitted = _fit_scaling(scaling, X[train])
+    return Dataset(
+        name=name,
+        X_train=fitted.transform(X[train]),
+        y_train=labels[train],
+        X_validation=fitted.transform(X[validation]),
+        y_validation=labels[validation],
+        X_test=fitted.transform(X[test]),
+        y_test=labels[test],
+        class_names=tuple(class_names),
+        feature_names=tuple(feature_names),
+        scaling=fitted,
+        image_shape=image_shape,
+    )
+
+
+def _check_magnitude(X: Array) -> None:
+    huge = np.abs(X) > LARGEST
+    if huge.any():
+        row, column = np.argwhere(huge)[0]
+        raise DataError(
+            f"X holds {huge.sum()} values beyond ±{LARGEST:g}, whose squares overflow, "
+            f"the first in row {row}, column {column}: {X[row, column]:g}"
+        )
+
+
+def _classes(y: npt.ArrayLike, n_samples: int) -> tuple[Array, tuple[str, ...]]:
+    """Return labels 0 .. n_classes − 1 and the names of the classes."""
+    y = np.asarray(y)
+    if y.shape != (n_samples,):
+        raise DataError(f"y must have one label for each of the {n_samples} rows of X, got shape {y.shape}")
+    if y.dtype.kind == "O" and all(isinstance(label, str) for label in y):
+        y = y.astype(str)
+    if y.dtype.kind == "f":
+        if not (y == np.floor(y)).all() or not np.isfinite(y).all():
+            raise DataError(f"y must hold whole numbers or strings, got values such as {y[y != np.floor(y)][:3]}")
+        y = y.astype(np.int64)
+    if y.dtype.kind not in "iubU":
+        raise DataError(f"y must hold whole numbers or strings, got dtype {y.dtype}")
+    values, labels = np.unique(y, return_inverse=True)
+    if len(values) < 2:
+        raise DataError(f"y holds one class only ({values[0]}); a classifier needs two or more")
+    return labels.astype(np.intp), tuple(str(value) for value in values)
+
+
+def _split(
+    labels: Array, names: tuple[str, ...], seed: int, validation_size: float, test_size: float
+) -> tuple[Array, Array, Array]:
+    """Return the rows of the training, validation and test parts, every class in every part."""
+    from sklearn.model_selection import train_test_split
+
+    rest, parts = np.arange(len(labels)), []
+    for size in (test_size, validation_size):
+        n_part = round(size * len(labels))
+        if size == 0:
+            parts.append(rest[:0])
+            continue
+        try:
+            rest, part = train_test_split(rest, test_size=n_part, random_state=seed, stratify=labels[rest])
+        except ValueError:
+            part = rest[:0]  # fewer samples than classes: told below in our words
+        parts.append(part)
+    asked = [True, validation_size > 0, test_size > 0]
+    counts = np.bincount(labels)
+    for name, wanted, part in zip(PARTS, asked, (rest, parts[1], parts[0]), strict=True):
+        missing = np.flatnonzero(np.bincount(labels[part], minlength=len(counts)) == 0)
+        if wanted and len(missing):
+            k = missing[np.argmin(counts[missing])]
+            raise DataError(
+                f"class {names[k]!r} has {counts[k]} of {len(labels)} samples: too few to put one into the {name} part "
+                f"(validation_size={validation_size:g}, test_size={test_size:g})"
+            )
+    return rest, parts[1], parts[0]
+
+
+def _fit_scaling(name: str, X: Array) -> Scaling:
+    """Return the scaling of `X`; a constant column is only moved."""
+    offset, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+    if name == "minmax":
+        offset, scale = X.min(axis=0), np.ptp(X, axis=0)
+    elif name == "standard":
+        offset, scale = X.mean(axis=0), X.std(axis=0)
+        scale[np.ptp(X, axis=0) == 0] = 0.0  # rounding of the mean must not pass for a spread
+    return Scaling(name, offset, np.where(scale == 0, 1.0, scale))
+
+
+def _bundled(name: str) -> Callable[[int], dict[str, Any]]:
+    def load(seed: int) -> dict[str, Any]:
+        from sklearn import datasets
+
+        bunch = getattr(datasets, f"load_{name}")()
+        return {
+            "X": bunch.data,
+            "y": bunch.target,
+            "class_names": tuple(str(label) for label in bunch.target_names),
+            "feature_names": tuple(str(feature) for feature in bunch.feature_names),
+            "image_shape": bunch.images.shape[1:] if "images" in bunch else None,
+        }
+
+    return load
+
+
+def _moons(seed: int, n_samples: int = 1000, noise: float = 0.2) -> dict[str, Any]:
+    from sklearn.datasets import make_moons
+
+    X, y = make_moons(_n_samples(n_samples, 2), noise=check_number("noise", noise, 0), random_state=seed)
+    return {"X": X, "y": y}
+
+
+def _circles(seed: int, n_samples: int = 1000, noise: float = 0.1, factor: float = 0.5) -> dict[str, Any]:
+    from sklearn.datasets import make_circles
+
+    X, y = make_circles(
+        _n_samples(n_samples, 2),
+        noise=check_number("noise", noise, 0),
+        factor=check_number("factor", factor, 0, 1, closed=False),
+        random_state=seed,
+    )
+    return {"X": X, "y": y}
+
+
+def _blobs(
+    seed: int, n_samples: int = 1000, n_features: int = 2, centers: int = 3, cluster_std: float = 1.0
+) -> dict[str, Any]:
+    from sklearn.datasets import make_blobs
+
+    n_features, centers = check_integer("n_features", n_features, 1), check_integer("centers", centers, 2)
+    X, y = make_blobs(
+        _n_samples(n_samples, n_features),
+        n_features,
+        centers=centers,
+        cluster_std=check_number("cluster_std", cluster_std, 0),
+        random_state=seed,
+    )
+    return {"X": X, "y": y}
+
+
+def _n_samples(n_samples: int, n_features: int) -> int:
+    n_samples = check_integer("n_samples", n_samples, 10)
+    check_memory(f"{n_samples:,} samples of {n_features} features, twice over,", 2 * n_samples * n_features)
+    return n_samples
+
+
+DATASETS: dict[str, Callable[..., dict[str, Any]]] = {
+    "digits": _bundled("digits"),
+    "moons": _moons,
+    "iris": _bundled("iris"),
+    "wine": _bundled("wine"),
+    "breast_cancer": _bundled("breast_cancer"),
+    "circles": _circles,
+    "blobs": _blobs,
+}

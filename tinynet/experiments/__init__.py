@@ -1,0 +1,1 @@
+"""Runs from a config: the folder they leave, and the plots."""
