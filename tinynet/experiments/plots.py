@@ -105,7 +105,6 @@ def plot_decision_boundary(
         When the network has not two features.
     """
     from matplotlib.colors import ListedColormap
-    from sklearn.inspection import DecisionBoundaryDisplay
 
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y)
     if net.shapes["W1"][0] != 2 or X.ndim != 2 or X.shape[1] != 2:
@@ -119,12 +118,11 @@ def plot_decision_boundary(
     n_classes = net.shapes["b2"][0]
     classes = net.predict(np.column_stack([xx0.ravel(), xx1.ravel()])).reshape(xx0.shape)
     shades = ListedColormap([COLOURS[k % len(COLOURS)] for k in range(n_classes)])
-    DecisionBoundaryDisplay(xx0=xx0, xx1=xx1, response=classes).plot(
-        ax=ax, plot_method="pcolormesh", cmap=shades, vmin=-0.5, vmax=n_classes - 0.5, alpha=0.25, rasterized=True
-    )
+    ax.pcolormesh(xx0, xx1, classes, cmap=shades, vmin=-0.5, vmax=n_classes - 0.5, alpha=0.25, rasterized=True)
     for k in range(n_classes):
         ax.scatter(
-            *X[y == k].T,
+            X[y == k, 0],
+            X[y == k, 1],
             s=14,
             color=COLOURS[k % len(COLOURS)],
             marker=MARKERS[k % len(MARKERS)],
