@@ -68,12 +68,12 @@ def plot_loss_curve(
         _draw_columns(ax, history, "loss", 1.0, label, colours, smoothing)
         if accuracy_ax is not None:
             _draw_columns(accuracy_ax, history, "accuracy", 100.0, label, colours, smoothing)
+    if len(runs) == 1 and len(next(iter(runs.values()))):
+        _mark_best(ax, accuracy_ax, next(iter(runs.values())))
     _finish(ax, "cross-entropy (nats a sample)")
     ax.set_ylim(bottom=0)
     if accuracy_ax is not None:
         _finish(accuracy_ax, "accuracy (%)")
-    if len(runs) == 1 and len(next(iter(runs.values()))):
-        _mark_best(ax, accuracy_ax, next(iter(runs.values())))
     return ax
 
 
@@ -119,6 +119,9 @@ def plot_decision_boundary(
     classes = net.predict(np.column_stack([xx0.ravel(), xx1.ravel()])).reshape(xx0.shape)
     shades = ListedColormap([COLOURS[k % len(COLOURS)] for k in range(n_classes)])
     ax.pcolormesh(xx0, xx1, classes, cmap=shades, vmin=-0.5, vmax=n_classes - 0.5, alpha=0.25, rasterized=True)
+    borders = np.unique(classes)[:-1] + 0.5
+    if len(borders):  # in grey the shades look alike, the line does not
+        ax.contour(xx0, xx1, classes, levels=borders, colors="black", linewidths=0.8)
     for k in range(n_classes):
         ax.scatter(
             X[y == k, 0],
@@ -165,23 +168,12 @@ def _mark_best(ax: Axes, accuracy_ax: Axes | None, history: History) -> None:
     loss, accuracy = (
         (best.validation_loss, best.validation_accuracy) if validated else (best.train_loss, best.train_accuracy)
     )
-    places = [(ax, loss, f"best: epoch {best.epoch}, {loss:.3f}", 1)]
+    places = [(ax, loss, f"best: epoch {best.epoch}, {loss:.3f}")]
     if accuracy_ax is not None:
-        places.append((accuracy_ax, 100 * accuracy, f"epoch {best.epoch}: {100 * accuracy:.1f} %", -1))
-    for axes, value, text, side in places:
-        if not np.isfinite(value):
-            continue
-        axes.plot(best.epoch, value, "D", color="black", markersize=5, zorder=5)
-        left = best.epoch > (history.rows[0].epoch + history.rows[-1].epoch) / 2
-        axes.annotate(
-            text,
-            (best.epoch, value),
-            xytext=(-4 if left else 4, 16 * side),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va="bottom" if side > 0 else "top",
-            fontsize="small",
-        )
+        places.append((accuracy_ax, 100 * accuracy, f"epoch {best.epoch}: {100 * accuracy:.1f} %"))
+    for axes, value, text in places:
+        if np.isfinite(value):
+            axes.plot(best.epoch, value, "D", color="black", markersize=5, zorder=5, label=text)
 
 
 def _finish(ax: Axes, ylabel: str) -> None:
