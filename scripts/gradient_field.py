@@ -1,0 +1,39 @@
+"""The downhill directions of x0² + x1², and gradient descent along them with three learning rates."""
+
+import sys
+import warnings
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinynet import NumericalWarning, gradient_descent, numerical_gradient
+
+
+def f(x: Any) -> Any:
+    """Return the bowl of the textbook; its gradient is 2x."""
+    return x[0] ** 2 + x[1] ** 2
+
+
+_, (field, distance) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+grid = np.meshgrid(np.linspace(-4, 4, 13), np.linspace(-4, 4, 13))
+points = np.column_stack([grid[0].ravel(), grid[1].ravel()])
+downhill = -np.array([numerical_gradient(f, point) for point in points])
+fine = np.meshgrid(np.linspace(-4.4, 4.4, 100), np.linspace(-4.4, 4.4, 100))
+field.contour(*fine, f(fine), levels=8, colors="0.8")
+field.quiver(*points.T, *downhill.T, color="#0072B2", angles="xy")
+
+for lr, marker, colour in [(0.1, "o", "#D55E00"), (10.0, "s", "black"), (1e-10, "^", "#009E73")]:
+    with warnings.catch_warnings(record=True, action="always", category=NumericalWarning) as caught:
+        end, path = gradient_descent(f, [-3.0, 4.0], lr=lr, step_num=100, return_path=True)
+    print(f"lr {lr:g}: 100 steps from (-3, 4) end at ({end[0]:.4g}, {end[1]:.4g})")
+    for warning in caught:  # so far out that x + h is x: the measured gradient is 0 and x stays where it is
+        print(f"    warned: {warning.message}")
+    distance.semilogy(np.hypot(*path.T), marker, color=colour, markersize=3, label=f"learning rate {lr:g}")
+    if lr == 0.1:
+        field.plot(*path.T, "o-", color=colour, markersize=4, label="100 steps, learning rate 0.1")
+field.set(xlabel="x0", ylabel="x1", aspect="equal")
+distance.set(xlabel="step", ylabel="distance from the minimum")
+field.legend(loc="lower right")
+distance.legend()
+plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "gradient_field.png", dpi=150)
