@@ -1,0 +1,71 @@
+"""The documents at the root: their code runs as printed, their commands exist, and they stay short."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from tinynet import cli
+from tinynet.experiments.config import load_config
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+COMMANDS = [line for language, block in BLOCKS if not language for line in block.splitlines()]
+
+
+@pytest.mark.parametrize(("name", "most"), [("README.md", 120), ("CONTRIBUTING.md", 50)])
+def test_a_document_is_short(name: str, most: int) -> None:
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= most
+
+
+def test_the_python_of_the_readme_prints_what_the_readme_says() -> None:
+    examples = "".join(block for language, block in BLOCKS if language == "python")
+    session = doctest.DocTestParser().get_doctest(examples, {}, "README.md", "README.md", 0)
+    result = doctest.DocTestRunner().run(session)
+    assert result.failed == 0 and result.attempted == len(session.examples) >= 5
+
+
+@pytest.mark.parametrize("end", ["tinynet train digits", "python -m pytest"])
+def test_one_line_near_the_top_installs_everything_and_does_the_main_thing(end: str) -> None:
+    (line,) = (line for line in COMMANDS if line.endswith(end))
+    assert README.splitlines().index(line) < 30
+    assert line.startswith("python3 -m venv .venv && .venv/bin/python -m pip install ")
+
+
+def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained = []
+
+    def only_read(source: str, overrides: list[str], out: str | None, quiet: bool) -> int:
+        trained.append(load_config(source, overrides).name)
+        return cli.DONE
+
+    monkeypatch.setattr(cli, "_train", only_read)
+    for line in COMMANDS:
+        command = re.match(r"(?:.*/bin/)?tinynet (.*?)(?: > (\S+))?(?: +#.*)?$", line)
+        if command is not None:
+            with Path(command[2] or "shown").open("w", encoding="utf-8") as output, redirect_stdout(output):
+                assert cli.main(shlex.split(command[1])) == cli.DONE
+    assert trained == ["digits", "digits", "moons"]
+
+
+def test_the_readme_names_every_module_and_script() -> None:
+    modules = [path for path in (ROOT / "tinynet").rglob("*.py") if not path.stem.startswith("__")]
+    scripts = list((ROOT / "scripts").glob("*.py"))
+    assert {path.name for path in modules + scripts} <= set(re.findall(r"`(\w+\.py)`", README))
+
+
+def test_the_readme_names_no_file_that_is_not_there() -> None:
+    named = set(re.findall(r"`(?:\w+/)?(\w+\.py)`", README))
+    assert named <= {path.name for folder in ("tinynet", "scripts") for path in (ROOT / folder).rglob("*.py")}
+    for link in re.findall(r"\]\(([^):]+)\)", README):
+        assert (ROOT / link).is_file()
+    height, width, _ = matplotlib.image.imread(ROOT / "docs" / "images" / "digits_loss_curve.png").shape
+    assert width > height > 400
