@@ -105,8 +105,9 @@ def numerical_gradient(
         As in SciPy: the number of processes (−1: one a core), or a callable used as
         ``workers(task, chunks)`` such as ``multiprocessing.Pool().map`` or the ``map`` of a Dask
         client. Every task works on its own copy of x, so `f` must use its argument. The result
-        has the same bits. Two processes on two cores are 1.6 to 1.7 times as fast when one
-        evaluation of f takes 5 ms, about even at 1 ms and slower below (scripts/workers.py).
+        has the same bits. Two processes on two idle cores are 1.6 to 1.7 times as fast when one
+        evaluation of f takes 5 ms, 1.2 to 1.5 times at 1.7 ms, and slower than one process
+        below about 0.5 ms (scripts/workers.py).
 
     Returns
     -------
