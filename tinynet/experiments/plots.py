@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.errors import DataError, check_integer
+from tinynet.errors import DataError, InvalidTypeError, check_integer
 from tinynet.history import History
 from tinynet.network import TwoLayerNet
 
@@ -17,8 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito
-MARKERS = "osD^vP*X"
+Array = npt.NDArray[Any]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito
+MARKERS = "os^vDP*X"  # one more than colours: 56 runs differ, and the first eight differ in grey
+PARTS: dict[str, tuple[str, Literal["-", "--"]]] = {"train": ("training", "-"), "validation": ("validation", "--")}
+PANELS = {"loss": ("cross-entropy (nats a sample)", 1.0), "accuracy": ("accuracy (%)", 100.0)}
+FEW_EPOCHS = 12  # each has a marker; on longer curves they would run together
+LEGEND_ROWS = 16
 DPI = 150
 
 
@@ -26,8 +34,9 @@ def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of so many inches that needs no display and no pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     FigureCanvasAgg(figure)
     return figure
 
@@ -36,8 +45,13 @@ def save_figure(figure: Figure | Axes, path: str | Path) -> None:
     """Write a figure, or the figure of some axes, as PNG; the same figure gives the same bytes."""
     whole: Any = getattr(figure, "figure", None) or figure
     temporary = Path(path).with_name(f".{Path(path).name}.tmp")
-    whole.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    temporary.replace(path)
+    try:
+        whole.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def plot_loss_curve(
@@ -51,30 +65,41 @@ def plot_loss_curve(
     ax : matplotlib axes, optional
         The losses alone are drawn into it. None makes a new figure with the accuracy beside.
     smoothing : int of at least 1
-        Epochs in a moving average; 1 draws the figures as they are.
+        Draw the mean over so many epochs around each, with the figures themselves faintly behind;
+        1 draws the figures as they are.
 
     Returns
     -------
     matplotlib axes of the losses; ``ax.figure`` is the whole figure
         Loss in nats a sample, accuracy in percent. The best epoch of a single run is marked.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidValueError
+        For anything but histories, or a smoothing below 1.
     """
     check_integer("smoothing", smoothing, 1)
-    runs = {"": history_or_runs} if isinstance(history_or_runs, History) else dict(history_or_runs)
-    accuracy_ax = None
-    if ax is None:
-        ax, accuracy_ax = new_figure(9.0, 3.6).subplots(1, 2)
-    for number, (label, history) in enumerate(runs.items()):
-        colours = (COLOURS[0], COLOURS[1]) if len(runs) == 1 else (COLOURS[number % len(COLOURS)],) * 2
-        _draw_columns(ax, history, "loss", 1.0, label, colours, smoothing)
-        if accuracy_ax is not None:
-            _draw_columns(accuracy_ax, history, "accuracy", 100.0, label, colours, smoothing)
-    if len(runs) == 1 and len(next(iter(runs.values()))):
-        _mark_best(ax, accuracy_ax, next(iter(runs.values())))
-    _finish(ax, "cross-entropy (nats a sample)")
-    ax.set_ylim(bottom=0)
-    if accuracy_ax is not None:
-        _finish(accuracy_ax, "accuracy (%)")
-    return ax
+    runs = _runs(history_or_runs)
+    legend_columns = 0 if len(runs) == 1 else math.ceil((len(runs) + len(PARTS)) / LEGEND_ROWS)
+    panels = [ax] if ax is not None else list(new_figure(9.0 + 1.6 * legend_columns, 3.6).subplots(1, 2))
+    for panel, what in zip(panels, PANELS, strict=False):
+        for number, (label, history) in enumerate(runs.items()):
+            _draw(panel, what, history, label, None if len(runs) == 1 else number, smoothing)
+        if len(runs) == 1:
+            _mark_best(panel, what, next(iter(runs.values())))
+        _finish(panel, what)
+    _begin_at_zero(panels[0])
+    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
+    style["title"] = f"mean over {smoothing} epochs" if smoothing > 1 else None
+    if len(runs) == 1:
+        for panel in panels:
+            if panel.lines:
+                panel.legend(**style)
+    elif ax is not None:
+        ax.legend(handles=_keys(runs), **style)
+    else:
+        panels[0].figure.legend(handles=_keys(runs), loc="outside right upper", ncols=legend_columns, **style)
+    return panels[0]
 
 
 def plot_decision_boundary(
@@ -102,86 +127,142 @@ def plot_decision_boundary(
     Raises
     ------
     DataError
-        When the network has not two features.
+        When the network has not two features, or the samples or names do not fit it.
     """
-    from matplotlib.colors import ListedColormap
-
-    X, y = np.asarray(X, dtype=np.float64), np.asarray(y)
-    if net.shapes["W1"][0] != 2 or X.ndim != 2 or X.shape[1] != 2:
-        raise DataError(f"a decision boundary needs two features, got a network of {net.shapes['W1'][0]}")
+    n_features, n_classes = net.shapes["W1"][0], net.shapes["b2"][0]
+    if n_features != 2:
+        raise DataError(f"a decision boundary needs two features, got a network of {n_features}")
+    X, labels = net._check(X, y)
+    names = class_names or tuple(f"class {k}" for k in range(n_classes))
+    if len(names) != n_classes:
+        raise DataError(f"{len(names)} class_names for {n_classes} classes")
     ax = new_figure(4.8, 4.0).subplots() if ax is None else ax
-    margin = 0.08 * np.ptp(X, axis=0)
-    axes = [
-        np.linspace(low, high, 300) for low, high in zip(X.min(axis=0) - margin, X.max(axis=0) + margin, strict=True)
-    ]
-    xx0, xx1 = np.meshgrid(*axes)
-    n_classes = net.shapes["b2"][0]
-    classes = net.predict(np.column_stack([xx0.ravel(), xx1.ravel()])).reshape(xx0.shape)
-    shades = ListedColormap([COLOURS[k % len(COLOURS)] for k in range(n_classes)])
-    ax.pcolormesh(xx0, xx1, classes, cmap=shades, vmin=-0.5, vmax=n_classes - 0.5, alpha=0.25, rasterized=True)
-    borders = np.unique(classes)[:-1] + 0.5
-    if len(borders):  # in grey the shades look alike, the line does not
-        ax.contour(xx0, xx1, classes, levels=borders, colors="black", linewidths=0.8)
-    for k in range(n_classes):
+    _draw_regions(ax, net, X)
+    for k, name in enumerate(names):
+        own = labels == k
         ax.scatter(
-            X[y == k, 0],
-            X[y == k, 1],
-            s=14,
+            X[own, 0],
+            X[own, 1],
+            s=20,
             color=COLOURS[k % len(COLOURS)],
             marker=MARKERS[k % len(MARKERS)],
-            linewidths=0.4,
+            linewidths=0.5,
             edgecolors="white",
-            label=class_names[k] if class_names else f"class {k}",
+            label=_plain(name),
         )
     ax.set(xlabel="feature 0", ylabel="feature 1")
-    ax.legend(loc="best", fontsize="small", framealpha=0.9)
+    ax.legend(fontsize="small", framealpha=0.9)
     return ax
 
 
-def _draw_columns(
-    ax: Axes,
-    history: History,
-    what: str,
-    factor: float,
-    label: str,
-    colours: tuple[str, ...],
-    smoothing: int,
-) -> None:
+def _runs(history_or_runs: History | Mapping[str, History]) -> dict[str, History]:
+    if isinstance(history_or_runs, History):
+        return {"": history_or_runs}
+    runs = dict(history_or_runs) if isinstance(history_or_runs, Mapping) else {"": history_or_runs}
+    for label, history in runs.items():
+        if not isinstance(history, History):
+            where = f" under {label!r}" if label else ""
+            raise InvalidTypeError(
+                f"a loss curve needs a History or a mapping of labels to them, got {type(history).__name__}{where}"
+            )
+    return runs
+
+
+def _draw(ax: Axes, what: str, history: History, label: str, number: int | None, smoothing: int) -> None:
+    """Draw both parts of a run: in two colours when it is the only one, else in the colour and marker of its number."""
     epochs = np.array(history["epoch"])
-    for part, line, colour in zip(("train", "validation"), ("-", "--"), colours, strict=True):
-        values = np.array(history[f"{part}_{what}"], dtype=np.float64) * factor
-        if len(values) and np.isnan(values).all():
+    every = max(1, len(epochs) // FEW_EPOCHS)
+    for place, (part, (word, line)) in enumerate(PARTS.items()):
+        values = np.array(history[f"{part}_{what}"], dtype=np.float64) * PANELS[what][1]
+        if np.isnan(values).all():
             continue
-        if smoothing > 1 and len(values) >= smoothing:
-            values = np.convolve(values, np.full(smoothing, 1 / smoothing), mode="valid")
-        name = {"train": "training", "validation": "validation"}[part] + (f", {label}" if label else "")
-        name += f" (mean of {smoothing} epochs)" if smoothing > 1 else ""
-        marker = "o" if len(values) <= 12 else None
+        colour, marker = COLOURS[place], "o" if every == 1 else ""
+        if number is not None:
+            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        if smoothing > 1:
+            ax.plot(epochs, values, line, color=colour, linewidth=0.8, alpha=0.35)
         ax.plot(
-            epochs[len(epochs) - len(values) :], values, line, color=colour, label=name, marker=marker, markersize=3
+            epochs,
+            _moving_mean(values, smoothing),
+            line,
+            color=colour,
+            label=_plain(f"{word}, {label}" if label else word),
+            marker=marker,
+            markevery=every,
+            markersize=4,
+            markerfacecolor=colour if part == "train" else "white",
         )
 
 
-def _mark_best(ax: Axes, accuracy_ax: Axes | None, history: History) -> None:
+def _moving_mean(values: Array, width: int) -> Array:
+    """Return the mean of `width` values around each; there are fewer at the ends."""
+    before, after = (width - 1) // 2, width // 2 + 1
+    return np.array([values[max(0, i - before) : i + after].mean() for i in range(len(values))])
+
+
+def _mark_best(ax: Axes, what: str, history: History) -> None:
+    """Mark the epoch that `History.best` names; its figures stand in the legend, where they hide no curve."""
+    if not len(history):
+        return
     best = history.best
-    validated = not np.isnan(best.validation_loss)
-    loss, accuracy = (
-        (best.validation_loss, best.validation_accuracy) if validated else (best.train_loss, best.train_accuracy)
-    )
-    places = [(ax, loss, f"best: epoch {best.epoch}, {loss:.3f}")]
-    if accuracy_ax is not None:
-        places.append((accuracy_ax, 100 * accuracy, f"epoch {best.epoch}: {100 * accuracy:.1f} %"))
-    for axes, value, text in places:
-        if np.isfinite(value):
-            axes.plot(best.epoch, value, "D", color="black", markersize=5, zorder=5, label=text)
+    part = "train" if math.isnan(best.validation_loss) else "validation"
+    value = getattr(best, f"{part}_{what}") * PANELS[what][1]
+    if math.isfinite(value):
+        text = f"best: epoch {best.epoch}, {value:.3f}" if what == "loss" else f"epoch {best.epoch}: {value:.1f} %"
+        ax.plot(best.epoch, value, "D", color="black", fillstyle="none", markersize=9, zorder=5, label=text)
 
 
-def _finish(ax: Axes, ylabel: str) -> None:
+def _keys(runs: Mapping[str, History]) -> list[Any]:
+    """Return legend entries: one a run, and one for each part that any run has."""
+    from matplotlib.lines import Line2D
+
+    keys = [
+        Line2D(
+            [], [], color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], markersize=4, label=_plain(label)
+        )
+        for k, label in enumerate(runs)
+    ]
+    for part, (word, line) in PARTS.items():
+        if not all(np.isnan(history[f"{part}_loss"]).all() for history in runs.values()):
+            keys.append(Line2D([], [], color="dimgrey", linestyle=line, label=word))
+    return keys
+
+
+def _plain(text: str) -> str:
+    """Return a label as matplotlib shows it as it is: "$" begins no formula, "_" does not hide the entry."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def _finish(ax: Axes, what: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ax.set(xlabel="epoch", ylabel=ylabel)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel="epoch", ylabel=PANELS[what][0])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    ax.margins(x=0.03)
     ax.grid(alpha=0.3, linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    if ax.lines:
-        ax.legend(frameon=False, fontsize="small", loc="best")
+
+
+def _begin_at_zero(ax: Axes) -> None:
+    ax.update_datalim([(0.0, 0.0)], updatex=False)
+    ax.autoscale_view(scalex=False)
+    ax.set_ylim(bottom=0)
+
+
+def _draw_regions(ax: Axes, net: TwoLayerNet, X: Array) -> None:
+    """Shade the plane around `X` by predicted class, with a black line where it changes."""
+    from matplotlib.colors import ListedColormap
+
+    spread = np.ptp(X, axis=0)
+    margin = np.where(spread > 0, 0.08 * spread, 1.0)
+    x0, x1 = np.linspace(X.min(axis=0) - margin, X.max(axis=0) + margin, 300).T
+    logits = net.logits(np.stack(np.meshgrid(x0, x1), axis=-1).reshape(-1, 2)).reshape(len(x1), len(x0), -1)
+    n_classes = logits.shape[-1]
+    shades = ListedColormap([COLOURS[k % len(COLOURS)] for k in range(n_classes)])
+    ax.pcolormesh(
+        x0, x1, logits.argmax(axis=-1), cmap=shades, vmin=-0.5, vmax=n_classes - 0.5, alpha=0.25, rasterized=True
+    )
+    for k in range(n_classes):
+        lead = logits[..., k] - np.delete(logits, k, axis=-1).max(axis=-1)
+        if lead.min() < 0 < lead.max():
+            ax.contour(x0, x1, lead, levels=[0.0], colors="black", linewidths=0.8)
