@@ -63,13 +63,13 @@ def cross_entropy(logits: npt.ArrayLike, y: npt.ArrayLike) -> float:
 def mean_loss(logits: Array, labels: Array) -> float:
     """Return the mean cross-entropy of checked integer `labels`, shape (n_samples,)."""
     rows = np.arange(len(labels))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a loss that is inf or nan is the caller's to name
         excess = logits - logits[rows, labels, None]
         top = excess.argmax(axis=1)
         largest = excess[rows, top]
         terms = np.exp(excess - largest[:, None])
-    terms[rows, top] = 0.0  # log1p of the others keeps a loss of 1e-20 from rounding to 0
-    return float((largest + np.log1p(terms.sum(axis=1))).mean())
+        terms[rows, top] = 0.0  # log1p of the others keeps a loss of 1e-20 from rounding to 0
+        return float((largest + np.log1p(terms.sum(axis=1))).mean())
 
 
 def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
@@ -80,7 +80,10 @@ def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
     DataError
         Naming the shape, or how many values are nan or inf and where the first one is.
     """
-    array = np.asarray(X)
+    try:
+        array = np.asarray(X)
+    except ValueError as error:
+        raise DataError(f"X must be a table of numbers, every row of the same length: {error}") from error
     if array.ndim != 2:
         hint = "; for one sample use X.reshape(1, -1)" if array.ndim == 1 else ""
         raise DataError(f"X must have two dimensions (n_samples, n_features), got shape {array.shape}{hint}")
