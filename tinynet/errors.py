@@ -9,6 +9,7 @@ import difflib
 import math
 import os
 from collections.abc import Iterable
+from decimal import Decimal
 from numbers import Integral, Real
 
 
@@ -35,6 +36,10 @@ class ConfigError(InvalidValueError):
         self.faults = tuple(faults)
         super().__init__("\n".join(self.faults))
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Survive the pickling that brings an error home from a worker process."""
+        return type(self), (self.faults,)
+
 
 class RunFolderError(TinynetError, OSError):
     """A run folder cannot be created, written or read."""
@@ -47,26 +52,27 @@ class DivergedError(TinynetError, ArithmeticError):
         self.epoch, self.step, self.learning_rate, self.loss = epoch, step, learning_rate, loss
         self.history: object = None  # the History of the epochs before, set by train
         what = "gradient became nan or inf" if math.isfinite(loss) else f"loss became {loss}"
-        super().__init__(
-            f"the {what} in epoch {epoch}, step {step}, at learning rate {learning_rate:g}; try a smaller learning rate"
-        )
+        rate = "" if math.isnan(learning_rate) else f", at learning rate {learning_rate:g}"
+        super().__init__(f"the {what} in epoch {epoch}, step {step}{rate}; try a smaller learning rate")
 
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...], dict[str, object]]:
         """Survive the pickling that brings an error home from a worker process."""
-        return type(self), (self.epoch, self.step, self.learning_rate, self.loss)
+        return type(self), (self.epoch, self.step, self.learning_rate, self.loss), {"history": self.history}
 
 
 class NumericalWarning(UserWarning):
     """A numerical result is what the arithmetic gives, but not what was meant."""
 
 
-def check_integer(name: str, value: object, minimum: int) -> int:
-    """Return `value` as an int of at least `minimum`, or raise naming `name`."""
+def check_integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
+    """Return `value` as an int from `minimum` to `maximum`, or raise naming `name`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InvalidTypeError(f"{name} must be an integer, got {value!r}")
-    if value < minimum:
-        raise InvalidValueError(f"{name} must be at least {minimum}, got {value!r}")
-    return int(value)
+    number = int(value)
+    if number < minimum or (maximum is not None and number > maximum):
+        limit = "" if maximum is None else f" and at most {maximum}"
+        raise InvalidValueError(f"{name} must be at least {minimum}{limit}, got {value!r}")
+    return number
 
 
 def check_number(
@@ -75,7 +81,10 @@ def check_number(
     """Return `value` as a finite float in [low, high), or (low, high) when not `closed`."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InvalidTypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the largest float
+        number = math.inf
     inside = (low <= number if closed else low < number) and number < high
     if not (inside and math.isfinite(number)):
         parts = [] if low == -math.inf else [f"{'at least' if closed else 'above'} {low:g}"]
@@ -112,6 +121,6 @@ def check_memory(what: str, n_values: int) -> None:
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
     if 8 * n_values > available:
         raise InvalidValueError(
-            f"{what} would take {8 * n_values / 2**30:,.1f} GiB; "
+            f"{what} would take {Decimal(8 * n_values) / 2**30:,.1f} GiB; "  # n_values may be beyond any float
             f"this machine has {available / 2**30:,.1f} GiB of memory"
         )
