@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field, fields
 
+from tinynet.errors import InvalidValueError, did_you_mean
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -55,12 +57,14 @@ class History:
     def __getitem__(self, column: str) -> list[float]:
         """Return one column, such as ``history["train_loss"]``, as a list."""
         if column not in COLUMNS:
-            raise KeyError(f"no column {column!r}; columns: {', '.join(COLUMNS)}")
+            raise KeyError(f"no column {column!r}{did_you_mean(column, COLUMNS)}")
         return [getattr(row, column) for row in self.rows]
 
     @property
     def best(self) -> Epoch:
         """The first epoch with the lowest validation loss, or training loss without validation."""
+        if not self.rows:
+            raise InvalidValueError("an empty history has no best epoch")
         return min(self.rows, key=_monitored)
 
     def to_csv(self) -> str:
