@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +26,11 @@ from tinynet.losses import check_X
 Array = npt.NDArray[Any]
 
 LARGEST = 1e150  # the square of anything larger overflows
+LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 PARTS = ("training", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scaling:
     """An affine map of every feature, fitted on the training part: (X − offset) / scale."""
 
@@ -41,7 +43,7 @@ class Scaling:
         return (X - self.offset) / self.scale
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Three parts of one data set, scaled; X are float64 rows, y labels 0 .. n_classes − 1.
 
@@ -91,7 +93,7 @@ def load_dataset(
     Parameters
     ----------
     name : "digits", "moons", "iris", "wine", "breast_cancer", "circles" or "blobs"
-    seed : int
+    seed : int in [0, 2**32)
         Decides the split, and the points of moons, circles and blobs.
     validation_size, test_size : float in [0, 1)
         Fractions of all samples; 0 leaves the part empty.
@@ -120,8 +122,9 @@ def load_dataset(
     allowed = [parameter for parameter in inspect.signature(loader).parameters if parameter != "seed"]
     for option in options:
         if option not in allowed:
-            raise InvalidTypeError(f"{name} has no option {option!r}{did_you_mean(option, allowed or ['none'])}")
-    source = loader(check_integer("seed", seed, 0), **options)
+            hint = did_you_mean(option, allowed) if allowed else "; it takes none"
+            raise InvalidTypeError(f"{name} has no option {option!r}{hint}")
+    source = loader(check_integer("seed", seed, 0, LARGEST_SEED), **options)
     return split_dataset(
         source.pop("X"),
         source.pop("y"),
@@ -165,7 +168,7 @@ def split_dataset(
     ------
     DataError
         For nan, inf or huge values (naming the first), another number of labels, fractional
-        labels, one class only, or a class with fewer samples than there are parts.
+        labels, one class only, or a class with too few samples to be in every part.
     InvalidValueError, InvalidTypeError
         For a bad seed, size or scaling.
 
@@ -176,6 +179,8 @@ def split_dataset(
     (('no', 'yes'), [[0.0], [1.0]])
     """
     X = check_X(X)
+    if not len(X):
+        raise DataError("X has no rows; there is nothing to split")
     _check_magnitude(X)
     labels, names = _classes(y, len(X))
     sizes = (check_number("validation_size", validation_size, 0, 1), check_number("test_size", test_size, 0, 1))
@@ -183,10 +188,12 @@ def split_dataset(
         raise InvalidValueError(f"validation_size + test_size must be below 1, got {sizes[0]:g} + {sizes[1]:g}")
     check_choice("scaling", scaling, ("minmax", "standard", "none"))
     class_names, feature_names = class_names or names, feature_names or tuple(f"x{i}" for i in range(X.shape[1]))
-    for what, given, needed in (("class", class_names, len(names)), ("feature", feature_names, X.shape[1])):
-        if len(given) != needed:
-            raise DataError(f"{len(given)} {what}_names for {needed} {what}s")
-    train, validation, test = _split(labels, class_names, check_integer("seed", seed, 0), *sizes)
+    if len(class_names) != len(names):
+        raise DataError(f"{len(class_names)} class_names for {len(names)} classes")
+    if len(feature_names) != X.shape[1]:
+        raise DataError(f"{len(feature_names)} feature_names for {X.shape[1]} features")
+    seed = check_integer("seed", seed, 0, LARGEST_SEED)
+    train, validation, test = _split(labels, class_names, seed, *sizes)
     fitted = _fit_scaling(scaling, X[train])
     return Dataset(
         name=name,
@@ -221,15 +228,16 @@ def _classes(y: npt.ArrayLike, n_samples: int) -> tuple[Array, tuple[str, ...]]:
     if y.dtype.kind == "O" and all(isinstance(label, str) for label in y):
         y = y.astype(str)
     if y.dtype.kind == "f":
-        if not (y == np.floor(y)).all() or not np.isfinite(y).all():
-            raise DataError(f"y must hold whole numbers or strings, got values such as {y[y != np.floor(y)][:3]}")
-        y = y.astype(np.int64)
-    if y.dtype.kind not in "iubU":
+        broken = y[~np.isfinite(y) | (y != np.floor(y))]
+        if len(broken):
+            raise DataError(f"y must hold whole numbers or strings, got values such as {broken[:3].tolist()}")
+    if y.dtype.kind not in "iubfU":
         raise DataError(f"y must hold whole numbers or strings, got dtype {y.dtype}")
     values, labels = np.unique(y, return_inverse=True)
-    if len(values) < 2:
-        raise DataError(f"y holds one class only ({values[0]}); a classifier needs two or more")
-    return labels.astype(np.intp), tuple(str(value) for value in values)
+    names = tuple(str(int(value) if y.dtype.kind == "f" else value) for value in values)
+    if len(names) < 2:
+        raise DataError(f"y holds one class only ({names[0]}); a classifier needs two or more")
+    return labels.astype(np.intp), names
 
 
 def _split(
@@ -238,39 +246,44 @@ def _split(
     """Return the rows of the training, validation and test parts, every class in every part."""
     from sklearn.model_selection import train_test_split
 
-    rest, parts = np.arange(len(labels)), []
-    for size in (test_size, validation_size):
-        n_part = round(size * len(labels))
-        if size == 0:
-            parts.append(rest[:0])
-            continue
-        try:
-            rest, part = train_test_split(rest, test_size=n_part, random_state=seed, stratify=labels[rest])
-        except ValueError:
-            part = rest[:0]  # fewer samples than classes: told below in our words
-        parts.append(part)
-    asked = [True, validation_size > 0, test_size > 0]
+    n_samples, sizes = len(labels), f"(validation_size={validation_size:g}, test_size={test_size:g})"
+    n_validation, n_test = round(validation_size * n_samples), round(test_size * n_samples)
+    asked = (True, validation_size > 0, test_size > 0)
+    n_rows = (n_samples - n_validation - n_test, n_validation, n_test)
+    for part, wanted, n in zip(PARTS, asked, n_rows, strict=True):
+        if wanted and n < len(names):
+            raise DataError(
+                f"the {part} part would have {n} of {n_samples} samples, too few for {len(names)} classes {sizes}"
+            )
+    rest, rows = np.arange(n_samples), []
+    for n in (n_test, n_validation):
+        part_rows = rest[:0]
+        if n:
+            with suppress(ValueError):  # a class with one sample left: told below in our words
+                rest, part_rows = train_test_split(rest, test_size=n, random_state=seed, stratify=labels[rest])
+        rows.append(part_rows)
+    test, validation = rows
     counts = np.bincount(labels)
-    for name, wanted, part in zip(PARTS, asked, (rest, parts[1], parts[0]), strict=True):
-        missing = np.flatnonzero(np.bincount(labels[part], minlength=len(counts)) == 0)
+    for part, wanted, own in zip(PARTS, asked, (rest, validation, test), strict=True):
+        missing = np.flatnonzero(np.bincount(labels[own], minlength=len(counts)) == 0)
         if wanted and len(missing):
             k = missing[np.argmin(counts[missing])]
             raise DataError(
-                f"class {names[k]!r} has {counts[k]} of {len(labels)} samples: too few to put one into the {name} part "
-                f"(validation_size={validation_size:g}, test_size={test_size:g})"
+                f"class {names[k]!r} has {counts[k]} of {n_samples} samples: "
+                f"too few to put one into the {part} part {sizes}"
             )
-    return rest, parts[1], parts[0]
+    return rest, validation, test
 
 
 def _fit_scaling(name: str, X: Array) -> Scaling:
-    """Return the scaling of `X`; a constant column is only moved."""
+    """Return the scaling of `X`; a column that is constant, or so nearly that 1 / scale overflows, is only moved."""
     offset, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if name == "minmax":
         offset, scale = X.min(axis=0), np.ptp(X, axis=0)
     elif name == "standard":
-        offset, scale = X.mean(axis=0), X.std(axis=0)
-        scale[np.ptp(X, axis=0) == 0] = 0.0  # rounding of the mean must not pass for a spread
-    return Scaling(name, offset, np.where(scale == 0, 1.0, scale))
+        constant = np.ptp(X, axis=0) == 0  # where rounding of the mean must not pass for a spread
+        offset, scale = np.where(constant, X[0], X.mean(axis=0)), np.where(constant, 0.0, X.std(axis=0))
+    return Scaling(name, offset, np.where(scale * LARGEST < 1, 1.0, scale))
 
 
 def _bundled(name: str) -> Callable[[int], dict[str, Any]]:
@@ -313,9 +326,11 @@ def _blobs(
 ) -> dict[str, Any]:
     from sklearn.datasets import make_blobs
 
-    n_features, centers = check_integer("n_features", n_features, 1), check_integer("centers", centers, 2)
+    n_features = check_integer("n_features", n_features, 1)
+    n_samples = _n_samples(n_samples, n_features)
+    centers = check_integer("centers", centers, 2, n_samples)
     X, y = make_blobs(
-        _n_samples(n_samples, n_features),
+        n_samples,
         n_features,
         centers=centers,
         cluster_std=check_number("cluster_std", cluster_std, 0),
