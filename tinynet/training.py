@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.errors import DataError, DivergedError, InvalidValueError, check_choice, check_integer, check_step_size
+from tinynet.errors import (
+    DataError,
+    DivergedError,
+    InvalidTypeError,
+    InvalidValueError,
+    check_choice,
+    check_integer,
+    check_step_size,
+)
 from tinynet.history import Epoch, History
 from tinynet.losses import mean_loss
 from tinynet.network import METHODS, TwoLayerNet
-from tinynet.optimizers import SGD
 
 Array = npt.NDArray[Any]
+
+
+class Optimizer(Protocol):
+    """What `train` needs of an optimizer; a ``learning_rate``, if there is one, is recorded."""
+
+    def update(self, params: dict[str, Array], grads: dict[str, Array]) -> object:
+        """Change the arrays of `params`; `grads` has the same keys and shapes."""
 
 
 def train(
     net: TwoLayerNet,
     X: npt.ArrayLike,
     y: npt.ArrayLike,
-    optimizer: SGD,
+    optimizer: Optimizer,
     *,
     epochs: int,
     batch_size: int,
@@ -44,7 +59,8 @@ def train(
     net : TwoLayerNet
     X : array, shape (n_samples, n_features)
     y : labels, shape (n_samples,), or one-hot rows
-    optimizer : SGD, or anything with ``update(params, grads)`` and ``learning_rate``
+    optimizer : SGD, or anything with ``update(params, grads)``
+        Its ``learning_rate``, if there is one, is recorded.
     epochs : int of at least 1
         In each epoch every sample is visited once, the last short batch included.
     batch_size : int of at least 1
@@ -87,6 +103,8 @@ def train(
     validation = _validation_part(net, X_validation, y_validation)
     epochs, batch_size = check_integer("epochs", epochs, 1), check_integer("batch_size", batch_size, 1)
     seed, h, method = check_integer("seed", seed, 0), check_step_size(h), check_choice("method", method, METHODS)
+    if not callable(getattr(optimizer, "update", None)):
+        raise InvalidTypeError(f"optimizer must have update(params, grads), as SGD has, got {optimizer!r}")
     if patience is not None:
         check_integer("patience", patience, 1)
         if validation is None:
@@ -103,7 +121,7 @@ def train(
         for epoch in range(1, epochs + 1):
             started = time.perf_counter()
             step = _run_epoch(net, X, labels, optimizer, epoch, batch_size, seed, h, method)
-            row = _measure(net, X, labels, validation, epoch, step, optimizer.learning_rate, started)
+            row = _measure(net, X, labels, validation, epoch, step, _learning_rate(optimizer), started)
             history.rows.append(row)
             good = _copy(net.params)
             best = good if history.best is row else best
@@ -134,7 +152,7 @@ def _run_epoch(
     net: TwoLayerNet,
     X: Array,
     labels: Array,
-    optimizer: SGD,
+    optimizer: Optimizer,
     epoch: int,
     batch_size: int,
     seed: int,
@@ -150,7 +168,7 @@ def _run_epoch(
         grads = net._gradient(X[batch], labels[batch], h, method)
         if not all(np.isfinite(grad).all() for grad in grads.values()):
             loss, _ = evaluate(net, X[batch], labels[batch])
-            raise DivergedError(epoch, step, optimizer.learning_rate, loss)
+            raise DivergedError(epoch, step, _learning_rate(optimizer), loss)
         with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
             optimizer.update(net.params, grads)
     return step
@@ -187,9 +205,13 @@ def _measure(
 def _validation_part(net: TwoLayerNet, X: npt.ArrayLike | None, y: npt.ArrayLike | None) -> tuple[Array, Array] | None:
     if (X is None) != (y is None):
         raise DataError("X_validation and y_validation belong together, but only one of them was given")
-    if X is None or y is None or not len(np.asarray(X)):
+    if X is None or y is None or np.shape(X)[:1] == np.shape(y)[:1] == (0,):
         return None
     return net._check(X, y)
+
+
+def _learning_rate(optimizer: Optimizer) -> float:
+    return float(getattr(optimizer, "learning_rate", math.nan))
 
 
 def _copy(params: dict[str, Array]) -> dict[str, Array]:
@@ -203,7 +225,7 @@ def _restore(params: dict[str, Array], saved: dict[str, Array]) -> None:
 
 def _progress_bar(epochs: int, progress: bool) -> Callable[[Epoch | None], None]:
     """Return a function that shows an epoch, or closes the bar when given None."""
-    if not progress:
+    if not progress or sys.stderr is None:
         return lambda row: None
     from tqdm import tqdm
 
