@@ -1,0 +1,181 @@
+"""Errors: caught by ordinary except clauses, whole after pickling, and naming what was received."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinynet import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    Epoch,
+    History,
+    InvalidTypeError,
+    InvalidValueError,
+    NumericalWarning,
+    RunFolderError,
+    TinynetError,
+)
+from tinynet.errors import check_choice, check_integer, check_memory, check_number, check_step_size, did_you_mean
+
+
+def diverged() -> DivergedError:
+    error = DivergedError(3, 17, 0.5, math.inf)
+    error.history = History([Epoch(1, 8, 0.5, 0.9, 0.6, 0.8, 0.5, 100, 0.1)])
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "ordinary"),
+    [
+        (InvalidValueError("x"), ValueError),
+        (InvalidTypeError("x"), TypeError),
+        (DataError("x"), ValueError),
+        (ConfigError(["x"]), ValueError),
+        (RunFolderError("x"), OSError),
+        (diverged(), ArithmeticError),
+    ],
+)
+def test_an_ordinary_except_clause_catches_it(error: TinynetError, ordinary: type[Exception]) -> None:
+    for kind in (ordinary, TinynetError):
+        with pytest.raises(kind) as caught:
+            raise error
+        assert caught.value is error
+
+
+def test_the_warning_is_a_user_warning() -> None:
+    assert issubclass(NumericalWarning, UserWarning)
+
+
+@pytest.mark.parametrize("duplicate", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidValueError("one"),
+        InvalidTypeError("one"),
+        DataError("one"),
+        RunFolderError("one"),
+        ConfigError(["digits.toml: a: one", "command line: b: two"]),
+        diverged(),
+    ],
+)
+def test_an_error_is_whole_after_pickling_and_copying(error: TinynetError, duplicate: Callable[[Any], Any]) -> None:
+    other = duplicate(error)
+    assert type(other) is type(error)
+    assert str(other) == str(error)
+    assert vars(other) == vars(error)
+
+
+def test_a_config_error_has_a_line_for_every_fault() -> None:
+    error = ConfigError(fault for fault in ("a: one", "b: two"))
+    assert error.faults == ("a: one", "b: two")
+    assert str(error) == "a: one\nb: two"
+
+
+@pytest.mark.parametrize(
+    ("loss", "learning_rate", "message"),
+    [
+        (math.nan, 0.5, "the loss became nan in epoch 3, step 17, at learning rate 0.5; try a smaller learning rate"),
+        (math.inf, 1e9, "the loss became inf in epoch 3, step 17, at learning rate 1e+09; try a smaller learning rate"),
+        (0.25, 0.5, "the gradient became nan or inf in epoch 3, step 17, at learning rate 0.5; try a smaller"),
+        (math.nan, math.nan, "the loss became nan in epoch 3, step 17; try a smaller learning rate"),
+    ],
+)
+def test_a_diverged_run_says_where(loss: float, learning_rate: float, message: str) -> None:
+    error = DivergedError(3, 17, learning_rate, loss)
+    assert str(error).startswith(message)
+    assert (error.epoch, error.step, error.history) == (3, 17, None)
+
+
+@pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3)])
+def test_any_integer_type_is_an_integer(value: Any) -> None:
+    number = check_integer("n", value, 1, 3)
+    assert number == 3 and type(number) is int
+
+
+@pytest.mark.parametrize("value", [True, 3.0, "3", None, np.float64(3), Decimal(3), np.bool_(True), [3]])
+def test_what_is_no_integer_is_a_type_error(value: Any) -> None:
+    with pytest.raises(InvalidTypeError, match="n must be an integer, got "):
+        check_integer("n", value, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "maximum", "message"),
+    [(0, None, "n must be at least 1, got 0"), (7, 6, "n must be at least 1 and at most 6, got 7")],
+)
+def test_an_integer_out_of_range_names_its_limits(value: int, maximum: int | None, message: str) -> None:
+    with pytest.raises(InvalidValueError, match=f"^{message}$"):
+        check_integer("n", value, 1, maximum)
+
+
+@pytest.mark.parametrize("value", [0.25, np.float32(0.25), Fraction(1, 4), np.float64(0.25)])
+def test_any_real_type_is_a_number(value: Any) -> None:
+    number = check_number("x", value, 0.25, 1.0)
+    assert number == 0.25 and type(number) is float
+
+
+@pytest.mark.parametrize("value", [True, "0.25", None, 1j, Decimal("0.25"), np.array([0.25])])
+def test_what_is_no_number_is_a_type_error(value: Any) -> None:
+    with pytest.raises(InvalidTypeError, match="x must be a number, got "):
+        check_number("x", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "message"),
+    [
+        (math.nan, {}, "x must be a finite number, got nan"),
+        (-math.inf, {}, "x must be a finite number, got -inf"),
+        (10**400, {}, "x must be a finite number, got 1000"),
+        (-1, {"low": 0}, "x must be a finite number at least 0, got -1"),
+        (0.0, {"low": 0, "closed": False}, "x must be a finite number above 0, got 0.0"),
+        (1, {"low": 0, "high": 1}, "x must be a finite number at least 0 and below 1, got 1"),
+        (2, {"high": 1}, "x must be a finite number below 1, got 2"),
+    ],
+)
+def test_a_number_out_of_range_names_its_limits(value: Any, limits: Any, message: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        check_number("x", value, **limits)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_step_size_is_finite_and_above_zero() -> None:
+    assert check_step_size(5e-324) == 5e-324
+    for h in (0.0, -1e-4, math.nan, math.inf):
+        with pytest.raises(InvalidValueError, match="h must be a finite number above 0"):
+            check_step_size(h)
+
+
+def test_a_choice_is_returned_or_the_nearest_is_named() -> None:
+    assert check_choice("method", "exact", ["auto", "exact"]) == "exact"
+    with pytest.raises(
+        InvalidValueError, match=r"^unknown method 'exat'; did you mean 'exact'\? allowed: auto, exact$"
+    ):
+        check_choice("method", "exat", ["auto", "exact"])
+    with pytest.raises(InvalidValueError, match=r"^unknown method \['auto'\]; did you mean 'auto'|; allowed: auto$"):
+        check_choice("method", ["auto"], ["auto"])
+
+
+def test_a_name_near_to_nothing_gets_the_list_alone() -> None:
+    assert did_you_mean("zzz", ["auto", "exact"]) == "; allowed: auto, exact"
+
+
+def test_memory_is_refused_with_the_size_asked_for_and_the_size_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 2**18, "SC_PAGE_SIZE": 4096}.__getitem__)
+    check_memory("the weights", 2**27)
+    message = "the weights would take 1,536.0 GiB; this machine has 1.0 GiB of memory"
+    with pytest.raises(InvalidValueError, match=message):
+        check_memory("the weights", 2**27 * 1536)
+
+
+def test_a_size_beyond_any_float_is_refused_like_any_other() -> None:
+    with pytest.raises(InvalidValueError, match="GiB of memory"):
+        check_memory("the weights", 10**400)

@@ -1,0 +1,469 @@
+"""The training loop: what it visits, records and refuses, and backpropagation beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import itertools
+import math
+import os
+import pty
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from reference import backpropagation
+
+from tinynet import (
+    SGD,
+    DataError,
+    DivergedError,
+    Epoch,
+    History,
+    InvalidTypeError,
+    InvalidValueError,
+    TwoLayerNet,
+    load_dataset,
+    train,
+)
+
+
+def problem(rng: np.random.Generator, n: int = 30) -> tuple[Any, Any]:
+    return rng.standard_normal((n, 4)), rng.integers(0, 3, n)
+
+
+def network() -> TwoLayerNet:
+    return TwoLayerNet(4, 5, 3, seed=1)
+
+
+def bits(net: TwoLayerNet) -> list[bytes]:
+    return [param.tobytes() for param in net.params.values()]
+
+
+def untimed(history: History) -> list[Epoch]:
+    return [dataclasses.replace(row, duration_s=0.0) for row in history]
+
+
+def visits(monkeypatch: pytest.MonkeyPatch, X: Any, **arguments: Any) -> list[list[float]]:
+    """Train, and return the first column of every batch that a gradient was measured on."""
+    net, batches = TwoLayerNet(1, 2, 2, seed=0), list[list[float]]()
+    gradient = net._gradient
+
+    def recording(X: Any, labels: Any, h: float, method: str) -> dict[str, Any]:
+        batches.append(X[:, 0].tolist())
+        return gradient(X, labels, h, method)
+
+    monkeypatch.setattr(net, "_gradient", recording)
+    train(net, X, np.arange(len(X)) % 2, SGD(0.1), **arguments)
+    return batches
+
+
+def test_every_epoch_visits_every_sample_once_the_last_short_batch_included(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.arange(10.0)[:, None]
+    batches = visits(monkeypatch, X, epochs=3, batch_size=4, seed=0)
+    assert [len(batch) for batch in batches] == [4, 4, 2] * 3
+    for epoch in range(3):
+        assert sorted(itertools.chain(*batches[3 * epoch : 3 * epoch + 3])) == list(range(10))
+
+
+def test_the_order_comes_from_seed_and_epoch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.arange(40.0)[:, None]
+
+    def orders(epochs: int, batch_size: int, seed: int) -> list[list[float]]:
+        batches = visits(monkeypatch, X, epochs=epochs, batch_size=batch_size, seed=seed)
+        flat = list(itertools.chain(*batches))
+        return [flat[40 * epoch : 40 * epoch + 40] for epoch in range(epochs)]
+
+    first = orders(3, 7, seed=5)
+    np.random.seed(0)
+    assert orders(2, 40, seed=5) == first[:2]
+    assert len({tuple(order) for order in [*first, *orders(3, 7, seed=6)]}) == 6
+
+
+def test_the_same_seed_gives_the_same_bits_twice(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    nets, histories = [network() for _ in range(3)], []
+    for net, seed in zip(nets, (0, 0, 1), strict=True):
+        histories.append(untimed(train(net, X, y, SGD(0.1, momentum=0.9), epochs=4, batch_size=7, seed=seed)))
+    assert bits(nets[0]) == bits(nets[1]) != bits(nets[2])
+    assert str(histories[0]) == str(histories[1]) != str(histories[2])
+
+
+def test_a_row_an_epoch_records_the_losses_of_the_whole_parts(rng: np.random.Generator) -> None:
+    (X, y), (X_validation, y_validation) = problem(rng), problem(rng, 11)
+    net, measured = network(), []
+
+    def measure(row: Epoch) -> None:
+        parts = [(X, y), (X_validation, y_validation)]
+        measured.append([figure for part in parts for figure in (net.loss(*part), net.accuracy(*part))])
+
+    history = train(
+        net,
+        X,
+        y,
+        SGD(0.25),
+        epochs=3,
+        batch_size=8,
+        seed=0,
+        X_validation=X_validation,
+        y_validation=y_validation,
+        on_epoch=measure,
+    )
+    columns = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    assert np.column_stack([history[column] for column in columns]).tolist() == measured
+    assert history["epoch"] == [1, 2, 3]
+    assert history["step"] == [4, 8, 12]
+    assert history["learning_rate"] == [0.25] * 3
+    assert not history.stopped_early
+
+
+def test_without_validation_its_columns_are_nan(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    plain, empty = network(), network()
+    history = train(plain, X, y, SGD(0.1), epochs=2, batch_size=8, seed=0)
+    assert np.isnan(history["validation_loss"] + history["validation_accuracy"]).all()
+    nothing = {"X_validation": X[:0], "y_validation": y[:0]}
+    assert str(untimed(train(empty, X, y, SGD(0.1), epochs=2, batch_size=8, seed=0, **nothing))) == str(
+        untimed(history)
+    )
+
+
+def test_loss_evaluations_are_those_that_the_loop_makes(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    calls = 0
+
+    def counting(a: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return np.tanh(a)
+
+    net = TwoLayerNet(4, 5, 3, activation=counting, seed=0)
+    calls = 0
+    history = train(net, X, y, SGD(0.1), epochs=2, batch_size=8, seed=0, method="loop")
+    assert history["loss_evaluations"][-1] == calls - 2  # one more an epoch measures the training loss
+    exact = train(network(), X, y, SGD(0.1), epochs=2, batch_size=8, seed=0, method="exact")
+    assert exact["loss_evaluations"] == history["loss_evaluations"]
+
+
+def backpropagation_losses(data: Any, net: TwoLayerNet, rate: float, momentum: float, epochs: int) -> list[float]:
+    """Return the training losses of momentum descent on derivatives, in batches of 20."""
+    velocity, losses = {key: np.zeros_like(param) for key, param in net.params.items()}, []
+    for epoch in range(1, epochs + 1):
+        order = np.random.default_rng([0, epoch]).permutation(len(data.X_train))
+        for start in range(0, len(order), 20):
+            X, y = (part[order[start : start + 20]] for part in (data.X_train, data.y_train))
+            z = np.tanh(X @ net.params["W1"] + net.params["b1"])
+            grads = backpropagation(net.params, lambda a, z: 1 - z**2, z, X, y)
+            for key, param in net.params.items():
+                velocity[key] = momentum * velocity[key] + grads[key]
+                param -= rate * velocity[key]
+        losses.append(net.loss(data.X_train, data.y_train))
+    return losses
+
+
+@pytest.mark.parametrize("method", ["exact", "auto", "loop"])
+def test_training_falls_along_the_curve_of_backpropagation(method: str) -> None:
+    data = load_dataset("iris", scaling="standard")
+    nets = [TwoLayerNet(4, 8, 3, seed=0) for _ in range(3)]
+    losses = train(
+        nets[0],
+        data.X_train,
+        data.y_train,
+        SGD(0.02, momentum=0.9),
+        epochs=15,
+        batch_size=20,
+        seed=0,
+        method=method,
+    )["train_loss"]
+    assert losses[-1] < 0.25 * losses[0]
+    np.testing.assert_allclose(losses, backpropagation_losses(data, nets[1], 0.02, 0.9, 15), rtol=1e-6)
+    assert not np.allclose(losses, backpropagation_losses(data, nets[2], 0.02, 0.89, 15), rtol=1e-3)
+
+
+def test_labels_may_be_one_hot(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    nets = [network(), network()]
+    for net, labels in zip(nets, (y, np.eye(3)[y]), strict=True):
+        train(net, X, labels, SGD(0.1), epochs=2, batch_size=8, seed=0)
+    assert bits(nets[0]) == bits(nets[1])
+
+
+class SignDescent:
+    """An optimizer that shares nothing with SGD: every weight moves by a thousandth."""
+
+    def update(self, params: dict[str, Any], grads: dict[str, Any]) -> None:
+        for key in params:
+            params[key] = params[key] - 1e-3 * np.sign(grads[key])
+
+
+def test_anything_with_update_is_an_optimizer(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    net = network()
+    before = {key: param.copy() for key, param in net.params.items()}
+    history = train(net, X, y, SignDescent(), epochs=1, batch_size=30, seed=0)
+    grads = network().numerical_gradient(X, y)
+    for key, param in net.params.items():
+        np.testing.assert_array_equal(param, before[key] - 1e-3 * np.sign(grads[key]))
+    assert math.isnan(history["learning_rate"][0])
+
+
+def test_on_epoch_is_called_with_every_row_and_may_set_the_learning_rate(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    optimizer, rows = SGD(0.4), []
+
+    def halve(row: Epoch) -> None:
+        rows.append(row)
+        optimizer.learning_rate /= 2
+
+    history = train(network(), X, y, optimizer, epochs=3, batch_size=8, seed=0, on_epoch=halve)
+    assert rows == history.rows
+    assert history["learning_rate"] == [0.4, 0.2, 0.1]
+
+
+def overfitting(rng: np.random.Generator) -> tuple[dict[str, Any], Callable[..., History]]:
+    """Return validation data whose labels are chance, and a training run that fits noise."""
+    X, y = problem(rng, 20)
+    validation = dict(zip(("X_validation", "y_validation"), problem(rng, 200), strict=True))
+
+    def run(net: TwoLayerNet, **arguments: Any) -> History:
+        return train(net, X, y, SGD(0.5, momentum=0.9), batch_size=5, seed=0, **validation, **arguments)
+
+    return validation, run
+
+
+def test_early_stopping_waits_for_patience_and_restores_the_best_weights(rng: np.random.Generator) -> None:
+    validation, run = overfitting(rng)
+    net = network()
+    history = run(net, epochs=100, patience=4)
+    losses = history["validation_loss"]
+    assert history.stopped_early
+    assert len(history) == history.best.epoch + 4 < 100
+    assert history.best.validation_loss == min(losses) < min(losses[-4:])
+    assert net.loss(*validation.values()) == min(losses)
+
+
+def test_the_best_weights_are_restored_where_patience_does_not_run_out(rng: np.random.Generator) -> None:
+    validation, run = overfitting(rng)
+    net = network()
+    history = run(net, epochs=6, patience=50)
+    assert not history.stopped_early and len(history) == 6
+    assert net.loss(*validation.values()) == min(history["validation_loss"]) < history["validation_loss"][-1]
+
+
+def test_without_patience_the_last_weights_are_kept(rng: np.random.Generator) -> None:
+    validation, run = overfitting(rng)
+    net = network()
+    history = run(net, epochs=6)
+    assert net.loss(*validation.values()) == history["validation_loss"][-1] > min(history["validation_loss"])
+
+
+def test_fault_12_a_batch_larger_than_the_data_is_one_batch_and_said_once(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    large, whole = network(), network()
+    with pytest.warns(UserWarning, match="batch_size 31 is larger than the 30 training samples: one batch") as caught:
+        history = train(large, X, y, SGD(0.1), epochs=3, batch_size=31, seed=0)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert history["step"] == [1, 2, 3]
+    train(whole, X, y, SGD(0.1), epochs=3, batch_size=30, seed=0)  # and says nothing
+    assert bits(large) == bits(whole)
+
+
+class Poisoned(SGD):
+    """SGD that spoils a weight after so many steps."""
+
+    def __init__(self, learning_rate: float, steps: int, value: float) -> None:
+        super().__init__(learning_rate)
+        self.steps, self.value = steps, value
+
+    def update(self, params: Any, grads: Any) -> None:
+        super().update(params, grads)
+        self.steps -= 1
+        if self.steps == 0:
+            params["W2"][0, 0] = self.value
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    ("spoiled_after", "found_in_step"),
+    [(7, 8), (9, 9)],  # at the next gradient, or when the epoch is measured
+)
+def test_fault_30_a_loss_that_is_not_finite_stops_the_run_at_the_last_good_epoch(
+    spoiled_after: int, found_in_step: int, value: float, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+    net, good = network(), network()
+    expected = train(good, X, y, SGD(0.1), epochs=2, batch_size=10, seed=0)
+    with pytest.raises(
+        DivergedError, match=f"loss became nan in epoch 3, step {found_in_step}, .* rate 0.1;"
+    ) as caught:
+        train(net, X, y, Poisoned(0.1, spoiled_after, value), epochs=9, batch_size=10, seed=0)
+    error = caught.value
+    assert (error.epoch, error.step, error.learning_rate) == (3, found_in_step, 0.1)
+    assert bits(net) == bits(good)
+    assert isinstance(error.history, History)
+    assert str(untimed(error.history)) == str(untimed(expected))
+
+
+@pytest.mark.parametrize("learning_rate", [1e30, 1e160, 1e308])
+@pytest.mark.parametrize("activation", ["relu", "silu", "tanh", "sign"])
+def test_fault_30_a_huge_learning_rate_ends_in_finite_weights(
+    activation: str, learning_rate: float, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+    net = TwoLayerNet(4, 5, 3, activation=activation, seed=1)
+    before = bits(net)
+    try:
+        history = train(net, X, y, SGD(learning_rate, momentum=0.9), epochs=5, batch_size=10, seed=0)
+    except DivergedError as error:
+        assert f"{learning_rate:g}" in str(error)
+        assert isinstance(error.history, History) and len(error.history) == error.epoch - 1
+        assert (bits(net) == before) == (error.epoch == 1)
+    else:
+        assert learning_rate < 1e308 and np.isfinite(history["train_loss"]).all()
+    assert all(np.isfinite(param).all() for param in net.params.values())
+
+
+def test_fault_30_a_validation_loss_that_is_not_finite_stops_the_run_too(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    net = TwoLayerNet(4, 5, 3, activation="relu", weight_scale=1e5, seed=1)
+    before = bits(net)
+    with pytest.raises(DivergedError, match=r"loss became (nan|inf) in epoch 1, step 3, at learning rate 1e-09"):
+        train(net, X, y, SGD(1e-9), epochs=2, batch_size=10, seed=0, X_validation=1e304 * X, y_validation=y)
+    assert bits(net) == before
+
+
+def test_fault_30_an_optimizer_without_a_rate_diverges_without_one(rng: np.random.Generator) -> None:
+    class Bad:
+        def update(self, params: dict[str, Any], grads: dict[str, Any]) -> None:
+            params["b2"] *= math.nan
+
+    with pytest.raises(DivergedError, match="epoch 1, step 2; try a smaller learning rate"):
+        train(network(), *problem(rng), Bad(), epochs=2, batch_size=10, seed=0)
+
+
+GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"epochs": 0}, InvalidValueError, "epochs must be at least 1, got 0"),
+        ({"epochs": 1.5}, InvalidTypeError, "epochs must be an integer, got 1.5"),
+        ({"epochs": True}, InvalidTypeError, "epochs must be an integer, got True"),
+        ({"batch_size": 0}, InvalidValueError, "batch_size must be at least 1, got 0"),
+        ({"seed": -1}, InvalidValueError, "seed must be at least 0, got -1"),
+        ({"seed": None}, InvalidTypeError, "seed must be an integer, got None"),
+        ({"h": 0.0}, InvalidValueError, "h must be a finite number above 0, got 0.0"),
+        ({"h": math.nan}, InvalidValueError, "h must be a finite number"),
+        ({"method": "exat"}, InvalidValueError, "unknown method 'exat'; did you mean 'exact'"),
+        ({"optimizer": "sgd"}, InvalidTypeError, r"optimizer must have update\(params, grads\).*got 'sgd'"),
+        ({"optimizer": None}, InvalidTypeError, "optimizer must have update"),
+        ({"patience": 3}, InvalidValueError, "patience needs validation data"),
+        ({"patience": 0, "X_validation": np.zeros((1, 4)), "y_validation": [0]}, InvalidValueError, "patience"),
+        ({"X_validation": np.zeros((1, 4))}, DataError, "X_validation and y_validation belong together"),
+        ({"y_validation": [0]}, DataError, "X_validation and y_validation belong together"),
+        ({"X_validation": np.zeros((0, 4)), "y_validation": [0]}, DataError, "no rows"),
+        ({"X_validation": np.zeros((1, 4)), "y_validation": []}, DataError, "one label a sample"),
+        ({"X_validation": np.zeros((1, 5)), "y_validation": [0]}, DataError, "X has 5 features"),
+        ({"X_validation": 3.0, "y_validation": 0}, DataError, "two dimensions"),
+        ({"X": np.zeros((0, 4)), "y": []}, DataError, "no rows"),
+        ({"y": np.full(30, 3)}, DataError, r"label 3 is outside the network's classes 0\.\.2"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_is_changed(
+    arguments: Any, kind: type[Exception], message: str, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+    net = network()
+    before = bits(net)
+    with pytest.raises(kind, match=message):
+        train(net, **({"X": X, "y": y, "optimizer": SGD(0.1)} | GOOD | arguments))
+    assert bits(net) == before
+
+
+def test_fault_42_durations_stay_non_negative_when_the_clock_is_set_backwards(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+    clock = itertools.count(2e9, -3600.0)
+    for name in ("time", "time_ns"):
+        monkeypatch.setattr(time, name, lambda: next(clock))
+    history = train(network(), X, y, SGD(0.1), epochs=5, batch_size=10, seed=0)
+    assert min(history["duration_s"]) >= 0.0
+    assert max(history["duration_s"]) < 60.0
+
+
+def terminal_output(monkeypatch: pytest.MonkeyPatch, columns: int, encoding: str, run: Callable[[], object]) -> bytes:
+    """Return what `run` writes to a standard error that is a terminal of so many columns."""
+    reader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with monkeypatch.context() as patch, os.fdopen(terminal, "w", encoding=encoding) as stream:
+        patch.setattr(sys, "stderr", stream)
+        run()
+        print(end="\0", file=stream, flush=True)
+        output = b""
+        while not output.endswith(b"\0"):
+            output += os.read(reader, 1024)
+    os.close(reader)
+    return output.rstrip(b"\0")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("columns", [20, 100])
+def test_fault_38_the_progress_bar_fits_the_terminal(
+    columns: int, encoding: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+    history = History()
+
+    def run() -> None:
+        history.rows = train(network(), X, y, SGD(0.1), epochs=3, batch_size=10, seed=0, progress=True).rows
+
+    lines = terminal_output(monkeypatch, columns, encoding, run).decode(encoding).replace("\n", "\r").split("\r")
+    assert max(len(line.replace("\x1b[A", "")) for line in lines) <= columns
+    last = [line for line in lines if line.strip()][-1]
+    assert "100%" in last
+    if columns == 100:
+        assert "3/3" in last
+        assert f"loss={history['train_loss'][-1]:.4f}" in last
+        assert f"accuracy={history['train_accuracy'][-1]:.4f}" in last
+
+
+def test_fault_38_the_progress_bar_is_silent_where_stderr_is_no_terminal(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+    train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0, progress=True)
+    monkeypatch.setattr(sys, "stderr", None)
+    train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0, progress=True)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_is_shown_unless_asked(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+
+    def run() -> None:
+        train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0)
+        sys.stderr.write("end")
+
+    assert terminal_output(monkeypatch, 80, "utf-8", run) == b"end"
+
+
+def test_the_progress_bar_is_closed_when_training_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+
+    def interrupt(row: Epoch) -> None:
+        raise KeyboardInterrupt
+
+    def run() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0, progress=True, on_epoch=interrupt)
+
+    assert terminal_output(monkeypatch, 100, "utf-8", run).endswith(b"\r\n")
