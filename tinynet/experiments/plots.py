@@ -17,7 +17,7 @@ from tinynet.network import TwoLayerNet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +41,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save_figure(figure: Figure | Axes, path: str | Path) -> None:
+def save_figure(figure: FigureBase | Axes, path: str | Path) -> None:
     """Write a figure, or the figure of some axes, as PNG; the same figure gives the same bytes."""
     whole: Any = getattr(figure, "figure", None) or figure
     temporary = Path(path).with_name(f".{Path(path).name}.tmp")

@@ -1,0 +1,229 @@
+"""The order of the modules, what they import and when, and the names the package offers."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tinynet
+
+ROOT = Path(tinynet.__file__).parent
+ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
+    "errors",
+    "activations",
+    "losses",
+    "numerical",
+    "differences",
+    "network",
+    "gradcheck",
+    "optimizers",
+    "datasets",
+    "history",
+    "checkpoint",
+    "training",
+    "estimator",
+    "experiments",  # a layer of its own, whose modules import one another without a circle
+    "__init__",
+    "cli",
+    "__main__",
+)
+NUMPY_ALONE = (*ORDER[:6], "optimizers")
+LIBRARIES = {  # where a library other than numpy is used
+    "sklearn": {"datasets", "estimator"},
+    "joblib": {"numerical", "experiments"},
+    "tqdm": {"training", "experiments"},
+    "matplotlib": {"experiments"},
+    "pydantic": {"experiments"},
+    "pydantic_core": {"experiments"},
+    "threadpoolctl": {"experiments"},
+    "distributed": {"experiments"},
+}
+AT_MODULE_LEVEL = {
+    ("estimator", "sklearn"),
+    ("experiments.config", "pydantic"),
+    ("experiments.config", "pydantic_core"),
+}
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+
+def layer(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def nodes(tree: ast.AST, *, inside_functions: bool) -> Iterator[ast.AST]:
+    """Walk what runs: not the blocks for type checkers, and function bodies only on request."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not inside_functions:
+            continue
+        yield node
+        yield from nodes(node, inside_functions=inside_functions)
+
+
+def imports(tree: ast.AST, *, inside_functions: bool) -> set[str]:
+    """Return the dotted names that are imported: ``from tinynet import errors`` gives tinynet.errors."""
+    names = set()
+    for node in nodes(tree, inside_functions=inside_functions):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, "relative imports hide the order"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def own(names: set[str]) -> set[str]:
+    """Return the modules of tinynet among imported names, without the package's name."""
+    found = set()
+    for name in names:
+        package, _, rest = name.partition(".")
+        if package != "tinynet":
+            continue
+        while rest and rest not in MODULES and f"{rest}.__init__" not in MODULES:
+            rest = rest.rpartition(".")[0]
+        found.add(rest if rest in MODULES else f"{rest}.__init__".removeprefix("."))
+    return found
+
+
+def foreign(names: set[str]) -> set[str]:
+    """Return the libraries among imported names."""
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"tinynet"}
+
+
+def python(code: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def test_the_walk_sees_imports_where_they_are() -> None:
+    tree = ast.parse(
+        "import a.b\nfrom tinynet import errors, __version__\nfrom tinynet.experiments.plots import new_figure\n"
+        "if TYPE_CHECKING:\n    import c\ndef f():\n    import d\nclass K:\n    import e\n"
+    )
+    outside = imports(tree, inside_functions=False)
+    assert foreign(outside) == {"a", "e"}
+    assert foreign(imports(tree, inside_functions=True)) == {"a", "d", "e"}
+    assert own(outside) == {"errors", "__init__", "experiments.plots"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_downwards_only(module: str) -> None:
+    place = ORDER.index(layer(module))
+    for imported in own(imports(MODULES[module], inside_functions=True)):
+        below = ORDER.index(layer(imported)) < place
+        assert below or layer(imported) == layer(module) == "experiments", f"{module} imports {imported}"
+
+
+def test_the_experiments_import_one_another_without_a_circle() -> None:
+    waiting = {
+        module: {name for name in own(imports(tree, inside_functions=True)) if layer(name) == "experiments"}
+        for module, tree in MODULES.items()
+        if layer(module) == "experiments"
+    }
+    assert waiting["experiments.run"] >= {"experiments.config", "experiments.plots"}
+    while waiting:
+        free = [module for module, needs in waiting.items() if not needs & waiting.keys()]
+        assert free, f"a circle among {sorted(waiting)}"
+        for module in free:
+            del waiting[module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_library_is_imported_only_where_and_when_it_is_used(module: str) -> None:
+    for library in foreign(imports(MODULES[module], inside_functions=True)) - {"numpy"}:
+        assert layer(module) in LIBRARIES.get(library, ()), f"{module} imports {library}"
+    at_once = foreign(imports(MODULES[module], inside_functions=False)) - {"numpy"}
+    assert {(module, library) for library in at_once} <= AT_MODULE_LEVEL
+
+
+@pytest.mark.parametrize("module", [name for name in NUMPY_ALONE if name in MODULES])
+def test_the_core_needs_numpy_alone_until_it_is_asked_for_more(module: str) -> None:
+    assert foreign(imports(MODULES[module], inside_functions=False)) <= {"numpy"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if layer(name) not in ("cli", "__main__")])
+def test_nothing_below_the_command_line_prints(module: str) -> None:
+    for node in nodes(MODULES[module], inside_functions=True):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in ("print", "sys.stdout.write", "sys.stderr.write"), node.lineno
+
+
+def test_every_module_opens_with_a_docstring_of_three_lines_or_fewer() -> None:
+    for module, tree in MODULES.items():
+        lines = [line for line in (ast.get_docstring(tree) or "").splitlines() if line]
+        assert 1 <= len(lines) <= 3, module
+
+
+def test_importing_tinynet_loads_no_library_but_numpy() -> None:
+    heavy = ("sklearn", "scipy", "matplotlib", "pydantic", "joblib", "tqdm", "threadpoolctl", "PIL")
+    assert python(f"import sys, tinynet; print(sys.modules.keys() & set({heavy}))") == "set()"
+
+
+def test_importing_tinynet_takes_less_than_a_fifth_of_a_second_numpy_included() -> None:
+    code = "from time import perf_counter as now; t = now(); import tinynet; print(now() - t)"
+    fastest = min(float(python(code)) for _ in range(5))
+    assert fastest < 0.2
+
+
+def test_importing_tinynet_changes_no_state_of_others() -> None:
+    code = """
+import random, warnings
+import numpy as np
+state = lambda: [np.random.get_state()[1].tobytes(), random.getstate(), np.geterr(), warnings.filters[:]]
+before = state()
+import tinynet
+print(before == state())
+"""
+    assert python(code) == "True"
+
+
+def test_all_names_every_public_thing_in_order() -> None:
+    public = {
+        name
+        for name, value in vars(tinynet).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType) and name != "annotations"
+    }
+    assert public <= set(tinynet.__all__)
+    assert list(tinynet.__all__) == sorted(
+        set(tinynet.__all__), key=lambda name: (not name.isupper(), name[0] > "Z", name)
+    )
+    namespace: dict[str, object] = {}
+    exec("from tinynet import *", namespace)
+    assert set(tinynet.__all__) == namespace.keys() - {"__builtins__"}
+
+
+def test_the_names_of_the_design_are_there() -> None:
+    designed = {
+        "numerical_diff",
+        "numerical_gradient",
+        "gradient_descent",
+        "TwoLayerNet",
+        "SGD",
+        "load_dataset",
+        "Dataset",
+        "train",
+        "History",
+    }
+    assert designed <= set(tinynet.__all__)
+    assert tinynet.__version__.count(".") == 2
+
+
+@pytest.mark.parametrize("name", tinynet.__all__)
+def test_every_public_thing_has_a_docstring(name: str) -> None:
+    thing = getattr(tinynet, name)
+    assert thing.__doc__ and not thing.__doc__.startswith(f"{name}("), "what dataclass writes is none"
+    if inspect.isclass(thing):
+        for attribute, value in vars(thing).items():
+            if not attribute.startswith("_") and (callable(value) or isinstance(value, property)):
+                assert value.__doc__, f"{name}.{attribute}"
