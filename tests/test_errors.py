@@ -171,6 +171,8 @@ def test_a_name_near_to_nothing_gets_the_list_alone() -> None:
 def test_memory_is_refused_with_the_size_asked_for_and_the_size_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 2**18, "SC_PAGE_SIZE": 4096}.__getitem__)
     check_memory("the weights", 2**27)
+    with pytest.raises(InvalidValueError, match=r"would take 1\.0 GiB"):
+        check_memory("the weights", 2**27 + 1)
     message = "the weights would take 1,536.0 GiB; this machine has 1.0 GiB of memory"
     with pytest.raises(InvalidValueError, match=message):
         check_memory("the weights", 2**27 * 1536)

@@ -243,6 +243,7 @@ def test_a_network_that_knows_one_answer_has_no_boundary(tmp_path: Path) -> None
     net.params["b2"][:] = [0.0, 50.0]
     ax = boundary(net, POINTS[:1], [1])
     assert len(ax.collections) == 1 + 2
+    assert (np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())) == (pytest.approx(2.0, rel=0.01),) * 2
     save_figure(ax, tmp_path / "one.png")
 
 

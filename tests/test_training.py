@@ -315,6 +315,7 @@ def test_fault_30_a_huge_learning_rate_ends_in_finite_weights(
     activation: str, learning_rate: float, rng: np.random.Generator
 ) -> None:
     X, y = problem(rng)
+    X *= 100.0  # so that rate times gradient overflows, too
     net = TwoLayerNet(4, 5, 3, activation=activation, seed=1)
     before = bits(net)
     try:
@@ -462,8 +463,11 @@ def test_the_progress_bar_is_closed_when_training_is_interrupted(
     def interrupt(row: Epoch) -> None:
         raise KeyboardInterrupt
 
+    interruptions = []  # whose tracebacks keep the bar from being closed by the garbage collector
+
     def run() -> None:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as caught:
             train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0, progress=True, on_epoch=interrupt)
+        interruptions.append(caught)
 
     assert terminal_output(monkeypatch, 100, "utf-8", run).endswith(b"\r\n")
