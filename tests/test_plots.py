@@ -147,6 +147,15 @@ def test_a_part_that_no_run_has_is_not_in_the_legend() -> None:
     assert ax.get_legend().get_title().get_text() == "mean over 2 epochs"
 
 
+def test_long_labels_leave_the_panels_their_room(tmp_path: Path) -> None:
+    label = "optimizer.learning_rate=0.1, network.hidden_units=50"
+    ax = loss_curve({f"{label}, seed={k}": RUN for k in range(40)})
+    save_figure(ax, tmp_path / "long.png")
+    narrow = loss_curve({"a": RUN, "b": RUN})
+    save_figure(narrow, tmp_path / "short.png")
+    assert ax.get_window_extent().width > 0.9 * narrow.get_window_extent().width
+
+
 def test_thirty_runs_all_look_different_and_fit_the_legend() -> None:
     ax = loss_curve({f"run {k}": history([2.0, 1.0], [2.0, 1.5]) for k in range(30)})
     styles = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in ax.lines}

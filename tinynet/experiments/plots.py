@@ -81,7 +81,8 @@ def plot_loss_curve(
     check_integer("smoothing", smoothing, 1)
     runs = _runs(history_or_runs)
     legend_columns = 0 if len(runs) == 1 else math.ceil((len(runs) + len(PARTS)) / LEGEND_ROWS)
-    panels = [ax] if ax is not None else list(new_figure(9.0 + 1.6 * legend_columns, 3.6).subplots(1, 2))
+    legend_width = legend_columns * (0.8 + 0.07 * max(map(len, ("validation", *runs))))
+    panels = [ax] if ax is not None else list(new_figure(9.0 + legend_width, 3.6).subplots(1, 2))
     for panel, what in zip(panels, PANELS, strict=False):
         for number, (label, history) in enumerate(runs.items()):
             _draw(panel, what, history, label, None if len(runs) == 1 else number, smoothing)
