@@ -326,9 +326,10 @@ def _blobs(
 ) -> dict[str, Any]:
     from sklearn.datasets import make_blobs
 
-    n_features = check_integer("n_features", n_features, 1)
+    n_features, centers = check_integer("n_features", n_features, 1), check_integer("centers", centers, 2)
     n_samples = _n_samples(n_samples, n_features)
-    centers = check_integer("centers", centers, 2, n_samples)
+    if centers > n_samples:  # a list of all centers is made, however few samples there are
+        raise InvalidValueError(f"centers must be at most n_samples, got {centers} centers for {n_samples} samples")
     X, y = make_blobs(
         n_samples,
         n_features,
