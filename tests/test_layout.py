@@ -171,7 +171,8 @@ def test_importing_tinynet_loads_no_library_but_numpy() -> None:
 
 
 def test_importing_tinynet_takes_less_than_a_fifth_of_a_second_numpy_included() -> None:
-    code = "from time import perf_counter as now; t = now(); import tinynet; print(now() - t)"
+    # in processor time, which a busy machine does not stretch
+    code = "from time import process_time as now; t = now(); import tinynet; print(now() - t)"
     fastest = min(float(python(code)) for _ in range(5))
     assert fastest < 0.2
 

@@ -71,7 +71,7 @@ def test_the_curves_are_the_figures_of_the_history() -> None:
 
 def test_the_best_epoch_is_marked_where_no_curve_is_hidden() -> None:
     loss, accuracy = loss_curve(RUN).figure.axes
-    assert legend_of(loss) == ["training", "validation", "best: epoch 2, 1.500"]
+    assert legend_of(loss) == ["training", "validation", "best: epoch 2, 1.5"]
     assert legend_of(accuracy) == ["training", "validation", "epoch 2: 75.0 %"]
     for panel, value in ((loss, 1.5), (accuracy, 75.0)):
         mark = panel.lines[-1]
@@ -80,17 +80,21 @@ def test_the_best_epoch_is_marked_where_no_curve_is_hidden() -> None:
         assert not panel.texts
 
 
+def test_a_huge_loss_is_written_in_three_digits() -> None:
+    assert legend_of(loss_curve(history([2.0 / 3.0 * 1e200])))[-1] == "best: epoch 1, 6.67e+199"
+
+
 def test_the_losses_alone_are_drawn_into_given_axes() -> None:
     figure = new_figure(4, 3)
     ax = figure.subplots()
     assert loss_curve(RUN, ax) is ax
     assert figure.axes == [ax]
-    assert legend_of(ax) == ["training", "validation", "best: epoch 2, 1.500"]
+    assert legend_of(ax) == ["training", "validation", "best: epoch 2, 1.5"]
 
 
 def test_without_validation_the_training_loss_is_drawn_and_marked() -> None:
     loss, accuracy = loss_curve(history([3.0, 1.0, 2.0])).figure.axes
-    assert list(curves(loss)) == legend_of(loss) == ["training", "best: epoch 2, 1.000"]
+    assert list(curves(loss)) == legend_of(loss) == ["training", "best: epoch 2, 1"]
     assert legend_of(accuracy) == ["training", "epoch 2: 90.0 %"]
 
 

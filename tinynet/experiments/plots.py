@@ -25,7 +25,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "os^vDP*X"  # one more than colours: 56 runs differ, and the first eight differ in grey
 PARTS: dict[str, tuple[str, Literal["-", "--"]]] = {"train": ("training", "-"), "validation": ("validation", "--")}
 PANELS = {"loss": ("cross-entropy (nats a sample)", 1.0), "accuracy": ("accuracy (%)", 100.0)}
-FEW_EPOCHS = 12  # each has a marker; on longer curves they would run together
+MARKED_EPOCHS = 12  # of a curve, or up to twice as many; on more they would run together
 LEGEND_ROWS = 16
 DPI = 150
 
@@ -172,7 +172,7 @@ def _runs(history_or_runs: History | Mapping[str, History]) -> dict[str, History
 def _draw(ax: Axes, what: str, history: History, label: str, number: int | None, smoothing: int) -> None:
     """Draw both parts of a run: in two colours when it is the only one, else in the colour and marker of its number."""
     epochs = np.array(history["epoch"])
-    every = max(1, len(epochs) // FEW_EPOCHS)
+    every = max(1, len(epochs) // MARKED_EPOCHS)
     for place, (part, (word, line)) in enumerate(PARTS.items()):
         values = np.array(history[f"{part}_{what}"], dtype=np.float64) * PANELS[what][1]
         if np.isnan(values).all():
@@ -209,7 +209,7 @@ def _mark_best(ax: Axes, what: str, history: History) -> None:
     part = "train" if math.isnan(best.validation_loss) else "validation"
     value = getattr(best, f"{part}_{what}") * PANELS[what][1]
     if math.isfinite(value):
-        text = f"best: epoch {best.epoch}, {value:.3f}" if what == "loss" else f"epoch {best.epoch}: {value:.1f} %"
+        text = f"best: epoch {best.epoch}, {value:.3g}" if what == "loss" else f"epoch {best.epoch}: {value:.1f} %"
         ax.plot(best.epoch, value, "D", color="black", fillstyle="none", markersize=9, zorder=5, label=text)
 
 
