@@ -20,6 +20,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "activations",
     "losses",
     "numerical",
+    "exact",
     "differences",
     "network",
     "gradcheck",

@@ -65,9 +65,12 @@ class Activation:
     name: str
     function: Callable[[Array], Any]
 
-    def __call__(self, a: Array) -> Array:
-        """Apply the function to `a`, any shape, and check the shape of what comes back."""
-        z = np.asarray(self.function(a))
+    def __call__(self, a: Array, out: Array | None = None) -> Array:
+        """Apply the function to `a`, any shape, and check the shape of what comes back.
+
+        A NumPy ufunc writes into `out`, which may be `a`; every other function returns a new array.
+        """
+        z = np.asarray(self.function(a, out=out) if isinstance(self.function, np.ufunc) else self.function(a))
         if z.shape != a.shape:
             raise InvalidValueError(f"activation {self.name!r} returned shape {z.shape} for input of shape {a.shape}")
         return z if z.dtype.kind == "f" and z.dtype.itemsize >= 8 else z.astype(np.float64)

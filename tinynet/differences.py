@@ -1,52 +1,45 @@
-"""The central-difference gradient of the two-layer network, every weight's own, without a loop.
+"""The central-difference gradient of the two-layer network at about the cost of backpropagation.
 
-Moving one weight moves little of the network, so its loss difference is formed from that little:
-no two nearly equal losses are subtracted.
+A series serves all weights at once; ``exact.py`` serves, pair by pair, what no series can.
+docs/fast_gradient.md derives both, and the bounds that decide between them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tinynet import exact
 from tinynet.activations import Activation
-from tinynet.losses import softmax
+from tinynet.exact import blocks
 
 Array = npt.NDArray[Any]
 
-ROW_VALUES = 2**18  # values an array over a block of samples may hold: 2 MB
-BLOCK_VALUES = 2**15  # values an array in the innermost loops may hold: 256 KB, to stay in cache
-MAX_DEGREE = 8  # of the Taylor polynomial of expm1; above it exp itself is as cheap
-MAX_EXPONENT = 600.0  # exp overflows at 709
+WINDOW = 5 * 2.0**-12  # T: how far from a the activation is measured, and how far the series reaches
+SHIFTS = WINDOW * np.array([0.0, 1.0, -1.0, 0.5, -0.5])[:, None, None]
+# The polynomial through the values at a + SHIFTS: from these to c1 T, 2 c2 T², 2 c3 T³ and c4 T⁴.
+FIT = np.array([[0, -1, 1, 8, -8], [-60, -2, -2, 32, 32], [0, 8, -8, -16, 16], [24, 4, 4, -16, -16]]) / 6
+ROUGH_3, ROUGH_4 = 8 * WINDOW**2, 2 * WINDOW**3  # what 2 c3 T³ and c4 T⁴ may be, in units of c1 T
+STEEP = 1e-2  # how far the move of one weight may shift a logit
+ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of the polynomial, in units of the values
+
+ROW_VALUES = 2**21  # values an array over a block of samples may hold: 16 MB
+BLOCK_VALUES = 2**15  # values an array over a block of pairs may hold, to stay in cache
 
 
-@dataclass(frozen=True)
-class Forward:
-    """One forward pass over a block of samples, with softmax seen from its largest class w.
-
-    Subtracting w's logit instead of the label's keeps every logarithm away from log 0: what is
-    left of log1p's argument is at least −(1 − p_w), and 1 − p_w is summed, never subtracted.
-    """
-
-    X: Array  # (n, n_features + 1): the last column is 1 and belongs to the bias, as in z
-    labels: Array  # (n,)
-    a: Array  # (n, hidden_units)
-    z: Array  # (n, hidden_units + 1)
-    log_p: Array  # (n, n_classes)
-    p: Array  # (n, n_classes), its own column w set to 0
-    w: Array  # (n,)
-    W2: Array  # (hidden_units, n_classes)
-
-
-def exact_gradient(
-    params: Mapping[str, Array], activation: Activation, X: Array, labels: Array, h: float
+def difference_quotients(
+    params: Mapping[str, Array],
+    activation: Activation,
+    X: Array,
+    labels: Array,
+    h: float,
+    method: str = "auto",
+    workspace: Workspace | None = None,
 ) -> dict[str, Array]:
-    """Return (L(θ + h) − L(θ − h)) / 2h for every parameter θ, exact to rounding.
+    """Return (L(θ + h) − L(θ − h)) / 2h for every parameter θ.
 
     Parameters
     ----------
@@ -55,146 +48,236 @@ def exact_gradient(
     X : float64 array, shape (n_samples, n_features)
     labels : integer array, shape (n_samples,), values below n_classes
     h : float above 0
+    method : "auto", "exact" or "series"
+        "exact" forms every weight's own difference. "series" expands all of them in h, good or
+        bad. "auto" expands where the error is bounded, and is exact elsewhere.
+    workspace : Workspace, optional
+        Kept by a caller who calls again, so that nothing is allocated twice.
 
     Returns
     -------
-    dict of arrays, keys and shapes of `params`
+    dict of new arrays, keys and shapes of `params`
         In nats a sample per unit of the parameter; nan where inputs or parameters are not finite.
 
     Notes
     -----
-    n · n_features · hidden_units activations are evaluated, twice. Arrays are made for blocks of
-    samples, units and weights, so that working memory stays below 64 MB whatever the shapes.
+    The error of "auto" is below 1e-9 of the largest entry, plus the rounding of a shifted
+    activation, 4 eps max(1, |a|) / h. Working memory beyond inputs, parameters and gradients
+    stays below 64 MB, but for one float32 copy of three powers of W2.
     """
-    n, (n_features, n_units), n_classes = len(X), params["W1"].shape, params["b2"].size
-    W1_b1, W2_b2 = np.zeros((n_features + 1, n_units)), np.zeros((n_units + 1, n_classes))
-    with np.errstate(all="ignore"):  # nan and inf are the answer where the input holds them
-        for rows in _blocks(n, ROW_VALUES // max(n_features + 1, n_units + 1, n_classes)):
-            at = _forward(params, activation, X[rows], labels[rows])
-            _add_output_layer(W2_b2, at, h)
-            _add_hidden_layer(W1_b1, at, activation, h)
-        W1_b1 /= 2 * h * n
-        W2_b2 /= 2 * h * n
-    return {"W1": W1_b1[:-1], "b1": W1_b1[-1], "W2": W2_b2[:-1], "b2": W2_b2[-1]}
+    if method == "exact" or (method == "auto" and not h <= WINDOW):
+        return exact.exact_gradient(params, activation, X, labels, h)
+    workspace = Workspace() if workspace is None else workspace
+    total: dict[str, Array] = {}
+    for rows in blocks(len(X), ROW_VALUES // max(params["W1"].shape)):
+        with np.errstate(all="ignore"):  # nan and inf are the answer where the input holds them
+            series = _Series(params, activation, X[rows], labels[rows], h, method == "auto")
+            part = series.gradient(workspace)
+        if rows.stop - rows.start == len(X):
+            return part
+        for key, gradient in part.items():
+            total[key] = total.get(key, 0.0) + gradient * ((rows.stop - rows.start) / len(X))
+    return total
 
 
-def _forward(params: Mapping[str, Array], activation: Activation, X: Array, labels: Array) -> Forward:
-    a = X @ params["W1"] + params["b1"]
-    z = activation(a)
-    logits = z @ params["W2"] + params["b2"]
-    rows, w = np.arange(len(X)), logits.argmax(axis=1)
-    p = softmax(logits)
-    below = logits - logits[rows, w, None]
-    p[rows, w] = 0.0
-    log_p = below + np.log1p(-p.sum(axis=1, keepdims=True))
-    ones = np.ones((len(X), 1))
-    return Forward(np.hstack([X, ones]), labels, a, np.hstack([z, ones]), log_p, p, w, params["W2"])
+class Workspace:
+    """The arrays that a gradient works in, kept for the last few shapes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], Any] = {}
+
+    def get(self, kind: type[Any], *shape: int) -> Any:
+        """Return the `kind` of arrays made for `shape`, the same ones at the next call."""
+        key = (kind, *shape)
+        if key not in self._kept:
+            while len(self._kept) >= 6:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = kind(*shape)
+        return self._kept[key]
 
 
-def _add_output_layer(total: Array, at: Forward, h: float) -> None:
-    """Add L(θ + h) − L(θ − h), summed over samples, for every θ of W2 and b2.
+class _Samples:
+    """Arrays over the samples; the last x is 1 and belongs to b1."""
 
-    Moving W2[j, k] moves logit k by t = h z_j. With P = p_k, or 1 − p_w for the largest class
-    w, whose move is the opposite move of all others, ΔL(t) − ΔL(−t) = ± G(P, t) + 2 t · lin.
-    """
-    rows = np.arange(len(at.w))
-    P, sign, lin = at.p.copy(), np.ones_like(at.p), np.zeros_like(at.p)
-    P[rows, at.w] = at.p.sum(axis=1)
-    sign[rows, at.w] = -1.0
-    lin[rows, at.w] += 1.0
-    lin[rows, at.labels] -= 1.0
-    log_P = at.log_p.copy()
-    log_P[rows, at.w] = np.log(P[rows, at.w])
-    t = h * at.z
-    total += 2 * (t.T @ lin)
-    n_units, n_classes = total.shape
-    for units in _blocks(n_units, BLOCK_VALUES // n_classes):
-        for some in _blocks(len(rows), BLOCK_VALUES // (n_classes * (units.stop - units.start))):
-            G = _central_log_mean(P[some, None, :], log_P[some, None, :], t[some, units, None])
-            total[units] += (sign[some, None, :] * G).sum(axis=0)
+    def __init__(self, n: int, d: int, m: int, k: int) -> None:
+        self.A, self.B = np.empty((n, m)), np.empty((n, m), np.float32)
+        self.X, self.X3 = np.ones((n, d + 1), np.float32), np.empty((n, d + 1), np.float32)
+        self.powers, self.ones = np.empty((3, k, m), np.float32), np.ones(n)
 
 
-def _central_log_mean(P: Array, log_P: Array, t: Array) -> Array:
-    """Return G = log(1 + P (e^t − 1)) − log(1 + P (e^−t − 1)) as one log1p of positive terms."""
-    size = np.abs(t)
-    odd = 2 * P * np.sinh(np.minimum(size, MAX_EXPONENT)) / (1.0 + P * np.expm1(-size))
-    G = np.log1p(odd)
-    if not size.max(initial=0.0) < MAX_EXPONENT:
-        far = np.logaddexp(np.log1p(-P), log_P + size) - np.log1p(P * np.expm1(-size))
-        G = np.where(size < MAX_EXPONENT, G, far)
-    return G * np.sign(t)
+class _Pairs:
+    """Arrays over the pairs (sample, unit) of a block of samples; the last z is 1 and belongs to b2."""
+
+    def __init__(self, n: int, m: int, k: int) -> None:
+        self.shifted, self.C, self.lin = np.empty((5, n, m)), np.empty((4, n * m)), np.empty((n, m))
+        self.c, self.moments = np.empty((3, n, m), np.float32), np.empty((3, n, m), np.float32)
+        self.w, self.t = np.empty((2, n, m), np.float32)
+        self.e, self.e32, self.q, self.r = np.empty((k, n)), *np.empty((3, k, n), np.float32)
+        self.z, self.z3 = np.ones((n, m + 1), np.float32), np.empty((n, m + 1), np.float32)
+        self.rows, self.ones = np.arange(n), np.ones(n)
+        self.slopes, self.flat_c, self.flat_t, self.flat_z3 = (
+            self.C[0].reshape(n, m), self.c.reshape(3, -1), self.t.ravel(), self.z3.ravel()
+        )  # fmt: skip
 
 
-def _add_hidden_layer(total: Array, at: Forward, activation: Activation, h: float) -> None:
-    """Add L(θ + h) − L(θ − h), summed over samples, for every θ of W1 and b1.
+class _Series:
+    """The expansion in h of the gradient of one batch, with the guards that hand pairs to the exact formula."""
 
-    Moving W1[i, j] moves a_j by h x_i, so z_j by δ and the logits by δ W2[j, :]. Inputs that
-    are 0 move nothing: only the pairs (feature, sample) with an x are visited.
-    """
-    n_units, n_classes = at.W2.shape
-    features, samples = np.nonzero(at.X.T)
-    x = at.X[samples, features]
-    rows = np.arange(len(at.w))
-    for units in _blocks(n_units, BLOCK_VALUES // n_classes):
-        W2 = at.W2[units]
-        lin = W2.T[at.w] - W2.T[at.labels]
-        z, a = at.z[rows, units], at.a[rows, units]
-        moments: list[Array] = []
-        for pairs in _blocks(len(x), BLOCK_VALUES // (units.stop - units.start)):
-            s, shift = samples[pairs], h * x[pairs, None]
-            up = activation(a[s] + shift) - z[s]
-            down = activation(a[s] - shift) - z[s]
-            change = (up - down) * lin[s] + _central_log_mean_exp(at, W2, moments, s, up, down)
-            first = np.flatnonzero(np.diff(features[pairs], prepend=-1))
-            total[features[pairs][first], units] += np.add.reduceat(change, first, axis=0)
+    def __init__(
+        self, params: Mapping[str, Array], activation: Activation, X: Array, labels: Array, h: float, guarded: bool
+    ) -> None:
+        self.params, self.activation, self.X, self.labels, self.h = params, activation, X, labels, h
+        self.guarded = guarded
+        self.D = params["W2"] - params["W2"][:, :1]  # a shift of all logits changes no loss, but costs digits
+        d, (m, k) = X.shape[1], self.D.shape
+        self.G1, self.G2 = np.empty((d + 1, m)), np.zeros((m + 1, k))  # the last rows belong to the biases
+        self.exact1: Array | None = None  # what the exact formula adds to G1 and G2, in units of the loss
+        self.exact2: Array | None = None
 
+    def gradient(self, workspace: Workspace) -> dict[str, Array]:
+        """Return the gradient; that of W1 is (Xᵀ A + (h/T)² (X³)ᵀ B) / n T."""
+        X, h, (n, d), (m, k) = self.X, self.h, self.X.shape, self.D.shape
+        of: _Samples = workspace.get(_Samples, n, d, m, k)
+        np.dot(X, self.params["W1"], out=of.A)
+        of.A += self.params["b1"]
+        np.copyto(of.X[:, :-1], X, "same_kind")
+        np.multiply(of.X, of.X, out=of.X3)
+        self.reach = h * float(np.maximum.reduce(of.X3, axis=None)) ** 0.5
+        of.X3 *= of.X
+        np.copyto(of.powers[0], self.D.T, "same_kind")
+        np.multiply(of.powers[0], of.powers[0], out=of.powers[1])
+        self.spread = 2 * float(np.maximum.reduce(of.powers[1], axis=None)) ** 0.5
+        np.multiply(of.powers[1], of.powers[0] * np.float32(1 / 3), out=of.powers[2])
+        for rows in blocks(n, BLOCK_VALUES // m):
+            self._block(rows, of, workspace.get(_Pairs, rows.stop - rows.start, m, k))
+        if self.reach > WINDOW:
+            of.X3[h * np.abs(X).max(axis=1) > WINDOW] = 0.0  # their B is 0, but X³ may be inf
+        G1, G2 = self.G1, self.G2
+        np.dot(X.T, of.A, out=G1[:-1])
+        np.dot(of.ones, of.A, out=G1[-1])
+        scale = np.float32(h * h / (2 * WINDOW**3 * n))
+        for features in blocks(d + 1, ROW_VALUES // m):
+            cubic = np.dot(of.X3[:, features].T, of.B)
+            cubic *= scale
+            G1[features] += cubic
+        G2 /= n
+        if self.exact1 is not None:
+            G1 += self.exact1 / (2 * h * n)
+        if self.exact2 is not None:
+            G2 += self.exact2 / (2 * h * n)
+        return {"W1": G1[:-1], "b1": G1[-1], "W2": G2[:-1], "b2": G2[-1]}
 
-def _central_log_mean_exp(at: Forward, W2: Array, moments: list[Array], s: Array, up: Array, down: Array) -> Array:
-    """Return K(up) − K(down) with K(δ) = log Σ_k p_k exp(δ (W2[j, k] − W2[j, w])), pair by pair.
-
-    Small moves take Σ_k p_k expm1 as a Taylor polynomial whose coefficients, the `moments`, all
-    features share; its degree is the one that leaves nothing above rounding.
-    """
-    reach = max(abs(up).max(), abs(down).max()) * np.ptp(W2, axis=1).max()
-    degree = next((r for r in range(1, MAX_DEGREE + 1) if reach**r / math.factorial(r + 1) < 1e-17), None)
-    if degree is None:
-        return _log_mean_exp(at, W2, s, up) - _log_mean_exp(at, W2, s, down)
-    while len(moments) < degree:
-        moments.append(_moment(at, W2, len(moments) + 1))
-    local = [moment[s] for moment in moments[:degree]]
-    E_up, E_down = local[-1] * up, local[-1] * down
-    for moment in local[-2::-1]:
-        E_up += moment
-        E_up *= up
-        E_down += moment
-        E_down *= down
-    return np.asarray(np.log1p((E_up - E_down) / (1.0 + E_down)))
-
-
-def _moment(at: Forward, W2: Array, r: int) -> Array:
-    """Return Σ_k p_k (W2[j, k] − W2[j, w])^r / r!, shape (n, units)."""
-    moment = np.empty((len(at.w), len(W2)))
-    for w in np.unique(at.w):
-        of_w = at.w == w
-        moment[of_w] = at.p[of_w] @ ((W2 - W2[:, [w]]) ** r).T
-    moment /= math.factorial(r)
-    return moment
-
-
-def _log_mean_exp(at: Forward, W2: Array, s: Array, delta: Array) -> Array:
-    """Return K(δ) by exp itself, for the units that moved at all."""
-    K = np.zeros_like(delta)
-    pair, unit = np.nonzero(delta)
-    for some in _blocks(len(pair), BLOCK_VALUES // W2.shape[1]):
-        of, j = s[pair[some]], unit[some]
-        t = delta[pair[some], j, None] * (W2[j] - W2[j, at.w[of], None])
-        if t.max() < MAX_EXPONENT:
-            K[pair[some], j] = np.log1p((at.p[of] * np.expm1(t)).sum(axis=1))
+    def _block(self, rows: slice, of: _Samples, at: _Pairs) -> None:
+        """Put A and B of the samples `rows` into place, and add to the gradient of the output layer."""
+        labels, a, B = self.labels[rows], of.A[rows], of.B[rows]
+        values = self.activation(np.add(a, SHIFTS, out=at.shifted), out=at.shifted)
+        values = np.ascontiguousarray(values, dtype=np.float64)
+        z, C = values[0], np.dot(FIT, values.reshape(5, -1), out=at.C)
+        self._errors(at, z, labels)
+        np.copyto(at.z[:, :-1], z, "same_kind")
+        np.multiply(at.z, at.z, out=at.z3)
+        if self.guarded and not self.h**4 * np.dot(at.flat_z3, at.flat_z3) <= STEEP**4 * len(a):
+            if self.exact2 is None:
+                self.exact2 = np.zeros_like(self.G2)
+            seen = exact.seen_from_largest(self.params, self.X[rows], labels, a, z)
+            exact.add_output_layer(self.exact2, seen, self.h)
         else:
-            K[pair[some], j] = np.logaddexp.reduce(at.log_p[of] + t, axis=1)
-    return K
+            self._output_layer(at, z)
+        slopes4 = self._third_order(at, labels, of.powers, B)
+        if self.guarded and not self._is_served(C, slopes4, len(a)):
+            left = self._unserved(rows, a, z, C.reshape(4, *a.shape)) | ~np.isfinite(B)
+            self._leave(rows, a, z, left)
+            C[0][left.ravel()] = B[left] = 0.0
+        lin = np.dot(at.e.T, self.D.T / (WINDOW * len(self.X)), out=at.lin)
+        np.multiply(lin, at.slopes, out=a)
 
+    def _leave(self, rows: slice, a: Array, z: Array, pairs: Array) -> None:
+        """Leave the marked pairs of a block to the exact formula."""
+        kept = np.flatnonzero(pairs.any(axis=1))
+        if not len(kept):
+            return
+        if self.exact1 is None:
+            self.exact1 = np.zeros_like(self.G1)
+        X, labels = self.X[rows][kept], self.labels[rows][kept]
+        seen = exact.seen_from_largest(self.params, X, labels, a[kept], z[kept])
+        units, samples = np.nonzero(pairs[kept].T)
+        exact.add_pairs(self.exact1, seen, self.activation, self.h, samples, units)
 
-def _blocks(size: int, step: int) -> Iterator[slice]:
-    step = max(1, step)
-    return (slice(start, min(start + step, size)) for start in range(0, size, step))
+    def _is_served(self, C: Array, slopes4: float, n: int) -> bool:
+        """Return whether the series serves all pairs of a block, judged by means over its pairs."""
+        slopes2 = np.dot(C[0], C[0])
+        return bool(
+            self.reach <= WINDOW
+            and self.spread <= 1e6
+            and (self.reach * self.spread) ** 4 * slopes4 <= (STEEP * WINDOW) ** 4 * n
+            and np.dot(C[3], C[3]) <= ROUGH_4**2 * slopes2
+            and np.dot(C[2], C[2]) <= ROUGH_3**2 * slopes2
+        )
+
+    def _unserved(self, rows: slice, a: Array, z: Array, C: Array) -> Array:
+        """Return the pairs that the series does not serve: X or W2 too large, or a kink or jump in the window."""
+        reach = self.h * np.maximum(np.abs(self.X[rows]).max(axis=1, keepdims=True), 1.0)
+        c1, _, c3, c4 = np.abs(C)
+        rounding = ROUNDING * (np.abs(z) + np.abs(a) * c1 / WINDOW)
+        served = (c3 <= ROUGH_3 * c1 + rounding) & (c4 <= ROUGH_4 * c1 + rounding)
+        served &= (reach <= WINDOW) & (reach * c1 * (self.D.max(axis=1) - self.D.min(axis=1)) <= STEEP * WINDOW)
+        return np.asarray(~served)
+
+    def _errors(self, at: _Pairs, z: Array, labels: Array) -> None:
+        """Put p − Y into place, shape (n_classes, n), with 1 − p of the label summed, not subtracted."""
+        e, rows = at.e, at.rows
+        np.dot(self.params["W2"].T, z.T, out=e)
+        e += self.params["b2"][:, None]
+        e -= np.maximum.reduce(e)
+        np.exp(e, out=e)
+        e /= np.add.reduce(e)
+        e[labels, rows] = 0.0
+        e[labels, rows] = -np.add.reduce(e)
+        np.copyto(at.e32, e, "same_kind")
+
+    def _output_layer(self, at: _Pairs, z: Array) -> None:
+        """Add zᵀ e + h²/6 (z³)ᵀ q to G2, q = e (1 − |e|) (1 − 2 |e|)."""
+        q, r = at.q, at.r
+        np.abs(at.e32, out=q)
+        np.subtract(1.0, q, out=r)
+        np.subtract(r, q, out=q)
+        q *= r
+        q *= at.e32
+        at.z3 *= at.z
+        cubic = np.dot(at.z3.T, q.T)
+        cubic *= np.float32(self.h * self.h / 6)
+        self.G2 += cubic
+        self.G2[:-1] += np.dot(z.T, at.e.T)
+        self.G2[-1] += np.dot(at.e, at.ones)
+
+    def _third_order(self, at: _Pairs, labels: Array, powers: Array, B: Array) -> float:
+        """Put 2 B = 2 c3 κ1 + c1 (2 c2 κ2 + c1² κ3 / 3), in units of T⁻³, into place and return Σ (c1 T)⁴.
+
+        The cumulants κ come from the moments μ about the label's w, so that they keep their digits
+        where p is nearly one-hot. With E_r = Σ_k e_k W2[j, k]^r:
+        μ1 = E1, μ2 = E2 − 2 w E1, μ3 = E3 − 3 w (E2 − w E1), κ2 = μ2 − μ1², κ3 = μ3 − μ1 (3 κ2 + μ1²).
+        """
+        np.copyto(at.flat_c, at.C[:3], "same_kind")
+        c1, c2, c3 = at.c
+        μ1, κ2, κ3 = np.matmul(at.e32.T, powers, out=at.moments)  # κ3 is κ3 / 3 throughout
+        w, t = powers[0].take(labels, axis=0, out=at.w, mode="clip"), at.t
+        np.multiply(w, μ1, out=t)
+        κ2 -= t
+        w *= κ2
+        κ3 -= w
+        κ2 -= t
+        np.multiply(μ1, μ1, out=t)
+        κ2 -= t
+        t *= np.float32(1 / 3)
+        t += κ2
+        t *= μ1
+        κ3 -= t
+        np.multiply(c1, c1, out=t)
+        slopes4 = float(np.dot(at.flat_t, at.flat_t))
+        κ2 *= c2
+        κ3 *= t
+        κ2 += κ3
+        κ2 *= c1
+        c3 *= μ1
+        np.add(κ2, c3, out=B)
+        return slopes4

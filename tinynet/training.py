@@ -71,7 +71,7 @@ def train(
         Measured after every epoch, never trained on; without rows they count as not given.
     h : float above 0
         The step of the differences, in units of a weight.
-    method : "auto", "exact" or "loop"; see `TwoLayerNet.numerical_gradient`
+    method : "auto", "loop", "exact" or "series"; see `TwoLayerNet.numerical_gradient`
     patience : int of at least 1, optional
         Stop when the validation loss has not fallen for so many epochs, and leave `net` with the
         weights of its lowest validation loss.

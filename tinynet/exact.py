@@ -1,0 +1,298 @@
+"""Every weight's own difference of the loss, formed without cancellation: for any step, input and weight.
+
+Moving one weight moves little of the network, so its loss difference is formed from that little:
+no two nearly equal losses are subtracted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.activations import Activation
+from tinynet.losses import softmax
+
+Array = npt.NDArray[Any]
+
+ROW_VALUES = 2**18  # values an array over a block of samples may hold: 2 MB
+BLOCK_VALUES = 2**15  # values an array in the innermost loops may hold: 256 KB, to stay in cache
+MAX_DEGREE = 8  # of the Taylor polynomial of expm1; above it exp itself is as cheap
+MAX_EXPONENT = 600.0  # exp overflows at 709
+MAX_LEVELS = 16  # an activation with no more values than this is taken level by level
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One forward pass over a block of samples, with softmax seen from its largest class w.
+
+    Subtracting w's logit instead of the label's keeps every logarithm away from log 0: what is
+    left of log1p's argument is at least −(1 − p_w), and 1 − p_w is summed, never subtracted.
+    """
+
+    X: Array  # (n, n_features + 1): the last column is 1 and belongs to the bias, as in z
+    labels: Array  # (n,)
+    a: Array  # (n, hidden_units)
+    z: Array  # (n, hidden_units + 1)
+    log_p: Array  # (n, n_classes)
+    p: Array  # (n, n_classes), its own column w set to 0
+    w: Array  # (n,)
+    W2: Array  # (hidden_units, n_classes)
+
+
+def exact_gradient(
+    params: Mapping[str, Array], activation: Activation, X: Array, labels: Array, h: float
+) -> dict[str, Array]:
+    """Return (L(θ + h) − L(θ − h)) / 2h for every parameter θ, exact to rounding.
+
+    Parameters
+    ----------
+    params : {"W1": (n_features, hidden_units), "b1", "W2": (hidden_units, n_classes), "b2"}
+    activation : elementwise function of the hidden layer; only its values are used
+    X : float64 array, shape (n_samples, n_features)
+    labels : integer array, shape (n_samples,), values below n_classes
+    h : float above 0
+
+    Returns
+    -------
+    dict of arrays, keys and shapes of `params`
+        In nats a sample per unit of the parameter; nan where inputs or parameters are not finite.
+
+    Notes
+    -----
+    2 · n · n_features · hidden_units activations are evaluated. Arrays are made for blocks of
+    samples, pairs and weights, so that working memory stays below 64 MB whatever the shapes.
+    """
+    n, (n_features, n_units), n_classes = len(X), params["W1"].shape, params["b2"].size
+    W1_b1, W2_b2 = np.zeros((n_features + 1, n_units)), np.zeros((n_units + 1, n_classes))
+    with np.errstate(all="ignore"):  # nan and inf are the answer where the input holds them
+        for rows in blocks(n, ROW_VALUES // max(n_features + 1, n_units + 1, n_classes)):
+            at = forward(params, activation, X[rows], labels[rows])
+            add_output_layer(W2_b2, at, h)
+            add_hidden_layer(W1_b1, at, activation, h)
+        W1_b1 /= 2 * h * n
+        W2_b2 /= 2 * h * n
+    return {"W1": W1_b1[:-1], "b1": W1_b1[-1], "W2": W2_b2[:-1], "b2": W2_b2[-1]}
+
+
+def forward(params: Mapping[str, Array], activation: Activation, X: Array, labels: Array) -> Forward:
+    """Return the forward pass of the rows `X`."""
+    a = X @ params["W1"] + params["b1"]
+    return seen_from_largest(params, X, labels, a, activation(a))
+
+
+def seen_from_largest(params: Mapping[str, Array], X: Array, labels: Array, a: Array, z: Array) -> Forward:
+    """Return the rest of a forward pass whose hidden layer gave `a` and `z`."""
+    logits = z @ params["W2"] + params["b2"]
+    rows, w = np.arange(len(X)), logits.argmax(axis=1)
+    p = softmax(logits)
+    below = logits - logits[rows, w, None]
+    p[rows, w] = 0.0
+    log_p = below + np.log1p(-p.sum(axis=1, keepdims=True))
+    ones = np.ones((len(X), 1))
+    return Forward(np.hstack([X, ones]), labels, a, np.hstack([z, ones]), log_p, p, w, params["W2"])
+
+
+def add_output_layer(total: Array, at: Forward, h: float) -> None:
+    """Add L(θ + h) − L(θ − h), summed over samples, for every θ of W2 and b2.
+
+    Moving W2[j, k] moves logit k by t = h z_j. With P = p_k, or 1 − p_w for the largest class
+    w, whose move is the opposite move of all others, ΔL(t) − ΔL(−t) = ± G(P, t) + 2 t · lin.
+    """
+    rows = np.arange(len(at.w))
+    P, sign, lin = at.p.copy(), np.ones_like(at.p), np.zeros_like(at.p)
+    P[rows, at.w] = at.p.sum(axis=1)
+    sign[rows, at.w] = -1.0
+    lin[rows, at.w] += 1.0
+    lin[rows, at.labels] -= 1.0
+    log_P = at.log_p.copy()
+    log_P[rows, at.w] = -np.inf
+    log_P[rows, at.w] = np.logaddexp.reduce(log_P, axis=1)  # 1 − p_w may underflow, its logarithm does not
+    total += 2 * h * (at.z.T @ lin)
+    levels = _levels(at.z)
+    for level in levels[levels != 0]:
+        of_level = (at.z == level).astype(np.float64)
+        total += of_level.T @ (sign * _central_log_mean(P, log_P, h * level))
+    if len(levels):
+        return
+    n_units, n_classes = total.shape
+    for units in blocks(n_units, BLOCK_VALUES // n_classes):
+        for some in blocks(len(rows), BLOCK_VALUES // (n_classes * (units.stop - units.start))):
+            G = _central_log_mean(P[some, None, :], log_P[some, None, :], h * at.z[some, units, None])
+            total[units] += (sign[some, None, :] * G).sum(axis=0)
+
+
+def _central_log_mean(P: Array, log_P: Array, t: Array) -> Array:
+    """Return G = log(1 + P (e^t − 1)) − log(1 + P (e^−t − 1)) as one log1p of positive terms."""
+    size = np.abs(t)
+    odd = 2 * P * np.sinh(np.minimum(size, MAX_EXPONENT)) / (1.0 + P * np.expm1(-size))
+    G = np.log1p(odd)
+    if not size.max(initial=0.0) < MAX_EXPONENT:
+        far = np.logaddexp(np.log1p(-P), log_P + size) - np.log1p(P * np.expm1(-size))
+        G = np.where(size < MAX_EXPONENT, G, far)
+    return G * np.sign(t)
+
+
+def add_hidden_layer(total: Array, at: Forward, activation: Activation, h: float) -> None:
+    """Add L(θ + h) − L(θ − h), summed over samples, for every θ of W1 and b1.
+
+    Moving W1[i, j] moves a_j by h x_i, so z_j by δ and the logits by δ W2[j, :]. Inputs that
+    are 0 move nothing: only the pairs (feature, sample) with an x are visited.
+    """
+    tables = _Tables(
+        activation, at.a, at.z[:, :-1], at.p, at.log_p, at.W2.T[:, None], at.W2.T[at.w], at.W2.T[at.labels]
+    )
+    features, samples = np.nonzero(at.X.T)
+    n_units, n_classes = at.W2.shape
+    for units in blocks(n_units, BLOCK_VALUES // n_classes):
+        for some in blocks(len(features), BLOCK_VALUES // (units.stop - units.start)):
+            i, s = features[some], samples[some]
+            change = tables.change(s, units, h * at.X[s, i, None])
+            first = np.flatnonzero(np.diff(i, prepend=-1))
+            total[i[first], units] += np.add.reduceat(change, first, axis=0)
+
+
+def add_pairs(total: Array, at: Forward, activation: Activation, h: float, samples: Array, units: Array) -> None:
+    """Add what `add_hidden_layer` adds for these pairs (sample, unit) alone, sorted by unit."""
+    of_w, of_label = at.W2[units, at.w[samples]], at.W2[units, at.labels[samples]]
+    of_pair = (at.a[samples, units], at.z[samples, units], of_w, of_label)
+    a, z, of_w, of_label = (values[:, None] for values in of_pair)
+    p, log_p, W2 = at.p[samples], at.log_p[samples], at.W2[units].T[..., None]
+    tables = _Tables(activation, a, z, p, log_p, W2, of_w, of_label)
+    for some in blocks(len(units), BLOCK_VALUES // at.X.shape[1]):
+        j = units[some]
+        change = tables.change(some, slice(None), h * at.X[samples[some]])
+        first = np.flatnonzero(np.diff(j, prepend=-1))
+        total[:, j[first]] += np.add.reduceat(change, first, axis=0).T
+
+
+class _Tables:
+    """ΔL when z moves by δ: log Σ_k p_k exp(δ (W2[j, k] − W2[j, w])) + δ lin, lin = W2[j, w] − W2[j, label].
+
+    Tables of N rows and U columns hold what the moves of a pair share: rows are samples and
+    columns units, or rows are pairs and there is one column.
+    """
+
+    def __init__(
+        self,
+        activation: Activation,
+        a: Array,
+        z: Array,
+        p: Array,
+        log_p: Array,
+        W2: Array,  # (n_classes, N or 1, U or 1)
+        of_w: Array,
+        of_label: Array,
+    ) -> None:
+        self.activation, self.a, self.z, self.p, self.log_p, self.of_w = activation, a, z, p, log_p, of_w
+        self.W2 = np.broadcast_to(W2, (len(W2), *z.shape))
+        self.lin = of_w - of_label
+        self.spread = float((W2.max(axis=0) - W2.min(axis=0)).max(initial=0.0))
+        self.moments: list[Array] = []
+        self.levels = self._rises(_levels(z))
+
+    def change(self, s: Array | slice, j: slice, shift: Array) -> Array:
+        """Return ΔL(up) − ΔL(down) where a moves up and down by `shift`, for the rows s and columns j."""
+        a, z = self.a[s, j], self.z[s, j]
+        moved = self.activation(np.stack([a + shift, a - shift]))
+        change = self._change_by_level(s, j, moved)
+        if change is not None:
+            return change
+        up, down = moved - z
+        farthest = max(np.abs(up).max(), np.abs(down).max()) * self.spread
+        K = self._log_mean(s, j, up, down, farthest)
+        return np.asarray((up - down) * self.lin[s, j] + K)
+
+    def _log_mean(self, s: Array | slice, j: slice, up: Array, down: Array, farthest: float) -> Array:
+        """Return K(up) − K(down), K(δ) = log Σ_k p_k exp(δ (W2[j, k] − W2[j, w])).
+
+        Small moves take a Taylor polynomial of Σ_k p_k expm1, of the degree that leaves nothing
+        above rounding, and one logarithm for both ends.
+        """
+        degree = next((r for r in range(1, MAX_DEGREE + 1) if farthest**r / math.factorial(r + 1) < 1e-17), None)
+        if farthest >= MAX_EXPONENT:
+            return self._log_mean_exp(s, j, up) - self._log_mean_exp(s, j, down)
+        if degree is None:
+            return np.asarray(np.log1p(self._mean_expm1(s, j, up)) - np.log1p(self._mean_expm1(s, j, down)))
+        if len(self.moments) < degree:
+            self.moments = self._moments(degree)
+        local = [moment[s, j] for moment in self.moments[:degree]]
+        E_up, E_down = local[-1] * up, local[-1] * down
+        for moment in local[-2::-1]:
+            E_up += moment
+            E_up *= up
+            E_down += moment
+            E_down *= down
+        return np.asarray(np.log1p((E_up - E_down) / (1.0 + E_down)))
+
+    def _mean_expm1(self, s: Array | slice, j: slice, delta: Array) -> Array:
+        E = np.zeros_like(delta)
+        for p, D in self._classes(s, j, self.p):
+            E += p * np.expm1(delta * D)
+        return E
+
+    def _log_mean_exp(self, s: Array | slice, j: slice, delta: Array) -> Array:
+        """Return log Σ_k p_k exp(δ (W2[j, k] − W2[j, w])) where exp overflows."""
+        K = np.full_like(delta, -np.inf)
+        for log_p, D in self._classes(s, j, self.log_p):
+            np.logaddexp(K, log_p + delta * D, out=K)
+        return K
+
+    def _classes(self, s: Array | slice, j: slice, p: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield column k of `p` and W2[j, k] − W2[j, w] for one class after the other."""
+        of_w = self.of_w[s, j]
+        for k in range(p.shape[1]):
+            yield p[s, k, None], self.W2[k, s, j] - of_w
+
+    def _moments(self, degree: int) -> list[Array]:
+        """Return Σ_k p_k (W2[j, k] − W2[j, w])^r / r! for r from 1 to `degree`, each of shape (N, U)."""
+        moments = [np.zeros_like(self.lin) for _ in range(degree)]
+        for p, D in self._classes(slice(None), slice(None), self.p):
+            term = p * D
+            moments[0] += term
+            for r in range(2, degree + 1):
+                term *= D
+                term /= r
+                moments[r - 1] += term
+        return moments
+
+    def _rises(self, levels: Array) -> list[tuple[float, Array]]:
+        """Return each level with ΔL of the move to it, less that of the move to the first, shape (N, U)."""
+        everywhere, still = slice(None), np.zeros_like(self.z)
+        rises = []
+        for level in levels:
+            delta = level - self.z
+            farthest = np.abs(delta).max() * self.spread
+            rises.append(delta * self.lin + self._log_mean(everywhere, everywhere, delta, still, farthest))
+        return [(level, rise - rises[0]) for level, rise in zip(levels, rises, strict=True)]
+
+    def _change_by_level(self, s: Array | slice, j: slice, moved: Array) -> Array | None:
+        """Return the change from the levels moved to; None when another value turns up."""
+        if not self.levels:
+            return None
+        found, change = 0, np.zeros(moved.shape[1:])
+        for number, (level, rise) in enumerate(self.levels):
+            is_level = moved == level
+            found += int(np.count_nonzero(is_level))
+            if number:  # the first level rises by 0
+                change += rise[s, j] * np.subtract(*is_level.view(np.int8)).astype(np.float64)
+        return change if found == moved.size else None
+
+
+def _levels(z: Array) -> Array:
+    """Return the distinct values of `z` when they are few and each is shared by many; else none."""
+    few = min(MAX_LEVELS, z.size // 16)
+    levels = np.unique(z.ravel()[: 16 * MAX_LEVELS])
+    if len(levels) <= few and sum(np.count_nonzero(z == level) for level in levels) < z.size:
+        levels = np.unique(z)
+    return levels if len(levels) <= few else levels[:0]
+
+
+def blocks(size: int, step: int) -> Iterator[slice]:
+    """Return slices of `step` or fewer (1 at the least) that cover `size` rows."""
+    step = max(1, step)
+    return (slice(start, min(start + step, size)) for start in range(0, size, step))
