@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import os.path
 import re
 import reprlib
+import shlex
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from tinynet.activations import get_activation
 from tinynet.errors import ConfigError, did_you_mean
 
-MAX_BYTES = 2**20  # a config is text that somebody wrote
+MAX_BYTES = 2**16  # a config is text that somebody wrote
+MAX_LINE = 2000  # characters; tomllib's time and memory grow with the square of a dotted key's length
+MAX_FAULTS = 20  # reported; whoever made more reads no further
+TOO_LARGE = 2**63  # for any count
 
 DatasetName = Literal["digits", "moons", "iris", "wine", "breast_cancer", "circles", "blobs"]
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -25,6 +32,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "circles": ("n_samples", "noise", "factor"),
     "blobs": ("n_samples", "n_features", "centers", "cluster_std"),
 }
+
+
+class CombinationError(ValueError):
+    """Two values, each of them allowed, exclude each other."""
 
 
 class Section(BaseModel):
@@ -39,42 +50,44 @@ class DatasetConfig(Section):
     name: DatasetName
     scaling: Literal["minmax", "standard", "none"] = "minmax"
     validation_size: float = Field(default=0.1, ge=0, lt=1)
-    test_size: float = Field(default=0.2, ge=0, lt=1)
-    n_samples: int | None = Field(default=None, ge=10)
+    test_size: float = Field(default=0.2, ge=0, lt=1, validate_default=True)
+    n_samples: int | None = Field(default=None, ge=10, lt=TOO_LARGE)
     noise: float | None = Field(default=None, ge=0)
     factor: float | None = Field(default=None, gt=0, lt=1)
-    n_features: int | None = Field(default=None, ge=1)
-    centers: int | None = Field(default=None, ge=2)
+    n_features: int | None = Field(default=None, ge=1, lt=TOO_LARGE)
+    centers: int | None = Field(default=None, ge=2, lt=TOO_LARGE)
     cluster_std: float | None = Field(default=None, ge=0)
 
     @property
     def options(self) -> dict[str, Any]:
         """The options that were given, for `load_dataset`."""
-        names = {name for options in OPTIONS.values() for name in options}
-        return {name: value for name, value in self if name in names and value is not None}
+        return {name: value for name in OPTIONS.get(self.name, ()) if (value := getattr(self, name)) is not None}
 
-    @model_validator(mode="after")
-    def _sizes_leave_a_training_part(self) -> DatasetConfig:
-        if self.validation_size + self.test_size >= 1:
-            raise ValueError(
-                f"validation_size + test_size must be below 1, got {self.validation_size:g} + {self.test_size:g}: "
+    @field_validator("test_size")
+    @classmethod
+    def _leaves_a_training_part(cls, test_size: float, info: ValidationInfo) -> float:
+        validation_size = info.data.get("validation_size", 0.0)
+        if validation_size + test_size >= 1:
+            raise CombinationError(
+                f"validation_size + test_size must be below 1, got {validation_size:g} + {test_size:g}: "
                 "nothing is left to train on"
             )
-        return self
+        return test_size
 
-    @model_validator(mode="after")
-    def _options_belong_to_the_data_set(self) -> DatasetConfig:
-        allowed = OPTIONS.get(self.name, ())
-        for name in self.options:
-            if name not in allowed:
-                raise ValueError(f"{self.name} has no option {name!r}; it has {', '.join(allowed) or 'none'}")
-        return self
+    @field_validator("n_samples", "noise", "factor", "n_features", "centers", "cluster_std")
+    @classmethod
+    def _belongs_to_the_data_set(cls, value: object, info: ValidationInfo) -> object:
+        name = info.data.get("name")
+        allowed = OPTIONS.get(name or "", ())
+        if name and value is not None and info.field_name not in allowed:
+            raise CombinationError(f"{name} has no such option; it has {', '.join(allowed) or 'none'}")
+        return value
 
 
 class NetworkConfig(Section):
     """The shape of the network."""
 
-    hidden_units: int = Field(default=50, ge=1)
+    hidden_units: int = Field(default=50, ge=1, lt=TOO_LARGE)
     activation: str = "tanh"
     weight_scale: float | None = Field(default=None, ge=0)
 
@@ -95,7 +108,9 @@ class GradientConfig(Section):
     @classmethod
     def _changes_a_weight(cls, h: float) -> float:
         if 1.0 + h == 1.0:
-            raise ValueError("too small to change a weight: 1 + h rounds to 1, so every difference is 0; try 1e-4")
+            raise ValueError(
+                f"too small to change a weight: 1 + h rounds to 1, so every difference is 0; try 1e-4, got {h:g}"
+            )
         return h
 
 
@@ -107,19 +122,20 @@ class OptimizerConfig(Section):
     nesterov: bool = False
     weight_decay: float = Field(default=0.0, ge=0)
 
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> OptimizerConfig:
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs a momentum above 0, got momentum 0")
-        return self
+    @field_validator("nesterov")
+    @classmethod
+    def _has_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        if nesterov and info.data.get("momentum") == 0:
+            raise CombinationError("needs a momentum above 0, got momentum 0")
+        return nesterov
 
 
 class TrainingConfig(Section):
     """How long and in what batches; patience is early stopping, in epochs."""
 
-    epochs: int = Field(default=20, ge=1)
-    batch_size: int = Field(default=100, ge=1)
-    patience: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=20, ge=1, lt=TOO_LARGE)
+    batch_size: int = Field(default=100, ge=1, lt=TOO_LARGE)
+    patience: int | None = Field(default=None, ge=1, lt=TOO_LARGE)
 
 
 class Config(Section):
@@ -139,15 +155,17 @@ class Config(Section):
         if not re.fullmatch(r"\w[\w .-]*", name) or ".." in name or name != name.strip():
             raise ValueError(
                 "a folder is named after it: letters, digits, '_', '-', '.' and spaces, "
-                "beginning with a letter, a digit or '_', without '..'"
+                f"beginning with a letter, a digit or '_', without '..', got {_value(name)}"
             )
         return name
 
-    @model_validator(mode="after")
-    def _patience_needs_validation(self) -> Config:
-        if self.training.patience is not None and self.dataset.validation_size == 0:
-            raise ValueError("training.patience needs validation data, but dataset.validation_size is 0")
-        return self
+    @field_validator("training")
+    @classmethod
+    def _patience_has_validation(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        dataset = info.data.get("dataset")
+        if training.patience is not None and dataset is not None and dataset.validation_size == 0:
+            raise CombinationError("patience needs validation data, but dataset.validation_size is 0")
+        return training
 
     def to_json(self) -> str:
         """Return the resolved config; read again it gives an equal one."""
@@ -170,10 +188,9 @@ def preset_text(name: str) -> str:
     """
     names = preset_names()
     if name not in names:
-        raise ConfigError([f"{_short(name)}: neither a preset nor a .toml or .json file{did_you_mean(name, names)}"])
-    return (
-        resources.files("tinynet.experiments").joinpath("presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    )
+        raise ConfigError([f"unknown preset {shown(name)}{did_you_mean(name, names)}"])
+    file = resources.files("tinynet.experiments").joinpath("presets").joinpath(f"{name}.toml")
+    return file.read_text(encoding="utf-8")
 
 
 def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
@@ -196,43 +213,82 @@ def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
     >>> load_config("digits", ["optimizer.learning_rate=0.05"]).optimizer.learning_rate
     0.05
     """
-    path = Path(source)
-    if path.suffix in (".toml", ".json"):
-        values = _parse(source, _read(path), json_format=path.suffix == ".json")
-    else:
-        values = _parse(source, preset_text(source), json_format=False)
-    from_command_line, faults = _apply(values, overrides)
+    values = _parse(source, _text(source), json_format=source.lower().endswith(".json"))
+    overridden, faults = _apply(values, overrides)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        faults += [_fault(detail, source, from_command_line) for detail in details]
+        faults += [_fault(detail, source, overridden) for detail in details[:MAX_FAULTS]]
+        if len(details) > MAX_FAULTS:
+            faults.append(f"{shown(source)}: {len(details) - MAX_FAULTS} more faults")
     if faults:
         raise ConfigError(faults)
     return config
 
 
+def origin(source: str, overrides: Collection[str]) -> str:
+    """Return where the values of a config come from, for messages."""
+    return shown(source) + (" and command line" if overrides else "")
+
+
+def nearest_key(key: str) -> str | None:
+    """Return the dotted key or section that somebody who wrote `key` may have meant, wherever it belongs."""
+    section, _, last = key.lower().rpartition(".")
+
+    def likeness(name: str) -> tuple[float, bool]:
+        known_section, _, known = name.rpartition(".")
+        initials = "".join(word[0] for word in known.split("_"))  # lr
+        is_short_form = len(last) > 1 and last == initials
+        return is_short_form or difflib.SequenceMatcher(None, last, known).ratio(), section == known_section
+
+    best = max([*Config.model_fields, *_dotted_keys(Config)], key=likeness)
+    return best if likeness(best)[0] > 0.6 else None
+
+
+def shown(name: str) -> str:
+    """Return a name, key or path for a message: as it is when it is plain, else quoted."""
+    return name if re.fullmatch(r"[\w./-]+", name) and len(name) <= 100 else _value(name)
+
+
+def _text(source: str) -> str:
+    """Return the text of a file or a preset."""
+    if source.lower().endswith((".toml", ".json")):
+        return _read(Path(source))
+    presets = preset_names()
+    if source in presets:
+        return preset_text(source)
+    run, hint = os.path.join(source, "config.json"), did_you_mean(source, presets)
+    if os.path.isfile(run):
+        hint = f"; a run folder's config is {shown(run)}"
+    elif "=" in source:
+        hint = "; CONFIG comes before KEY=VALUE" + hint
+    raise ConfigError([f"{shown(source)}: neither a preset nor a .toml or .json file{hint}"])
+
+
 def _read(path: Path) -> str:
-    shown = _short(str(path))
+    name = shown(str(path))
     try:
-        if path.is_dir():
-            raise ConfigError([f"{shown}: is a folder, not a config file"])
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError([f"{shown}: cannot be read: {reason}"]) from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        is_preset = isinstance(error, FileNotFoundError) and str(path.with_suffix("")) in preset_names()
+        hint = f"; the preset is called {path.stem}" if is_preset else ""
+        raise ConfigError([f"{name}: cannot be read: {reason}{hint}"]) from error
     if len(content) > MAX_BYTES:
-        raise ConfigError([f"{shown}: larger than 1 MiB, which no config is"])
+        raise ConfigError([f"{name}: larger than {MAX_BYTES // 1024} KiB, which no config is"])
     if not content.strip():
-        raise ConfigError([f"{shown}: is empty; 'tinynet presets digits' prints a config to begin with"])
+        raise ConfigError([f"{name}: is empty; 'tinynet presets digits' prints a config to begin with"])
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{shown}: line {line}: not UTF-8: byte 0x{content[error.start]:02x}"]) from error
+        raise ConfigError([f"{name}: line {line}: not UTF-8: byte 0x{content[error.start]:02x}"]) from error
+    for number, line_text in enumerate(text.split("\n"), 1):
+        if len(line_text) > MAX_LINE:
+            raise ConfigError([f"{name}: line {number}: longer than {MAX_LINE:,} characters, which no config needs"])
+    return text
 
 
 def _parse(source: str, text: str, *, json_format: bool) -> dict[str, Any]:
@@ -240,20 +296,23 @@ def _parse(source: str, text: str, *, json_format: bool) -> dict[str, Any]:
     try:
         values = json.loads(text, object_pairs_hook=_unique_keys) if json_format else tomllib.loads(text)
     except RecursionError as error:
-        raise ConfigError([f"{_short(source)}: nested too deeply for a config"]) from error
+        raise ConfigError([f"{shown(source)}: nested too deeply for a config"]) from error
     except ValueError as error:
-        raise ConfigError([f"{_short(source)}: not valid {kind}: {_one_line(error)}"]) from error
+        lines = text.split("\n")
+        end = f"at line {len(lines)}, column {len(lines[-1]) + 1}"
+        message = _one_line(error).replace("at end of document", end)
+        raise ConfigError([f"{shown(source)}: not valid {kind}: {message}"]) from error
     if not isinstance(values, dict):
-        raise ConfigError([f"{_short(source)}: must hold an object with sections, got {_short(values)}"])
+        raise ConfigError([f"{shown(source)}: must hold an object with sections, got {_value(values)}"])
     return values
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"key {_short(key)} stands twice")
-    return dict(pairs)
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"key {shown(twice)} stands twice")
+    return keys
 
 
 def _apply(values: dict[str, Any], overrides: Iterable[str]) -> tuple[set[str], list[str]]:
@@ -262,83 +321,66 @@ def _apply(values: dict[str, Any], overrides: Iterable[str]) -> tuple[set[str], 
     for override in overrides:
         key, equals, text = override.partition("=")
         key = key.strip()
-        if not equals:
-            faults.append(f"command line: {_short(override)}: an override is KEY=VALUE, such as seed=1")
+        if not equals or not key:
+            faults.append(f"command line: {shown(override)}: an override is KEY=VALUE without spaces, such as seed=1")
         elif key not in known:
             siblings = [name for name in known if name.startswith(key.partition(".")[0] + ".")]
-            faults.append(f"command line: unknown key {_short(key)}{did_you_mean(key, siblings or known)}")
+            faults.append(f"command line: {_unknown(key, siblings or known)}")
         elif key in seen:
             faults.append(f"command line: {key}: given twice")
         else:
             seen.add(key)
             try:
-                _put(values, key.split("."), _toml_value(text))
+                _put(values, key.split("."), _toml_value(key, text))
             except ValueError as error:
                 faults.append(f"command line: {key}: {error}")
     return seen, faults
 
 
-def _toml_value(text: str) -> Any:
+def _toml_value(key: str, text: str) -> Any:
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        parsed = tomllib.loads(f"value = {text}") if len(text) <= MAX_LINE else {}
     except (ValueError, RecursionError):
         parsed = {}
     if parsed.keys() != {"value"}:
-        word = re.fullmatch(r"[\w:.-]+", text)
-        hint = f"; a string needs quotes: '\"{text}\"'" if word else ""
-        raise ValueError(f"{_short(text)} is not a TOML value{hint}")
+        raise ValueError(f"{shown(text)} is not a TOML value; {_how_to_write(key, text)}")
     return parsed["value"]
+
+
+def _how_to_write(key: str, text: str) -> str:
+    *section, last = key.split(".")
+    annotation = _section(section).model_fields[last].annotation
+    kinds = get_args(annotation) or (annotation,)
+    if bool in kinds:
+        return "write true or false"
+    if int in kinds:
+        return "a whole number is written 20"
+    if float in kinds:
+        return "a number is written 0.1, 20 or 1e-4"
+    word = text if text.isprintable() and len(text) <= 80 else "text"
+    typed = f"{key}={json.dumps(word, ensure_ascii=False)}"
+    return f"a string needs quotes that the shell does not take away: {shlex.quote(typed)}"
 
 
 def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
     for section in path[:-1]:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ValueError(f"{section} is no section in the config file but {_short(inner)}")
-        values = inner
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            return  # the file's fault, which validation reports
     values[path[-1]] = value
 
 
 def _dotted_keys(model: type[BaseModel]) -> list[str]:
     keys = []
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Section):
-            keys += [f"{name}.{key}" for key in _dotted_keys(inner)]
-        else:
-            keys.append(name)
+    for name in model.model_fields:
+        inner = _section([name], model)
+        keys += [name] if inner is model else [f"{name}.{key}" for key in _dotted_keys(inner)]
     return keys
 
 
-def _fault(detail: ErrorDetails, source: str, from_command_line: set[str]) -> str:
-    """Return one line: where, which key, what is allowed, what was received."""
-    location = [str(part) for part in detail["loc"]]
-    key = ".".join(location)
-    where = "command line" if key in from_command_line else _short(source)
-    received = _short(detail["input"])
-    if detail["type"] == "extra_forbidden":
-        section = _section(location[:-1])
-        return f"{where}: unknown key {_short(key)}{did_you_mean(location[-1], section.model_fields)}"
-    if detail["type"] == "missing":
-        return f"{where}: {key}: missing"
-    if detail["type"] == "value_error":
-        message = _one_line(detail["ctx"]["error"])
-        is_whole_section = not location or isinstance(detail["input"], Mapping)
-        if is_whole_section and any(name.startswith(f"{key}." if key else "") for name in from_command_line):
-            where += " and command line"
-        return f"{where}: {f'{key}: ' if key else ''}{message}{'' if is_whole_section else f', got {received}'}"
-    if detail["type"] == "model_type":
-        return f"{where}: {key}: must be a section with keys, got {received}"
-    message = detail["msg"].replace("Input should be", "must be")
-    guess = ""
-    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
-        allowed = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
-        guess = did_you_mean(detail["input"], allowed).partition(" allowed")[0].rstrip(";")
-    return f"{where}: {key}: {message}, got {received}{guess}"
-
-
-def _section(location: list[str]) -> type[BaseModel]:
-    model: type[BaseModel] = Config
+def _section(location: list[str], model: type[BaseModel] | None = None) -> type[BaseModel]:
+    """Return the section at `location`, or the innermost around it."""
+    model = Config if model is None else model
     for name in location:
         inner = model.model_fields[name].annotation
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
@@ -347,11 +389,39 @@ def _section(location: list[str]) -> type[BaseModel]:
     return model
 
 
-def _short(value: object) -> str:
-    """Return a value for a message: strings as they are when they are plain, cut when long."""
-    if isinstance(value, str) and value.isprintable() and len(value) <= 100:
-        return value if re.fullmatch(r"[\w./-]+", value) else repr(value)
-    return reprlib.repr(value)
+def _unknown(key: str, allowed: Iterable[str]) -> str:
+    near = nearest_key(key)
+    guess = f" did you mean {near!r}?" if near not in (None, key) else ""
+    return f"unknown key {shown(key)};{guess} allowed: {', '.join(allowed)}"
+
+
+def _fault(detail: ErrorDetails, source: str, overridden: set[str]) -> str:
+    """Return one line: where, which key, what is allowed, what was received."""
+    location, kind, value = [str(part) for part in detail["loc"]], detail["type"], detail["input"]
+    key = ".".join(location)
+    where = "command line" if key in overridden else shown(source)
+    if kind == "extra_forbidden":
+        return f"{where}: {_unknown(key, _section(location[:-1]).model_fields)}"
+    if kind == "missing":
+        return f"{where}: {key}: missing; dataset.name must be one of {', '.join(get_args(DatasetName))}"
+    if kind == "value_error":
+        error = detail["ctx"]["error"]
+        where = origin(source, overridden) if isinstance(error, CombinationError) else where
+        return f"{where}: {key}: {_one_line(error)}"
+    if kind == "model_type":
+        return f"{where}: {key}: must be a section with keys, got {_value(value)}"
+    message, guess = re.sub("^(Input|String) should", "must", detail["msg"]), ""
+    if kind == "literal_error" and isinstance(value, str):
+        near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", detail["ctx"]["expected"]), n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{where}: {key}: {message}, got {_value(value)}{guess}"
+
+
+def _value(value: object) -> str:
+    """Return a value for a message: in one line, cut when long, and "0.1" not to be taken for 0.1."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str) and len(value) <= 100 else reprlib.repr(value)
 
 
 def _one_line(error: object) -> str:
