@@ -7,9 +7,10 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from tinynet.datasets import Dataset, load_dataset
-from tinynet.errors import DivergedError, RunFolderError
-from tinynet.experiments.config import Config
+from tinynet.errors import ConfigError, DivergedError, InvalidTypeError, InvalidValueError, RunFolderError, check_memory
+from tinynet.experiments.config import Config, shown
 from tinynet.experiments.plots import plot_loss_curve, save_figure
 from tinynet.history import COLUMNS, Epoch, History, csv_line
 from tinynet.network import TwoLayerNet
@@ -37,60 +38,91 @@ class Run:
     optimizer: SGD
 
 
-def prepare(config: Config) -> Run:
-    """Load the data and build the network and the optimizer of `config`.
+def prepare(config: Config, source: str = "config") -> Run:
+    """Load the data and build the network and the optimizer of `config`, which came from `source`.
 
     Raises
     ------
-    InvalidValueError, InvalidTypeError
+    ConfigError
         When the data, the sizes or the hyper-parameters cannot be used. Nothing is written.
     """
-    d = config.dataset
-    dataset = load_dataset(
-        d.name,
-        seed=config.seed,
-        validation_size=d.validation_size,
-        test_size=d.test_size,
-        scaling=d.scaling,
-        **d.options,
-    )
-    n = config.network
-    net = TwoLayerNet(
-        dataset.n_features,
-        n.hidden_units,
-        dataset.n_classes,
-        activation=n.activation,
-        weight_scale=n.weight_scale,
-        seed=config.seed,
-    )
+    d, n = config.dataset, config.network
+    with _faults_of(f"{source}: dataset"):
+        dataset = load_dataset(
+            d.name,
+            seed=config.seed,
+            validation_size=d.validation_size,
+            test_size=d.test_size,
+            scaling=d.scaling,
+            **d.options,
+        )
+    with _faults_of(f"{source}: network.hidden_units"):
+        n_train = len(dataset.X_train)
+        check_memory(f"{n.hidden_units:,} hidden units of {n_train:,} samples", 2 * n.hidden_units * n_train)
+        net = TwoLayerNet(
+            dataset.n_features,
+            n.hidden_units,
+            dataset.n_classes,
+            activation=n.activation,
+            weight_scale=n.weight_scale,
+            seed=config.seed,
+        )
     return Run(config, dataset, net, SGD(**config.optimizer.model_dump()))
 
 
+@contextmanager
+def _faults_of(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidValueError, InvalidTypeError) as error:
+        raise ConfigError([f"{where}: {error}"]) from error
+
+
 def create_folder(out: str | None, name: str) -> Path:
-    """Create the run folder `out`, or runs/NAME-TIME, and return it.
+    """Create the run folder `out`, or a new runs/NAME-TIME, and return it.
 
     Raises
     ------
     RunFolderError
         When it holds something already, is a file, or cannot be written.
     """
-    folder = Path(out) if out is not None else _fresh(Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    if out == "":
+        raise RunFolderError("command line: --out: must name a folder, got ''")
     try:
-        if (folder / "config.json").exists():
-            raise RunFolderError(f"{folder} holds a run already; choose another folder with --out, or remove it")
-        if folder.is_dir() and any(folder.iterdir()):
-            raise RunFolderError(f"{folder} is not empty; choose another folder with --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        folder = _new_folder(name) if out is None else _empty_folder(Path(out))
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except RunFolderError:
+        raise
     except FileExistsError as error:
-        raise RunFolderError(f"{folder} is a file; a run needs a folder") from error
+        raise RunFolderError(f"{shown(str(error.filename))} is a file; a run needs a folder") from error
     except (OSError, ValueError) as error:
-        if isinstance(error, RunFolderError):
-            raise
         reason = error.strerror if isinstance(error, OSError) else error
-        raise RunFolderError(f"cannot write a run into {folder}: {reason}") from error
+        where = shown("runs" if out is None else out)
+        raise RunFolderError(f"{where}: cannot be written: {reason}; choose another folder with --out") from error
+
+
+def _new_folder(name: str) -> Path:
+    """Create runs/NAME-TIME; a command of the same second gets a number behind it."""
+    Path("runs").mkdir(exist_ok=True)
+    stem, number = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", 1
+    while True:
+        folder = Path("runs", stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def _empty_folder(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "config.json").exists():
+        raise RunFolderError(
+            f"{shown(str(folder))} holds a run already; choose another folder with --out, or remove it"
+        )
+    if any(folder.iterdir()):
+        raise RunFolderError(f"{shown(str(folder))} is not empty; choose another folder with --out")
     return folder
 
 
@@ -106,9 +138,14 @@ def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]
     Raises
     ------
     DivergedError
-        When the loss stops being finite. Everything up to the last good epoch is written.
+        When the loss stops being finite.
     OSError
         When a file cannot be written.
+
+    Notes
+    -----
+    However a run ends, what it has so far is written, and summary.json holds its status: "completed",
+    "stopped early", "diverged", "interrupted" or "failed".
     """
     config, data = run.config, run.dataset
     write_atomically(folder / "config.json", config.to_json().encode())
@@ -142,9 +179,8 @@ def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]
         status = "interrupted"
         raise
     finally:
-        if status != "failed":
-            summary = _summary(run, history, status, time.perf_counter() - started)
-            _write_results(run, folder, history, summary)
+        summary = _summary(run, history, status, time.perf_counter() - started)
+        _write_results(run, folder, history, summary)
     return summary
 
 
@@ -154,9 +190,12 @@ def environment() -> dict[str, Any]:
 
     from threadpoolctl import threadpool_info
 
-    packages = ("tinynet", "numpy", "scipy", "scikit-learn", "matplotlib", "pydantic")
+    from tinynet import __version__
+
+    packages = ("numpy", "scipy", "scikit-learn", "matplotlib", "pydantic")
     return {
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": {"python": platform.python_version(), "tinynet": __version__}
+        | {name: version(name) for name in packages},
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
@@ -195,7 +234,7 @@ def _recorder(history: History, metrics: Any) -> Callable[[Epoch], None]:
 
 def _summary(run: Run, history: History, status: str, duration_s: float) -> dict[str, Any]:
     data = run.dataset
-    measured = len(data.X_test) > 0 and status != "diverged"
+    measured = len(data.X_test) > 0 and status in ("completed", "stopped early")  # once, at the end
     loss, accuracy = evaluate(run.net, data.X_test, data.y_test) if measured else (None, None)
     last = history.rows[-1] if len(history) else None
     return {
@@ -253,10 +292,3 @@ def _git_commit() -> str | None:
             [git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
         ).stdout.strip()
     return None
-
-
-def _fresh(folder: Path) -> Path:
-    candidate, number = folder, 2
-    while candidate.exists():
-        candidate, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return candidate
