@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from tinynet.errors import ConfigError, DivergedError, TinynetError
+from tinynet.errors import ConfigError, DivergedError, TinynetError, did_you_mean
 
 DONE, WRONG_INPUT, FAILED, INTERRUPTED = 0, 2, 3, 130
+COMMANDS = ("train", "presets")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 done, 2 wrong input, 3 failed, 130 interrupted."""
     _prepare_streams()
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    unknown = [word for word in rest if word.startswith("-")]
-    if unknown or (rest and options.command != "train"):
-        parser.error(f"unrecognized: {' '.join(unknown or rest)}; see 'tinynet {options.command} --help'")
     try:
+        options = _options(sys.argv[1:] if arguments is None else arguments)
         if options.command == "train":
-            return _train(options.config, options.overrides + rest, options.out, options.quiet)
+            with _notes():
+                return _train(options.config, options.overrides, options.out, options.quiet)
         return _presets(options.name)
     except ConfigError as error:
         for fault in error.faults:
@@ -35,19 +36,25 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return INTERRUPTED
+    except OSError as error:
+        _complain(f"failed: {error.filename}: {error.strerror}")
+        return FAILED
+    except MemoryError as error:
+        _complain(f"failed: out of memory: {error}")
+        return FAILED
     finally:
         _flush()
 
 
 def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> int:
-    from tinynet.experiments.config import load_config
+    from tinynet.experiments.config import load_config, origin
 
     config = load_config(source, overrides)
-    warnings.showwarning = lambda message, *_, **__: _complain(f"note: {message}")
 
+    os.environ["MPLBACKEND"] = "agg"  # a run draws into a file, whatever display somebody has set up
     from tinynet.experiments.run import create_folder, execute, prepare
 
-    run = prepare(config)
+    run = prepare(config, origin(source, overrides))
     folder = create_folder(out, config.name)
     if not quiet:
         sizes = "-".join(str(size) for size in (run.dataset.n_features, *run.net.shapes["W2"]))
@@ -72,14 +79,20 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
 
 
 def _report(summary: dict[str, Any], curve: str) -> None:
-    final = summary["final"]
-    if summary["test_accuracy"] is not None:
-        _say(
-            f"test accuracy  {100 * summary['test_accuracy']:.1f} %  "
-            f"(loss {summary['test_loss']:.4f} nats a sample, {summary['n_test']} samples)"
+    final, epochs = summary["final"], summary["epochs"]
+    measured = summary["test_accuracy"] is not None
+    figures = (
+        (
+            f"{100 * summary['test_accuracy']:.1f} %  "
+            f"(loss {summary['test_loss']:.4g} nats a sample, {summary['n_test']} samples)"
         )
+        if measured
+        else "not measured: dataset.test_size is 0"
+    )
+    _say(f"test accuracy  {figures}")
     _say(
-        f"time           {summary['duration_s']:.1f} s  ({summary['epochs']} epochs, {final['step']} steps; "
+        f"time           {summary['duration_s']:.1f} s  ({epochs} epoch{'' if epochs == 1 else 's'}, "
+        f"{'stopped early, ' if summary['status'] == 'stopped early' else ''}{final['step']} steps; "
         f"a loop needs {final['loss_evaluations']:,} loss evaluations)"
     )
     _say(f"curve          {curve}")
@@ -100,24 +113,75 @@ class _Parser(argparse.ArgumentParser):
     """Answers a wrong command line in one line."""
 
     def error(self, message: str) -> NoReturn:
-        _complain(f"command line: {message}")
-        raise SystemExit(WRONG_INPUT)
+        raise ConfigError([f"command line: {message}; see '{self.prog} --help'"])
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(words: list[str]) -> argparse.Namespace:
+    parser, commands = _parser()
+    named = [word for word in words if not word.startswith("-")]
+    if named and named[0] not in commands:
+        parser.error(f"unknown command {named[0]!r}{_command_meant(named[0])}")
+    options, rest = parser.parse_known_args(words)
+    if options.command is None:
+        parser.error(f"a command is missing: {' or '.join(commands)}")
+    unknown = [word for word in rest if word.startswith("-")]
+    if unknown or (rest and options.command != "train"):
+        command = commands[options.command]
+        command.error(_unrecognized((unknown or rest)[0], re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
+    if options.command == "train":
+        options.overrides = [*options.overrides, *rest]  # argparse gives those behind an option to nobody
+    return options
+
+
+def _command_meant(word: str) -> str:
+    from tinynet.experiments.config import preset_names
+
+    is_config = word in preset_names() or word.endswith((".toml", ".json"))
+    return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, COMMANDS)
+
+
+def _unrecognized(word: str, options: list[str]) -> str:
+    from tinynet.experiments.config import nearest_key
+
+    name = word.partition("=")[0]
+    if name in options:
+        return f"{name} stands before the command, but belongs behind it"
+    if not name.startswith("-"):
+        return f"too many words: {name!r}"
+    key = nearest_key(name.lstrip("-").replace("-", "_"))
+    near = did_you_mean(name, options)
+    if key is not None and "?" not in near:
+        return f"unknown option {name!r}; a setting is written without dashes: {key}=VALUE"
+    return f"unknown option {name!r}{near}"
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     from tinynet import __version__
 
-    parser = _Parser(prog="tinynet", description="A two-layer network trained by numerical gradients.")
+    parser = _Parser(
+        prog="tinynet", description="A two-layer network trained by numerical gradients.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"tinynet {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    train = commands.add_parser("train", help="train a network and write a run folder")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    train = commands.add_parser("train", help="train a network and write a run folder", allow_abbrev=False)
     train.add_argument("config", metavar="CONFIG", help="a preset's name, or a .toml or .json file")
-    train.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="such as optimizer.learning_rate=0.05")
+    train.add_argument(
+        "overrides", metavar="KEY=VALUE", nargs="*", default=[], help="such as optimizer.learning_rate=0.05"
+    )
     train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
-    train.add_argument("--quiet", action="store_true", help="print errors only")
-    presets = commands.add_parser("presets", help="list the presets, or print one as TOML")
+    train.add_argument("--quiet", action="store_true", help="print notes and errors only")
+    presets = commands.add_parser("presets", help="list the presets, or print one as TOML", allow_abbrev=False)
     presets.add_argument("name", metavar="NAME", nargs="?")
-    return parser
+    return parser, {"train": train, "presets": presets}
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print every warning once, in one line."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", category=UserWarning)
+        warnings.showwarning = lambda message, *_, **__: _complain(f"note: {' '.join(str(message).split())}")
+        yield
 
 
 def _prepare_streams() -> None:
@@ -127,19 +191,22 @@ def _prepare_streams() -> None:
 
 
 def _say(text: str) -> None:
-    _write(sys.stdout, text)
+    """Print to stdout; a reader who has gone away is no reason to stop, a full disk is."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _discard(sys.stdout)
+    except OSError as error:
+        _discard(sys.stdout)
+        raise OSError(error.errno, error.strerror, "stdout") from error
 
 
 def _complain(text: str) -> None:
-    _write(sys.stderr, f"tinynet: {text}")
-
-
-def _write(stream: Any, text: str) -> None:
-    """Print where somebody listens; a closed stream or a cut pipe is no reason to stop."""
-    try:
-        print(text, file=stream, flush=True)
-    except (OSError, ValueError):
-        _discard(stream)
+    if sys.stderr is not None:  # print would take None for stdout
+        try:
+            print(f"tinynet: {text}", file=sys.stderr, flush=True)
+        except OSError:
+            _discard(sys.stderr)
 
 
 def _flush() -> None:
@@ -147,14 +214,11 @@ def _flush() -> None:
         try:
             if stream is not None:
                 stream.flush()
-        except (OSError, ValueError):
+        except OSError:
             _discard(stream)
 
 
 def _discard(stream: Any) -> None:
     """Send the rest of a broken stream nowhere, so that the interpreter's last flush succeeds."""
-    try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError, AttributeError):
-        return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    with suppress(OSError):  # not a real file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
