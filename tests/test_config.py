@@ -72,6 +72,7 @@ def test_a_config_that_was_written_as_json_is_the_same_config(name: str, tmp_pat
     file.write_text(config.to_json(), encoding="utf-8")
     assert load_config(str(file)) == config
     assert json.loads(config.to_json())["network"]["weight_scale"] == 1.0
+    assert "null" not in config.to_json()
 
 
 def test_a_dataset_is_all_that_a_config_must_name(tmp_path: Path) -> None:

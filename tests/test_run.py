@@ -170,6 +170,21 @@ def test_without_a_test_part_nothing_is_said_about_it() -> None:
     assert (summary["test_loss"], summary["test_accuracy"], summary["n_test"]) == (None, None, 0)
 
 
+def test_every_setting_reaches_the_training() -> None:
+    train_iris(
+        *("training.epochs=3", "training.batch_size=9", "seed=7", "gradient.h=0.3", "gradient.method='loop'"),
+        *("optimizer.learning_rate=0.2", "optimizer.momentum=0.5", "optimizer.nesterov=true"),
+        *("optimizer.weight_decay=0.01", "network.hidden_units=4", "network.activation='sign'"),
+        *("network.weight_scale=0.7", "dataset.scaling='minmax'", "dataset.test_size=0.3"),
+    )
+    data = tinynet.load_dataset("iris", seed=7, test_size=0.3, scaling="minmax")
+    net = TwoLayerNet(4, 4, 3, activation="sign", weight_scale=0.7, seed=7)
+    optimizer = tinynet.SGD(0.2, momentum=0.5, nesterov=True, weight_decay=0.01)
+    tinynet.train(net, data.X_train, data.y_train, optimizer, epochs=3, batch_size=9, seed=7, h=0.3, method="loop")
+    with np.load("run/model.npz") as model:
+        assert all((model[key] == param).all() for key, param in net.params.items())
+
+
 # The same again
 
 

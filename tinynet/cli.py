@@ -195,30 +195,23 @@ def _say(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        _discard(sys.stdout)
+        pass
     except OSError as error:
-        _discard(sys.stdout)
         raise OSError(error.errno, error.strerror, "stdout") from error
 
 
 def _complain(text: str) -> None:
     if sys.stderr is not None:  # print would take None for stdout
-        try:
+        with suppress(OSError):
             print(f"tinynet: {text}", file=sys.stderr, flush=True)
-        except OSError:
-            _discard(sys.stderr)
 
 
 def _flush() -> None:
+    """Send what a broken stream still holds nowhere, so that the interpreter's last flush succeeds."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except OSError:
-            _discard(stream)
-
-
-def _discard(stream: Any) -> None:
-    """Send the rest of a broken stream nowhere, so that the interpreter's last flush succeeds."""
-    with suppress(OSError):  # not a real file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            with suppress(OSError):  # not a real file
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
