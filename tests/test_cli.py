@@ -44,7 +44,8 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def environment(**extra: str) -> dict[str, str]:
     """Return the environment of somebody who has set nothing of Python's and has no display."""
     own = ("PYTHON", "DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
-    return {key: value for key, value in os.environ.items() if not key.startswith(own)} | extra
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(own)}
+    return plain | {"PYTHONDONTWRITEBYTECODE": "1"} | extra  # a full disk would leave truncated bytecode behind
 
 
 def run(*arguments: str, way: Sequence[str] = (TINYNET,), **env: str) -> subprocess.CompletedProcess[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import resource
 import sys
 import time
@@ -316,12 +317,13 @@ def test_fault_10_a_file_is_no_folder() -> None:
     ("out", "reason"),
     [
         ("x" * 300, "File name too long"),
-        ("a\0b", "embedded null byte"),
+        ("a\0b", "embedded null (byte|character in path)"),
         ("/proc/nothing/x", "No such file or directory"),
     ],
 )
 def test_fault_10_a_folder_that_cannot_be_made(out: str, reason: str) -> None:
-    assert refusal(out).endswith(f": cannot be written: {reason}; choose another folder with --out")
+    end = f": cannot be written: .*{reason}; choose another folder with --out"
+    assert re.search(end, refusal(out))
 
 
 def test_fault_10_a_folder_without_write_permission() -> None:
@@ -406,11 +408,13 @@ def test_what_was_trained_before_an_interruption_is_written(
 def files_of_at_most(n_bytes: int) -> Iterator[None]:
     """Let every file that grows beyond `n_bytes` fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)  # an import would leave truncated bytecode behind
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
