@@ -7,14 +7,13 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from tinynet.errors import ConfigError, DivergedError, TinynetError, did_you_mean
 
 DONE, WRONG_INPUT, FAILED, INTERRUPTED = 0, 2, 3, 130
-COMMANDS = ("train", "presets")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,16 +79,13 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
 
 def _report(summary: dict[str, Any], curve: str) -> None:
     final, epochs = summary["final"], summary["epochs"]
-    measured = summary["test_accuracy"] is not None
-    figures = (
-        (
-            f"{100 * summary['test_accuracy']:.1f} %  "
+    if summary["test_accuracy"] is None:
+        _say("test accuracy  not measured: dataset.test_size is 0")
+    else:
+        _say(
+            f"test accuracy  {100 * summary['test_accuracy']:.1f} %  "
             f"(loss {summary['test_loss']:.4g} nats a sample, {summary['n_test']} samples)"
         )
-        if measured
-        else "not measured: dataset.test_size is 0"
-    )
-    _say(f"test accuracy  {figures}")
     _say(
         f"time           {summary['duration_s']:.1f} s  ({epochs} epoch{'' if epochs == 1 else 's'}, "
         f"{'stopped early, ' if summary['status'] == 'stopped early' else ''}{final['step']} steps; "
@@ -120,7 +116,7 @@ def _options(words: list[str]) -> argparse.Namespace:
     parser, commands = _parser()
     named = [word for word in words if not word.startswith("-")]
     if named and named[0] not in commands:
-        parser.error(f"unknown command {named[0]!r}{_command_meant(named[0])}")
+        parser.error(f"unknown command {named[0]!r}{_command_meant(named[0], commands)}")
     options, rest = parser.parse_known_args(words)
     if options.command is None:
         parser.error(f"a command is missing: {' or '.join(commands)}")
@@ -133,11 +129,11 @@ def _options(words: list[str]) -> argparse.Namespace:
     return options
 
 
-def _command_meant(word: str) -> str:
+def _command_meant(word: str, commands: Iterable[str]) -> str:
     from tinynet.experiments.config import preset_names
 
     is_config = word in preset_names() or word.endswith((".toml", ".json"))
-    return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, COMMANDS)
+    return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, commands)
 
 
 def _unrecognized(word: str, options: list[str]) -> str:
