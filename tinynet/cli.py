@@ -84,7 +84,7 @@ def _report(summary: dict[str, Any], curve: str) -> None:
     else:
         _say(
             f"test accuracy  {100 * summary['test_accuracy']:.1f} %  "
-            f"(loss {summary['test_loss']:.4g} nats a sample, {summary['n_test']} samples)"
+            f"(loss {summary['test_loss']:#.4g} nats a sample, {summary['n_test']} samples)"
         )
     _say(
         f"time           {summary['duration_s']:.1f} s  ({epochs} epoch{'' if epochs == 1 else 's'}, "
