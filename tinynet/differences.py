@@ -22,7 +22,7 @@ WINDOW = 5 * 2.0**-12  # T: how far from a the activation is measured, and how f
 SHIFTS = WINDOW * np.array([0.0, 1.0, -1.0, 0.5, -0.5])[:, None, None]
 # The polynomial through the values at a + SHIFTS: from these to c1 T, 2 c2 T², 2 c3 T³ and c4 T⁴.
 FIT = np.array([[0, -1, 1, 8, -8], [-60, -2, -2, 32, 32], [0, 8, -8, -16, 16], [24, 4, 4, -16, -16]]) / 6
-ROUGH_3, ROUGH_4 = 8 * WINDOW**2, 2 * WINDOW**3  # what 2 c3 T³ and c4 T⁴ may be, in units of c1 T
+ROUGH_3, ROUGH_4 = 8 * WINDOW**2, WINDOW**3  # what 2 c3 T³ and c4 T⁴ may be, in units of c1 T
 STEEP = 1e-2  # how far the move of one weight may shift a logit
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of the polynomial, in units of the values
 
@@ -204,13 +204,13 @@ class _Series:
         exact.add_pairs(self.exact1, seen, self.activation, self.h, samples, units)
 
     def _is_served(self, C: Array, slopes4: float, n: int) -> bool:
-        """Return whether the series serves all pairs of a block, judged by means over its pairs."""
-        slopes2 = np.dot(C[0], C[0])
+        """Return whether the series serves all pairs of a block, judged by the mean slope of its pairs."""
+        slopes2 = float(np.dot(C[0], C[0]))
         return bool(
             self.reach <= WINDOW
             and self.spread <= 1e6
             and (self.reach * self.spread) ** 4 * slopes4 <= (STEEP * WINDOW) ** 4 * n
-            and np.dot(C[3], C[3]) <= ROUGH_4**2 * slopes2
+            and max(C[3].max(), -C[3].min()) <= ROUGH_4 * (slopes2 / C[0].size) ** 0.5
             and np.dot(C[2], C[2]) <= ROUGH_3**2 * slopes2
         )
 
