@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,11 @@ def quantised(levels: int) -> Callable[[Array], Array]:
     >>> quantised(4)(np.array([-5.0, -0.5, 0.1, 0.9]))  # 2 bits
     array([-1.        , -0.33333333,  0.33333333,  1.        ])
     """
-    steps = check_integer("quantised levels", levels, 2) - 1
+    return partial(_staircase, steps=check_integer("quantised levels", levels, 2) - 1)
 
-    def staircase(a: Array) -> Array:
-        return np.rint((np.clip(a, -1.0, 1.0) + 1.0) * (steps / 2)) * (2 / steps) - 1.0
 
-    return staircase
+def _staircase(a: Array, steps: int) -> Array:
+    return np.rint((np.clip(a, -1.0, 1.0) + 1.0) * (steps / 2)) * (2 / steps) - 1.0
 
 
 NAMED: dict[str, Callable[[Array], Array]] = {
