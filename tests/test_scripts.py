@@ -109,6 +109,14 @@ def test_train_digits_begins_at_chance_and_lowers_the_loss(run: Run) -> None:
     assert len(losses) == 4 and losses == sorted(losses, reverse=True) and losses[-1] < before / 10
 
 
+def test_hard_thresholds_learn_from_wide_differences_alone(run: Run) -> None:
+    printed, _ = run("train_hard_threshold")
+    lines = [numbers(line) for line in printed.splitlines()]
+    assert [line[0] for line in lines] == [1e-4, 0.2, 0.5, 1.0, 1e-4]
+    narrow, *wide, tanh = (line[-1] for line in lines)
+    assert narrow < 85 and min(wide) > 93 and max(wide) > tanh - 1.5
+
+
 def test_workers_give_the_same_bits_at_every_cost_of_f(run: Run) -> None:
     printed, _ = run("workers")
     lines = printed.splitlines()
