@@ -284,7 +284,7 @@ def test_fault_04_the_nearest_key_is_found_wherever_it_belongs(written: str, mea
         ("training", "epochs = [3]", "training.epochs: must be a valid integer, got [3]"),
         ("network", "activation = 3", "network.activation: must be a valid string, got 3"),
         ("network", "weight_scale = 1979-05-27", "network.weight_scale: must be a valid number, got "),
-        ("gradient", "method = false", "gradient.method: must be 'auto', 'exact' or 'loop', got false"),
+        ("gradient", "method = false", "gradient.method: must be 'auto', 'series', 'exact' or 'loop', got false"),
     ],
 )
 def test_fault_05_a_value_of_the_wrong_type(section: str, line: str, expected: str, faults: Faults) -> None:
@@ -382,7 +382,7 @@ def test_fault_06_values_that_exclude_each_other(text: str, override: str, expec
             "did you mean 'digits'?",
         ),
         ('dataset.scaling="min_max"', "must be 'minmax', 'standard' or 'none', got 'min_max'; did you mean 'minmax'?"),
-        ('gradient.method="exakt"', "must be 'auto', 'exact' or 'loop', got 'exakt'; did you mean 'exact'?"),
+        ('gradient.method="exakt"', "must be 'auto', 'series', 'exact' or 'loop', got 'exakt'; did you mean 'exact'?"),
         (
             'network.activation="rleu"',
             "unknown activation 'rleu'; did you mean 'relu'? allowed: tanh, sigmoid, relu, silu, sign, quantised:4",

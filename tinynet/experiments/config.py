@@ -102,7 +102,7 @@ class GradientConfig(Section):
     """How the difference quotients are formed."""
 
     h: float = Field(default=1e-4, gt=0)
-    method: Literal["auto", "exact", "loop"] = "auto"
+    method: Literal["auto", "series", "exact", "loop"] = "auto"
 
     @field_validator("h")
     @classmethod
