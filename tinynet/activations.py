@@ -46,7 +46,13 @@ def quantised(levels: int) -> Callable[[Array], Array]:
 
 
 def _staircase(a: Array, steps: int) -> Array:
-    return np.rint((np.clip(a, -1.0, 1.0) + 1.0) * (steps / 2)) * (2 / steps) - 1.0
+    z = np.asarray(np.clip(a, -1.0, 1.0))
+    z += 1.0
+    z *= steps / 2
+    np.rint(z, out=z)
+    z *= 2 / steps
+    z -= 1.0
+    return z
 
 
 NAMED: dict[str, Callable[[Array], Array]] = {

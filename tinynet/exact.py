@@ -198,7 +198,10 @@ class _Tables:
     def change(self, s: Array | slice, j: slice, shift: Array) -> Array:
         """Return ΔL(up) − ΔL(down) where a moves up and down by `shift`, for the rows s and columns j."""
         a, z = self.a[s, j], self.z[s, j]
-        moved = self.activation(np.stack([a + shift, a - shift]))
+        moved = np.empty((2, *np.broadcast_shapes(a.shape, shift.shape)))
+        np.add(a, shift, out=moved[0])
+        np.subtract(a, shift, out=moved[1])
+        moved = self.activation(moved, out=moved)
         change = self._change_by_level(s, j, moved)
         if change is not None:
             return change
@@ -262,12 +265,14 @@ class _Tables:
 
     def _rises(self, levels: Array) -> list[tuple[float, Array]]:
         """Return each level with ΔL of the move to it, less that of the move to the first, shape (N, U)."""
-        everywhere, still = slice(None), np.zeros_like(self.z)
-        rises = []
+        everywhere, rises = slice(None), []
         for level in levels:
             delta = level - self.z
-            farthest = np.abs(delta).max() * self.spread
-            rises.append(delta * self.lin + self._log_mean(everywhere, everywhere, delta, still, farthest))
+            if np.abs(delta).max() * self.spread >= MAX_EXPONENT:
+                K = self._log_mean_exp(everywhere, everywhere, delta)
+            else:
+                K = np.log1p(self._mean_expm1(everywhere, everywhere, delta))
+            rises.append(delta * self.lin + K)
         return [(level, rise - rises[0]) for level, rise in zip(levels, rises, strict=True)]
 
     def _change_by_level(self, s: Array | slice, j: slice, moved: Array) -> Array | None:
@@ -279,7 +284,9 @@ class _Tables:
             is_level = moved == level
             found += int(np.count_nonzero(is_level))
             if number:  # the first level rises by 0
-                change += rise[s, j] * np.subtract(*is_level.view(np.int8)).astype(np.float64)
+                entered = np.subtract(*is_level.view(np.int8)).astype(np.float64)
+                entered *= rise[s, j]
+                change += entered
         return change if found == moved.size else None
 
 
