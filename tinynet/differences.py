@@ -24,6 +24,7 @@ SHIFTS = WINDOW * np.array([0.0, 1.0, -1.0, 0.5, -0.5])[:, None, None]
 FIT = np.array([[0, -1, 1, 8, -8], [-60, -2, -2, 32, 32], [0, 8, -8, -16, 16], [24, 4, 4, -16, -16]]) / 6
 ROUGH_3, ROUGH_4 = 8 * WINDOW**2, WINDOW**3  # what 2 c3 T³ and c4 T⁴ may be, in units of c1 T
 STEEP = 1e-2  # how far the move of one weight may shift a logit
+FAINT = 1e-18  # p − Y below this has no cube in float32
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of the polynomial, in units of the values
 
 ROW_VALUES = 2**21  # values an array over a block of samples may hold: 16 MB
@@ -117,9 +118,8 @@ class _Pairs:
         self.e, self.e32, self.q, self.r = np.empty((k, n)), *np.empty((3, k, n), np.float32)
         self.z, self.z3 = np.ones((n, m + 1), np.float32), np.empty((n, m + 1), np.float32)
         self.rows, self.ones = np.arange(n), np.ones(n)
-        self.slopes, self.flat_c, self.flat_t, self.flat_z3 = (
-            self.C[0].reshape(n, m), self.c.reshape(3, -1), self.t.ravel(), self.z3.ravel()
-        )  # fmt: skip
+        self.slopes, self.flat_c = self.C[0].reshape(n, m), self.c.reshape(3, -1)
+        self.flat_t, self.flat_z3, self.flat_e32 = self.t.ravel(), self.z3.ravel(), self.e32.ravel()
 
 
 class _Series:
@@ -178,7 +178,8 @@ class _Series:
         self._errors(at, z, labels)
         np.copyto(at.z[:, :-1], z, "same_kind")
         np.multiply(at.z, at.z, out=at.z3)
-        if self.guarded and not self.h**4 * np.dot(at.flat_z3, at.flat_z3) <= STEEP**4 * len(a):
+        faint = self.guarded and not np.dot(at.flat_e32, at.flat_e32) > FAINT**2
+        if faint or (self.guarded and not self.h**4 * np.dot(at.flat_z3, at.flat_z3) <= STEEP**4 * len(a)):
             if self.exact2 is None:
                 self.exact2 = np.zeros_like(self.G2)
             seen = exact.seen_from_largest(self.params, self.X[rows], labels, a, z)
@@ -186,8 +187,8 @@ class _Series:
         else:
             self._output_layer(at, z)
         slopes4 = self._third_order(at, labels, of.powers, B)
-        if self.guarded and not self._is_served(C, slopes4, len(a)):
-            left = self._unserved(rows, a, z, C.reshape(4, *a.shape)) | ~np.isfinite(B)
+        if faint or (self.guarded and not self._is_served(C, slopes4, len(a))):
+            left = self._unserved(rows, a, z, C.reshape(4, *a.shape)) | ~np.isfinite(B) | faint
             self._leave(rows, a, z, left)
             C[0][left.ravel()] = B[left] = 0.0
         lin = np.dot(at.e.T, self.D.T / (WINDOW * len(self.X)), out=at.lin)
@@ -202,6 +203,9 @@ class _Series:
             self.exact1 = np.zeros_like(self.G1)
         X, labels = self.X[rows][kept], self.labels[rows][kept]
         seen = exact.seen_from_largest(self.params, X, labels, a[kept], z[kept])
+        if pairs.all():
+            exact.add_hidden_layer(self.exact1, seen, self.activation, self.h)
+            return
         units, samples = np.nonzero(pairs[kept].T)
         exact.add_pairs(self.exact1, seen, self.activation, self.h, samples, units)
 
