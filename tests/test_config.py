@@ -180,7 +180,7 @@ def test_fault_01_a_file_that_is_empty(content: bytes, faults: Faults) -> None:
 def test_fault_01_a_file_of_comments_alone(faults: Faults) -> None:
     assert faults("# nothing\n") == (
         "my.toml: dataset: missing; dataset.name must be one of "
-        "digits, moons, iris, wine, breast_cancer, circles, blobs",
+        "digits, moons, iris, wine, breast_cancer, circles, blobs, csv, npz",
     )
 
 
@@ -378,7 +378,7 @@ def test_fault_06_values_that_exclude_each_other(text: str, override: str, expec
     [
         (
             'dataset.name="digit"',
-            "must be 'digits', 'moons', 'iris', 'wine', 'breast_cancer', 'circles' or 'blobs', got 'digit'; "
+            "must be 'digits', 'moons', 'iris', 'wine', 'breast_cancer', 'circles', 'blobs', 'csv' or 'npz', got 'digit'; "
             "did you mean 'digits'?",
         ),
         ('dataset.scaling="min_max"', "must be 'minmax', 'standard' or 'none', got 'min_max'; did you mean 'minmax'?"),

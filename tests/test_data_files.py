@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from sklearn.datasets import load_iris
+import pytest
+from sklearn.datasets import load_breast_cancer, load_iris
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -17,10 +20,16 @@ def test_every_sample_file_is_explained() -> None:
     assert all(f"| `{name}` |" in explanation for name in files)
 
 
-def test_iris_is_the_iris_of_scikit_learn_with_the_names_of_its_species() -> None:
-    iris = load_iris()
-    with (DATA / "iris.csv").open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    assert header == [*iris.feature_names, "species"]
-    assert [[float(number) for number in row[:-1]] for row in rows] == iris.data.tolist()
-    assert [row[-1] for row in rows] == [str(iris.target_names[label]) for label in iris.target]
+@pytest.mark.parametrize(
+    ("file", "source", "label"),
+    [("iris.csv", load_iris, "species"), ("breast_cancer.csv", load_breast_cancer, "diagnosis")],
+)
+def test_a_file_is_the_data_of_scikit_learn_with_the_names_of_its_classes(
+    file: str, source: Callable[[], Any], label: str
+) -> None:
+    bunch = source()
+    with (DATA / file).open(encoding="utf-8", newline="") as text:
+        header, *rows = csv.reader(text)
+    assert header == [*bunch.feature_names, label]
+    assert [[float(number) for number in row[:-1]] for row in rows] == bunch.data.tolist()
+    assert [row[-1] for row in rows] == [str(bunch.target_names[label]) for label in bunch.target]

@@ -25,7 +25,9 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "network",
     "gradcheck",
     "optimizers",
+    "files",
     "datasets",
+    "model",
     "history",
     "checkpoint",
     "training",
@@ -35,7 +37,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "cli",
     "__main__",
 )
-NUMPY_ALONE = (*ORDER[:6], "optimizers")
+NUMPY_ALONE = (*ORDER[:6], "optimizers", "files")
 LIBRARIES = {  # where a library other than numpy is used
     "sklearn": {"datasets", "estimator"},
     "joblib": {"numerical", "experiments"},

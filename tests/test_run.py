@@ -25,6 +25,7 @@ from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet
 from tinynet.experiments import run as run_module
 from tinynet.experiments.config import load_config
 from tinynet.experiments.run import create_folder, environment, execute, prepare, write_atomically
+from tinynet.model import model_bytes
 
 FILES = {"config.json", "environment.json", "loss_curve.png", "metrics.csv", "model.npz", "summary.json"}
 COLUMNS = [
@@ -465,7 +466,7 @@ def test_fault_42_a_clock_that_is_set_back_does_not_make_durations_negative(monk
 
 def test_model_bytes_hold_no_pickle() -> None:
     run = prepare(load_config("iris"))
-    with np.load(BytesIO(run_module.model_bytes(run)), allow_pickle=False) as model:
+    with np.load(BytesIO(model_bytes(run.net, run.dataset)), allow_pickle=False) as model:
         assert {key: model[key].dtype.kind for key in model} == {
             **dict.fromkeys(["W1", "b1", "W2", "b2", "offset", "scale"], "f"),
             **dict.fromkeys(["activation", "class_names", "feature_names"], "U"),

@@ -17,6 +17,7 @@ from tinynet.errors import (
 from tinynet.experiments.plots import plot_decision_boundary, plot_loss_curve
 from tinynet.history import Epoch, History
 from tinynet.losses import cross_entropy, softmax
+from tinynet.model import Model, load_model
 from tinynet.network import TwoLayerNet
 from tinynet.numerical import gradient_descent, numerical_diff, numerical_gradient
 from tinynet.optimizers import SGD
@@ -34,6 +35,7 @@ __all__ = [
     "History",
     "InvalidTypeError",
     "InvalidValueError",
+    "Model",
     "NumericalWarning",
     "RunFolderError",
     "TinynetError",
@@ -42,6 +44,7 @@ __all__ = [
     "get_activation",
     "gradient_descent",
     "load_dataset",
+    "load_model",
     "numerical_diff",
     "numerical_gradient",
     "plot_decision_boundary",

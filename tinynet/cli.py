@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tinynet.errors import ConfigError, DivergedError, TinynetError, did_you_mean
@@ -24,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "train":
             with _notes():
                 return _train(options.config, options.overrides, options.out, options.quiet)
+        if options.command == "predict":
+            return _predict(options.run, options.file, options.output)
         return _presets(options.name)
     except ConfigError as error:
         for fault in error.faults:
@@ -92,6 +95,26 @@ def _report(summary: dict[str, Any], curve: str) -> None:
         f"a loop needs {final['loss_evaluations']:,} loss evaluations)"
     )
     _say(f"curve          {curve}")
+
+
+def _predict(run: str, file: str, output: str | None) -> int:
+    from tinynet.model import load_model, predictions_csv
+
+    model = load_model(run)
+    text = predictions_csv(model, model.read(file))
+    if output is None:
+        _say(text.rstrip("\n"))
+        return DONE
+    if os.path.exists(output) and os.path.samefile(output, file):
+        raise ConfigError([f"command line: --output: {output} holds the rows to predict, and would be overwritten"])
+    try:
+        Path(output).write_text(text, encoding="utf-8", newline="")
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.filename is None:  # it was opened, but the disk is full
+            raise OSError(error.errno, error.strerror, output) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError([f"command line: --output: {output!r} cannot be written: {reason}"]) from error
+    return DONE
 
 
 def _presets(name: str | None) -> int:
@@ -166,9 +189,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
     train.add_argument("--quiet", action="store_true", help="print notes and errors only")
+    predict = commands.add_parser("predict", help="label new rows with a trained network", allow_abbrev=False)
+    predict.add_argument("run", metavar="RUN", help="a run folder")
+    predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
+    predict.add_argument("--output", metavar="FILE", help="a CSV file to write (default: stdout)")
     presets = commands.add_parser("presets", help="list the presets, or print one as TOML", allow_abbrev=False)
     presets.add_argument("name", metavar="NAME", nargs="?")
-    return parser, {"train": train, "presets": presets}
+    return parser, {"train": train, "predict": predict, "presets": presets}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tinynet.errors import (
     check_number,
     did_you_mean,
 )
+from tinynet.files import SEPARATORS, FilePath, read_csv, read_npz
 from tinynet.losses import check_X
 
 Array = npt.NDArray[Any]
@@ -88,11 +90,11 @@ def load_dataset(
     scaling: str = "minmax",
     **options: Any,
 ) -> Dataset:
-    """Return one of scikit-learn's data sets, split by class proportions and scaled.
+    """Return a data set of scikit-learn's or of your own, split by class proportions and scaled.
 
     Parameters
     ----------
-    name : "digits", "moons", "iris", "wine", "breast_cancer", "circles" or "blobs"
+    name : "digits", "moons", "iris", "wine", "breast_cancer", "circles", "blobs", "csv" or "npz"
     seed : int in [0, 2**32)
         Decides the split, and the points of moons, circles and blobs.
     validation_size, test_size : float in [0, 1)
@@ -102,13 +104,18 @@ def load_dataset(
     **options
         moons: n_samples, noise. circles: n_samples, noise, factor.
         blobs: n_samples, n_features, centers, cluster_std.
+        csv: path; label, the column of the classes by name or number (from 1; default −1, the last);
+        separator, one of , ; tab and | (default: the one that makes most columns of the first line);
+        header, whether the first line names the columns (default: when none of its cells is a number, or
+        label is a name). All other columns must be numbers.
+        npz: path, with arrays X and y; memory-mapped where it is not compressed. Nothing is unpickled.
 
     Raises
     ------
     InvalidValueError, InvalidTypeError
         For an unknown name, scaling or option, or a value out of range.
     DataError
-        When a class has too few samples for the parts.
+        When a class has too few samples for the parts, or a file cannot be used, naming line and column.
 
     Examples
     --------
@@ -181,7 +188,7 @@ def split_dataset(
     X = check_X(X)
     if not len(X):
         raise DataError("X has no rows; there is nothing to split")
-    _check_magnitude(X)
+    check_magnitude(X)
     labels, names = _classes(y, len(X))
     sizes = (check_number("validation_size", validation_size, 0, 1), check_number("test_size", test_size, 0, 1))
     if sum(sizes) >= 1:
@@ -210,7 +217,8 @@ def split_dataset(
     )
 
 
-def _check_magnitude(X: Array) -> None:
+def check_magnitude(X: Array) -> None:
+    """Refuse values whose squares overflow, naming the first."""
     huge = np.abs(X) > LARGEST
     if huge.any():
         row, column = np.argwhere(huge)[0]
@@ -346,6 +354,34 @@ def _n_samples(n_samples: int, n_features: int) -> int:
     return n_samples
 
 
+def _csv(
+    seed: int,
+    path: FilePath | None = None,
+    label: str | int | None = None,
+    separator: str | None = None,
+    header: bool | None = None,
+) -> dict[str, Any]:
+    if not isinstance(label, str | None):
+        label = check_integer("label", label, -(2**63))
+    if separator is not None:
+        check_choice("separator", separator, SEPARATORS)
+    if not isinstance(header, bool | None):
+        raise InvalidTypeError(f"header must be True, False or None, got {header!r}")
+    if isinstance(label, str) and header is False:
+        raise InvalidValueError(f"label {label!r} is a name, which a header must give, but header is False")
+    return read_csv(_path(path), label=label, separator=separator, header=header)
+
+
+def _npz(seed: int, path: FilePath | None = None) -> dict[str, Any]:
+    return dict(read_npz(_path(path), ("X", "y")))
+
+
+def _path(path: FilePath | None) -> str:
+    if not isinstance(path, str | PathLike):
+        raise InvalidTypeError(f"path must name a file, got {path!r}")
+    return fspath(path)
+
+
 DATASETS: dict[str, Callable[..., dict[str, Any]]] = {
     "digits": _bundled("digits"),
     "moons": _moons,
@@ -354,4 +390,6 @@ DATASETS: dict[str, Callable[..., dict[str, Any]]] = {
     "breast_cancer": _bundled("breast_cancer"),
     "circles": _circles,
     "blobs": _blobs,
+    "csv": _csv,
+    "npz": _npz,
 }

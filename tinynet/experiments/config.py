@@ -26,11 +26,13 @@ MAX_LINE = 2000  # characters; tomllib's time and memory grow with the square of
 MAX_FAULTS = 20  # reported; whoever made more reads no further
 TOO_LARGE = 2**63  # for any count
 
-DatasetName = Literal["digits", "moons", "iris", "wine", "breast_cancer", "circles", "blobs"]
+DatasetName = Literal["digits", "moons", "iris", "wine", "breast_cancer", "circles", "blobs", "csv", "npz"]
 OPTIONS: dict[str, tuple[str, ...]] = {
     "moons": ("n_samples", "noise"),
     "circles": ("n_samples", "noise", "factor"),
     "blobs": ("n_samples", "n_features", "centers", "cluster_std"),
+    "csv": ("path", "label", "separator", "header"),
+    "npz": ("path",),
 }
 
 
@@ -45,7 +47,7 @@ class Section(BaseModel):
 
 
 class DatasetConfig(Section):
-    """Which data, how it is scaled and split; the last six are options of synthetic data."""
+    """Which data, how it is scaled and split; then the options of synthetic data, and of files."""
 
     name: DatasetName
     scaling: Literal["minmax", "standard", "none"] = "minmax"
@@ -57,6 +59,10 @@ class DatasetConfig(Section):
     n_features: int | None = Field(default=None, ge=1, lt=TOO_LARGE)
     centers: int | None = Field(default=None, ge=2, lt=TOO_LARGE)
     cluster_std: float | None = Field(default=None, ge=0)
+    path: str | None = Field(default=None, min_length=1, validate_default=True)
+    label: int | str | None = None
+    separator: Literal[",", ";", "\t", "|"] | None = None
+    header: bool | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -74,7 +80,7 @@ class DatasetConfig(Section):
             )
         return test_size
 
-    @field_validator("n_samples", "noise", "factor", "n_features", "centers", "cluster_std")
+    @field_validator("n_samples", "noise", "factor", "n_features", "centers", "cluster_std", *OPTIONS["csv"])
     @classmethod
     def _belongs_to_the_data_set(cls, value: object, info: ValidationInfo) -> object:
         name = info.data.get("name")
@@ -82,6 +88,28 @@ class DatasetConfig(Section):
         if name and value is not None and info.field_name not in allowed:
             raise CombinationError(f"{name} has no such option; it has {', '.join(allowed) or 'none'}")
         return value
+
+    @field_validator("path")
+    @classmethod
+    def _is_given_for_a_file(cls, path: str | None, info: ValidationInfo) -> str | None:
+        name = info.data.get("name")
+        if path is None and "path" in OPTIONS.get(name or "", ()):
+            raise CombinationError(f"missing; {name} needs the file to read, as seen from the config's folder")
+        return path
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _is_a_name_or_a_number(cls, label: object) -> object:
+        if isinstance(label, bool) or not isinstance(label, int | str | None):
+            raise ValueError(f"must be a column's name, or its number from 1 (−1 is the last), got {_value(label)}")
+        return label
+
+    @field_validator("header")
+    @classmethod
+    def _names_the_label(cls, header: bool | None, info: ValidationInfo) -> bool | None:
+        if header is False and isinstance(label := info.data.get("label"), str):
+            raise CombinationError(f"false, but label {_value(label)} is a name, which only a header can give")
+        return header
 
 
 class NetworkConfig(Section):
@@ -167,9 +195,19 @@ class Config(Section):
             raise CombinationError("patience needs validation data, but dataset.validation_size is 0")
         return training
 
-    def to_json(self) -> str:
-        """Return the resolved config; read again it gives an equal one."""
-        return json.dumps(self.model_dump(exclude_none=True), indent=2, ensure_ascii=False) + "\n"
+    def to_json(self, folder: Path | None = None) -> str:
+        """Return the resolved config; read again, from `folder` when it was written there, it gives an equal one.
+
+        A data file is named as seen from `folder` when both are below the current folder, so that a project may
+        be moved as a whole; else by its absolute path.
+        """
+        values = self.model_dump(exclude_none=True)
+        here = Path.cwd()
+        if folder is not None and self.dataset.path is not None and Path(self.dataset.path).is_relative_to(here):
+            target = folder.absolute()
+            if target.is_relative_to(here):
+                values["dataset"]["path"] = os.path.relpath(self.dataset.path, target)
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def preset_names() -> list[str]:
@@ -215,6 +253,7 @@ def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
     """
     values = _parse(source, _text(source), json_format=source.lower().endswith(".json"))
     overridden, faults = _apply(values, overrides)
+    _resolve_path(values, "" if "dataset.path" in overridden else os.path.dirname(source))
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -337,6 +376,13 @@ def _apply(values: dict[str, Any], overrides: Iterable[str]) -> tuple[set[str], 
     return seen, faults
 
 
+def _resolve_path(values: dict[str, Any], folder: str) -> None:
+    """Make the path of the data absolute: a file's is as seen from its folder, the command line's from here."""
+    dataset = values.get("dataset")
+    if isinstance(dataset, dict) and isinstance(path := dataset.get("path"), str) and path:
+        dataset["path"] = os.path.abspath(os.path.join(folder, path))
+
+
 def _toml_value(key: str, text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}") if len(text) <= MAX_LINE else {}
@@ -353,7 +399,7 @@ def _how_to_write(key: str, text: str) -> str:
     kinds = get_args(annotation) or (annotation,)
     if bool in kinds:
         return "write true or false"
-    if int in kinds:
+    if int in kinds and str not in kinds:
         return "a whole number is written 20"
     if float in kinds:
         return "a number is written 0.1, 20 or 1e-4"

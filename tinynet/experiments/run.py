@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tinynet.errors import ConfigError, DivergedError, InvalidTypeError, Invalid
 from tinynet.experiments.config import Config, shown
 from tinynet.experiments.plots import plot_loss_curve, save_figure
 from tinynet.history import COLUMNS, Epoch, History, csv_line
+from tinynet.model import model_bytes
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.training import evaluate, train
@@ -148,7 +148,7 @@ def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]
     "stopped early", "diverged", "interrupted" or "failed".
     """
     config, data = run.config, run.dataset
-    write_atomically(folder / "config.json", config.to_json().encode())
+    write_atomically(folder / "config.json", config.to_json(folder).encode())
     write_atomically(folder / "environment.json", _json(environment()))
     history, started, status = History(), time.perf_counter(), "failed"
     try:
@@ -254,24 +254,9 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
 
 
 def _write_results(run: Run, folder: Path, history: History, summary: dict[str, Any]) -> None:
-    write_atomically(folder / "model.npz", model_bytes(run))
+    write_atomically(folder / "model.npz", model_bytes(run.net, run.dataset))
     write_atomically(folder / "summary.json", _json(summary))
     save_figure(plot_loss_curve(history), folder / "loss_curve.png")
-
-
-def model_bytes(run: Run) -> bytes:
-    """Return model.npz: parameters, activation, scaling and names; no pickled object."""
-    scaling = run.dataset.scaling
-    buffer = BytesIO()
-    arrays: dict[str, Any] = run.net.params | {
-        "activation": np.array(run.net.activation.name),
-        "offset": scaling.offset,
-        "scale": scaling.scale,
-        "class_names": np.array(run.dataset.class_names),
-        "feature_names": np.array(run.dataset.feature_names),
-    }
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
 
 
 def _json(values: dict[str, Any]) -> bytes:
