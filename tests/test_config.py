@@ -378,8 +378,8 @@ def test_fault_06_values_that_exclude_each_other(text: str, override: str, expec
     [
         (
             'dataset.name="digit"',
-            "must be 'digits', 'moons', 'iris', 'wine', 'breast_cancer', 'circles', 'blobs', 'csv' or 'npz', got 'digit'; "
-            "did you mean 'digits'?",
+            "must be 'digits', 'moons', 'iris', 'wine', 'breast_cancer', 'circles', 'blobs', 'csv' or 'npz', "
+            "got 'digit'; did you mean 'digits'?",
         ),
         ('dataset.scaling="min_max"', "must be 'minmax', 'standard' or 'none', got 'min_max'; did you mean 'minmax'?"),
         ('gradient.method="exakt"', "must be 'auto', 'series', 'exact' or 'loop', got 'exakt'; did you mean 'exact'?"),

@@ -16,7 +16,7 @@ from sklearn import datasets as sklearn_datasets
 from tinynet import DataError, Dataset, InvalidTypeError, InvalidValueError, load_dataset, split_dataset
 from tinynet.datasets import DATASETS
 
-FILES = {"csv", "npz"}  # tests/test_files.py
+FILES = {"csv", "npz"}  # tests/test_csv_files.py, tests/test_npz_files.py
 NAMES = sorted(DATASETS.keys() - FILES)
 SHAPES = {  # (n_samples, n_features, n_classes)
     "digits": (1797, 64, 10),

@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
             with _notes():
                 return _train(options.config, options.overrides, options.out, options.quiet)
         if options.command == "predict":
-            return _predict(options.run, options.file, options.output)
+            with _notes():
+                return _predict(options.run, options.file, options.output)
         return _presets(options.name)
     except ConfigError as error:
         for fault in error.faults:

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import struct
+import tokenize
 import zipfile
 import zlib
 from array import array
@@ -36,6 +37,7 @@ DAMAGE = (  # what zipfile and numpy raise on bytes that are no archive
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
+    tokenize.TokenError,
     ValueError,
     TypeError,
     SyntaxError,
@@ -124,13 +126,18 @@ def read_npz(path: FilePath, wanted: Collection[str]) -> dict[str, Array]:
             raise DataError(f"no NPZ archive, or a damaged one: {error}") from error
 
 
+def shown_path(path: FilePath) -> str:
+    """Return a path for a message, in one line whatever stands in it."""
+    text = os.fspath(path)
+    return text if text and text.isprintable() else repr(text)
+
+
 @contextmanager
 def _opened(path: FilePath) -> Iterator[BinaryIO]:
     """Open a regular file, and put its name before every fault that is found in it."""
-    name = os.fspath(path)
-    name = name if name.isprintable() else repr(name)
+    name = shown_path(path)
     try:
-        if "\0" in name or not stat.S_ISREG(os.stat(path).st_mode):  # a pipe could keep us waiting for ever
+        if "\0" in os.fspath(path) or not stat.S_ISREG(os.stat(path).st_mode):  # a pipe could keep us waiting for ever
             raise DataError("is not a file")
         with open(path, "rb") as file:
             yield file

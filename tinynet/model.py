@@ -7,7 +7,6 @@ import os
 import re
 from dataclasses import dataclass
 from io import BytesIO, StringIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from tinynet.datasets import LARGEST, Dataset, Scaling, check_magnitude
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
-from tinynet.files import FilePath, read_csv_features, read_npz
+from tinynet.files import FilePath, read_csv_features, read_npz, shown_path
 from tinynet.losses import check_X
 from tinynet.network import TwoLayerNet
 
@@ -100,9 +99,11 @@ def load_model(run_folder: FilePath) -> Model:
     RunFolderError
         When there is no model.npz, or it is damaged or not one of tinynet's.
     """
-    path = Path(run_folder, "model.npz")
-    if not path.exists():
-        raise RunFolderError(f"{run_folder}: has no model.npz; RUN is a folder that 'tinynet train' has written")
+    path = os.path.join(run_folder, "model.npz")
+    if not os.path.isfile(path):
+        raise RunFolderError(
+            f"{shown_path(run_folder)}: no run folder: it has no model.npz, which 'tinynet train' leaves in one"
+        )
     try:
         arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"])
     except DataError as error:
@@ -110,7 +111,7 @@ def load_model(run_folder: FilePath) -> Model:
     try:
         return _model(arrays)
     except InvalidValueError as error:
-        raise RunFolderError(f"{path}: {error}") from error
+        raise RunFolderError(f"{shown_path(path)}: {error}") from error
 
 
 def model_bytes(net: TwoLayerNet, data: Dataset) -> bytes:
@@ -153,7 +154,7 @@ def _model(arrays: dict[str, Array]) -> Model:
         if arrays[name].shape != shape:
             raise DataError(f"{name} must have shape {shape} beside a W1 of {W1.shape}, got {arrays[name].shape}")
     for name, array in arrays.items():
-        if (array.dtype.kind == "U") != (name in NAMES):
+        if array.dtype.kind not in ("U" if name in NAMES else "fiu"):
             raise DataError(f"{name} must hold {'text' if name in NAMES else 'numbers'}, got dtype {array.dtype}")
         if name not in NAMES and not (np.abs(array) <= LARGEST).all():
             raise DataError(f"{name} must hold finite numbers up to {LARGEST:g}")

@@ -47,7 +47,7 @@ def prepare(config: Config, source: str = "config") -> Run:
         When the data, the sizes or the hyper-parameters cannot be used. Nothing is written.
     """
     d, n = config.dataset, config.network
-    with _faults_of(f"{source}: dataset"):
+    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path"):
         dataset = load_dataset(
             d.name,
             seed=config.seed,

@@ -1,0 +1,28 @@
+"""Files that somebody may give as data, and what answers them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinynet import DataError, Dataset, TinynetError, load_dataset
+
+
+def fault(path: Path, **options: Any) -> str:
+    """Return what is wrong with a file, without its name, which comes first."""
+    with pytest.raises(DataError) as info:
+        load_dataset(path.suffix[1:], path=path, **options)
+    message = str(info.value)
+    assert message.startswith(f"{path}: ") and message.isprintable() and len(message) < 1000
+    return message.removeprefix(f"{path}: ")
+
+
+def attempt(path: Path, content: bytes, **options: Any) -> None:
+    """Load a file of these bytes: a data set comes back, or an error of tinynet's in one line."""
+    path.write_bytes(content)
+    try:
+        assert isinstance(load_dataset(path.suffix[1:], path=path, **options), Dataset)
+    except TinynetError as error:
+        assert len(str(error).splitlines()) == 1
