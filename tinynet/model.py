@@ -129,12 +129,13 @@ def model_bytes(net: TwoLayerNet, data: Dataset) -> bytes:
 
 
 def predictions_csv(model: Model, X: npt.ArrayLike) -> str:
-    """Return a row for each row of `X` as CSV text: the label, and one probability a class."""
+    """Return a row for each row of `X` as CSV text: the label, and one probability a class, in six digits."""
     text = StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["label", *(f"probability_{name}" for name in model.class_names)])
     for probabilities in model.predict_proba(X):
-        table.writerow([_text_cell(model.class_names[probabilities.argmax()]), *probabilities.tolist()])
+        label = _text_cell(model.class_names[probabilities.argmax()])
+        table.writerow([label, *(f"{probability:.6g}" for probability in probabilities)])
     return text.getvalue()
 
 
