@@ -90,7 +90,7 @@ def test_fault_18_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
 
 
 def test_fault_18_quoted_cells_may_hold_separators_quotes_and_line_ends() -> None:
-    content = '"length, cm","the ""width""","kind\nof thing"\n"1.5", 2,"one, or ""1"""\n3,"4", ö\n'
+    content = '"length, cm","the ""width""","kind\nof thing"\n"1.5", 2,"one, or ""1"""\n3, "4", "ö"\n'
     data = read_csv(csv_file(content))
     assert data["feature_names"] == ("length, cm", 'the "width"')
     assert data["X"].tolist() == [[1.5, 2.0], [3.0, 4.0]]

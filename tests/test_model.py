@@ -202,3 +202,9 @@ def test_rows_are_read_in_the_order_of_the_features(kind: str, tmp_path: Path) -
         lines = ([] if kind == "no header" else [names]) + body.tolist()
         path.write_text("".join(",".join(map(str, line)) + os.linesep for line in lines), encoding="utf-8")
     np.testing.assert_array_equal(model.read(path), X)
+
+
+def test_a_header_of_numbers_is_known_by_the_names_of_the_features(tmp_path: Path) -> None:
+    model = Model(TwoLayerNet(2, 2, 2, seed=0), DATA.scaling, ("a", "b"), ("0", "1"))
+    (tmp_path / "rows.csv").write_text("1,0\n5,7\n", encoding="utf-8")
+    assert model.read(tmp_path / "rows.csv").tolist() == [[7.0, 5.0]]

@@ -121,16 +121,25 @@ def crafted(X: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-@pytest.mark.parametrize("shape", ["(1000000000, 1000000000)", f"(4, {2**200})", "(4, 3)", "(4, 1)", "(-4, -2)", "4"])
-def test_fault_19_npz_a_declared_shape_is_not_believed(shape: str, compression: int) -> None:
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ("(1000000000, 1000000000)", "needs 8,000,000,000,000,000,000 bytes, the file has 64"),
+        (f"(4, {2**200})", "bytes, the file has 64"),
+        ("(4, 3)", "array X of shape (4, 3) needs 96 bytes, the file has 64"),
+        ("(4, 1)", "array X of shape (4, 1) needs 32 bytes, the file has 64"),
+        ("(-4, -2)", "no NPZ archive, or a damaged one: "),
+        ("4", "no NPZ archive, or a damaged one: "),
+    ],
+)
+def test_fault_19_npz_a_declared_shape_is_not_believed(shape: str, message: str, compression: int) -> None:
     path = crafted(header(shape) + bytes(64), compression)
     tracemalloc.start()
     try:
-        message = fault(path)
+        assert message in fault(path)
         assert tracemalloc.get_traced_memory()[1] < 10**6
     finally:
         tracemalloc.stop()
-    assert "the file has 64" in message or "damaged" in message
 
 
 @pytest.mark.parametrize(
