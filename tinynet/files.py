@@ -59,16 +59,13 @@ def read_csv(
         Naming the line, and the column where it is one.
     """
     with _opened(path) as file:
-        rows = _rows(file, separator)
-        line, first = next(rows)
-        if header is None:
-            header = isinstance(label, str) or not any(map(_is_number, first))
-        names = _column_names(line, first) if header else _numbered(first)
+        header = True if header is None and isinstance(label, str) else header
+        line, names, _, rows = _head(_rows(file, separator), header)
         at = _label_column(label, names)
         if len(names) == 1:
             raise DataError(f"line {line} is one column only, when separated by comma, semicolon, tab or |")
         features = [column for column in range(len(names)) if column != at]
-        X, labels = _read_columns(rows if header else chain([(line, first)], rows), names, features, at)
+        X, labels = _read_columns(rows, names, features, at)
     return {"X": X, "y": _as_labels(labels), "feature_names": tuple(names[column] for column in features)}
 
 
@@ -83,10 +80,7 @@ def read_csv_features(path: FilePath, feature_names: Sequence[str]) -> Array:
         Naming the line, and the column where it is one.
     """
     with _opened(path) as file:
-        rows = _rows(file, None)
-        line, first = next(rows)
-        header = set(feature_names) <= {cell.strip() for cell in first} or not any(map(_is_number, first))
-        names = _column_names(line, first) if header else _numbered(first)
+        line, names, header, rows = _head(_rows(file, None), None, feature_names)
         if not header and len(names) == len(feature_names):
             names = list(feature_names)
         places = {column: place for place, column in enumerate(names)}
@@ -99,7 +93,7 @@ def read_csv_features(path: FilePath, feature_names: Sequence[str]) -> Array:
                 f"the model has {len(feature_names)} features: {_some(feature_names)}"
             )
         features = [places[feature] for feature in feature_names]
-        return _read_columns(rows if header else chain([(line, first)], rows), names, features, None)[0]
+        return _read_columns(rows, names, features, None)[0]
 
 
 def read_npz(path: FilePath, wanted: Collection[str]) -> dict[str, Array]:
@@ -173,6 +167,19 @@ def _rows(file: BinaryIO, separator: str | None) -> Iterator[Row]:
         raise DataError("is empty")
 
 
+def _head(
+    rows: Iterator[Row], header: bool | None, wanted: Collection[str] = ()
+) -> tuple[int, list[str], bool, Iterator[Row]]:
+    """Return the first row's line, the names of the columns, whether it gave them, and the rows of data."""
+    line, cells = next(rows)
+    if header is None:
+        is_known = bool(wanted) and {cell.strip() for cell in cells}.issuperset(wanted)
+        header = is_known or not any(map(_is_number, cells))
+    if header:
+        return line, _column_names(line, cells), True, rows
+    return line, [f"column {number}" for number in range(1, len(cells) + 1)], False, chain([(line, cells)], rows)
+
+
 def _lines(file: BinaryIO) -> Iterator[str]:
     number = 0
     while raw := file.readline(MAX_LINE + 1):
@@ -205,10 +212,6 @@ def _column_names(line: int, cells: list[str]) -> list[str]:
     if times > 1:
         raise DataError(f"line {line}: {times} columns are called {name!r}")
     return names
-
-
-def _numbered(cells: list[str]) -> list[str]:
-    return [f"column {number}" for number in range(1, len(cells) + 1)]
 
 
 def _label_column(label: str | int | None, names: list[str]) -> int:
