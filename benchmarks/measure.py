@@ -1,0 +1,88 @@
+"""Timing in one process: every round visits every method, each beside the reference that it is divided by."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+Run = Callable[[], Any]
+
+BURST_S = 0.01  # a quick function is called again and again for so long, and the median call counts
+
+
+@dataclass
+class Timing:
+    """What the rounds gave for one method; durations and ratios are a round's, in their order."""
+
+    durations_s: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)  # to the reference, measured just before
+    cores: float = 0.0  # the most CPU seconds a second that a round saw
+
+    @property
+    def duration_s(self) -> float:
+        """The median duration of a call."""
+        return float(np.median(self.durations_s))
+
+    def over(self, other: Timing) -> float:
+        """Return the median ratio of this method's rounds to those of another method."""
+        return float(np.median([mine / its for mine, its in zip(self.ratios, other.ratios, strict=False)]))
+
+
+def interleave(
+    runs: Mapping[str, Run], reference: Run, *, rounds: int, budget_s: float, title: str = ""
+) -> dict[str, Timing]:
+    """Return the timings of `runs`; one that has used up its budget sits out the rounds that are left."""
+    timings = {name: Timing() for name in runs}
+    used = dict.fromkeys(runs, 0.0)
+    with _without_garbage_collection():
+        for _ in tqdm(range(rounds), desc=title, unit="round", disable=None, leave=False):
+            for name, run in runs.items():
+                if used[name] < budget_s:
+                    started = time.perf_counter()
+                    _one_round(timings[name], run, reference)
+                    used[name] += time.perf_counter() - started
+    return timings
+
+
+def _one_round(timing: Timing, run: Run, reference: Run) -> None:
+    beside = _burst(reference)
+    wall, cpu = time.perf_counter(), time.process_time()
+    duration = _burst(run)
+    timing.cores = max(timing.cores, (time.process_time() - cpu) / (time.perf_counter() - wall))
+    timing.durations_s.append(duration)
+    timing.ratios.append(duration / beside)
+
+
+def _burst(run: Run) -> float:
+    """Return the median duration of the calls in a burst; the first of many only warms the caches."""
+    first = _duration(run)
+    if first >= BURST_S:
+        return first
+    calls, started = [_duration(run)], time.perf_counter()
+    while time.perf_counter() - started < BURST_S:
+        calls.append(_duration(run))
+    return float(np.median(calls))
+
+
+def _duration(run: Run) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

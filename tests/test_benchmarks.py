@@ -1,0 +1,295 @@
+"""The benchmark: what it measures is what it says, and it runs to its end with and without the other libraries."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from itertools import groupby
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from reference import backpropagation, extended_gradient, largest_error
+
+from benchmarks import datasets, gradients, measure, memory, thresholds
+from benchmarks.backpropagation import Backpropagation, straight_through
+from benchmarks.datasets import images
+from benchmarks.methods import METHODS, Method, as_vector
+from benchmarks.problems import Problem, Shape, extended_quotients
+from benchmarks.report import Table, three_digits
+from tinynet import SGD, TwoLayerNet, train
+
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark_gradients.py"
+SMALL = Shape("moons", 2, 7, 2, batch_size=20)
+SAMPLED = Shape("digits", 64, 6, 10, batch_size=20, sample=75)
+BY_NAME = {method.name: method for method in METHODS}
+LIBRARIES = {
+    "SciPy approx_derivative": "scipy",
+    "numdifftools": "numdifftools",
+    "JAX jit + vmap": "jax",
+    "jax.grad": "jax",
+    "torch.func vmap": "torch",
+    "torch backprop": "torch",
+}
+INSTALLED = [name for name in BY_NAME if find_spec(LIBRARIES.get(name, "numpy"))]
+
+WITHOUT = """
+import runpy, sys
+class Nothing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"jax", "torch", "numdifftools"}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Nothing())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def seconds(text: str) -> float:
+    value, unit = text.split()
+    return float(value) * {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[unit]
+
+
+def flat(gradient: dict[str, Any]) -> Any:
+    return np.concatenate([entry.reshape(-1) for entry in gradient.values()])
+
+
+@pytest.mark.parametrize(("n", "weight_scale"), [(1, 1.0), (30, 1.0), (30, 300.0)])  # 300: exp would overflow
+def test_the_benchmarks_backpropagation_is_the_chain_rule(
+    n: int, weight_scale: float, rng: np.random.Generator
+) -> None:
+    net = TwoLayerNet(6, 5, 4, weight_scale=weight_scale, seed=3)
+    measured = Backpropagation(n, 6, 5, 4)
+    for _ in range(2):  # the second call finds the buffers of the first
+        X, y = rng.standard_normal((n, 6)), rng.integers(0, 4, n)
+        net.params["b1"][:] = rng.standard_normal(5)
+        net.params["b2"][:] = rng.standard_normal(4)
+        truth = backpropagation(
+            net.params, lambda a, z: 1 - z**2, np.tanh(X @ net.params["W1"] + net.params["b1"]), X, y
+        )
+        assert largest_error(measured(net.params, X, y), truth) < 1e-12
+
+
+def test_backpropagation_leaves_its_arguments_alone(rng: np.random.Generator) -> None:
+    net = TwoLayerNet(6, 5, 4, seed=3)
+    X, y = rng.standard_normal((9, 6)), rng.integers(0, 4, 9)
+    before = flat(net.params).tobytes() + X.tobytes() + y.tobytes()
+    Backpropagation(9, 6, 5, 4)(net.params, X, y)
+    assert flat(net.params).tobytes() + X.tobytes() + y.tobytes() == before
+
+
+@pytest.mark.parametrize(
+    ("slope", "smooth"),
+    [("tanh slope", np.tanh), ("identity", lambda a: a + 0.5), ("clipped", lambda a: a.clip(-1, 1))],
+)
+def test_a_straight_through_gradient_is_the_true_one_of_units_with_that_slope(
+    slope: str, smooth: Any, rng: np.random.Generator
+) -> None:
+    net = TwoLayerNet(5, 6, 3, activation=smooth, weight_scale=0.8, seed=1)
+    X, y = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
+    estimate = straight_through(net, thresholds.SLOPES[slope], X, y)
+    truth = extended_gradient(net.params, smooth, X, y, h=1e-7)
+    assert largest_error(estimate, truth) < 1e-6
+    assert largest_error(straight_through(net, thresholds.SLOPES["none"], X, y), truth) > 0.1
+
+
+def test_a_frozen_first_layer_learns_in_its_second_alone(rng: np.random.Generator) -> None:
+    net = TwoLayerNet(5, 6, 3, activation="sign", seed=1)
+    X, y = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
+    frozen = straight_through(net, thresholds.SLOPES["none"], X, y)
+    truth = extended_gradient(net.params, np.sign, X, y, h=1e-6)
+    assert not frozen["W1"].any() and not frozen["b1"].any()
+    np.testing.assert_allclose(frozen["W2"], truth["W2"].astype(float), atol=1e-9)
+    np.testing.assert_allclose(frozen["b2"], truth["b2"].astype(float), atol=1e-9)
+
+
+@pytest.mark.parametrize(("activation", "h"), [("tanh", 1e-4), ("tanh", 0.5), ("sign", 0.5), ("quantised:4", 0.5)])
+@pytest.mark.parametrize("shape", [SMALL, SAMPLED], ids=["all entries", "a sample"])
+def test_the_benchmarks_truth_is_the_loop_in_extended_precision(shape: Shape, activation: str, h: float) -> None:
+    problem = Problem(shape, activation=activation, h=h)
+    truth = flat(extended_gradient(problem.net.params, problem.net.activation.function, problem.X, problem.labels, h))
+    error = np.abs(extended_quotients(problem) - truth[problem.entries]).max()
+    assert error / np.abs(truth).max() < 1e-12
+    assert problem.n_entries == len(truth) if shape.sample is None else 60 <= problem.n_entries <= 75
+
+
+def test_a_sample_visits_every_unit_and_is_spread_over_all_weights() -> None:
+    problem = Problem(SAMPLED)
+    visited = np.arange(len(problem.theta))[problem.entries]
+    assert set(visited[visited < 64 * 6] % 6) == set(range(6))
+    assert visited[0] < 7 and visited[-1] >= len(problem.theta) - 7
+
+
+@pytest.mark.parametrize("shape", [SMALL, SAMPLED], ids=["all entries", "a sample"])
+@pytest.mark.parametrize("name", INSTALLED)
+def test_every_installed_method_gives_the_quotient_or_the_derivative(name: str, shape: Shape) -> None:
+    problem, method = Problem(shape), BY_NAME[name]
+    before = problem.theta.tobytes()
+    truth = extended_quotients(problem)
+    run = method.prepare(problem)
+    for _ in range(2):
+        error = np.abs(as_vector(run(), problem) - truth).max() / np.abs(truth).max()
+        assert error < (1e-9 if method.kind == "quotient" else 1e-7)
+    assert problem.theta.tobytes() == before
+
+
+def test_a_wrong_method_is_seen_in_the_error_column() -> None:
+    problem = Problem(SMALL)
+    wrong = Method("wrong", "quotient", False, lambda problem: lambda: 1.001 * extended_quotients(problem))
+    result = gradients.compare(problem, (wrong,), rounds=1, budget_s=1.0)["wrong"]
+    assert result.error == pytest.approx(1e-3, rel=0.01)
+
+
+def test_a_sampled_method_is_charged_for_all_weights() -> None:
+    problem = Problem(SAMPLED)
+    names = ("loop", "tinynet exact")
+    results = gradients.compare(problem, tuple(BY_NAME[name] for name in names), rounds=1, budget_s=1.0)
+    assert results["loop"].factor == len(problem.theta) / problem.n_entries > 4
+    assert results["tinynet exact"].factor == 1.0
+    timing = results["loop"].timing
+    assert timing is not None and results["loop"].ratios[0] == timing.ratios[0] * results["loop"].factor
+
+
+def test_every_round_visits_every_method_beside_the_reference() -> None:
+    visits: list[str] = []
+    runs = {name: (lambda name=name: visits.append(name)) for name in ("a", "b")}
+    timings = measure.interleave(runs, lambda: visits.append("reference"), rounds=3, budget_s=60.0)
+    assert [name for name, _ in groupby(visits)] == ["reference", "a", "reference", "b"] * 3
+    assert [len(timing.ratios) for timing in timings.values()] == [3, 3]
+
+
+def test_a_method_that_has_used_its_budget_sits_out() -> None:
+    timings = measure.interleave({"slow": lambda: None}, lambda: None, rounds=5, budget_s=1e-6)
+    assert len(timings["slow"].ratios) == 1
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    slow, quick = measure.Timing(ratios=[4.0, 40.0, 6.0]), measure.Timing(ratios=[2.0, 10.0])
+    assert slow.over(quick) == 3.0
+
+
+def test_a_ratio_between_methods_counts_the_weights_that_were_not_visited() -> None:
+    sampled = gradients.Result(BY_NAME["loop"], measure.Timing(ratios=[8.0]), factor=3.0)
+    whole = gradients.Result(BY_NAME["tinynet auto"], measure.Timing(ratios=[2.0]))
+    assert sampled.over(whole) == "12.0"
+    assert sampled.over(gradients.Result(BY_NAME["jax.grad"])) == "not installed"
+
+
+def test_a_method_that_uses_more_than_its_core_is_marked() -> None:
+    timing = measure.Timing(durations_s=[0.5], ratios=[10.0], cores=1.9)
+    result = gradients.Result(BY_NAME["loop"], timing, error=1e-11, factor=4.0)
+    assert result.cells(50)[2:] == [
+        "2.00 s",
+        "40.0 [40.0, 40.0]",
+        "1.0e-11",
+        "1",
+        "extrapolated from 50 entries; used 1.9 cores",
+    ]
+
+
+def test_the_cores_in_use_are_measured() -> None:
+    timings = measure.interleave({"idle": lambda: time.sleep(0.05)}, lambda: None, rounds=1, budget_s=1.0)
+    assert timings["idle"].cores < 0.5
+
+
+def test_a_difference_between_methods_is_taken_seed_by_seed() -> None:
+    cells = thresholds.row("other", [0.8, 0.8, 0.8, 0.8], baseline=[0.9, 0.9, 0.8, 0.7])
+    assert cells == ["other", "80.00 ± 0.00", "+2.50 ± 9.57", "2 / 1 / 1"]
+
+
+def test_working_memory_is_what_a_method_holds_beyond_the_gradient() -> None:
+    problem = Problem(Shape("digits", 64, 50, 10, batch_size=100))
+
+    def prepare(problem: Problem) -> Any:
+        workspace = np.ones(10**6)  # 8 MB that stay, and 8 MB for the time of a call
+        return lambda: np.multiply(workspace, 2.0)[: len(problem.theta)].copy()
+
+    peak = memory.peak_bytes(problem, Method("greedy", "quotient", False, prepare))
+    assert peak == pytest.approx(16e6, rel=0.01)
+
+
+def test_test_images_are_made_of_test_digits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    blank, full = np.zeros((3, 64)), np.full((3, 64), 16.0)
+    source = SimpleNamespace(X_train=blank, y_train=np.zeros(3), X_test=full, y_test=np.ones(3))
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: source)
+    X_train, y_train, X_test, y_test = images(0, n_train=9, n_test=9)
+    assert not X_train.any() and not y_train.any()
+    assert ((X_test > 0).sum(axis=1) > 390).all() and y_test.all()
+    assert X_test.reshape(-1, 28, 28)[:, 2:, 2:].any() and not X_test.reshape(-1, 28, 28)[:, :2].any()
+
+
+def test_images_are_reproducible() -> None:
+    first, second, other = (images(seed, n_train=50, n_test=20) for seed in (0, 0, 1))
+    assert [part.shape for part in first] == [(50, 784), (50,), (20, 784), (20,)]
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+    assert not (first[0] == other[0]).all()
+    assert first[0].min() == 0.0 and 0.9 < first[0].max() <= 1.0
+    assert 0.2 < (first[0] > 0).mean() < 0.6
+
+
+def test_thresholds_are_trained_from_the_start_and_batches_of_train() -> None:
+    data = images(0, n_train=130, n_test=10)
+    _, gradient = thresholds.METHODS["tanh, quotients with h = 1e-4"]
+    net = thresholds.trained(data, "tanh", gradient, epochs=2, seed=4)
+    same = TwoLayerNet(784, 50, 10, seed=4)
+    train(same, *data[:2], SGD(0.1, 0.9), epochs=2, batch_size=100, seed=4)
+    assert flat(net.params).tobytes() == flat(same.params).tobytes()
+
+
+def test_a_table_is_valid_markdown_and_numbers_keep_three_digits() -> None:
+    text = Table("Title", ("a", "b"), [["1", "22"]], "note").markdown()
+    assert text == "### Title\n\n| a | b  |\n|---|----|\n| 1 | 22 |\n\nnote"
+    assert [three_digits(value) for value in (0.0123, 9.996, 999.9, 1234567.0)] == [
+        "0.0123",
+        "10.0",
+        "1,000",
+        "1,230,000",
+    ]
+
+
+def test_without_scipys_differences_their_row_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize._numdiff", None)
+    results = gradients.compare(Problem(SMALL), METHODS[:2], rounds=1, budget_s=1.0)
+    assert results["loop"].timing is not None and results["SciPy approx_derivative"].timing is None
+
+
+def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT, str(SCRIPT), "--quick", "--output", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    parts = ("gradients", "growth", "memory", "training", "thresholds")
+    texts = {part: (tmp_path / "out" / f"{part}.md").read_text(encoding="utf-8") for part in parts}
+    assert done.stdout == "".join(text + "\n" for text in texts.values())
+    for method in METHODS:
+        rows = [line for line in texts["gradients"].splitlines() if line.startswith(f"| {method.name} ")]
+        assert len(rows) == len(gradients.QUICK_SHAPES)
+        missing = LIBRARIES.get(method.name, "numpy") in ("jax", "torch", "numdifftools")
+        assert all(("not installed" in row) == missing for row in rows)
+    assert all(f"| {name} " in texts["thresholds"] for name in thresholds.METHODS)
+    cores = "1 core for the process" if hasattr(os, "sched_setaffinity") else " cores for the process"
+    assert all(cores in text for text in texts.values())
+    lines = [line for line in texts["training"].splitlines() if line.startswith(("| digits", "| 200 images"))]
+    trained = [line.split("|") for line in lines]
+    assert [cells[3].strip() for cells in trained] == ["tinynet", "MLPClassifier"] * 2
+    for ours, theirs in (trained[:2], trained[2:]):
+        ratio = seconds(ours[4]) / seconds(theirs[4])
+        assert float(ours[5].split()[0]) == pytest.approx(ratio, rel=0.02)
+        assert theirs[5].split() == ["1.00", "[1.00,", "1.00]"]
+    assert "| exponent over the last decade " in texts["growth"]
+    assert texts["memory"].count(" MB  ") == 2
+    for part in ("gradients", "growth"):
+        assert (tmp_path / "out" / f"{part}.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_an_output_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    command = [sys.executable, str(SCRIPT), "--quick", "--output", str(taken)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith(f"--output {taken}: File exists")
