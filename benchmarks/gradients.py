@@ -152,7 +152,7 @@ def _headline(by_shape: Mapping[str, Mapping[str, Result]]) -> Table:
             ]
         )
     columns = (
-        "",
+        "network",
         "auto / NumPy backprop",
         "exact / auto",
         "loop / auto",

@@ -1,6 +1,7 @@
 """Time tinynet's gradient against loops, JAX, PyTorch and backpropagation, on one core.
 
-Writes PART.md and PART.png into the output folder and prints the tables:
+Prints the tables and writes PART.md and PART.png into the output folder. The other libraries are
+optional: pip install -e ".[bench]" (install a CPU build of torch first, or it brings CUDA along).
 
     python scripts/benchmark_gradients.py --part gradients growth
 """
