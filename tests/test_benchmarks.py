@@ -293,6 +293,10 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
+def test_the_command_has_40_lines_or_fewer() -> None:
+    assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 40
+
+
 def test_an_output_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("")

@@ -14,7 +14,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "scripts").glob("*.py"))
+FOLDER = Path(__file__).parents[1] / "scripts"
+SCRIPTS = sorted(set(FOLDER.glob("*.py")) - {FOLDER / "benchmark_gradients.py"})  # that one: test_benchmarks.py
 Run = Callable[[str], tuple[str, Path]]
 
 
