@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.measure import Run, Timing, interleave
 from benchmarks.methods import METHODS, PEERS, Method, as_vector, numpy_backpropagation
 from benchmarks.problems import Problem, Shape, extended_quotients
-from benchmarks.report import Report, Table, duration, three_digits
+from benchmarks.report import Report, Table, duration, spread, three_digits
 from tinynet.experiments.plots import COLOURS, MARKERS
 
 SHAPES = (
@@ -71,7 +71,7 @@ class Result:
             name,
             kind,
             time,
-            _spread(self.ratios),
+            spread(self.ratios),
             f"{self.error:.1e}",
             str(len(timing.ratios)),
             "; ".join(remarks),
@@ -128,11 +128,6 @@ def _table(problem: Problem, results: Mapping[str, Result]) -> Table:
         rows,
         f"Errors over {checked}.",
     )
-
-
-def _spread(ratios: Any) -> str:
-    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
-    return f"{three_digits(middle)} [{three_digits(low)}, {three_digits(high)}]"
 
 
 def _headline(by_shape: Mapping[str, Mapping[str, Result]]) -> Table:

@@ -84,6 +84,18 @@ def three_digits(value: Any) -> str:
     return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:#.3g}"
 
 
+def spread(values: Any) -> str:
+    """Return "median [lower quartile, upper quartile]".
+
+    Examples
+    --------
+    >>> spread([1.0, 2.0, 3.0, 4.0, 5.0])
+    '3.00 [2.00, 4.00]'
+    """
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{three_digits(middle)} [{three_digits(low)}, {three_digits(high)}]"
+
+
 def mean_and_sd(values: npt.ArrayLike, scale: float = 1.0, sign: str = "-") -> str:
     """Return "mean ± standard deviation", each times `scale`; `sign` is that of format specifications.
 
