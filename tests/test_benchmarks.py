@@ -204,8 +204,9 @@ def test_the_cores_in_use_are_measured() -> None:
 
 
 def test_a_difference_between_methods_is_taken_seed_by_seed() -> None:
-    cells = thresholds.row("other", [0.8, 0.8, 0.8, 0.8], baseline=[0.9, 0.9, 0.8, 0.7])
-    assert cells == ["other", "80.00 ± 0.00", "+2.50 ± 9.57", "2 / 1 / 1"]
+    accuracies = {"ours": [0.9, 0.9, 0.8, 0.7], "other": [0.8, 0.8, 0.8, 0.8]}
+    assert thresholds.beside(accuracies, "ours", "other") == "+2.50 ± 9.57 (2 / 1 / 1)"
+    assert thresholds.beside(accuracies, "ours", "ours") == ""
 
 
 def test_working_memory_is_what_a_method_holds_beyond_the_gradient() -> None:
