@@ -30,6 +30,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "model",
     "history",
     "checkpoint",
+    "schedules",
     "training",
     "estimator",
     "experiments",  # a layer of its own, whose modules import one another without a circle
@@ -37,7 +38,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "cli",
     "__main__",
 )
-NUMPY_ALONE = (*ORDER[:6], "optimizers", "files")
+NUMPY_ALONE = (*ORDER[:6], "optimizers", "files", "schedules")
 LIBRARIES = {  # where a library other than numpy is used
     "sklearn": {"datasets", "estimator"},
     "joblib": {"numerical", "experiments"},

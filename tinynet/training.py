@@ -19,11 +19,13 @@ from tinynet.errors import (
     InvalidValueError,
     check_choice,
     check_integer,
+    check_number,
     check_step_size,
 )
 from tinynet.history import Epoch, History
 from tinynet.losses import mean_loss
 from tinynet.network import METHODS, TwoLayerNet
+from tinynet.schedules import Schedule
 
 Array = npt.NDArray[Any]
 
@@ -49,6 +51,7 @@ def train(
     h: float = 1e-4,
     method: str = "auto",
     patience: int | None = None,
+    schedule: Schedule | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
     progress: bool = False,
 ) -> History:
@@ -75,6 +78,10 @@ def train(
     patience : int of at least 1, optional
         Stop when the validation loss has not fallen for so many epochs, and leave `net` with the
         weights of its lowest validation loss.
+    schedule : callable, optional
+        ``schedule(t)`` is the learning rate when t epochs are done, a float, as `tinynet.schedules` makes
+        them. It is set as the optimizer's ``learning_rate`` before every step, with t at the middle of
+        the step, (step − 1/2) / steps an epoch: no warm-up begins and no cosine ends with a step of length 0.
     on_epoch : callable, optional
         Called with the new `Epoch` after every epoch.
     progress : bool
@@ -97,7 +104,8 @@ def train(
         As soon as a loss or gradient is not finite; `net` is left with the weights after the last
         good epoch (the initial ones before that), and the error's ``history`` has the good epochs.
     DataError, InvalidValueError, InvalidTypeError
-        When an argument cannot be used, before anything is changed.
+        When an argument cannot be used, before anything is changed; the rates of a schedule are checked
+        one by one, at their steps.
     """
     X, labels = net._check(X, y)
     validation = _validation_part(net, X_validation, y_validation)
@@ -105,6 +113,7 @@ def train(
     seed, h, method = check_integer("seed", seed, 0), check_step_size(h), check_choice("method", method, METHODS)
     if not callable(getattr(optimizer, "update", None)):
         raise InvalidTypeError(f"optimizer must have update(params, grads), as SGD has, got {optimizer!r}")
+    _check_schedule(schedule, optimizer)
     if patience is not None:
         check_integer("patience", patience, 1)
         if validation is None:
@@ -120,7 +129,7 @@ def train(
     try:
         for epoch in range(1, epochs + 1):
             started = time.perf_counter()
-            step = _run_epoch(net, X, labels, optimizer, epoch, batch_size, seed, h, method)
+            step = _run_epoch(net, X, labels, optimizer, schedule, epoch, batch_size, seed, h, method)
             row = _measure(net, X, labels, validation, epoch, step, _learning_rate(optimizer), started)
             history.rows.append(row)
             good = _copy(net.params)
@@ -153,6 +162,7 @@ def _run_epoch(
     X: Array,
     labels: Array,
     optimizer: Optimizer,
+    schedule: Schedule | None,
     epoch: int,
     batch_size: int,
     seed: int,
@@ -161,10 +171,13 @@ def _run_epoch(
 ) -> int:
     """Visit every sample once and return the number of steps taken since epoch 1 began."""
     order = np.random.default_rng([seed, epoch]).permutation(len(X))
-    step = (epoch - 1) * math.ceil(len(X) / batch_size)
+    steps_per_epoch = math.ceil(len(X) / batch_size)
+    step = (epoch - 1) * steps_per_epoch
     for start in range(0, len(X), batch_size):
         batch = order[start : start + batch_size]
         step += 1
+        if schedule is not None:
+            _set_learning_rate(optimizer, schedule, (step - 0.5) / steps_per_epoch)
         grads = net._gradient(X[batch], labels[batch], h, method)
         with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
             if _all_finite(grads):
@@ -216,6 +229,19 @@ def _validation_part(net: TwoLayerNet, X: npt.ArrayLike | None, y: npt.ArrayLike
     if X is None or y is None or np.shape(X)[:1] == np.shape(y)[:1] == (0,):
         return None
     return net._check(X, y)
+
+
+def _check_schedule(schedule: object, optimizer: Optimizer) -> None:
+    if schedule is None:
+        return
+    if not callable(schedule):
+        raise InvalidTypeError(f"schedule must be a function of the epochs done, got {schedule!r}")
+    if not hasattr(optimizer, "learning_rate"):
+        raise InvalidTypeError(f"a schedule needs an optimizer with a learning_rate, got {optimizer!r}")
+
+
+def _set_learning_rate(optimizer: Any, schedule: Schedule, epochs_done: float) -> None:
+    optimizer.learning_rate = check_number(f"schedule({epochs_done:g})", schedule(epochs_done), 0.0)
 
 
 def _learning_rate(optimizer: Optimizer) -> float:

@@ -1,0 +1,194 @@
+"""Learning-rate schedules: their formulas, their limits, and what training makes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinynet import SGD, InvalidTypeError, InvalidValueError, TwoLayerNet, schedules, train
+from tinynet.schedules import Schedule, constant, cosine, step
+
+RATES = st.floats(1e-6, 1e3)
+TIMES = st.floats(0, 100)
+WARMUPS = st.floats(0, 49)
+EVERY: dict[str, Callable[..., Schedule]] = {
+    "constant": constant,
+    "step": lambda rate, **warmup: step(rate, step_epochs=50, step_factor=0.5, **warmup),
+    "cosine": lambda rate, **warmup: cosine(rate, epochs=50, **warmup),
+}
+
+
+@given(RATES, TIMES)
+def test_a_constant_rate_is_the_same_bits_at_any_time(rate: float, t: float) -> None:
+    assert constant(rate)(t) == rate
+
+
+@given(RATES, TIMES, st.integers(1, 30), st.floats(0.01, 0.99))
+def test_a_step_multiplies_by_the_factor_after_every_so_many_epochs(
+    rate: float, t: float, step_epochs: int, factor: float
+) -> None:
+    expected = rate
+    for epoch in range(step_epochs, 101, step_epochs):
+        expected *= factor if epoch <= t else 1.0
+    assert step(rate, step_epochs=step_epochs, step_factor=factor)(t) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_step_divides_by_ten_unless_told() -> None:
+    assert [step(1.0, step_epochs=2)(t) for t in (1.999, 2.0, 3.999, 4.0)] == pytest.approx([1, 0.1, 0.1, 0.01])
+
+
+@given(RATES, TIMES, st.integers(50, 100), WARMUPS)
+def test_a_cosine_falls_as_loshchilov_and_hutter_have_it(rate: float, t: float, epochs: int, warmup: float) -> None:
+    half_angle = np.pi / 2 * np.clip((np.longdouble(t) - warmup) / (epochs - warmup), 0, 1)  # (1 + cos 2x) / 2 = cos² x
+    expected = float(rate * np.cos(half_angle) ** 2) * (t / warmup if t < warmup else 1.0)
+    assert cosine(rate, epochs=epochs, warmup_epochs=warmup)(t) == pytest.approx(expected, rel=1e-9, abs=1e-15 * rate)
+
+
+def test_a_cosine_ends_at_zero_and_stays_there() -> None:
+    schedule = cosine(0.3, epochs=20, warmup_epochs=5)
+    assert schedule(5.0) == 0.3
+    assert schedule(12.5) == pytest.approx(0.15)
+    assert schedule(20.0) == schedule(25.0) == 0.0
+
+
+@pytest.mark.parametrize("name", EVERY)
+@given(rate=RATES, warmup=st.floats(1e-3, 49))
+def test_a_warm_up_rises_in_a_straight_line_to_the_rate(name: str, rate: float, warmup: float) -> None:
+    schedule = EVERY[name](rate, warmup_epochs=warmup)
+    times = np.linspace(0, warmup, 9)
+    assert [schedule(t) for t in times] == pytest.approx(rate * np.arange(9) / 8)
+    assert schedule(warmup) == rate
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_schedule_gives_the_same_bits_in_any_order_of_times(name: str, rng: np.random.Generator) -> None:
+    times = rng.uniform(0, 50, 100)
+    forwards = [EVERY[name](0.1, warmup_epochs=3)(t) for t in times]
+    schedule = EVERY[name](0.1, warmup_epochs=3)
+    assert [schedule(t) for t in times[::-1]] == forwards[::-1]
+    assert len(set(forwards)) > 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: constant(0.0), "learning_rate must be a finite number above 0, got 0.0"),
+        (lambda: constant(math.nan), "learning_rate must be a finite number above 0, got nan"),
+        (lambda: constant(0.1, warmup_epochs=-1), "warmup_epochs must be a finite number at least 0, got -1"),
+        (lambda: step(0.1, step_epochs=0), "step_epochs must be at least 1, got 0"),
+        (lambda: step(0.1, step_epochs=1, step_factor=0.0), "step_factor must be .* above 0 and below 1, got 0.0"),
+        (lambda: step(0.1, step_epochs=1, step_factor=1.0), "step_factor must be .* above 0 and below 1, got 1.0"),
+        (lambda: cosine(0.1, epochs=0), "epochs must be at least 1, got 0"),
+        (lambda: cosine(0.1, epochs=5, warmup_epochs=5), "warmup_epochs must be below epochs, 5, got 5"),
+        (lambda: cosine(-0.1, epochs=5), "learning_rate must be a finite number above 0, got -0.1"),
+    ],
+)
+def test_fault_06_a_schedule_out_of_range_is_refused(make: Callable[[], Schedule], message: str) -> None:
+    with pytest.raises(InvalidValueError, match=message):
+        make()
+
+
+def test_fault_05_a_schedule_of_the_wrong_type_is_refused() -> None:
+    half: Any = 1.5
+    with pytest.raises(InvalidTypeError, match=r"step_epochs must be an integer, got 1\.5"):
+        step(0.1, step_epochs=half)
+
+
+# In training
+
+
+def trained(optimizer: Any, schedule: Schedule | None, epochs: int = 3) -> tuple[TwoLayerNet, list[float]]:
+    """Train on 20 samples in batches of 8, three steps an epoch; return the network and the recorded rates."""
+    rng = np.random.default_rng(4)
+    net = TwoLayerNet(4, 5, 3, seed=1)
+    X, y = rng.standard_normal((20, 4)), rng.integers(0, 3, 20)
+    history = train(net, X, y, optimizer, epochs=epochs, batch_size=8, seed=0, schedule=schedule)
+    return net, history["learning_rate"]
+
+
+def same_bits(first: TwoLayerNet, second: TwoLayerNet) -> bool:
+    return all(param.tobytes() == second.params[key].tobytes() for key, param in first.params.items())
+
+
+class Recorder(SGD):
+    """SGD that remembers the rate of every step."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0, momentum=0.5)
+        self.rates: list[float] = []
+
+    def update(self, params: Any, grads: Any) -> None:
+        self.rates.append(self.learning_rate)
+        super().update(params, grads)
+
+
+def test_a_step_takes_the_rate_at_its_middle_and_the_last_of_an_epoch_is_recorded() -> None:
+    optimizer = Recorder()
+    _, recorded = trained(optimizer, lambda t: 0.01 * t, epochs=2)
+    assert optimizer.rates == pytest.approx([0.01 * t / 6 for t in (1, 3, 5, 7, 9, 11)])
+    assert recorded == [optimizer.rates[2], optimizer.rates[5]]
+
+
+def test_a_constant_schedule_trains_to_the_bits_of_none() -> None:
+    without, rates = trained(SGD(0.3, momentum=0.9), None)
+    for momentum_and_rate in ((0.9, 0.3), (0.9, 0.7)):  # the schedule's rate takes the place of the optimizer's
+        with_schedule, recorded = trained(SGD(momentum_and_rate[1], momentum=momentum_and_rate[0]), constant(0.3))
+        assert same_bits(without, with_schedule)
+        assert recorded == rates == [0.3] * 3
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_step_of_a_training_run_has_length_zero(name: str) -> None:
+    optimizer = Recorder()
+    trained(optimizer, EVERY[name](0.1, warmup_epochs=2), epochs=50)
+    assert len(optimizer.rates) == 150
+    assert 0 < min(optimizer.rates) <= max(optimizer.rates) <= 0.1
+
+
+def test_the_sum_of_the_rates_of_a_cosine_is_that_of_its_mean() -> None:
+    optimizer = Recorder()
+    trained(optimizer, cosine(0.1, epochs=10), epochs=10)
+    assert sum(optimizer.rates) == pytest.approx(30 * 0.05)
+
+
+def test_a_training_run_in_two_halves_has_the_rates_of_one() -> None:
+    whole, half = Recorder(), Recorder()
+    schedule = cosine(0.1, epochs=6, warmup_epochs=1)
+    trained(whole, schedule, epochs=6)
+    trained(half, schedule)
+    trained(half, lambda t: schedule(t + 3))
+    assert half.rates == pytest.approx(whole.rates, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "kind", "message"),
+    [
+        (SGD(0.1), 0.1, InvalidTypeError, r"schedule must be a function of the epochs done, got 0\.1"),
+        (SGD(0.1), "cosine", InvalidTypeError, "schedule must be a function of the epochs done, got 'cosine'"),
+        (SGD(0.1), lambda t: math.nan, InvalidValueError, r"schedule\(0\.166667\) must be a finite .* got nan"),
+        (SGD(0.1), lambda t: -t, InvalidValueError, r"schedule\(0\.166667\) must be .* at least 0, got -0\.1"),
+        (SGD(0.1), lambda t: None, InvalidTypeError, r"schedule\(0\.166667\) must be a number, got None"),
+    ],
+)
+def test_a_schedule_that_gives_no_rate_is_refused_before_anything_is_changed(
+    optimizer: Any, schedule: Any, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        trained(optimizer, schedule)
+    assert optimizer.learning_rate == 0.1
+    assert not optimizer.velocity
+
+
+def test_a_schedule_needs_an_optimizer_that_has_a_rate() -> None:
+    class Plain:
+        def update(self, params: Any, grads: Any) -> None:
+            pass
+
+    with pytest.raises(InvalidTypeError, match="a schedule needs an optimizer with a learning_rate, got"):
+        trained(Plain(), schedules.constant(0.1))
