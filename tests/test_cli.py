@@ -29,6 +29,7 @@ import tinynet
 from tinynet import cli
 from tinynet.cli import main
 from tinynet.experiments.config import preset_names, preset_text
+from tinynet.experiments.schema import commented_preset, key_table, schema_text
 
 QUICK = "training.epochs=2"
 TINYNET = str(Path(sys.executable).with_name("tinynet"))
@@ -142,7 +143,30 @@ def test_presets_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == preset_names()
     assert main(["presets", "moons"]) == 0
-    assert capsys.readouterr().out == preset_text("moons")
+    assert capsys.readouterr().out == commented_preset("moons")
+
+
+def test_the_schema_and_the_key_table_are_printed_or_written(capsys: pytest.CaptureFixture[str]) -> None:
+    for options, text in ([], schema_text()), (["--markdown"], key_table()):
+        assert main(["schema", *options]) == 0
+        assert capsys.readouterr().out == text.rstrip("\n") + "\n"
+        for _ in range(2):  # it is made again when keys change
+            assert main(["schema", *options, "--output", "keys"]) == 0
+            assert capsys.readouterr() == ("", "")
+            assert Path("keys").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("file", ["missing/keys", ".", ""])
+def test_a_schema_that_cannot_be_written_is_one_line(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fault(capsys, "schema", "--output", file).startswith("tinynet: command line: --output: ")
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if "-" in name])
+def test_a_preset_with_a_dash_names_a_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", name, "training.epochs=1", "network.hidden_units=2"]) == 0
+    assert capsys.readouterr().out.startswith(f"{name}: network 64-2-10 (")
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith(f"{name}-2")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["presets", "-h"], ["train", "iris", "--help"]])
@@ -172,7 +196,7 @@ def test_the_module_can_be_run_in_process(monkeypatch: pytest.MonkeyPatch, capsy
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("tinynet", run_name="__main__")
     assert ended.value.code == 0
-    assert capsys.readouterr().out == preset_text("wine")
+    assert capsys.readouterr().out == commented_preset("wine")
     assert runpy.run_module("tinynet.__main__", run_name="imported")["main"] is main
     assert capsys.readouterr().out == ""
 
@@ -191,14 +215,15 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("", "a command is missing: train or predict or presets; see 'tinynet --help'"),
+        ("", "a command is missing: train or predict or presets or schema; see 'tinynet --help'"),
         ("train", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         ("train --out x", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         (
             "trian iris",
-            "unknown command 'trian'; did you mean 'train'? allowed: train, predict, presets; see 'tinynet --help'",
+            "unknown command 'trian'; did you mean 'train'? allowed: train, predict, presets, schema; "
+            "see 'tinynet --help'",
         ),
-        ("help", "unknown command 'help'; allowed: train, predict, presets; see 'tinynet --help'"),
+        ("help", "unknown command 'help'; allowed: train, predict, presets, schema; see 'tinynet --help'"),
         ("digits", "unknown command 'digits'; did you mean 'tinynet train digits'?; see 'tinynet --help'"),
         ("my.toml", "unknown command 'my.toml'; did you mean 'tinynet train my.toml'?; see 'tinynet --help'"),
         (
@@ -227,6 +252,8 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
         ),
         ("train iris --out", "argument --out: expected one argument; see 'tinynet train --help'"),
         ("presets iris moons", "too many words: 'moons'; see 'tinynet presets --help'"),
+        ("schema my.toml", "too many words: 'my.toml'; see 'tinynet schema --help'"),
+        ("schema --output a\0b", "--output: 'a\\x00b' cannot be written: embedded null byte"),
         ("presets --all", "unknown option '--all'; allowed: --help; see 'tinynet presets --help'"),
         ("train iris lr", "lr: an override is KEY=VALUE without spaces, such as seed=1"),
         ("train iris seed=1 seed=2", "seed: given twice"),

@@ -50,7 +50,7 @@ def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Faults:
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_loads_and_says_what_it_is(name: str) -> None:
     assert load_config(name).name == name
-    assert load_config(name).dataset.name == name
+    assert load_config(name).dataset.name == name.partition("-")[0]
     assert preset_text(name).startswith("# ")
 
 
@@ -79,6 +79,31 @@ def test_a_dataset_is_all_that_a_config_must_name(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(IRIS)
     config = load_config(str(tmp_path / "my.toml"))
     assert (config.seed, config.gradient.h, config.training.epochs) == (0, 1e-4, 20)
+
+
+def test_a_schedule_of_steps_divides_by_ten_unless_told() -> None:
+    steps = ['optimizer.schedule="step"', "optimizer.step_epochs=7"]
+    assert load_config("iris", steps).optimizer.step_factor == 0.1
+    assert load_config("iris", [*steps, "optimizer.step_factor=0.3"]).optimizer.step_factor == 0.3
+    assert load_config("iris").optimizer.step_factor is None
+
+
+def test_a_warm_up_may_take_all_epochs_but_a_little() -> None:
+    assert load_config("iris", ["optimizer.warmup_epochs=1.9", "training.epochs=2"]).optimizer.warmup_epochs == 1.9
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("my.toml", '"$schema" = "config.schema.json"\n' + IRIS),
+        ("my.toml", "#:schema config.schema.json\n" + IRIS),
+        ("my.json", '{"$schema": "config.schema.json", "dataset": {"name": "iris"}}'),
+    ],
+)
+def test_what_tells_an_editor_the_schema_is_no_setting(file: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "plain.toml").write_text(IRIS)
+    (tmp_path / file).write_text(text)
+    assert load_config(str(tmp_path / file)) == load_config(str(tmp_path / "plain.toml"))
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
@@ -228,7 +253,8 @@ def test_fault_03_a_file_that_is_not_utf_8(faults: Faults) -> None:
         (
             IRIS + "[optimizer]\nmomentun = 0.5\n",
             "unknown key optimizer.momentun; did you mean 'optimizer.momentum'? "
-            "allowed: learning_rate, momentum, nesterov, weight_decay",
+            "allowed: learning_rate, momentum, nesterov, weight_decay, schedule, "
+            "warmup_epochs, step_epochs, step_factor",
         ),
         (
             "epochs = 1\n" + IRIS,
@@ -313,6 +339,11 @@ def test_fault_05_a_section_that_is_a_value_and_a_value_that_is_a_section(faults
         ("optimizer.momentum=1", "must be less than 1, got 1"),
         ("optimizer.momentum=-0.5", "must be greater than or equal to 0, got -0.5"),
         ("optimizer.weight_decay=-1", "must be greater than or equal to 0, got -1"),
+        ("optimizer.warmup_epochs=-1", "must be greater than or equal to 0, got -1"),
+        ("optimizer.warmup_epochs=inf", "must be a finite number, got inf"),
+        ("optimizer.step_epochs=0", "must be greater than or equal to 1, got 0"),
+        ("optimizer.step_factor=0", "must be greater than 0, got 0"),
+        ("optimizer.step_factor=1", "must be less than 1, got 1"),
         ("training.epochs=0", "must be greater than or equal to 1, got 0"),
         ("training.batch_size=0", "must be greater than or equal to 1, got 0"),
         ("training.patience=0", "must be greater than or equal to 1, got 0"),
@@ -363,6 +394,27 @@ def test_fault_06_parts_that_leave_nothing_to_train_on(faults: Faults) -> None:
         ),
         (IRIS + "noise = 0.1", "", "my.toml: dataset.noise: iris has no such option; it has none"),
         (
+            IRIS + "[optimizer]\nstep_epochs = 5",
+            "",
+            "my.toml: optimizer.step_epochs: only optimizer.schedule 'step' has it, and the schedule is 'constant'",
+        ),
+        (
+            IRIS + "[optimizer]\nstep_factor = 0.5",
+            "optimizer.schedule='cosine'",
+            "my.toml and command line: optimizer.step_factor: only optimizer.schedule 'step' has it, "
+            "and the schedule is 'cosine'",
+        ),
+        (
+            IRIS + "[optimizer]\nschedule = 'step'",
+            "",
+            "my.toml: optimizer.step_epochs: missing; optimizer.schedule 'step' needs it, such as 10",
+        ),
+        (
+            IRIS + "[optimizer]\nwarmup_epochs = 3",
+            "training.epochs=3",
+            "my.toml and command line: training: training.epochs 3 must be above optimizer.warmup_epochs 3",
+        ),
+        (
             '[dataset]\nname = "moons"\nfactor = 0.1',
             "",
             "my.toml: dataset.factor: moons has no such option; it has n_samples, noise",
@@ -382,6 +434,7 @@ def test_fault_06_values_that_exclude_each_other(text: str, override: str, expec
             "got 'digit'; did you mean 'digits'?",
         ),
         ('dataset.scaling="min_max"', "must be 'minmax', 'standard' or 'none', got 'min_max'; did you mean 'minmax'?"),
+        ('optimizer.schedule="cosin"', "must be 'constant', 'step' or 'cosine', got 'cosin'; did you mean 'cosine'?"),
         ('gradient.method="exakt"', "must be 'auto', 'series', 'exact' or 'loop', got 'exakt'; did you mean 'exact'?"),
         (
             'network.activation="rleu"',
@@ -431,7 +484,8 @@ def test_fault_08_an_override_of_an_unknown_key() -> None:
     in_section, elsewhere, section, value = caught.value.faults
     assert in_section == (
         "command line: unknown key optimizer.lr; did you mean 'optimizer.learning_rate'? allowed: "
-        "optimizer.learning_rate, optimizer.momentum, optimizer.nesterov, optimizer.weight_decay"
+        "optimizer.learning_rate, optimizer.momentum, optimizer.nesterov, optimizer.weight_decay, optimizer.schedule, "
+        "optimizer.warmup_epochs, optimizer.step_epochs, optimizer.step_factor"
     )
     assert elsewhere.startswith(
         "command line: unknown key learning_rate; did you mean 'optimizer.learning_rate'? allowed: name, seed, dataset."

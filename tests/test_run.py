@@ -21,7 +21,7 @@ from matplotlib.image import imread
 from rights import unprivileged
 
 import tinynet
-from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet
+from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet, schedules
 from tinynet.experiments import run as run_module
 from tinynet.experiments.config import load_config
 from tinynet.experiments.run import create_folder, environment, execute, prepare, write_atomically
@@ -185,6 +185,32 @@ def test_every_setting_reaches_the_training() -> None:
     tinynet.train(net, data.X_train, data.y_train, optimizer, epochs=3, batch_size=9, seed=7, h=0.3, method="loop")
     with np.load("run/model.npz") as model:
         assert all((model[key] == param).all() for key, param in net.params.items())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "schedule"),
+    [
+        ([], schedules.constant(0.2, warmup_epochs=1.5)),
+        (["optimizer.step_epochs=2"], schedules.step(0.2, step_epochs=2, warmup_epochs=1.5)),
+        (
+            ["optimizer.step_epochs=1", "optimizer.step_factor=0.5"],
+            schedules.step(0.2, step_epochs=1, step_factor=0.5, warmup_epochs=1.5),
+        ),
+        (["optimizer.schedule='cosine'"], schedules.cosine(0.2, epochs=4, warmup_epochs=1.5)),
+    ],
+)
+def test_every_schedule_reaches_the_training(overrides: list[str], schedule: schedules.Schedule) -> None:
+    if "optimizer.step_epochs" in str(overrides):
+        overrides = [*overrides, "optimizer.schedule='step'"]
+    train_iris("training.epochs=4", "optimizer.learning_rate=0.2", "optimizer.warmup_epochs=1.5", *overrides)
+    rates = [float(row["learning_rate"]) for row in rows()]
+    assert rates == [schedule((7 * epoch - 0.5) / 7) for epoch in (1, 2, 3, 4)]  # at the last of 7 steps an epoch
+    assert len(set(rates)) > 1
+
+
+def test_without_a_warm_up_the_constant_rate_is_exactly_that_of_the_config() -> None:
+    train_iris("training.epochs=3", "optimizer.learning_rate=0.1")
+    assert [row["learning_rate"] for row in rows()] == ["0.1"] * 3
 
 
 # The same again
@@ -422,7 +448,7 @@ def files_of_at_most(n_bytes: int) -> Iterator[None]:
     ("n_bytes", "complete"),
     [
         (50, set()),
-        (500, {"config.json"}),
+        (600, {"config.json"}),
         (1000, {"config.json", "environment.json"}),
         (5000, {"config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"}),
     ],

@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "predict":
             with _notes():
                 return _predict(options.run, options.file, options.output)
+        if options.command == "schema":
+            return _schema(options.markdown, options.output)
         return _presets(options.name)
     except ConfigError as error:
         for fault in error.faults:
@@ -103,11 +105,35 @@ def _predict(run: str, file: str, output: str | None) -> int:
 
     model = load_model(run)
     text = predictions_csv(model, model.read(file))
+    if output is not None and os.path.exists(output) and os.path.samefile(output, file):
+        raise ConfigError([f"command line: --output: {output} holds the rows to predict, and would be overwritten"])
+    return _deliver(text, output)
+
+
+def _presets(name: str | None) -> int:
+    from tinynet.experiments.config import preset_names, preset_text
+
+    if name is not None:
+        from tinynet.experiments.schema import commented_preset
+
+        _say(commented_preset(name).rstrip("\n"))
+        return DONE
+    for preset in preset_names():
+        _say(f"{preset:15}{preset_text(preset).splitlines()[0].removeprefix('# ')}")
+    return DONE
+
+
+def _schema(markdown: bool, output: str | None) -> int:
+    from tinynet.experiments.schema import key_table, schema_text
+
+    return _deliver(key_table() if markdown else schema_text(), output)
+
+
+def _deliver(text: str, output: str | None) -> int:
+    """Write `text` to the file `output`, or to stdout when it is None."""
     if output is None:
         _say(text.rstrip("\n"))
         return DONE
-    if os.path.exists(output) and os.path.samefile(output, file):
-        raise ConfigError([f"command line: --output: {output} holds the rows to predict, and would be overwritten"])
     try:
         Path(output).write_text(text, encoding="utf-8", newline="")
     except (OSError, ValueError) as error:
@@ -115,17 +141,6 @@ def _predict(run: str, file: str, output: str | None) -> int:
             raise OSError(error.errno, error.strerror, output) from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError([f"command line: --output: {output!r} cannot be written: {reason}"]) from error
-    return DONE
-
-
-def _presets(name: str | None) -> int:
-    from tinynet.experiments.config import preset_names, preset_text
-
-    if name is not None:
-        _say(preset_text(name).rstrip("\n"))
-        return DONE
-    for preset in preset_names():
-        _say(f"{preset:15}{preset_text(preset).splitlines()[0].removeprefix('# ')}")
     return DONE
 
 
@@ -196,7 +211,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     predict.add_argument("--output", metavar="FILE", help="a CSV file to write (default: stdout)")
     presets = commands.add_parser("presets", help="list the presets, or print one as TOML", allow_abbrev=False)
     presets.add_argument("name", metavar="NAME", nargs="?")
-    return parser, {"train": train, "predict": predict, "presets": presets}
+    schema = commands.add_parser("schema", help="print the config's JSON Schema, for editors", allow_abbrev=False)
+    schema.add_argument("--output", metavar="FILE", help="write it there")
+    schema.add_argument("--markdown", action="store_true", help="a table for readers instead")
+    return parser, {"train": train, "predict": predict, "presets": presets, "schema": schema}
 
 
 @contextmanager

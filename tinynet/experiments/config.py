@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
-from tinynet.activations import get_activation
+from tinynet.activations import NAMED, get_activation
 from tinynet.errors import ConfigError, did_you_mean
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
@@ -46,23 +46,47 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _option(description: str, example: Any, **limits: Any) -> Any:
+    """Return a field that may be left out; then the example is only shown."""
+    return Field(default=None, description=description, examples=[example], **limits)
+
+
 class DatasetConfig(Section):
     """Which data, how it is scaled and split; then the options of synthetic data, and of files."""
 
-    name: DatasetName
-    scaling: Literal["minmax", "standard", "none"] = "minmax"
-    validation_size: float = Field(default=0.1, ge=0, lt=1)
-    test_size: float = Field(default=0.2, ge=0, lt=1, validate_default=True)
-    n_samples: int | None = Field(default=None, ge=10, lt=TOO_LARGE)
-    noise: float | None = Field(default=None, ge=0)
-    factor: float | None = Field(default=None, gt=0, lt=1)
-    n_features: int | None = Field(default=None, ge=1, lt=TOO_LARGE)
-    centers: int | None = Field(default=None, ge=2, lt=TOO_LARGE)
-    cluster_std: float | None = Field(default=None, ge=0)
-    path: str | None = Field(default=None, min_length=1, validate_default=True)
-    label: int | str | None = None
-    separator: Literal[",", ";", "\t", "|"] | None = None
-    header: bool | None = None
+    name: DatasetName = Field(description="the data set")
+    scaling: Literal["minmax", "standard", "none"] = Field(
+        default="minmax",
+        description="of every feature: to [0, 1], or to mean 0 and deviation 1",
+    )
+    validation_size: float = Field(
+        default=0.1, ge=0, lt=1, description="fraction of the samples that is measured after every epoch"
+    )
+    test_size: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        validate_default=True,
+        description="fraction of the samples that is measured once, at the end",
+    )
+    n_samples: int | None = _option("samples of moons, circles or blobs; unset: 1000", 1000, ge=10, lt=TOO_LARGE)
+    noise: float | None = _option("standard deviation of the noise on moons or circles; unset: 0.2 or 0.1", 0.2, ge=0)
+    factor: float | None = _option(
+        "radius of the inner one of the circles, the outer being 1; unset: 0.5", 0.5, gt=0, lt=1
+    )
+    n_features: int | None = _option("features of blobs; unset: 2", 2, ge=1, lt=TOO_LARGE)
+    centers: int | None = _option("blobs, each of them a class; unset: 3", 3, ge=2, lt=TOO_LARGE)
+    cluster_std: float | None = _option("standard deviation of a blob; unset: 1.0", 1.0, ge=0)
+    path: str | None = _option(
+        "the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1, validate_default=True
+    )
+    label: int | str | None = _option(
+        "column of the labels in a csv, by name or number from 1; unset: -1, the last", -1
+    )
+    separator: Literal[",", ";", "\t", "|"] | None = _option(
+        "what stands between the columns of a csv; unset: what its first line has", ","
+    )
+    header: bool | None = _option("whether the first line of a csv names its columns; unset: as it looks", True)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -115,9 +139,13 @@ class DatasetConfig(Section):
 class NetworkConfig(Section):
     """The shape of the network."""
 
-    hidden_units: int = Field(default=50, ge=1, lt=TOO_LARGE)
-    activation: str = "tanh"
-    weight_scale: float | None = Field(default=None, ge=0)
+    hidden_units: int = Field(default=50, ge=1, lt=TOO_LARGE, description="neurons of the hidden layer")
+    activation: str = Field(
+        default="tanh",
+        description=f"of the hidden layer: {', '.join(NAMED)} or quantised:LEVELS",
+        examples=[*NAMED, "quantised:4"],
+    )
+    weight_scale: float | None = _option("standard deviation of the first weights; unset: 1 / sqrt(fan-in)", 0.1, ge=0)
 
     @field_validator("activation")
     @classmethod
@@ -129,8 +157,10 @@ class NetworkConfig(Section):
 class GradientConfig(Section):
     """How the difference quotients are formed."""
 
-    h: float = Field(default=1e-4, gt=0)
-    method: Literal["auto", "series", "exact", "loop"] = "auto"
+    h: float = Field(default=1e-4, gt=0, description="step of the central differences, in units of a weight")
+    method: Literal["auto", "series", "exact", "loop"] = Field(
+        default="auto", description="how they are computed, with the same result; auto is the fastest"
+    )
 
     @field_validator("h")
     @classmethod
@@ -145,10 +175,37 @@ class GradientConfig(Section):
 class OptimizerConfig(Section):
     """The hyper-parameters of SGD."""
 
-    learning_rate: float = Field(default=0.1, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    nesterov: bool = False
-    weight_decay: float = Field(default=0.0, ge=0)
+    learning_rate: float = Field(
+        default=0.1, gt=0, description="a weight moves by this multiple of its velocity a step"
+    )
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="fraction of the velocity that a step keeps; 0 is plain gradient descent"
+    )
+    nesterov: bool = Field(default=False, description="look ahead along the velocity, as Nesterov does; needs momentum")
+    weight_decay: float = Field(default=0.0, ge=0, description="factor of an L2 penalty on every parameter")
+    schedule: Literal["constant", "step", "cosine"] = Field(
+        default="constant",
+        description="of the learning rate: as it is, down in steps, or to 0 along a cosine",
+    )
+    warmup_epochs: float = Field(
+        default=0.0,
+        ge=0,
+        description="epochs in which the learning rate rises to its value",
+    )
+    step_epochs: int | None = _option(
+        "epochs from fall to fall of the learning rate; schedule step alone",
+        10,
+        ge=1,
+        lt=TOO_LARGE,
+        validate_default=True,
+    )
+    step_factor: float | None = _option(
+        "fraction to which it falls; schedule step alone; unset: 0.1",
+        0.1,
+        gt=0,
+        lt=1,
+        validate_default=True,
+    )
 
     @field_validator("nesterov")
     @classmethod
@@ -157,20 +214,44 @@ class OptimizerConfig(Section):
             raise CombinationError("needs a momentum above 0, got momentum 0")
         return nesterov
 
+    @field_validator("step_epochs", "step_factor")
+    @classmethod
+    def _belongs_to_the_schedule(cls, value: Any, info: ValidationInfo) -> Any:
+        schedule = info.data.get("schedule")
+        if schedule in ("constant", "cosine") and value is not None:
+            raise CombinationError(f"only optimizer.schedule 'step' has it, and the schedule is {schedule!r}")
+        if schedule == "step" and value is None:
+            if info.field_name == "step_epochs":
+                raise CombinationError("missing; optimizer.schedule 'step' needs it, such as 10")
+            return 0.1
+        return value
+
 
 class TrainingConfig(Section):
-    """How long and in what batches; patience is early stopping, in epochs."""
+    """How long and in what batches."""
 
-    epochs: int = Field(default=20, ge=1, lt=TOO_LARGE)
-    batch_size: int = Field(default=100, ge=1, lt=TOO_LARGE)
-    patience: int | None = Field(default=None, ge=1, lt=TOO_LARGE)
+    epochs: int = Field(
+        default=20,
+        ge=1,
+        lt=TOO_LARGE,
+        description="passes over the training part, each sample visited once",
+    )
+    batch_size: int = Field(
+        default=100, ge=1, lt=TOO_LARGE, description="samples a step; more than there are means all"
+    )
+    patience: int | None = _option(
+        "epochs without a lower validation loss, after which to stop; keeps the best weights",
+        10,
+        ge=1,
+        lt=TOO_LARGE,
+    )
 
 
 class Config(Section):
     """A whole run. ``config.model_dump()`` gives the resolved values."""
 
-    name: str = Field(default="run", max_length=100)
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    name: str = Field(default="run", max_length=100, description="of the run and, with the time, of its folder in runs")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the split, the weights and the order of samples")
     dataset: DatasetConfig
     network: NetworkConfig = NetworkConfig()
     gradient: GradientConfig = GradientConfig()
@@ -193,6 +274,16 @@ class Config(Section):
         dataset = info.data.get("dataset")
         if training.patience is not None and dataset is not None and dataset.validation_size == 0:
             raise CombinationError("patience needs validation data, but dataset.validation_size is 0")
+        return training
+
+    @field_validator("training")
+    @classmethod
+    def _is_longer_than_the_warm_up(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        optimizer = info.data.get("optimizer")
+        if optimizer is not None and optimizer.warmup_epochs >= training.epochs:
+            raise CombinationError(
+                f"training.epochs {training.epochs} must be above optimizer.warmup_epochs {optimizer.warmup_epochs:g}"
+            )
         return training
 
     def to_json(self, folder: Path | None = None) -> str:
@@ -341,7 +432,9 @@ def _parse(source: str, text: str, *, json_format: bool) -> dict[str, Any]:
         end = f"at line {len(lines)}, column {len(lines[-1]) + 1}"
         message = _one_line(error).replace("at end of document", end)
         raise ConfigError([f"{shown(source)}: not valid {kind}: {message}"]) from error
-    if not isinstance(values, dict):
+    if isinstance(values, dict):
+        values.pop("$schema", None)  # the editor's
+    else:
         raise ConfigError([f"{shown(source)}: must hold an object with sections, got {_value(values)}"])
     return values
 

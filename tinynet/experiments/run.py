@@ -25,6 +25,7 @@ from tinynet.history import COLUMNS, Epoch, History, csv_line
 from tinynet.model import model_bytes
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
+from tinynet.schedules import Schedule, constant, cosine, step
 from tinynet.training import evaluate, train
 
 
@@ -67,7 +68,8 @@ def prepare(config: Config, source: str = "config") -> Run:
             weight_scale=n.weight_scale,
             seed=config.seed,
         )
-    return Run(config, dataset, net, SGD(**config.optimizer.model_dump()))
+    o = config.optimizer
+    return Run(config, dataset, net, SGD(o.learning_rate, o.momentum, o.nesterov, o.weight_decay))
 
 
 @contextmanager
@@ -168,6 +170,7 @@ def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]
                 h=config.gradient.h,
                 method=config.gradient.method,
                 patience=config.training.patience,
+                schedule=_schedule(config),
                 on_epoch=_recorder(history, metrics),
                 progress=progress,
             )
@@ -182,6 +185,17 @@ def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]
         summary = _summary(run, history, status, time.perf_counter() - started)
         _write_results(run, folder, history, summary)
     return summary
+
+
+def _schedule(config: Config) -> Schedule:
+    o = config.optimizer
+    if o.schedule == "cosine":
+        return cosine(o.learning_rate, epochs=config.training.epochs, warmup_epochs=o.warmup_epochs)
+    if o.step_epochs is not None and o.step_factor is not None:  # a config has them with "step" alone
+        return step(
+            o.learning_rate, step_epochs=o.step_epochs, step_factor=o.step_factor, warmup_epochs=o.warmup_epochs
+        )
+    return constant(o.learning_rate, warmup_epochs=o.warmup_epochs)
 
 
 def environment() -> dict[str, Any]:
