@@ -19,7 +19,8 @@ from rights import unprivileged
 from tinynet import ConfigError, TinynetError
 from tinynet.datasets import DATASETS
 from tinynet.experiments import config as config_module
-from tinynet.experiments.config import Config, load_config, nearest_key, origin, preset_names, preset_text
+from tinynet.experiments.config import load_config, nearest_key, origin, preset_names, preset_text
+from tinynet.experiments.keys import OPTIONS, Config, DatasetConfig, GradientConfig
 from tinynet.network import METHODS
 
 IRIS = '[dataset]\nname = "iris"\n'
@@ -135,12 +136,12 @@ def test_an_override_may_name_a_section_that_the_file_does_not_have(tmp_path: Pa
 
 
 def test_the_config_and_the_library_allow_the_same_names() -> None:
-    fields = config_module.DatasetConfig.model_fields
+    fields = DatasetConfig.model_fields
     assert set(get_args(fields["name"].annotation)) == set(DATASETS)
-    assert set(get_args(config_module.GradientConfig.model_fields["method"].annotation)) == set(METHODS)
+    assert set(get_args(GradientConfig.model_fields["method"].annotation)) == set(METHODS)
     for name, loader in DATASETS.items():
         options = [option for option in inspect.signature(loader).parameters if option != "seed"]
-        assert list(config_module.OPTIONS.get(name, ())) == options
+        assert list(OPTIONS.get(name, ())) == options
 
 
 # Faults, by their numbers in FAULTS.md

@@ -53,6 +53,7 @@ AT_MODULE_LEVEL = {
     ("estimator", "sklearn"),
     ("experiments.config", "pydantic"),
     ("experiments.config", "pydantic_core"),
+    ("experiments.keys", "pydantic"),
 }
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))

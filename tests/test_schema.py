@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from tinynet import ConfigError
 from tinynet.datasets import DATASETS
-from tinynet.experiments.config import OPTIONS, Config, load_config, preset_names, preset_text
+from tinynet.experiments.config import load_config, preset_names, preset_text
+from tinynet.experiments.keys import OPTIONS, Config
 from tinynet.experiments.schema import commented_preset, key_table, schema, schema_text
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -19,7 +19,8 @@ import numpy as np
 
 from tinynet.datasets import Dataset, load_dataset
 from tinynet.errors import ConfigError, DivergedError, InvalidTypeError, InvalidValueError, RunFolderError, check_memory
-from tinynet.experiments.config import Config, shown
+from tinynet.experiments.config import shown
+from tinynet.experiments.keys import Config
 from tinynet.experiments.plots import plot_loss_curve, save_figure
 from tinynet.history import COLUMNS, Epoch, History, csv_line
 from tinynet.model import model_bytes

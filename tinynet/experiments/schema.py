@@ -10,7 +10,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from tinynet.experiments.config import TOO_LARGE, Config, load_config, preset_text
+from tinynet.experiments.config import load_config, preset_text
+from tinynet.experiments.keys import TOO_LARGE, Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 COMMENT_COLUMN, LINE_LENGTH = 28, 120

@@ -1,0 +1,302 @@
+"""The keys of a config: their types, ranges and meanings, and which values exclude one another.
+
+The description of a key stands in printed presets, in the JSON Schema and in docs/config.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os.path
+import re
+import reprlib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from tinynet.activations import NAMED, get_activation
+
+TOO_LARGE = 2**63  # for any count
+
+DatasetName = Literal["digits", "moons", "iris", "wine", "breast_cancer", "circles", "blobs", "csv", "npz"]
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "moons": ("n_samples", "noise"),
+    "circles": ("n_samples", "noise", "factor"),
+    "blobs": ("n_samples", "n_features", "centers", "cluster_std"),
+    "csv": ("path", "label", "separator", "header"),
+    "npz": ("path",),
+}
+
+
+class CombinationError(ValueError):
+    """Two values, each of them allowed, exclude each other."""
+
+
+class Section(BaseModel):
+    """Strict types, no unknown keys, no nan or inf."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _option(description: str, example: Any, **limits: Any) -> Any:
+    """Return a field that may be left out; then the example is only shown."""
+    return Field(default=None, description=description, examples=[example], **limits)
+
+
+class DatasetConfig(Section):
+    """Which data, how it is scaled and split; then the options of synthetic data, and of files."""
+
+    name: DatasetName = Field(description="the data set")
+    scaling: Literal["minmax", "standard", "none"] = Field(
+        default="minmax",
+        description="of every feature: to [0, 1], or to mean 0 and deviation 1",
+    )
+    validation_size: float = Field(
+        default=0.1, ge=0, lt=1, description="fraction of the samples that is measured after every epoch"
+    )
+    test_size: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        validate_default=True,
+        description="fraction of the samples that is measured once, at the end",
+    )
+    n_samples: int | None = _option("samples of moons, circles or blobs; unset: 1000", 1000, ge=10, lt=TOO_LARGE)
+    noise: float | None = _option("standard deviation of the noise on moons or circles; unset: 0.2 or 0.1", 0.2, ge=0)
+    factor: float | None = _option(
+        "radius of the inner one of the circles, the outer being 1; unset: 0.5", 0.5, gt=0, lt=1
+    )
+    n_features: int | None = _option("features of blobs; unset: 2", 2, ge=1, lt=TOO_LARGE)
+    centers: int | None = _option("blobs, each of them a class; unset: 3", 3, ge=2, lt=TOO_LARGE)
+    cluster_std: float | None = _option("standard deviation of a blob; unset: 1.0", 1.0, ge=0)
+    path: str | None = _option(
+        "the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1, validate_default=True
+    )
+    label: int | str | None = _option(
+        "column of the labels in a csv, by name or number from 1; unset: -1, the last", -1
+    )
+    separator: Literal[",", ";", "\t", "|"] | None = _option(
+        "what stands between the columns of a csv; unset: what its first line has", ","
+    )
+    header: bool | None = _option("whether the first line of a csv names its columns; unset: as it looks", True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that were given, for `load_dataset`."""
+        return {name: value for name in OPTIONS.get(self.name, ()) if (value := getattr(self, name)) is not None}
+
+    @field_validator("test_size")
+    @classmethod
+    def _leaves_a_training_part(cls, test_size: float, info: ValidationInfo) -> float:
+        validation_size = info.data.get("validation_size", 0.0)
+        if validation_size + test_size >= 1:
+            raise CombinationError(
+                f"validation_size + test_size must be below 1, got {validation_size:g} + {test_size:g}: "
+                "nothing is left to train on"
+            )
+        return test_size
+
+    @field_validator("n_samples", "noise", "factor", "n_features", "centers", "cluster_std", *OPTIONS["csv"])
+    @classmethod
+    def _belongs_to_the_data_set(cls, value: object, info: ValidationInfo) -> object:
+        name = info.data.get("name")
+        allowed = OPTIONS.get(name or "", ())
+        if name and value is not None and info.field_name not in allowed:
+            raise CombinationError(f"{name} has no such option; it has {', '.join(allowed) or 'none'}")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _is_given_for_a_file(cls, path: str | None, info: ValidationInfo) -> str | None:
+        name = info.data.get("name")
+        if path is None and "path" in OPTIONS.get(name or "", ()):
+            raise CombinationError(f"missing; {name} needs the file to read, as seen from the config's folder")
+        return path
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _is_a_name_or_a_number(cls, label: object) -> object:
+        if isinstance(label, bool) or not isinstance(label, int | str | None):
+            raise ValueError(
+                f"must be a column's name, or its number from 1 (−1 is the last), got {shown_value(label)}"
+            )
+        return label
+
+    @field_validator("header")
+    @classmethod
+    def _names_the_label(cls, header: bool | None, info: ValidationInfo) -> bool | None:
+        if header is False and isinstance(label := info.data.get("label"), str):
+            raise CombinationError(f"false, but label {shown_value(label)} is a name, which only a header can give")
+        return header
+
+
+class NetworkConfig(Section):
+    """The shape of the network."""
+
+    hidden_units: int = Field(default=50, ge=1, lt=TOO_LARGE, description="neurons of the hidden layer")
+    activation: str = Field(
+        default="tanh",
+        description=f"of the hidden layer: {', '.join(NAMED)} or quantised:LEVELS",
+        examples=[*NAMED, "quantised:4"],
+    )
+    weight_scale: float | None = _option("standard deviation of the first weights; unset: 1 / sqrt(fan-in)", 0.1, ge=0)
+
+    @field_validator("activation")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        get_activation(name)
+        return name
+
+
+class GradientConfig(Section):
+    """How the difference quotients are formed."""
+
+    h: float = Field(default=1e-4, gt=0, description="step of the central differences, in units of a weight")
+    method: Literal["auto", "series", "exact", "loop"] = Field(
+        default="auto", description="how they are computed, with the same result; auto is the fastest"
+    )
+
+    @field_validator("h")
+    @classmethod
+    def _changes_a_weight(cls, h: float) -> float:
+        if 1.0 + h == 1.0:
+            raise ValueError(
+                f"too small to change a weight: 1 + h rounds to 1, so every difference is 0; try 1e-4, got {h:g}"
+            )
+        return h
+
+
+class OptimizerConfig(Section):
+    """The hyper-parameters of SGD."""
+
+    learning_rate: float = Field(
+        default=0.1, gt=0, description="a weight moves by this multiple of its velocity a step"
+    )
+    momentum: float = Field(
+        default=0.9, ge=0, lt=1, description="fraction of the velocity that a step keeps; 0 is plain gradient descent"
+    )
+    nesterov: bool = Field(default=False, description="look ahead along the velocity, as Nesterov does; needs momentum")
+    weight_decay: float = Field(default=0.0, ge=0, description="factor of an L2 penalty on every parameter")
+    schedule: Literal["constant", "step", "cosine"] = Field(
+        default="constant",
+        description="of the learning rate: as it is, down in steps, or to 0 along a cosine",
+    )
+    warmup_epochs: float = Field(
+        default=0.0,
+        ge=0,
+        description="epochs in which the learning rate rises to its value",
+    )
+    step_epochs: int | None = _option(
+        "epochs from fall to fall of the learning rate; schedule step alone",
+        10,
+        ge=1,
+        lt=TOO_LARGE,
+        validate_default=True,
+    )
+    step_factor: float | None = _option(
+        "fraction to which it falls; schedule step alone; unset: 0.1",
+        0.1,
+        gt=0,
+        lt=1,
+        validate_default=True,
+    )
+
+    @field_validator("nesterov")
+    @classmethod
+    def _has_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        if nesterov and info.data.get("momentum") == 0:
+            raise CombinationError("needs a momentum above 0, got momentum 0")
+        return nesterov
+
+    @field_validator("step_epochs", "step_factor")
+    @classmethod
+    def _belongs_to_the_schedule(cls, value: Any, info: ValidationInfo) -> Any:
+        schedule = info.data.get("schedule")
+        if schedule in ("constant", "cosine") and value is not None:
+            raise CombinationError(f"only optimizer.schedule 'step' has it, and the schedule is {schedule!r}")
+        if schedule == "step" and value is None:
+            if info.field_name == "step_epochs":
+                raise CombinationError("missing; optimizer.schedule 'step' needs it, such as 10")
+            return 0.1
+        return value
+
+
+class TrainingConfig(Section):
+    """How long and in what batches."""
+
+    epochs: int = Field(
+        default=20,
+        ge=1,
+        lt=TOO_LARGE,
+        description="passes over the training part, each sample visited once",
+    )
+    batch_size: int = Field(
+        default=100, ge=1, lt=TOO_LARGE, description="samples a step; more than there are means all"
+    )
+    patience: int | None = _option(
+        "epochs without a lower validation loss, after which to stop; keeps the best weights",
+        10,
+        ge=1,
+        lt=TOO_LARGE,
+    )
+
+
+class Config(Section):
+    """A whole run. ``config.model_dump()`` gives the resolved values."""
+
+    name: str = Field(default="run", max_length=100, description="of the run and, with the time, of its folder in runs")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the split, the weights and the order of samples")
+    dataset: DatasetConfig
+    network: NetworkConfig = NetworkConfig()
+    gradient: GradientConfig = GradientConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w .-]*", name) or ".." in name or name != name.strip():
+            raise ValueError(
+                "a folder is named after it: letters, digits, '_', '-', '.' and spaces, "
+                f"beginning with a letter, a digit or '_', without '..', got {shown_value(name)}"
+            )
+        return name
+
+    @field_validator("training")
+    @classmethod
+    def _patience_has_validation(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        dataset = info.data.get("dataset")
+        if training.patience is not None and dataset is not None and dataset.validation_size == 0:
+            raise CombinationError("patience needs validation data, but dataset.validation_size is 0")
+        return training
+
+    @field_validator("training")
+    @classmethod
+    def _is_longer_than_the_warm_up(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        optimizer = info.data.get("optimizer")
+        if optimizer is not None and optimizer.warmup_epochs >= training.epochs:
+            raise CombinationError(
+                f"training.epochs {training.epochs} must be above optimizer.warmup_epochs {optimizer.warmup_epochs:g}"
+            )
+        return training
+
+    def to_json(self, folder: Path | None = None) -> str:
+        """Return the resolved config; read again, from `folder` when it was written there, it gives an equal one.
+
+        A data file is named as seen from `folder` when both are below the current folder, so that a project may
+        be moved as a whole; else by its absolute path.
+        """
+        values = self.model_dump(exclude_none=True)
+        here = Path.cwd()
+        if folder is not None and self.dataset.path is not None and Path(self.dataset.path).is_relative_to(here):
+            target = folder.absolute()
+            if target.is_relative_to(here):
+                values["dataset"]["path"] = os.path.relpath(self.dataset.path, target)
+        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def shown_value(value: object) -> str:
+    """Return a value for a message: in one line, cut when long, and "0.1" not to be taken for 0.1."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str) and len(value) <= 100 else reprlib.repr(value)
