@@ -56,7 +56,7 @@ def test_every_preset_loads_and_says_what_it_is(name: str) -> None:
 
 
 def test_the_presets_are_the_promised_ones() -> None:
-    assert preset_names() == ["breast_cancer", "digits", "iris", "moons", "wine"]
+    assert preset_names() == ["breast_cancer", "digits", "digits-2bit", "digits-sign", "iris", "moons", "wine"]
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -457,7 +457,7 @@ def test_fault_07_a_name_that_is_near_to_nothing_is_answered_with_all() -> None:
 
 
 def test_fault_07_an_unknown_preset_is_answered_with_the_nearest() -> None:
-    names = "breast_cancer, digits, iris, moons, wine"
+    names = "breast_cancer, digits, digits-2bit, digits-sign, iris, moons, wine"
     with pytest.raises(ConfigError) as caught:
         load_config("digit")
     assert caught.value.faults == (

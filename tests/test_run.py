@@ -208,6 +208,19 @@ def test_every_schedule_reaches_the_training(overrides: list[str], schedule: sch
     assert len(set(rates)) > 1
 
 
+@pytest.mark.parametrize(
+    ("preset", "wanted"),
+    [
+        ("digits", 0.97),
+        pytest.param("digits-sign", 0.96, marks=pytest.mark.soak),
+        pytest.param("digits-2bit", 0.96, marks=pytest.mark.soak),
+    ],
+)
+def test_a_preset_reads_the_digits_as_well_as_is_asked_of_it(preset: str, wanted: float) -> None:
+    accuracies = [train_iris(f"seed={seed}", source=preset, folder=str(seed))["test_accuracy"] for seed in range(5)]
+    assert wanted <= np.mean(accuracies) < 1
+
+
 def test_without_a_warm_up_the_constant_rate_is_exactly_that_of_the_config() -> None:
     train_iris("training.epochs=3", "optimizer.learning_rate=0.1")
     assert [row["learning_rate"] for row in rows()] == ["0.1"] * 3
