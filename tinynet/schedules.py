@@ -57,11 +57,6 @@ def step(learning_rate: float, *, step_epochs: int, step_factor: float = 0.1, wa
     step_factor : float in (0, 1)
         ... to this part of itself.
 
-    Returns
-    -------
-    callable
-        Takes the epochs done, a float, and returns the learning rate.
-
     Raises
     ------
     InvalidValueError, InvalidTypeError
@@ -94,11 +89,6 @@ def cosine(learning_rate: float, *, epochs: int, warmup_epochs: float = 0.0) -> 
     learning_rate, warmup_epochs : see `constant`
     epochs : int of at least 1, above warmup_epochs
         After so many epochs, those of the warm-up included, the rate is 0.
-
-    Returns
-    -------
-    callable
-        Takes the epochs done, a float, and returns the learning rate.
 
     Raises
     ------
