@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import doctest
 import math
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -195,11 +192,3 @@ def test_a_schedule_needs_an_optimizer_that_has_a_rate() -> None:
 
     with pytest.raises(InvalidTypeError, match="a schedule needs an optimizer with a learning_rate, got"):
         trained(Plain(), schedules.constant(0.1))
-
-
-def test_the_python_of_the_docs_prints_what_the_docs_say() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "experiments.md").read_text(encoding="utf-8")
-    (examples,) = (block for block in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S) if "schedule" in block)
-    session = doctest.DocTestParser().get_doctest(examples, {}, "experiments.md", "experiments.md", 0)
-    result = doctest.DocTestRunner().run(session)
-    assert result.failed == 0 and result.attempted == 5
