@@ -25,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "train":
             with _notes():
                 return _train(options.config, options.overrides, options.out, options.quiet)
+        if options.command == "report":
+            return _report(options.folders, options.output)
         if options.command == "predict":
             with _notes():
                 return _predict(options.run, options.file, options.output)
@@ -34,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             _complain(fault)
         return WRONG_INPUT
     except TinynetError as error:
-        _complain(str(error))
+        for fault in str(error).splitlines():
+            _complain(fault)
         return WRONG_INPUT
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -55,6 +58,7 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
     config = load_config(source, overrides)
 
     os.environ["MPLBACKEND"] = "agg"  # a run draws into a file, whatever display somebody has set up
+    from tinynet.experiments.report import reported
     from tinynet.experiments.run import create_folder, execute, prepare
 
     run = prepare(config, origin(source, overrides))
@@ -66,7 +70,8 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
             f"{len(run.dataset.X_train):,} training samples"
         )
     try:
-        summary = execute(run, folder, progress=not quiet and sys.stderr is not None)
+        with reported(run, folder):
+            summary = execute(run, folder, progress=not quiet and sys.stderr is not None)
     except DivergedError as error:
         _complain(f"{error}; the weights of the last good epoch are in {folder / 'model.npz'}")
         return FAILED
@@ -77,11 +82,11 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
         _complain(f"the run failed: {error.filename or folder}: {error.strerror or error}")
         return FAILED
     if not quiet:
-        _report(summary, str(folder / "loss_curve.png"))
+        _conclude(summary, folder)
     return DONE
 
 
-def _report(summary: dict[str, Any], curve: str) -> None:
+def _conclude(summary: dict[str, Any], folder: Path) -> None:
     final, epochs = summary["final"], summary["epochs"]
     if summary["test_accuracy"] is None:
         _say("test accuracy  not measured: dataset.test_size is 0")
@@ -95,7 +100,16 @@ def _report(summary: dict[str, Any], curve: str) -> None:
         f"{'stopped early, ' if summary['status'] == 'stopped early' else ''}{final['step']} steps; "
         f"a loop needs {final['loss_evaluations']:,} loss evaluations)"
     )
-    _say(f"curve          {curve}")
+    _say(f"curve          {folder / 'loss_curve.png'}")
+    _say(f"report         {folder / 'report.html'}")
+
+
+def _report(folders: list[str], output: str | None) -> int:
+    os.environ["MPLBACKEND"] = "agg"
+    from tinynet.experiments.report import write_report
+
+    _say(f"report         {write_report(folders, output)}")
+    return DONE
 
 
 def _predict(run: str, file: str, output: str | None) -> int:
@@ -190,13 +204,16 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
     train.add_argument("--quiet", action="store_true", help="print notes and errors only")
+    report = commands.add_parser("report", help="write an HTML report about runs", allow_abbrev=False)
+    report.add_argument("folders", metavar="DIR", nargs="+", help="a run folder, or a folder of run folders")
+    report.add_argument("--output", metavar="FILE", help="the report (default: report.html in DIR)")
     predict = commands.add_parser("predict", help="label new rows with a trained network", allow_abbrev=False)
     predict.add_argument("run", metavar="RUN", help="a run folder")
     predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
     predict.add_argument("--output", metavar="FILE", help="a CSV file to write (default: stdout)")
     presets = commands.add_parser("presets", help="list the presets, or print one as TOML", allow_abbrev=False)
     presets.add_argument("name", metavar="NAME", nargs="?")
-    return parser, {"train": train, "predict": predict, "presets": presets}
+    return parser, {"train": train, "report": report, "predict": predict, "presets": presets}
 
 
 @contextmanager
