@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tinynet.experiments.charts import Axis, Series, axis_of, chart, key, line_style, spans_decades
 from tinynet.experiments.page import Html, document, figure, grid, paragraph, section, table, text, tiles
 from tinynet.experiments.portrait import duration, percent, value_of
-from tinynet.experiments.records import Record
+from tinynet.experiments.records import FINISHED, Absent, Record
 
 Array = npt.NDArray[Any]
 
@@ -48,25 +48,27 @@ class Setting:
         return values[np.isfinite(values)]
 
 
-def comparison_page(records: Sequence[Record], name: str) -> bytes:
-    """Return the page about `records`, which lie in the folder `name` if they have one in common."""
+def comparison_page(records: Sequence[Record], absent: Sequence[Absent], name: str) -> bytes:
+    """Return the page about `records`, which lie in the folder `name` if they have one in common.
+
+    `absent` are runs of the same sweep that left no folder.
+    """
     keys = swept_keys(records)
     settings = sorted(group(records, keys), key=_rank)
     failed = [record for record in records if not record.finished]
     title = name or f"{len(records)} runs"
-    parts = [
-        Html(f"<h1>{text(title)}</h1>"),
-        paragraph(_lead(records, settings, keys), "lead"),
-        _headline(records, settings, failed),
-        section("Settings, best first", paragraph(_order_sentence(records), "note"), _settings_table(settings, keys)),
-    ]
-    if any(setting.finished for setting in settings):
+    parts = [Html(f"<h1>{text(title)}</h1>"), paragraph(_lead(records, settings, keys), "lead")]
+    parts.append(_headline(records, settings, len(failed) + len(absent)))
+    if len(failed) < len(records):
+        order = paragraph(_order_sentence(records), "note")
+        parts.append(section("Settings, best first", order, _settings_table(settings, keys)))
         parts.append(section("Curves", *_curves(settings)))
-    if keys and any(setting.finished for setting in settings):
-        parts.append(section("What each key does", *_effects(records, keys)))
-    if failed:
-        parts.append(section("Runs that did not come to their end", _failures(failed, keys)))
-    parts.append(section("Runs, best first", _runs_table(records, keys)))
+        effects = _effects(records, keys)
+        parts += [section("What each key does", *effects)] if effects else []
+    if failed or absent:
+        parts.append(section("Runs that did not come to their end", *_failures(failed, absent, keys)))
+    if records:
+        parts.append(section("Runs, best first", _runs_table(records, keys)))
     return document(f"{title}: tinynet report", parts)
 
 
@@ -131,23 +133,23 @@ def _order_sentence(records: Sequence[Record]) -> str:
     )
 
 
-def _headline(records: Sequence[Record], settings: Sequence[Setting], failed: Sequence[Record]) -> Html:
+def _headline(records: Sequence[Record], settings: Sequence[Setting], n_failed: int) -> Html:
+    n_finished = sum(record.finished for record in records)
     figures: list[tuple[str, object, object]] = [
-        ("Runs", len(records), f"{len(records) - len(failed)} came to their end"),
+        ("Runs", n_finished + n_failed, f"{n_finished} came to their end"),
         ("Settings", len(settings), "apart from the seed"),
     ]
-    best = settings[0]
-    if best.finished:
-        figures.append(
-            ("Best setting", _spread(best.measured(best_loss), _loss), f"{_part(records)} loss, {best.label}")
-        )
+    if n_finished:
+        best = settings[0]
+        loss = f"{_part(records)} loss {_spread(best.measured(best_loss), _loss)}"
+        figures.append(("Best setting", best.label, loss))
         accuracies = best.measured(test_accuracy)
         if len(accuracies):
             figures.append(("Its test accuracy", _spread(accuracies, percent), f"n = {len(accuracies)}"))
     seconds = sum(record.summary.duration_s for record in records if record.summary is not None)
     figures.append(("Time", duration(seconds), "all runs together"))
-    if failed:
-        figures.append(("Failed", Html(f'<span class="bad">{len(failed)}</span>'), "listed below"))
+    if n_failed:
+        figures.append(("Not ended", Html(f'<span class="bad">{n_failed}</span>'), "listed below"))
     return tiles(figures)
 
 
@@ -188,17 +190,17 @@ def _runs_table(records: Sequence[Record], keys: Sequence[str]) -> Html:
                 _loss(best_loss(record)) if has_epochs else NONE,
                 NONE if math.isnan(accuracy) else percent(accuracy),
                 NONE if record.summary is None else duration(record.summary.duration_s),
-                _status(record),
+                _status(record.status),
             )
         )
     return table("All runs", head, rows, "wide")
 
 
-def _failures(failed: Sequence[Record], keys: Sequence[str]) -> Html:
+def _failures(failed: Sequence[Record], absent: Sequence[Absent], keys: Sequence[str]) -> list[Html]:
     rows = [
         (
             record.label,
-            _status(record),
+            _status(record.status),
             len(record.history),
             _loss(record.history.rows[-1].train_loss) if len(record.history) else NONE,
             *(shown_value(record.settings.get(name)) for name in keys),
@@ -206,13 +208,16 @@ def _failures(failed: Sequence[Record], keys: Sequence[str]) -> Html:
         )
         for record in failed
     ]
-    return table(
-        "Left out of the figures above", ("run", "status", "epochs", "last training loss", *keys, "seed"), rows, "wide"
-    )
+    head = ("run", "status", "epochs", "last training loss", *keys, "seed")
+    tables = [table("Left out of the figures above", head, rows, "wide")] if rows else []
+    if absent:
+        lines = [(one.label, _status(one.status), one.error or NONE) for one in absent]
+        tables.append(table("Runs of sweep.csv that left no folder", ("run", "status", "error"), lines, "words"))
+    return tables
 
 
-def _status(record: Record) -> Html:
-    return Html(f'<span class="{"good" if record.finished else "bad"}">{text(record.status)}</span>')
+def _status(status: str) -> Html:
+    return Html(f'<span class="{"good" if status in FINISHED else "bad"}">{text(status)}</span>')
 
 
 def _curves(settings: Sequence[Setting]) -> list[Html]:
@@ -267,34 +272,32 @@ def _mean_line(setting: Setting, column: str, times: float, style: str) -> Serie
 
 
 def _effects(records: Sequence[Record], keys: Sequence[str]) -> list[Html]:
-    """Draw the metrics against the values of each key: a dot a run, a line through the means."""
     finished = [record for record in records if record.finished]
-    charts = []
-    for name in keys:
-        values = sorted({record.settings.get(name) for record in finished}, key=_value_order)
-        x, places = _value_axis(name, values)
-        for label, times, measure in (
-            (f"{_part(records)} loss at the best epoch", 1.0, best_loss),
-            ("test accuracy (%)", 100.0, test_accuracy),
-        ):
-            by_value = [
-                times * np.array([measure(record) for record in finished if record.settings.get(name) == value])
-                for value in values
-            ]
-            every = np.concatenate(by_value)
-            if not np.isfinite(every).any():
-                continue
-            across = np.repeat(places, [len(own) for own in by_value])
-            means = np.array([float(_mean_and_sd(own)[0]) for own in by_value])
-            series = [Series("runs", across, every, "dot c0", shape=0), Series("mean", places, means, "line c1 d0")]
-            words = "; ".join(f"{shown_value(value)}: {mean:.4g}" for value, mean in zip(values, means, strict=True))
-            title = f"{label.partition(' (')[0]} against {name}"
-            log = "loss" in label and spans_decades([every])
-            drawing = chart(title, f"Means: {words}.", series, x, axis_of(label, [every], log=log))
-            charts.append(figure(drawing, title.capitalize() if title.islower() else title))
+    metrics = ((f"{_part(records)} loss at the best epoch", best_loss), ("test accuracy (%)", test_accuracy))
+    drawn = [_effect(finished, name, label, measure) for name in keys for label, measure in metrics]
+    charts = [one for one in drawn if one is not None]
+    if not charts:
+        return []
     words = "A dot is a run, the line joins the means; the other keys vary among the dots."
     entries: list[tuple[str, str, int | None]] = [("one run", "dot c0", 0), ("mean", "line c1 d0", None)]
     return [paragraph(words, "note"), grid("charts", charts), key(entries)]
+
+
+def _effect(finished: Sequence[Record], name: str, label: str, measure: Callable[[Record], float]) -> Html | None:
+    """Draw `measure` against the values of the key `name`, unless it was not measured or there is but one value."""
+    values = sorted({repr(value): value for value in (one.settings.get(name) for one in finished)}.values(), key=_order)
+    x, places = _value_axis(name, values)
+    of_value = {repr(value): place for value, place in zip(values, places, strict=True)}
+    across = np.array([of_value[repr(record.settings.get(name))] for record in finished])
+    every = (100.0 if "%" in label else 1.0) * np.array([measure(record) for record in finished])
+    if len(values) < 2 or not np.isfinite(every).any():
+        return None
+    means = np.array([_mean_and_sd(every[(across == place) & np.isfinite(every)])[0] for place in places])
+    series = [Series("runs", across, every, "dot c0", shape=0), Series("mean", places, means, "line c1 d0")]
+    words = "; ".join(f"{shown_value(value)}: {mean:.4g}" for value, mean in zip(values, means, strict=True))
+    title = f"{label.partition(' (')[0]} against {name}"
+    y = axis_of(label, [every], log="loss" in label and spans_decades([every]))
+    return figure(chart(title, f"Means: {words}.", series, x, y), title[0].upper() + title[1:])
 
 
 def _value_axis(name: str, values: Sequence[Any]) -> tuple[Axis, Array]:
@@ -307,7 +310,7 @@ def _value_axis(name: str, values: Sequence[Any]) -> tuple[Axis, Array]:
     return Axis(name, -0.5, len(values) - 0.5, names=tuple(map(shown_value, values))), places
 
 
-def _value_order(value: Any) -> tuple[int, Any]:
+def _order(value: Any) -> tuple[int, Any]:
     """Put numbers by size before words, and a missing value first."""
     if value is None:
         return 0, 0
@@ -315,7 +318,9 @@ def _value_order(value: Any) -> tuple[int, Any]:
 
 
 def _mean_and_sd(values: Array) -> tuple[Array, Array]:
-    """Return both over the first axis; of one value the deviation is nan, and of huge ones either may be inf."""
+    """Return both over the first axis, nan where there are too few values; of huge ones either may be inf."""
+    if not len(values):
+        return np.array(np.nan), np.array(np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = values.mean(axis=0)
         return mean, values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(mean, np.nan)
@@ -334,4 +339,4 @@ def _spread(values: Array, shown: Callable[[float], str]) -> str:
 
 
 def _loss(value: float) -> str:
-    return f"{value:#.4g}"
+    return f"{value:#.3g}"

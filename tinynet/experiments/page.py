@@ -60,7 +60,8 @@ def paragraph(sentence: Cell, kind: str = "") -> Html:
 def tiles(figures: Iterable[tuple[str, Cell, Cell]]) -> Html:
     """Return headline figures: (what, value, a word more)."""
     items = (
-        f"<div><dt>{text(what)}</dt><dd><strong>{text(value)}</strong> {text(more)}</dd></div>"
+        f"<div{' class=long' if len(str(value)) > 30 and not isinstance(value, Html) else ''}><dt>{text(what)}</dt>"
+        f"<dd><strong>{text(value)}</strong> {text(more)}</dd></div>"
         for what, value, more in figures
     )
     return Html('<dl class="tiles">\n' + "\n".join(items) + "\n</dl>")
@@ -73,9 +74,10 @@ def table(caption: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], ki
         f"<caption>{text(caption)}</caption>",
         "<thead><tr>" + "".join(f'<th scope="col">{_breakable(cell)}</th>' for cell in head) + "</tr></thead>\n<tbody>",
     ]
+    name = _breakable if kind == "words" else text
     for first, *others in rows:
         cells = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in map(text, others))
-        lines.append(f'<tr><th scope="row">{_breakable(first)}</th>{cells}</tr>')
+        lines.append(f'<tr><th scope="row">{name(first)}</th>{cells}</tr>')
     return Html("\n".join([*lines, "</tbody>\n</table></div>"]))
 
 

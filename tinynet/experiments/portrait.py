@@ -135,20 +135,22 @@ def _curves(history: History) -> list[Html]:
 
 
 def _curve(history: History, what: str, label: str, *, log: bool) -> Html:
-    times = 100.0 if what == "accuracy" else 1.0
+    times, unit = (100.0, " %") if what == "accuracy" else (1.0, "")
     epochs, best = np.array(history["epoch"], dtype=np.float64), history.best
     series, sentences, entries = [], [], list[tuple[str, str, int | None]]()
     for number, (part, word) in enumerate((("train", "training"), ("validation", "validation"))):
         values = times * np.array(history[f"{part}_{what}"])
         if np.isfinite(values).any():
             series.append(Series(word, epochs, values, f"line c{number} d{number}"))
-            entries.append((f"{word}, {values[-1]:.4g} at the end", series[-1].style, None))
-            sentences.append(f"{word.capitalize()}: {values[0]:.4g} after epoch 1, {values[-1]:.4g} at the end.")
+            entries.append((f"{word}, {values[-1]:.4g}{unit} at the end", series[-1].style, None))
+            sentences.append(
+                f"{word.capitalize()}: {values[0]:.4g}{unit} after epoch 1, {values[-1]:.4g}{unit} at the end."
+            )
     at = times * (getattr(best, f"validation_{what}" if len(series) > 1 else f"train_{what}"))
     y = axis_of(label, [one.y for one in series], log=log, from_zero=what == "loss")
     if math.isfinite(at):
-        sentences.append(f"Best epoch: {best.epoch}, {at:.4g}.")
-        entries.append((f"best epoch: {best.epoch}, {at:.4g}", "ring", 0))
+        sentences.append(f"Best epoch: {best.epoch}, {at:.4g}{unit}.")
+        entries.append((f"best epoch: {best.epoch}, {at:.4g}{unit}", "ring", 0))
         series.append(Series("best", np.array([best.epoch]), np.array([at]), "ring", shape=0))
     title = f"{what.capitalize()} by epoch" + (" on a logarithmic scale" if log else "")
     return figure(chart(title, " ".join(sentences), series, _epochs(history), y), title, key(entries))

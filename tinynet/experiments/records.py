@@ -63,8 +63,19 @@ class Record:
         return flat(self.config.model_dump(exclude_none=True))
 
 
-def read_records(folders: Sequence[Path]) -> list[Record]:
+@dataclass(frozen=True)
+class Absent:
+    """A run of a sweep that left no folder: what sweep.csv says of it."""
+
+    label: str
+    status: str
+    error: str = ""
+
+
+def read_records(folders: Sequence[Path]) -> tuple[list[Record], list[Absent]]:
     """Read run folders, and those inside of folders of runs, in order of their names.
+
+    In a folder with a sweep.csv its rows say which folders are runs, and which runs left none.
 
     Raises
     ------
@@ -72,14 +83,14 @@ def read_records(folders: Sequence[Path]) -> list[Record]:
         With a line for each folder that is none or holds no run, and each file that is damaged.
     """
     faults: list[str] = []
-    found = [run for folder in folders for run in _collect(faults, _runs_in, folder) or []]
-    runs = list(dict.fromkeys(run.resolve() for run in found))
+    found = [_collect(faults, _runs_in, folder) or ([], []) for folder in folders]
+    runs = list(dict.fromkeys(run.resolve() for inner, _ in found for run in inner))
     root = Path(os.path.commonpath([run.parent for run in runs])) if runs else Path()
     records = [_collect(faults, _read, run, str(run.relative_to(root))) for run in runs]
     if faults:
         more = [] if len(faults) <= MAX_FAULTS else [f"{len(faults) - MAX_FAULTS} more faults"]
         raise RunFolderError("\n".join([*faults[:MAX_FAULTS], *more]))
-    return [record for record in records if record is not None]
+    return [record for record in records if record is not None], [one for _, absent in found for one in absent]
 
 
 def is_run(folder: Path) -> bool:
@@ -106,20 +117,35 @@ def _collect(faults: list[str], read: Callable[..., T], *arguments: Any) -> T | 
     return None
 
 
-def _runs_in(folder: Path) -> list[Path]:
+def _runs_in(folder: Path) -> tuple[list[Path], list[Absent]]:
     name = shown(str(folder))
     if folder.is_file():
         raise RunFolderError(f"{name}: is a file; a report is made of a run folder, or of a folder of them")
-    if is_run(folder):  # a folder that is missing is told by its listing
-        return [folder]
-    runs = _subfolders(folder)
-    if not runs:
+    runs, sweep = _subfolders(folder), folder / "sweep.csv"
+    if not runs and (folder / "config.json").is_file():
+        return [folder], []
+    absent = []
+    if sweep.is_file():
+        rows = _sweep_rows(sweep)
+        absent = [Absent(**row) for row in rows if not (folder / row["label"] / "config.json").is_file()]
+        runs = [run for run in runs if any(run.name == row["label"] for row in rows)]
+    if not runs and not absent:
         raise RunFolderError(f"{name}: no run in it: neither config.json nor a folder that holds one")
-    return runs
+    return runs, absent
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(inner for inner in folder.iterdir() if (inner / "config.json").is_file())
+    inside = sorted(inner for inner in folder.iterdir() if (inner / "config.json").is_file())
+    return [inner for inner in inside if not inner.name.startswith(".")]
+
+
+def _sweep_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+            return [{"label": row["run"], "status": row["status"], "error": row.get("error") or ""} for row in rows]
+    except (KeyError, ValueError, csv.Error) as error:
+        raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
 
 
 def _read(folder: Path, label: str) -> Record:

@@ -41,11 +41,11 @@ def write_report(folders: Sequence[str | Path], output: str | Path | None = None
     paths = [Path(folder) for folder in folders]
     target = Path(output) if output is not None else Path(paths[0] if len(paths) == 1 else "", NAME)
     _check_target(target)
-    records = read_records(paths)
-    if len(records) == 1 and is_run(records[0].folder):
+    records, absent = read_records(paths)
+    if len(paths) == 1 and is_run(paths[0]):
         page = run_page(records[0], rebuilt(records[0]))
     else:
-        page = comparison_page(records, paths[0].resolve().name if len(paths) == 1 else "")
+        page = comparison_page(records, absent, paths[0].resolve().name if len(paths) == 1 else "")
     try:
         write_atomically(target, page)
     except OSError as error:
@@ -101,7 +101,7 @@ def rebuilt(record: Record) -> Run | str:
 
 
 def _write_own(run: Run, folder: Path) -> None:
-    (record,) = read_records([folder])
+    ((record,), _) = read_records([folder])
     write_atomically(folder / NAME, run_page(record, run))
 
 
