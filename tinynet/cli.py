@@ -159,11 +159,14 @@ def _options(words: list[str]) -> argparse.Namespace:
     if options.command is None:
         parser.error(f"a command is missing: {' or '.join(commands)}")
     unknown = [word for word in rest if word.startswith("-")]
-    if unknown or (rest and options.command != "train"):
+    words_of = {"train": "overrides", "report": "folders"}.get(options.command)
+    if unknown or (rest and words_of is None):
         command = commands[options.command]
         command.error(_unrecognized((unknown or rest)[0], re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
-    if options.command == "train":
-        options.overrides = [*options.overrides, *rest]  # argparse gives those behind an option to nobody
+    if words_of is not None:
+        setattr(
+            options, words_of, [*getattr(options, words_of), *rest]
+        )  # argparse gives those behind an option to nobody
     return options
 
 

@@ -16,8 +16,9 @@ Array = npt.NDArray[Any]
 
 WIDTH, HEIGHT = 400, 264  # units of the picture, about a pixel each where it is shown
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 28, 38
+FEW_POINTS = 12  # of a line: each has a dot, and the only one is seen
 N_COLOURS, N_DASHES = 8, 3
-HUGE = 1e300  # and beyond: left out, so that the ends of an axis and their distance are finite
+HUGE = 1e280  # and beyond: left out, so that the ends of an axis and their distance are finite
 MOST_POINTS = 250  # of a line: about the pixels it has
 SHAPES = (  # of dots, within ±4 units; the classes differ in grey too
     "M-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0z",
@@ -166,18 +167,23 @@ def _drawn(one: Series, x: Axis, y: Axis) -> str:
         across, down = _across(x.place(one.x)), _down(y.place(one.y))
         edges = [_down(np.clip(y.place(np.maximum(edge, y.low)), 0, 1)) for edge in one.band or ()]
     if one.shape is not None:
-        shape = SHAPES[one.shape % len(SHAPES)]
-        places = [(a, d) for a, d in zip(across, down, strict=True) if np.isfinite(a) and np.isfinite(d)]
-        return "\n".join(
-            f'<path class="{one.style}" transform="translate({_number(a)} {_number(d)})" d="{shape}"/>'
-            for a, d in places
-        )
+        return _dots(across, down, one.style, one.shape)
     band = ""
     if edges:
         kept = np.isfinite(across + edges[0] + edges[1])
         low, high = (_path(across[kept], edge[kept]).removeprefix("M").split("L") for edge in edges)
         band = f'<path class="band {one.style.split()[1]}" d="M{"L".join(low + high[::-1])}z"/>\n'
-    return f'{band}<path class="{one.style}" d="{_path(across, down)}"/>'
+    dots = _dots(across, down, f"dot {one.style.split()[1]}", 0) if len(across) <= FEW_POINTS else ""
+    return f'{band}<path class="{one.style}" d="{_path(across, down)}"/>\n{dots}'
+
+
+def _dots(across: Array, down: Array, style: str, shape: int) -> str:
+    path = SHAPES[shape % len(SHAPES)]
+    return "\n".join(
+        f'<path class="{style}" transform="translate({_number(a)} {_number(d)})" d="{path}"/>'
+        for a, d in zip(across, down, strict=True)
+        if np.isfinite(a) and np.isfinite(d)
+    )
 
 
 def _path(across: Array, down: Array) -> str:
@@ -193,14 +199,19 @@ def _path(across: Array, down: Array) -> str:
 
 
 def _kept(values: Array) -> Array:
-    """Return which points to draw: all, or the ends and the lowest and highest of each piece of a long line."""
+    """Return which points to draw: all, or the ends and the lowest and highest of each piece of a long line.
+
+    A gap within a piece, which is less than a pixel, is lost.
+    """
     n = len(values)
     if n <= MOST_POINTS:
         return np.arange(n)
-    filled = np.nan_to_num(values, nan=0.0)  # the top of the picture, so that argmin finds a gap
     pieces = np.array_split(np.arange(n), MOST_POINTS // 2)
-    extremes = [piece[find(filled[piece])] for piece in pieces for find in (np.argmin, np.argmax)]
-    return np.unique([0, *extremes, n - 1])
+    kept = [[0, n - 1]]
+    for piece in pieces:
+        finite = piece[np.isfinite(values[piece])]
+        kept.append([finite[find(values[finite])] for find in (np.argmin, np.argmax)] if len(finite) else [piece[0]])
+    return np.unique(np.concatenate(kept))
 
 
 def _across(fraction: Array) -> Array:

@@ -84,9 +84,9 @@ def read_records(folders: Sequence[Path]) -> tuple[list[Record], list[Absent]]:
     """
     faults: list[str] = []
     found = [_collect(faults, _runs_in, folder) or ([], []) for folder in folders]
-    runs = list(dict.fromkeys(run.resolve() for inner, _ in found for run in inner))
+    runs = {run.resolve(): run for inner, _ in found for run in inner}
     root = Path(os.path.commonpath([run.parent for run in runs])) if runs else Path()
-    records = [_collect(faults, _read, run, str(run.relative_to(root))) for run in runs]
+    records = [_collect(faults, _read, run, str(place.relative_to(root))) for place, run in runs.items()]
     if faults:
         more = [] if len(faults) <= MAX_FAULTS else [f"{len(faults) - MAX_FAULTS} more faults"]
         raise RunFolderError("\n".join([*faults[:MAX_FAULTS], *more]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -40,8 +39,8 @@ def write_report(folders: Sequence[str | Path], output: str | Path | None = None
     """
     paths = [Path(folder) for folder in folders]
     target = Path(output) if output is not None else Path(paths[0] if len(paths) == 1 else "", NAME)
-    _check_target(target)
     records, absent = read_records(paths)
+    _check_target(target)
     if len(paths) == 1 and is_run(paths[0]):
         page = run_page(records[0], rebuilt(records[0]))
     else:
@@ -107,7 +106,7 @@ def _write_own(run: Run, folder: Path) -> None:
 
 def _params(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as model:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as model:  # it leaves a damaged file open
             return {key: model[key] for key in ("W1", "b1", "W2", "b2")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
@@ -119,8 +118,6 @@ def _check_target(target: Path) -> None:
     if target.is_dir():
         raise RunFolderError(f"{name}: is a folder; --output names a file")
     if not target.parent.is_dir():
-        if target.name == NAME and not os.path.lexists(target.parent):
-            raise RunFolderError(f"{shown(str(target.parent))}: no such folder")
         raise RunFolderError(f"{name}: cannot be written: there is no folder {shown(str(target.parent))}")
     if target.exists():
         with target.open("rb") as file:
