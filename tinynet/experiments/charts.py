@@ -51,12 +51,16 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: its label, its range, and whether it counts in powers of ten; names stand for 0, 1, 2, ..."""
+    """One axis: its label, its range, and whether it counts in powers of ten.
+
+    `marks` are values to be named where there is room; `names` stand for 0, 1, 2, ...
+    """
 
     label: str
     low: float
     high: float
     log: bool = False
+    marks: tuple[float, ...] = ()
     names: tuple[str, ...] = ()
 
     def place(self, values: Array) -> Array:
@@ -72,10 +76,17 @@ class Axis:
 
         if self.names:
             return list(enumerate(self.names))
-        values = _powers(self.low, self.high) if self.log else []
+        values = self._marked() or (_powers(self.low, self.high) if self.log else [])
         if len(values) < 2:
             values = [float(value) for value in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)]
         return [(value, f"{value:.4g}") for value in values if self.low <= value <= self.high]
+
+    def _marked(self) -> list[float]:
+        kept: list[float] = []
+        for value in self.marks:
+            if not kept or float(self.place(np.array(value)) - self.place(np.array(kept[-1]))) > 0.1:
+                kept.append(value)
+        return kept
 
 
 def _powers(low: float, high: float) -> list[float]:

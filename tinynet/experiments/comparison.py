@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ Array = npt.NDArray[Any]
 
 LABELS = ("name", "seed")  # of a config: they make no setting of their own
 MOST_COLOURED = 8  # settings that have a colour; those behind them are drawn faintly
+MOST_BANDED = 4  # settings whose deviation is drawn; more bands would hide one another
 FAINT = "line c6 faint"
 PARTS = {"training": "train", "validation": "validation"}
 NONE = "—"
@@ -235,10 +236,10 @@ def _curves(settings: Sequence[Setting]) -> list[Html]:
         entries.append((f"the {len(drawn) - MOST_COLOURED} settings behind them", FAINT, None))
     losses, accuracies = (
         [
-            _mean_line(setting, f"{PARTS[word]}_{what}", times, style)
-            for setting, style in zip(drawn, styles, strict=True)
+            _mean_line(setting, f"{PARTS[word]}_{what}", most, style, banded=place < MOST_BANDED)
+            for place, (setting, style) in enumerate(zip(drawn, styles, strict=True))
         ]
-        for what, times in (("loss", 1.0), ("accuracy", 100.0))
+        for what, most in (("loss", math.inf), ("accuracy", 1.0))
     )
     ends = [float(np.max(line.y)) for line in losses]
     charts = [_curve(f"{word} loss", "(nats a sample)", losses)] if max(ends) < 20 * np.median(ends) else []
@@ -246,8 +247,8 @@ def _curves(settings: Sequence[Setting]) -> list[Html]:
         charts.append(_curve(f"{word} loss", "on a logarithmic scale", losses))
     charts.append(_curve(f"{word} accuracy", "(%)", accuracies))
     words = (
-        "Lines are means over the finished runs of a setting, bands one standard deviation to either side; "
-        "a line ends where the shortest of its runs does."
+        f"Lines are means over the finished runs of a setting, bands (of the best {MOST_BANDED}) one standard "
+        "deviation to either side; a line ends where the shortest of its runs does."
     )
     return [paragraph(words, "note"), grid("charts", charts), key(entries)]
 
@@ -261,14 +262,14 @@ def _curve(what: str, unit: str, lines: Sequence[Series]) -> Html:
     return figure(chart(title, ends, lines[::-1], axis_of("epoch", [line.x for line in lines]), y), title)
 
 
-def _mean_line(setting: Setting, column: str, times: float, style: str) -> Series:
+def _mean_line(setting: Setting, column: str, most: float, style: str, *, banded: bool) -> Series:
+    """Return the mean of a column that has no value below 0 or above `most`; what ends at 1 is in percent."""
     columns = [record.history[column] for record in setting.finished]
-    length = min(map(len, columns))
-    values = times * np.array([own[:length] for own in columns], dtype=np.float64)
+    length, times = min(map(len, columns)), 100.0 if most == 1 else 1.0
+    values = np.array([own[:length] for own in columns], dtype=np.float64)
     epochs, (mean, sd) = np.arange(1, length + 1, dtype=np.float64), _mean_and_sd(values)
-    if len(columns) < 2 or style == FAINT:
-        return Series(setting.label, epochs, mean, style)
-    return Series(setting.label, epochs, mean, style, band=(mean - sd, mean + sd))
+    band = (times * np.maximum(mean - sd, 0.0), times * np.minimum(mean + sd, most))
+    return Series(setting.label, epochs, times * mean, style, band if banded and len(columns) > 1 else None)
 
 
 def _effects(records: Sequence[Record], keys: Sequence[str]) -> list[Html]:
@@ -305,7 +306,7 @@ def _value_axis(name: str, values: Sequence[Any]) -> tuple[Axis, Array]:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         places = np.array(values, dtype=np.float64)
         log = bool(places.min() > 0 and places.max() >= 10 * places.min())
-        return axis_of(name, [places], log=log), places
+        return replace(axis_of(name, [places], log=log), marks=tuple(values)), places
     places = np.arange(len(values), dtype=np.float64)
     return Axis(name, -0.5, len(values) - 0.5, names=tuple(map(shown_value, values))), places
 
