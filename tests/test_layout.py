@@ -39,7 +39,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
 )
 NUMPY_ALONE = (*ORDER[:6], "optimizers", "files")
 LIBRARIES = {  # where a library other than numpy is used
-    "sklearn": {"datasets", "estimator"},
+    "sklearn": {"datasets", "estimator", "experiments"},
     "joblib": {"numerical", "experiments"},
     "tqdm": {"training", "experiments"},
     "matplotlib": {"experiments"},
@@ -52,6 +52,7 @@ AT_MODULE_LEVEL = {
     ("estimator", "sklearn"),
     ("experiments.config", "pydantic"),
     ("experiments.config", "pydantic_core"),
+    ("experiments.records", "pydantic"),
 }
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
