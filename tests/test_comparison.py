@@ -33,6 +33,8 @@ def test_settings_stand_best_first_with_mean_and_deviation_over_seeds(runs: Path
 
 
 def test_every_run_is_listed_best_first_and_those_that_failed_apart(runs: Path) -> None:
+    Path("sweep/.part").mkdir()  # of a run that is just going
+    Path("sweep/.part/config.json").write_text("{")
     html = page("sweep")
     head, *rows = table(html, "All runs")
     assert len(rows) == 7 and rows[-1][0] == "bad" and rows[-1][-1] == "diverged"
@@ -133,8 +135,6 @@ def test_a_sweep_with_huge_losses_or_no_finished_run_is_still_drawn(runs: Path) 
 
 def test_sweep_csv_says_which_folders_are_runs_and_which_left_none(runs: Path) -> None:
     shutil.copytree("sweep/bad", "sweep/rate=0.3,seed=0.damaged-1")
-    Path("sweep/.part").mkdir()
-    Path("sweep/.part/config.json").write_text("{")
     names = sorted(path.name for path in Path("sweep").iterdir() if path.name[0] in "br" and "damaged" not in path.name)
     lines = ["run,status,error", *(f'"{name}",completed,' for name in names)]
     lines += ['"lost,seed=9",killed,', f'"broken",failed,"{NASTY.replace(chr(34), chr(34) * 2)}"']

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import math
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 from pages import Reader, charts, line, page, rewrite, table, train, trained, words
 
 import tinynet
@@ -114,6 +117,9 @@ def test_the_worst_mistakes_are_shown_as_images_the_worst_first(runs: Path) -> N
     html = page("digits")
     alts = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="test sample (\d+), class (\d)">', html)
     assert [int(sample) for sample, _ in alts] == worst.tolist()
+    (picture, *_) = re.findall(r'src="data:image/png;base64,([^"]+)"', html)
+    assert imread(BytesIO(base64.b64decode(picture))).shape == (8, 8, 4)
+    assert b"matplotlib" not in base64.b64decode(picture)  # nor its version, which would change the bytes
     first = worst[0]
     said = f"{data.y_test[first]}, taken for {probabilities[first].argmax()} ({100 * probabilities[first].max():.0f} %)"
     assert said in html and f"{len(wrong)} of 359 test samples were misread" in html
