@@ -100,6 +100,17 @@ def test_a_report_renders_at_both_widths_and_in_both_schemes(
 
 
 @pytest.mark.parametrize("name", REPORTS)
+def test_on_paper_a_report_is_dark_on_light_and_within_its_margins(name: str, reports: Path, page: Page) -> None:
+    page.open(reports / name / "report.html", 720, dark=True)
+    assert page.value("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    page.send("Emulation.setEmulatedMedia", media="print", features=[dark])
+    assert page.value("document.documentElement.scrollWidth") <= 720
+    assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.send("Emulation.setEmulatedMedia", media="")
+
+
+@pytest.mark.parametrize("name", REPORTS)
 def test_every_picture_has_a_name_for_those_who_do_not_see_it(name: str, reports: Path, page: Page) -> None:
     page.open(reports / name / "report.html", 1400)
     nodes = page.send("Accessibility.getFullAXTree")["nodes"]

@@ -60,7 +60,7 @@ def paragraph(sentence: Cell, kind: str = "") -> Html:
 def tiles(figures: Iterable[tuple[str, Cell, Cell]]) -> Html:
     """Return headline figures: (what, value, a word more)."""
     items = (
-        f"<div{' class=long' if len(str(value)) > 30 and not isinstance(value, Html) else ''}><dt>{text(what)}</dt>"
+        f"<div{' class=long' if len(str(value)) > 14 and not isinstance(value, Html) else ''}><dt>{text(what)}</dt>"
         f"<dd><strong>{text(value)}</strong> {text(more)}</dd></div>"
         for what, value, more in figures
     )
