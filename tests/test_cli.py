@@ -197,7 +197,8 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
         ("train --out x", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         (
             "trian iris",
-            "unknown command 'trian'; did you mean 'train'? allowed: train, report, predict, presets; see 'tinynet --help'",
+            "unknown command 'trian'; did you mean 'train'? "
+            "allowed: train, report, predict, presets; see 'tinynet --help'",
         ),
         ("help", "unknown command 'help'; allowed: train, report, predict, presets; see 'tinynet --help'"),
         ("digits", "unknown command 'digits'; did you mean 'tinynet train digits'?; see 'tinynet --help'"),

@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import re
+import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,21 @@ def test_data_that_changed_since_are_not_shown(runs: Path) -> None:
     assert "Confusion" not in said and "Worst mistakes" not in said
     rewrite("iris/config.json", lambda config: config["dataset"].update(name="wine"))
     assert "do not fit the network of model.npz" in words("iris")
+
+
+def test_a_file_of_your_own_is_shown_while_it_is_there_and_unchanged(runs: Path) -> None:
+    source = Path(__file__).parents[1] / "data" / "breast_cancer.csv"
+    shutil.copy(source, "own.csv")
+    Path("own.toml").write_text('name = "own"\n[dataset]\nname = "csv"\npath = "own.csv"\n[training]\nepochs = 2\n')
+    html = page(train(runs / "own", "own.toml"))
+    assert table(html, "Confusion matrix")[0] == ["true", "benign", "malignant"]
+    assert dict(table(html, "config.json"))["dataset.path"] == "../own.csv"
+    lines = source.read_text().splitlines(keepends=True)
+    Path("own.csv").write_text("".join(lines[:-50]))
+    assert "they have changed since" in words("own")
+    Path("own.csv").unlink()
+    said = words("own")
+    assert "cannot be found here, so nothing can be predicted again: dataset.path" in said and "Loss by epoch" in said
 
 
 def test_data_that_cannot_be_had_are_left_out_with_the_reason(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,8 +234,8 @@ def cell(column: int, value: str) -> Callable[[], object]:
         (cell(0, "1,1"), "iris/metrics.csv: line 3: is damaged: 9 cells belong there, got 10"),
         (cut("iris/metrics.csv", -1), "iris/metrics.csv: line 5: is damaged: cut short"),
         (lambda: Path("iris/metrics.csv").unlink(), "iris/metrics.csv: cannot be read: No such file or directory"),
-        (cut("iris/model.npz", -200), "iris/model.npz: is damaged: File is not a zip file"),
-        (put("iris/model.npz", b""), "iris/model.npz: is damaged"),
+        (cut("iris/model.npz", -200), "iris/model.npz: no NPZ archive, or a damaged one: File is not a zip file"),
+        (put("iris/model.npz", b""), "iris/model.npz: no NPZ archive, or a damaged one"),
     ],
 )
 def test_a_damaged_file_is_named(

@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
             with _notes():
                 return _train(options.config, options.overrides, options.out, options.quiet)
         if options.command == "report":
-            return _report(options.folders, options.output)
+            with _notes():
+                return _report(options.folders, options.output)
         if options.command == "predict":
             with _notes():
                 return _predict(options.run, options.file, options.output)

@@ -301,7 +301,7 @@ def _repeat(record: Record) -> Html:
         grid(
             "pair",
             [
-                table("config.json", ("key", "value"), _cells(record.settings), "words"),
+                table("config.json", ("key", "value"), _cells(record.written), "words"),
                 table("environment.json", ("what", "value"), _cells(flat(record.environment)), "words"),
             ],
         ),

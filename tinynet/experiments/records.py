@@ -59,8 +59,13 @@ class Record:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The config by dotted key."""
+        """The config by dotted key, data files by their absolute paths."""
         return flat(self.config.model_dump(exclude_none=True))
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The config by dotted key, as config.json has it."""
+        return flat(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from tinynet.errors import ConfigError, InvalidTypeError, InvalidValueError, RunFolderError
+from tinynet.errors import ConfigError, RunFolderError
 from tinynet.experiments.comparison import comparison_page
 from tinynet.experiments.config import shown
 from tinynet.experiments.page import GENERATOR
 from tinynet.experiments.portrait import run_page
 from tinynet.experiments.records import Record, is_run, read_records
 from tinynet.experiments.run import Run, prepare, write_atomically
+from tinynet.model import load_model
 from tinynet.training import evaluate
 
 NAME = "report.html"
@@ -72,22 +72,19 @@ def rebuilt(record: Record) -> Run | str:
     The data are made again from config.json, so that a run folder need not hold them; whether
     they are still the same is seen from the test loss that summary.json holds.
     """
-    model = record.folder / "model.npz"
-    if not model.is_file():
+    if not (record.folder / "model.npz").is_file():
         return "The folder holds no model.npz, so nothing can be predicted again."
-    params = _params(model)
+    net = load_model(record.folder).net
     try:
         run = prepare(record.config)
     except (ConfigError, OSError) as error:
         reason = " ".join(str(error).removeprefix("config: ").split())
         return f"The data of this run cannot be found here, so nothing can be predicted again: {reason}"
-    try:
-        run.net.params = params
-        run.net.predict(run.dataset.X_train[:1])
-    except (InvalidValueError, InvalidTypeError):
+    if net.shapes != run.net.shapes:
         return (
             "The data that config.json names do not fit the network of model.npz: they are not what it was trained on."
         )
+    run.net = net
     summary = record.summary
     if summary is not None and summary.test_loss is not None:
         loss = evaluate(run.net, run.dataset.X_test, run.dataset.y_test)[0] if len(run.dataset.X_test) else np.nan
@@ -102,14 +99,6 @@ def rebuilt(record: Record) -> Run | str:
 def _write_own(run: Run, folder: Path) -> None:
     ((record,), _) = read_records([folder])
     write_atomically(folder / NAME, run_page(record, run))
-
-
-def _params(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as model:  # it leaves a damaged file open
-            return {key: model[key] for key in ("W1", "b1", "W2", "b2")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
 
 
 def _check_target(target: Path) -> None:
