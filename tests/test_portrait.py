@@ -34,6 +34,13 @@ def test_the_headline_says_what_the_summary_holds(runs: Path) -> None:
     assert "105 training, 15 validation and 30 test samples" in said
 
 
+def test_a_long_run_has_its_time_in_minutes_and_hours(runs: Path) -> None:
+    for seconds, shown in ((59.94, "59.9 s"), (125.4, "2 min 05 s"), (3725.0, "1 h 02 min")):
+        summary = json.loads(Path("iris/summary.json").read_text())
+        Path("iris/summary.json").write_text(json.dumps(summary | {"duration_s": seconds}))
+        assert f"Time {shown} 28 steps" in words("iris")
+
+
 def test_the_curves_are_those_of_metrics_csv(runs: Path) -> None:
     with Path("iris/metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
