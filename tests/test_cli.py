@@ -78,7 +78,7 @@ def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_a_run_ends_with_accuracy_time_and_curve(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "iris", QUICK]) == 0
     out, err = capsys.readouterr()
-    first, accuracy, duration, curve = out.splitlines()
+    first, accuracy, duration, curve, report = out.splitlines()
     assert first == "iris: network 4-10-3 (tanh), 83 parameters; 105 training samples"
     assert re.fullmatch(r"test accuracy  \d+\.\d %  \(loss \d\.\d+ nats a sample, 30 samples\)", accuracy)
     assert re.fullmatch(
@@ -86,6 +86,7 @@ def test_a_run_ends_with_accuracy_time_and_curve(capsys: pytest.CaptureFixture[s
     )
     path = Path(curve.removeprefix("curve          "))
     assert path.parent.parent == Path("runs") and path.is_file()
+    assert report == f"report         {path.with_name('report.html')}" and path.with_name("report.html").is_file()
     summary = json.loads((path.parent / "summary.json").read_text())
     assert f"{100 * summary['test_accuracy']:.1f} %" in accuracy
     assert err == ""  # no bar where nobody watches
@@ -204,7 +205,7 @@ def test_the_module_can_be_run_in_process(monkeypatch: pytest.MonkeyPatch, capsy
 def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
     ended = run("train", "iris", QUICK, "--out", "first")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.endswith("curve          first/loss_curve.png\n")
+    assert ended.stdout.endswith("curve          first/loss_curve.png\nreport         first/report.html\n")
     assert main(["train", "iris", QUICK, "--quiet", "--out", "second"]) == 0
     assert Path("first/model.npz").read_bytes() == Path("second/model.npz").read_bytes()
 
@@ -215,15 +216,15 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("", "a command is missing: train or predict or presets or schema; see 'tinynet --help'"),
+        ("", "a command is missing: train or report or predict or presets or schema; see 'tinynet --help'"),
         ("train", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         ("train --out x", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         (
             "trian iris",
-            "unknown command 'trian'; did you mean 'train'? allowed: train, predict, presets, schema; "
-            "see 'tinynet --help'",
+            "unknown command 'trian'; did you mean 'train'? "
+            "allowed: train, report, predict, presets, schema; see 'tinynet --help'",
         ),
-        ("help", "unknown command 'help'; allowed: train, predict, presets, schema; see 'tinynet --help'"),
+        ("help", "unknown command 'help'; allowed: train, report, predict, presets, schema; see 'tinynet --help'"),
         ("digits", "unknown command 'digits'; did you mean 'tinynet train digits'?; see 'tinynet --help'"),
         ("my.toml", "unknown command 'my.toml'; did you mean 'tinynet train my.toml'?; see 'tinynet --help'"),
         (
@@ -615,7 +616,7 @@ def test_fault_38_letters_that_a_stream_cannot_hold_are_escaped() -> None:
     ended = run("train", "my.json", "--out", "Ä", PYTHONIOENCODING="ascii")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("Gr\\xf6\\xdfe: network")
-    assert ended.stdout.endswith("curve          \\xc4/loss_curve.png\n")
+    assert ended.stdout.endswith("curve          \\xc4/loss_curve.png\nreport         \\xc4/report.html\n")
     assert json.loads(Path("Ä/config.json").read_text(encoding="utf-8"))["name"] == "Größe"
 
 

@@ -40,7 +40,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
 )
 NUMPY_ALONE = (*ORDER[:6], "optimizers", "files", "schedules")
 LIBRARIES = {  # where a library other than numpy is used
-    "sklearn": {"datasets", "estimator"},
+    "sklearn": {"datasets", "estimator", "experiments"},
     "joblib": {"numerical", "experiments"},
     "tqdm": {"training", "experiments"},
     "matplotlib": {"experiments"},
@@ -54,6 +54,7 @@ AT_MODULE_LEVEL = {
     ("experiments.config", "pydantic"),
     ("experiments.config", "pydantic_core"),
     ("experiments.keys", "pydantic"),
+    ("experiments.records", "pydantic"),
 }
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))

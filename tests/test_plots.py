@@ -1,4 +1,4 @@
-"""Loss curves and decision boundaries: what is drawn, what is said, and bytes without a display."""
+"""Loss curves, decision boundaries, confusion matrices: what is drawn, what is said, and bytes without a display."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tinynet import (
     InvalidTypeError,
     InvalidValueError,
     TwoLayerNet,
+    plot_confusion_matrix,
     plot_decision_boundary,
     plot_loss_curve,
 )
@@ -40,6 +41,7 @@ def history(losses: list[float], validation: list[float] | None = None) -> Histo
 
 loss_curve: Any = plot_loss_curve  # matplotlib's types say too little of what an artist holds
 boundary: Any = plot_decision_boundary
+confusion: Any = plot_confusion_matrix
 RUN = history([3.0, 2.0, 1.0, 0.5], [3.0, 1.5, 1.75, 2.0])
 
 
@@ -274,6 +276,33 @@ def test_a_network_that_knows_one_answer_has_no_boundary(tmp_path: Path) -> None
 def test_samples_that_do_not_fit_the_network_are_refused(net: Any, X: Any, y: Any, names: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         boundary(net, X, y, class_names=names)
+
+
+def test_a_confusion_matrix_counts_true_classes_down_and_predicted_ones_across(tmp_path: Path) -> None:
+    ax = confusion(half_plane(), [*POINTS, [2.0, 0.0]], [0, 1, 1, 1, 1], class_names=("left", "$right"))
+    assert [text.get_text() for text in ax.texts] == ["1", "0", "1", "3"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["left", r"\$right"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Predicted label", "True label")
+    save_figure(ax, tmp_path / "matrix.png")
+    assert imread(tmp_path / "matrix.png").std() > 0.05
+
+
+def test_a_confusion_matrix_is_drawn_into_given_axes_and_has_a_place_for_every_class() -> None:
+    net = TwoLayerNet(2, 3, 12, seed=0)
+    ax = new_figure(4, 3).subplots()
+    assert confusion(net, POINTS, [0, 1, 2, 3], ax) is ax
+    labels = ax.get_xticklabels()
+    assert [label.get_text() for label in labels] == [f"class {k}" for k in range(12)]
+    assert labels[0].get_rotation() == 90  # or they would lie on one another
+    short = confusion(half_plane(), POINTS, [0, 0, 1, 1])
+    assert short.get_xticklabels()[0].get_rotation() == 0
+
+
+def test_a_confusion_matrix_of_samples_that_do_not_fit_is_refused() -> None:
+    with pytest.raises(DataError, match="label 2 is outside"):
+        confusion(half_plane(), POINTS, [0, 0, 1, 2])
+    with pytest.raises(DataError, match="1 class_names for 2 classes"):
+        confusion(half_plane(), POINTS, [0, 0, 1, 1], class_names=("a",))
 
 
 def test_the_same_plot_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tinynet.errors import (
     RunFolderError,
     TinynetError,
 )
-from tinynet.experiments.plots import plot_decision_boundary, plot_loss_curve
+from tinynet.experiments.plots import plot_confusion_matrix, plot_decision_boundary, plot_loss_curve
 from tinynet.history import Epoch, History
 from tinynet.losses import cross_entropy, softmax
 from tinynet.model import Model, load_model
@@ -47,6 +47,7 @@ __all__ = [
     "load_model",
     "numerical_diff",
     "numerical_gradient",
+    "plot_confusion_matrix",
     "plot_decision_boundary",
     "plot_loss_curve",
     "quantised",

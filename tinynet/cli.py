@@ -25,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "train":
             with _notes():
                 return _train(options.config, options.overrides, options.out, options.quiet)
+        if options.command == "report":
+            with _notes():
+                return _report(options.folders, options.output)
         if options.command == "predict":
             with _notes():
                 return _predict(options.run, options.file, options.output)
@@ -36,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             _complain(fault)
         return WRONG_INPUT
     except TinynetError as error:
-        _complain(str(error))
+        for fault in str(error).splitlines():
+            _complain(fault)
         return WRONG_INPUT
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -57,6 +61,7 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
     config = load_config(source, overrides)
 
     os.environ["MPLBACKEND"] = "agg"  # a run draws into a file, whatever display somebody has set up
+    from tinynet.experiments.report import reported
     from tinynet.experiments.run import create_folder, execute, prepare
 
     run = prepare(config, origin(source, overrides))
@@ -68,7 +73,8 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
             f"{len(run.dataset.X_train):,} training samples"
         )
     try:
-        summary = execute(run, folder, progress=not quiet and sys.stderr is not None)
+        with reported(run, folder):
+            summary = execute(run, folder, progress=not quiet and sys.stderr is not None)
     except DivergedError as error:
         _complain(f"{error}; the weights of the last good epoch are in {folder / 'model.npz'}")
         return FAILED
@@ -79,11 +85,11 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
         _complain(f"the run failed: {error.filename or folder}: {error.strerror or error}")
         return FAILED
     if not quiet:
-        _report(summary, str(folder / "loss_curve.png"))
+        _conclude(summary, folder)
     return DONE
 
 
-def _report(summary: dict[str, Any], curve: str) -> None:
+def _conclude(summary: dict[str, Any], folder: Path) -> None:
     final, epochs = summary["final"], summary["epochs"]
     if summary["test_accuracy"] is None:
         _say("test accuracy  not measured: dataset.test_size is 0")
@@ -97,7 +103,16 @@ def _report(summary: dict[str, Any], curve: str) -> None:
         f"{'stopped early, ' if summary['status'] == 'stopped early' else ''}{final['step']} steps; "
         f"a loop needs {final['loss_evaluations']:,} loss evaluations)"
     )
-    _say(f"curve          {curve}")
+    _say(f"curve          {folder / 'loss_curve.png'}")
+    _say(f"report         {folder / 'report.html'}")
+
+
+def _report(folders: list[str], output: str | None) -> int:
+    os.environ["MPLBACKEND"] = "agg"
+    from tinynet.experiments.report import write_report
+
+    _say(f"report         {write_report(folders, output)}")
+    return DONE
 
 
 def _predict(run: str, file: str, output: str | None) -> int:
@@ -160,11 +175,14 @@ def _options(words: list[str]) -> argparse.Namespace:
     if options.command is None:
         parser.error(f"a command is missing: {' or '.join(commands)}")
     unknown = [word for word in rest if word.startswith("-")]
-    if unknown or (rest and options.command != "train"):
+    words_of = {"train": "overrides", "report": "folders"}.get(options.command)
+    if unknown or (rest and words_of is None):
         command = commands[options.command]
         command.error(_unrecognized((unknown or rest)[0], re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
-    if options.command == "train":
-        options.overrides = [*options.overrides, *rest]  # argparse gives those behind an option to nobody
+    if words_of is not None:
+        setattr(
+            options, words_of, [*getattr(options, words_of), *rest]
+        )  # argparse gives those behind an option to nobody
     return options
 
 
@@ -205,6 +223,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
     train.add_argument("--quiet", action="store_true", help="print notes and errors only")
+    report = commands.add_parser("report", help="write an HTML report about runs", allow_abbrev=False)
+    report.add_argument("folders", metavar="DIR", nargs="+", help="a run folder, or a folder of run folders")
+    report.add_argument("--output", metavar="FILE", help="the report (default: report.html in DIR)")
     predict = commands.add_parser("predict", help="label new rows with a trained network", allow_abbrev=False)
     predict.add_argument("run", metavar="RUN", help="a run folder")
     predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
@@ -214,7 +235,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     schema = commands.add_parser("schema", help="print the config's JSON Schema, for editors", allow_abbrev=False)
     schema.add_argument("--output", metavar="FILE", help="write it there")
     schema.add_argument("--markdown", action="store_true", help="a table for readers instead")
-    return parser, {"train": train, "predict": predict, "presets": presets, "schema": schema}
+    return parser, {"train": train, "report": report, "predict": predict, "presets": presets, "schema": schema}
 
 
 @contextmanager

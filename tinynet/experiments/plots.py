@@ -1,4 +1,4 @@
-"""Plots: loss curves and decision boundaries, made without a display and readable in grey."""
+"""Plots: loss curves, decision boundaries and confusion matrices, made without a display and readable in grey."""
 
 from __future__ import annotations
 
@@ -130,13 +130,11 @@ def plot_decision_boundary(
     DataError
         When the network has not two features, or the samples or names do not fit it.
     """
-    n_features, n_classes = net.shapes["W1"][0], net.shapes["b2"][0]
+    n_features = net.shapes["W1"][0]
     if n_features != 2:
         raise DataError(f"a decision boundary needs two features, got a network of {n_features}")
     X, labels = net._check(X, y)
-    names = class_names or tuple(f"class {k}" for k in range(n_classes))
-    if len(names) != n_classes:
-        raise DataError(f"{len(names)} class_names for {n_classes} classes")
+    names = _class_names(net, class_names)
     ax = new_figure(4.8, 4.0).subplots() if ax is None else ax
     _draw_regions(ax, net, X)
     for k, name in enumerate(names):
@@ -152,8 +150,56 @@ def plot_decision_boundary(
             label=_plain(name),
         )
     ax.set(xlabel="feature 0", ylabel="feature 1")
-    ax.legend(fontsize="small", framealpha=0.9)
+    ax.legend(loc="upper right", fontsize="small", framealpha=0.9)  # the "best" place takes a second to find
     return ax
+
+
+def plot_confusion_matrix(
+    net: TwoLayerNet,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    ax: Axes | None = None,
+    *,
+    class_names: tuple[str, ...] | None = None,
+) -> Axes:
+    """Draw how many samples of each class (a row) `net` takes for which class (a column).
+
+    Parameters
+    ----------
+    net : TwoLayerNet
+    X : array, shape (n_samples, n_features)
+    y : integer labels, shape (n_samples,)
+    ax : matplotlib axes, optional
+    class_names : tuple of str, optional
+
+    Returns
+    -------
+    matplotlib axes
+        Drawn by scikit-learn's ``ConfusionMatrixDisplay``.
+
+    Raises
+    ------
+    DataError
+        When the samples or names do not fit the network.
+    """
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+    X, labels = net._check(X, y)
+    names = _class_names(net, class_names)
+    counts = confusion_matrix(labels, net.predict(X), labels=np.arange(len(names)))
+    ax = new_figure(4.8, 4.0).subplots() if ax is None else ax
+    ConfusionMatrixDisplay(counts, display_labels=[_plain(name) for name in names]).plot(
+        ax=ax, cmap="Blues", colorbar=False, xticks_rotation="vertical" if sum(map(len, names)) > 30 else "horizontal"
+    )
+    return ax
+
+
+def _class_names(net: TwoLayerNet, class_names: tuple[str, ...] | None) -> tuple[str, ...]:
+    n_classes = net.shapes["b2"][0]
+    names = class_names or tuple(f"class {k}" for k in range(n_classes))
+    if len(names) != n_classes:
+        raise DataError(f"{len(names)} class_names for {n_classes} classes")
+    return names
 
 
 def _runs(history_or_runs: History | Mapping[str, History]) -> dict[str, History]:

@@ -1,0 +1,145 @@
+"""The report's page about many runs: settings, curves, effects, and the runs that failed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pages import NASTY, Reader, charts, line, page, table, train
+
+
+def test_settings_stand_best_first_with_mean_and_deviation_over_seeds(runs: Path) -> None:
+    html = page("sweep")
+    head, *rows = table(html, "Settings")
+    best = head.index("validation loss")
+    assert len(rows) == 3 and [row[0] for row in rows] == ["1.", "2.", "3."]
+    for row in rows[:2]:
+        rate = row[head.index("optimizer.learning_rate")]
+        losses, accuracies = [], []
+        for seed in range(3):
+            summary = json.loads(Path(f"sweep/rate={rate},seed={seed}/summary.json").read_text())
+            losses.append(summary["best"]["validation_loss"])
+            accuracies.append(100 * summary["test_accuracy"])
+        assert row[best] == f"{np.mean(losses):#.3g} ± {np.std(losses, ddof=1):.2g}"
+        assert row[head.index("test accuracy")] == f"{np.mean(accuracies):.1f} ± {np.std(accuracies, ddof=1):.1f} %"
+    means = [float(row[best].split()[0]) for row in rows[:2]]
+    assert means == sorted(means)
+    assert rows[2][head.index("runs")] == "0 of 1" and rows[2][best] == "—"
+
+
+def test_every_run_is_listed_best_first_and_those_that_failed_apart(runs: Path) -> None:
+    Path("sweep/.part").mkdir()  # of a run that is just going
+    Path("sweep/.part/config.json").write_text("{")
+    html = page("sweep")
+    head, *rows = table(html, "All runs")
+    assert len(rows) == 7 and rows[-1][0] == "bad" and rows[-1][-1] == "diverged"
+    losses = [float(row[head.index("validation loss")]) for row in rows[:-1]]
+    assert losses == sorted(losses)
+    ((name, status, *_),) = table(html, "Left out")[1:]
+    assert (name, status) == ("bad", "diverged")
+    assert "Not ended 1" in Reader(html).text
+
+
+def test_curves_are_means_by_setting_with_a_band_and_the_number_of_runs(runs: Path) -> None:
+    html = page("sweep")
+    said = Reader(html).text
+    assert said.count("(n = 3)") == 2
+    accuracy = charts(html)["Validation accuracy by epoch"]
+    bands = [path for path in accuracy.iter("path") if (path.get("class") or "").startswith("band")]
+    assert len(bands) == 2
+    histories = []
+    label = said[: said.index("(n = 3)")].split("learning_rate = ")[-1].split(",")[0]
+    for seed in range(3):
+        with Path(f"sweep/rate={label},seed={seed}/metrics.csv").open(newline="") as file:
+            histories.append([float(row["validation_accuracy"]) for row in csv.DictReader(file)])
+    mean = np.mean(histories, axis=0)
+    y = np.array(line(accuracy, "line c0 d0"))[:, 1]
+    slope = (y.max() - y.min()) / (mean.max() - mean.min())
+    assert y == pytest.approx(y.min() + slope * (mean.max() - mean), abs=0.2)
+
+
+def test_runs_of_one_setting_that_stop_early_are_averaged_as_far_as_all_go(runs: Path) -> None:
+    path = Path("sweep/rate=0.03,seed=1/metrics.csv")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    drawn = charts(page("sweep"))["Validation accuracy by epoch"]
+    lengths = sorted(
+        len(re.findall("[ML]", path.attrib["d"])) for path in drawn.iter("path") if "line" in str(path.attrib)
+    )
+    assert lengths == [2, 5]
+
+
+def test_each_swept_key_has_an_effect_chart_with_a_dot_a_run(runs: Path) -> None:
+    drawn = charts(page("sweep"))
+    effect = drawn["test accuracy against optimizer.learning_rate"]
+    assert sum(path.get("class") == "dot c0" for path in effect.iter("path")) == 6
+    assert len(line(effect, "line c1 d0")) == 2
+    description = effect.findtext("desc")
+    assert description is not None and description.startswith("Means: 0.03: ")
+    assert "test accuracy against seed" not in drawn  # and none for a key whose other value never ended
+    assert "test accuracy against network.activation" not in drawn
+
+
+def test_words_flags_and_missing_values_stand_side_by_side_on_an_effect_chart(runs: Path) -> None:
+    for n, (activation, nesterov) in enumerate([("tanh", "true"), ("relu", "false"), ("quantised:5", "true")]):
+        overrides = [f"network.activation='{activation}'", f"optimizer.nesterov={nesterov}", "training.epochs=2"]
+        train(runs / "words" / str(n), "iris", *overrides, *(["network.weight_scale=0.5"] if n else []))
+    drawn = charts(page("words"))
+    shown = {key: [text.text for text in svg.iter("text")] for key, svg in drawn.items()}
+    assert {"quantised:5", "relu", "tanh"} <= set(shown["test accuracy against network.activation"])
+    assert {"false", "true"} <= set(shown["test accuracy against optimizer.nesterov"])
+    assert {"—", "0.5"} <= set(shown["test accuracy against network.weight_scale"])
+
+
+def test_runs_that_differ_in_their_seeds_alone_are_one_setting(runs: Path) -> None:
+    folders = [f"sweep/rate=0.3,seed={seed}" for seed in range(3)]
+    html = page(*folders)
+    assert "3 runs of 1 setting; they differ in nothing but the seed" in html
+    assert "all runs (n = 3)" in Reader(html).text and "What each key does" not in html
+
+
+def test_more_settings_than_colours_leave_the_rest_faint(runs: Path) -> None:
+    for units in range(1, 12):
+        train(runs / "wide" / f"{units:02}", "iris", f"network.hidden_units={units}", "training.epochs=2")
+    html = page("wide")
+    accuracy = charts(html)["Validation accuracy by epoch"]
+    styles = [path.get("class") or "" for path in accuracy.iter("path")]
+    assert styles.count("line c6 faint") == 3
+    assert len({style for style in styles if re.fullmatch(r"line c\d d\d", style)}) == 8
+    assert "the 3 settings behind them" in html
+
+
+def test_without_validation_and_test_the_training_loss_decides(runs: Path) -> None:
+    for rate in ("0.01", "0.1"):
+        parts = ["dataset.validation_size=0", "dataset.test_size=0", "training.epochs=2"]
+        train(runs / "plain" / rate, "iris", f"optimizer.learning_rate={rate}", *parts)
+    html = page("plain")
+    head, first, _ = table(html, "Settings")
+    assert "training loss" in head and first[head.index("test accuracy")] == "—"
+    assert "Training loss by epoch" in charts(html)
+    assert not any("test accuracy" in title for title in charts(html))
+
+
+def test_a_sweep_with_huge_losses_or_no_finished_run_is_still_drawn(runs: Path) -> None:
+    train(runs / "sweep" / "huge", "iris", "network.weight_scale=1e299", "training.epochs=5")
+    assert "Validation loss by epoch, on a logarithmic scale" in charts(page("sweep"))
+    html = page("sweep/bad", "sweep/bad/../bad", "sweep/huge")
+    assert "2 runs of" in html
+    shutil.copytree("sweep/bad", "only/bad")
+    assert "Settings, best first" not in page("only") and "diverged" in page("only")
+
+
+def test_sweep_csv_says_which_folders_are_runs_and_which_left_none(runs: Path) -> None:
+    shutil.copytree("sweep/bad", "sweep/rate=0.3,seed=0.damaged-1")
+    names = sorted(path.name for path in Path("sweep").iterdir() if path.name[0] in "br" and "damaged" not in path.name)
+    lines = ["run,status,error", *(f'"{name}",completed,' for name in names)]
+    lines += ['"lost,seed=9",killed,', f'"broken",failed,"{NASTY.replace(chr(34), chr(34) * 2)}"']
+    Path("sweep/sweep.csv").write_text("\n".join(lines), encoding="utf-8")
+    html = page("sweep")
+    assert len(table(html, "All runs")) == 1 + 7
+    assert table(html, "Runs of sweep.csv")[1:] == [["lost,seed=9", "killed", "—"], ["broken", "failed", NASTY]]
+    assert "Runs 9 6 came to their end" in Reader(html).text

@@ -1,0 +1,213 @@
+"""What run folders hold, read back: config, metrics, summary, environment; damaged files are named, all at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from tinynet.errors import RunFolderError
+from tinynet.experiments.config import load_config, shown
+from tinynet.experiments.keys import Config
+from tinynet.history import COLUMNS, Epoch, History
+
+FINISHED = ("completed", "stopped early")
+MAX_FAULTS = 20  # told; whoever has more reads no further
+T = TypeVar("T")
+
+
+class Summary(BaseModel):
+    """What summary.json must hold for a report; more may stand there."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    status: str
+    n_parameters: int
+    n_train: int
+    n_validation: int
+    n_test: int
+    test_loss: float | None
+    test_accuracy: float | None
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run as its folder tells it; a run that was killed, or is still going, has no summary."""
+
+    folder: Path
+    label: str
+    config: Config
+    history: History
+    summary: Summary | None
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """How the run ended: "unfinished" without a summary."""
+        return "unfinished" if self.summary is None else self.summary.status
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end, so that its figures compare with those of others."""
+        return self.status in FINISHED and len(self.history) > 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The config by dotted key, data files by their absolute paths."""
+        return flat(self.config.model_dump(exclude_none=True))
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The config by dotted key, as config.json has it."""
+        return flat(json.loads((self.folder / "config.json").read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A run of a sweep that left no folder: what sweep.csv says of it."""
+
+    label: str
+    status: str
+    error: str = ""
+
+
+def read_records(folders: Sequence[Path]) -> tuple[list[Record], list[Absent]]:
+    """Read run folders, and those inside of folders of runs, in order of their names.
+
+    In a folder with a sweep.csv its rows say which folders are runs, and which runs left none.
+
+    Raises
+    ------
+    RunFolderError
+        With a line for each folder that is none or holds no run, and each file that is damaged.
+    """
+    faults: list[str] = []
+    found = [_collect(faults, _runs_in, folder) or ([], []) for folder in folders]
+    runs = {run.resolve(): run for inner, _ in found for run in inner}
+    root = Path(os.path.commonpath([run.parent for run in runs])) if runs else Path()
+    records = [_collect(faults, _read, run, str(place.relative_to(root))) for place, run in runs.items()]
+    if faults:
+        more = [] if len(faults) <= MAX_FAULTS else [f"{len(faults) - MAX_FAULTS} more faults"]
+        raise RunFolderError("\n".join([*faults[:MAX_FAULTS], *more]))
+    return [record for record in records if record is not None], [one for _, absent in found for one in absent]
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether `folder` is that of one run; a folder of runs is not."""
+    return (folder / "config.json").is_file() and not _subfolders(folder)
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested `values` by dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def _collect(faults: list[str], read: Callable[..., T], *arguments: Any) -> T | None:
+    """Return what `read` returns, or put into `faults` why it cannot."""
+    try:
+        return read(*arguments)
+    except (ValueError, RunFolderError) as error:
+        faults += str(error).splitlines()
+    except OSError as error:
+        faults.append(f"{shown(str(error.filename or arguments[0]))}: cannot be read: {error.strerror or error}")
+    return None
+
+
+def _runs_in(folder: Path) -> tuple[list[Path], list[Absent]]:
+    name = shown(str(folder))
+    if folder.is_file():
+        raise RunFolderError(f"{name}: is a file; a report is made of a run folder, or of a folder of them")
+    runs, sweep = _subfolders(folder), folder / "sweep.csv"
+    if not runs and (folder / "config.json").is_file():
+        return [folder], []
+    absent = []
+    if sweep.is_file():
+        rows = _sweep_rows(sweep)
+        absent = [Absent(**row) for row in rows if not (folder / row["label"] / "config.json").is_file()]
+        runs = [run for run in runs if any(run.name == row["label"] for row in rows)]
+    if not runs and not absent:
+        raise RunFolderError(f"{name}: no run in it: neither config.json nor a folder that holds one")
+    return runs, absent
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    inside = sorted(inner for inner in folder.iterdir() if (inner / "config.json").is_file())
+    return [inner for inner in inside if not inner.name.startswith(".")]
+
+
+def _sweep_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+            return [{"label": row["run"], "status": row["status"], "error": row.get("error") or ""} for row in rows]
+    except (KeyError, ValueError, csv.Error) as error:
+        raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
+
+
+def _read(folder: Path, label: str) -> Record:
+    config = load_config(str(folder / "config.json"))
+    summary = _json(folder / "summary.json", Summary.model_validate)
+    history = _history(folder / "metrics.csv", whole=summary is not None)
+    environment = _json(folder / "environment.json", TypeAdapter(dict[str, Any]).validate_python) or {}
+    return Record(folder, label, config, history, summary, environment)
+
+
+def _json(path: Path, validate: Callable[[Any], T]) -> T | None:
+    """Return what a JSON file holds, None when there is none."""
+    name = shown(str(path))
+    try:
+        return validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise RunFolderError(f"{name}: is damaged: {_first(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunFolderError(f"{name}: is damaged: not valid JSON: {' '.join(str(error).split())}") from error
+
+
+def _history(path: Path, *, whole: bool) -> History:
+    """Read metrics.csv; when the run was not `whole`, a missing file and a last line cut short are no fault."""
+    try:
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if whole:
+            raise
+        return History()
+    except UnicodeDecodeError as error:
+        raise RunFolderError(f"{shown(str(path))}: is damaged: not UTF-8") from error
+    if not whole:
+        content = content[: content.rfind("\n") + 1]
+    header, *rows = list(csv.reader(content.splitlines())) or [list(COLUMNS)]
+    if header != list(COLUMNS):
+        raise RunFolderError(f"{shown(str(path))}: line 1: is damaged: the columns must be {','.join(COLUMNS)}")
+    read = TypeAdapter(Epoch).validate_python
+    history = History()
+    for number, cells in enumerate(rows, 2):
+        where = f"{shown(str(path))}: line {number}: is damaged"
+        if len(cells) != len(COLUMNS):
+            raise RunFolderError(f"{where}: {len(COLUMNS)} cells belong there, got {len(cells)}")
+        try:
+            history.rows.append(read(dict(zip(COLUMNS, (cell or "nan" for cell in cells), strict=True))))
+        except ValidationError as error:
+            raise RunFolderError(f"{where}: {_first(error)}") from error
+    if whole and content and not content.endswith("\n"):
+        raise RunFolderError(f"{shown(str(path))}: line {len(rows) + 1}: is damaged: cut short")
+    return history
+
+
+def _first(error: ValidationError) -> str:
+    detail = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"].replace("Input should", "must").replace("Field required", "missing")
+    received = "" if detail["type"] == "missing" else f", got {shown(str(detail['input']))}"
+    return f"{key}: {message}{received}" if key else f"{message}{received}"

@@ -1,0 +1,114 @@
+"""The report: one HTML file about a run, or about many, from what their folders hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.errors import ConfigError, RunFolderError
+from tinynet.experiments.comparison import comparison_page
+from tinynet.experiments.config import shown
+from tinynet.experiments.page import GENERATOR
+from tinynet.experiments.portrait import run_page
+from tinynet.experiments.records import Record, is_run, read_records
+from tinynet.experiments.run import Run, prepare, write_atomically
+from tinynet.model import load_model
+from tinynet.training import evaluate
+
+NAME = "report.html"
+
+
+def write_report(folders: Sequence[str | Path], output: str | Path | None = None) -> Path:
+    """Write the report about run folders, or folders of runs, and return its path.
+
+    Parameters
+    ----------
+    folders : one or more
+        With one run between them the report is about that run; with more it compares them.
+    output : path, optional
+        None means report.html in the folder, or in the current one when there are several.
+
+    Raises
+    ------
+    RunFolderError
+        With a line for each folder that is none or holds no run, and each file that is damaged;
+        or when `output` cannot be written, or is a file that is no report.
+    """
+    paths = [Path(folder) for folder in folders]
+    target = Path(output) if output is not None else Path(paths[0] if len(paths) == 1 else "", NAME)
+    records, absent = read_records(paths)
+    _check_target(target)
+    if len(paths) == 1 and is_run(paths[0]):
+        page = run_page(records[0], rebuilt(records[0]))
+    else:
+        page = comparison_page(records, absent, paths[0].resolve().name if len(paths) == 1 else "")
+    try:
+        write_atomically(target, page)
+    except OSError as error:
+        raise RunFolderError(f"{shown(str(target))}: cannot be written: {error.strerror}") from error
+    return target
+
+
+@contextmanager
+def reported(run: Run, folder: Path) -> Iterator[None]:
+    """Write report.html into the folder of a run when the block that trains it ends, however it ends."""
+    try:
+        yield
+    except OSError:  # where the run's own files could not be written
+        raise
+    except BaseException:
+        with suppress(OSError):
+            _write_own(run, folder)
+        raise
+    _write_own(run, folder)
+
+
+def rebuilt(record: Record) -> Run | str:
+    """Return the trained run behind a record, or a sentence that says why there is none.
+
+    The data are made again from config.json, so that a run folder need not hold them; whether
+    they are still the same is seen from the test loss that summary.json holds.
+    """
+    if not (record.folder / "model.npz").is_file():
+        return "The folder holds no model.npz, so nothing can be predicted again."
+    net = load_model(record.folder).net
+    try:
+        run = prepare(record.config)
+    except (ConfigError, OSError) as error:
+        reason = " ".join(str(error).removeprefix("config: ").split())
+        return f"The data of this run cannot be found here, so nothing can be predicted again: {reason}"
+    if net.shapes != run.net.shapes:
+        return (
+            "The data that config.json names do not fit the network of model.npz: they are not what it was trained on."
+        )
+    run.net = net
+    summary = record.summary
+    if summary is not None and summary.test_loss is not None:
+        loss = evaluate(run.net, run.dataset.X_test, run.dataset.y_test)[0] if len(run.dataset.X_test) else np.nan
+        if not np.isclose(loss, summary.test_loss, rtol=1e-6, atol=1e-9):
+            return (
+                f"The data that config.json names give a test loss of {loss:.6g} today, but the run "
+                f"measured {summary.test_loss:.6g}: they have changed since, and are not shown."
+            )
+    return run
+
+
+def _write_own(run: Run, folder: Path) -> None:
+    ((record,), _) = read_records([folder])
+    write_atomically(folder / NAME, run_page(record, run))
+
+
+def _check_target(target: Path) -> None:
+    """Refuse a place where nothing can be written, and a file that is something else than a report."""
+    name = shown(str(target))
+    if target.is_dir():
+        raise RunFolderError(f"{name}: is a folder; --output names a file")
+    if not target.parent.is_dir():
+        raise RunFolderError(f"{name}: cannot be written: there is no folder {shown(str(target.parent))}")
+    if target.exists():
+        with target.open("rb") as file:
+            if GENERATOR.encode() not in file.read(2000):
+                raise RunFolderError(f"{name}: exists and is no report of tinynet; choose another file with --output")
