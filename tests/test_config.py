@@ -681,7 +681,7 @@ def test_the_origin_of_a_config_names_file_and_command_line() -> None:
 
 # Whatever is in a file or on the command line, the answer is a Config or a ConfigError
 
-KEYS = st.sampled_from([*config_module._dotted_keys(Config), "dataset", "training", "x", "network.x"])
+KEYS = st.sampled_from([*config_module.dotted_keys(Config), "dataset", "training", "x", "network.x"])
 WORDS = st.sampled_from(["1", "0", "-1", "0.5", "1e400", "nan", "true", '"iris"', '"moons"', '"relu"', '"quantised:3"'])
 ODD_WORDS = st.sampled_from(
     ["[]", "[[1]]", "{a.b=1}", "1979-05-27", "07:32:00", "0x10", '""', '"\\u0000"', "relu", "9" * 50]

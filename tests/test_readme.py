@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import doctest
 import re
 import shlex
@@ -12,6 +13,7 @@ import matplotlib.image
 import pytest
 
 from tinynet import cli
+from tinynet.experiments.axes import load_grid
 from tinynet.experiments.config import load_config
 
 ROOT = Path(__file__).parents[1]
@@ -41,20 +43,26 @@ def test_one_line_near_the_top_installs_everything_and_does_the_main_thing(end: 
 
 def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    trained = []
+    trained, swept = [], []
 
     def only_read(source: str, overrides: list[str], out: str | None, quiet: bool) -> int:
         trained.append(load_config(source, overrides).name)
         return cli.DONE
 
+    def only_combine(options: argparse.Namespace) -> int:
+        swept.append(len(load_grid(options.config, options.overrides).settings))
+        return cli.DONE
+
     monkeypatch.setattr(cli, "_train", only_read)
     monkeypatch.setattr(cli, "_predict", lambda *_: cli.DONE)
+    monkeypatch.setattr(cli, "_sweep", only_combine)
     for line in COMMANDS:
         command = re.match(r"(?:.*/bin/)?tinynet (.*?)(?: > (\S+))?(?: +#.*)?$", line)
         if command is not None:
             with Path(command[2] or "shown").open("w", encoding="utf-8") as output, redirect_stdout(output):
                 assert cli.main(shlex.split(command[1])) == cli.DONE
     assert trained == ["digits", "digits", "moons"]
+    assert swept == [15, 100]
 
 
 def test_the_readme_names_every_module_and_script() -> None:

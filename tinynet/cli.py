@@ -5,16 +5,25 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from tinynet.errors import ConfigError, DivergedError, TinynetError, did_you_mean
+from tinynet.errors import ConfigError, DivergedError, RunFolderError, TinynetError, did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tinynet.experiments.axes import Grid
+    from tinynet.experiments.backends import Backend
 
 DONE, WRONG_INPUT, FAILED, INTERRUPTED = 0, 2, 3, 130
+MOST_COMPLAINTS = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
                 return _predict(options.run, options.file, options.output)
         if options.command == "schema":
             return _schema(options.markdown, options.output)
+        if options.command == "sweep":
+            with _notes():
+                return _sweep(options)
         return _presets(options.name)
     except ConfigError as error:
         for fault in error.faults:
@@ -87,6 +99,84 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
     if not quiet:
         _conclude(summary, folder)
     return DONE
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from tinynet.experiments.axes import load_grid
+    from tinynet.experiments.config import origin
+
+    if options.dask not in (None, "local") and options.jobs is not None:
+        raise ConfigError(["command line: --jobs: the cluster of --dask has workers of its own; leave one of them out"])
+    if options.resume and options.out is None:
+        if os.path.basename(options.config) != "sweep.json":
+            raise ConfigError(
+                ["command line: --resume: name the sweep's folder with --out, or its sweep.json as CONFIG"]
+            )
+        options.out = os.path.dirname(options.config) or "."
+    grid = load_grid(options.config, options.overrides, many=options.yes or options.resume)
+
+    from tinynet.experiments.sweep import check_data, create_sweep_folder, open_sweep_folder
+
+    started = time.perf_counter()
+    if options.resume:
+        open_sweep_folder(options.out, grid)
+    check_data(grid, origin(options.config, options.overrides))
+    with _backend(options.dask, options.jobs, len(grid.settings)) as (backend, where):
+        folder = (open_sweep_folder if options.resume else create_sweep_folder)(options.out, grid)
+        if not options.quiet:
+            axes = " × ".join(f"{len(axis)} {key}" for key, axis in grid.axes.items())
+            _say(f"{grid.name}: {len(grid.settings):,} runs ({axes}) {where}")
+        rows, status = _sweep_rows(grid, folder, backend, options.quiet)
+    if rows and not options.quiet:
+        from tinynet.experiments.results import counts, results_table
+
+        _say(f"\n{results_table(grid, rows)}\n")
+        _say(f"runs           {counts(rows)}")
+        _say(f"time           {time.perf_counter() - started:.1f} s")
+        _say(f"table          {folder / 'sweep.csv'}")
+    return status
+
+
+def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tuple[list[dict[str, Any]], int]:
+    """Return a row a run and the exit status; what did not finish is said, and how to go on."""
+    from tinynet.experiments.sweep import run_sweep
+
+    go_on = f"tinynet sweep {shlex.quote(str(folder / 'sweep.json'))} --resume"
+    try:
+        rows = run_sweep(grid, folder, backend, progress=not quiet and sys.stderr is not None)
+    except KeyboardInterrupt:
+        _complain(f"interrupted; the runs that finished are kept; go on with: {go_on}")
+        return [], INTERRUPTED
+    except RunFolderError:
+        raise
+    except OSError as error:
+        reason = f"{error.filename or folder}: {error.strerror or error}"
+        _complain(f"the sweep failed: {reason}; the runs that finished are kept; go on with: {go_on}")
+        return [], FAILED
+    unfinished = [row for row in rows if row["status"] in ("failed", "killed", "missing")]
+    for row in unfinished[:MOST_COMPLAINTS]:
+        _complain(f"{row['run']}: {row['status']}: {row['error']}")
+    if unfinished:
+        _complain(f"{len(unfinished)} of {len(rows)} runs did not finish; run them again with: {go_on}")
+    return rows, FAILED if unfinished else DONE
+
+
+@contextmanager
+def _backend(dask: str | None, jobs: int | None, n_runs: int) -> Iterator[tuple[Backend, str]]:
+    """Yield what a sweep runs on, and its name for people."""
+    from functools import partial
+
+    from tinynet.experiments import backends
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = min(cores if jobs == -1 or (dask and jobs is None) else jobs or 1, n_runs)
+    if dask is not None:
+        with backends.dask_client(dask, processes) as client:
+            yield partial(backends.dask, client=client), f"on {len(client.scheduler_info()['workers'])} Dask workers"
+    elif processes == 1:
+        yield backends.serial, "one after the other"
+    else:
+        yield partial(backends.loky, jobs=processes), f"on {processes} processes"
 
 
 def _conclude(summary: dict[str, Any], folder: Path) -> None:
@@ -175,7 +265,7 @@ def _options(words: list[str]) -> argparse.Namespace:
     if options.command is None:
         parser.error(f"a command is missing: {' or '.join(commands)}")
     unknown = [word for word in rest if word.startswith("-")]
-    words_of = {"train": "overrides", "report": "folders"}.get(options.command)
+    words_of = {"train": "overrides", "sweep": "overrides", "report": "folders"}.get(options.command)
     if unknown or (rest and words_of is None):
         command = commands[options.command]
         command.error(_unrecognized((unknown or rest)[0], re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
@@ -223,6 +313,23 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     )
     train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
     train.add_argument("--quiet", action="store_true", help="print notes and errors only")
+    sweep = commands.add_parser("sweep", help="train every combination of some settings", allow_abbrev=False)
+    sweep.add_argument("config", metavar="CONFIG", help="as for train; its [sweep] table may hold axes")
+    sweep.add_argument(
+        "overrides",
+        metavar="KEY=V1,V2,...",
+        nargs="*",
+        default=[],
+        help="such as optimizer.learning_rate=0.01,0.1 seed=0..4",
+    )
+    sweep.add_argument("--jobs", metavar="N", type=_n_jobs, help="processes; -1 for all cores (default: 1)")
+    sweep.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler, or 'local' to start a cluster here")
+    sweep.add_argument("--out", metavar="DIR", help="the sweep's folder (default: runs/NAME-sweep-TIME)")
+    sweep.add_argument(
+        "--resume", action="store_true", help="run what is missing in DIR, or beside CONFIG if it is a sweep.json"
+    )
+    sweep.add_argument("--yes", action="store_true", help="run more than 1,000 combinations")
+    sweep.add_argument("--quiet", action="store_true", help="print notes and errors only")
     report = commands.add_parser("report", help="write an HTML report about runs", allow_abbrev=False)
     report.add_argument("folders", metavar="DIR", nargs="+", help="a run folder, or a folder of run folders")
     report.add_argument("--output", metavar="FILE", help="the report (default: report.html in DIR)")
@@ -235,7 +342,20 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     schema = commands.add_parser("schema", help="print the config's JSON Schema, for editors", allow_abbrev=False)
     schema.add_argument("--output", metavar="FILE", help="write it there")
     schema.add_argument("--markdown", action="store_true", help="a table for readers instead")
-    return parser, {"train": train, "report": report, "predict": predict, "presets": presets, "schema": schema}
+    return parser, {
+        "train": train,
+        "sweep": sweep,
+        "report": report,
+        "predict": predict,
+        "presets": presets,
+        "schema": schema,
+    }
+
+
+def _n_jobs(text: str) -> int:
+    if re.fullmatch(r"-1|[1-9]\d{0,3}", text, re.ASCII) is None:
+        raise argparse.ArgumentTypeError(f"must be from 1 to 9999, or -1 for all cores, got {text!r}")
+    return int(text)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from os import PathLike, fspath
 from typing import Any
 
@@ -294,11 +295,17 @@ def _fit_scaling(name: str, X: Array) -> Scaling:
     return Scaling(name, offset, np.where(scale * LARGEST < 1, 1.0, scale))
 
 
+@cache
+def _bunch(name: str) -> Any:
+    """Read one of scikit-learn's files once: a sweep asks for the same again and again."""
+    from sklearn import datasets
+
+    return getattr(datasets, f"load_{name}")()
+
+
 def _bundled(name: str) -> Callable[[int], dict[str, Any]]:
     def load(seed: int) -> dict[str, Any]:
-        from sklearn import datasets
-
-        bunch = getattr(datasets, f"load_{name}")()
+        bunch = _bunch(name)
         return {
             "X": bunch.data,
             "y": bunch.target,

@@ -66,9 +66,25 @@ def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
     >>> load_config("digits", ["optimizer.learning_rate=0.05"]).optimizer.learning_rate
     0.05
     """
-    values = _parse(source, _text(source), json_format=source.lower().endswith(".json"))
+    values = read_values(source)
     overridden, faults = _apply(values, overrides)
-    _resolve_path(values, "" if "dataset.path" in overridden else os.path.dirname(source))
+    if "dataset.path" in overridden:
+        resolve_path(values)
+    if values.pop("sweep", None) is not None:
+        faults.append(f"{shown(source)}: sweep: belongs to many runs; 'tinynet sweep' runs them")
+    return validated(values, source, overridden, faults)
+
+
+def read_values(source: str) -> dict[str, Any]:
+    """Return what a preset or a file holds, not yet validated."""
+    values = _parse(source, _text(source), json_format=source.lower().endswith(".json"))
+    resolve_path(values, os.path.dirname(source))
+    return values
+
+
+def validated(values: dict[str, Any], source: str, overridden: set[str], faults: Iterable[str] = ()) -> Config:
+    """Return `values` of `source` as a config, or raise ConfigError with all that is wrong, `faults` included."""
+    faults = list(faults)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -96,7 +112,7 @@ def nearest_key(key: str) -> str | None:
         is_short_form = len(last) > 1 and last == initials
         return is_short_form or difflib.SequenceMatcher(None, last, known).ratio(), section == known_section
 
-    best = max([*Config.model_fields, *_dotted_keys(Config)], key=likeness)
+    best = max([*Config.model_fields, *dotted_keys(Config)], key=likeness)
     return best if likeness(best)[0] > 0.6 else None
 
 
@@ -173,7 +189,18 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _apply(values: dict[str, Any], overrides: Iterable[str]) -> tuple[set[str], list[str]]:
     """Write the overrides into `values`; return their keys, and a fault for each that is none."""
-    known, seen, faults = _dotted_keys(Config), set[str](), list[str]()
+    texts, faults = override_texts(overrides)
+    for key, text in texts.items():
+        try:
+            put(values, key.split("."), toml_value(key, text))
+        except ValueError as error:
+            faults.append(f"command line: {key}: {error}")
+    return set(texts), faults
+
+
+def override_texts(overrides: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the text behind every KEY= of the command line, and a fault for each override that is none."""
+    known, texts, faults = dotted_keys(Config), dict[str, str](), list[str]()
     for override in overrides:
         key, equals, text = override.partition("=")
         key = key.strip()
@@ -181,26 +208,23 @@ def _apply(values: dict[str, Any], overrides: Iterable[str]) -> tuple[set[str], 
             faults.append(f"command line: {shown(override)}: an override is KEY=VALUE without spaces, such as seed=1")
         elif key not in known:
             siblings = [name for name in known if name.startswith(key.partition(".")[0] + ".")]
-            faults.append(f"command line: {_unknown(key, siblings or known)}")
-        elif key in seen:
+            faults.append(f"command line: {unknown_key(key, siblings or known)}")
+        elif key in texts:
             faults.append(f"command line: {key}: given twice")
         else:
-            seen.add(key)
-            try:
-                _put(values, key.split("."), _toml_value(key, text))
-            except ValueError as error:
-                faults.append(f"command line: {key}: {error}")
-    return seen, faults
+            texts[key] = text
+    return texts, faults
 
 
-def _resolve_path(values: dict[str, Any], folder: str) -> None:
+def resolve_path(values: dict[str, Any], folder: str = "") -> None:
     """Make the path of the data absolute: a file's is as seen from its folder, the command line's from here."""
     dataset = values.get("dataset")
     if isinstance(dataset, dict) and isinstance(path := dataset.get("path"), str) and path:
         dataset["path"] = os.path.abspath(os.path.join(folder, path))
 
 
-def _toml_value(key: str, text: str) -> Any:
+def toml_value(key: str, text: str) -> Any:
+    """Return the value that `text` is in TOML; ValueError says how a value of `key` is written."""
     try:
         parsed = tomllib.loads(f"value = {text}") if len(text) <= MAX_LINE else {}
     except (ValueError, RecursionError):
@@ -225,7 +249,8 @@ def _how_to_write(key: str, text: str) -> str:
     return f"a string needs quotes that the shell does not take away: {shlex.quote(typed)}"
 
 
-def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
+def put(values: dict[str, Any], path: list[str], value: Any) -> None:
+    """Write `value` at `path` into the nested `values`."""
     for section in path[:-1]:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
@@ -233,11 +258,12 @@ def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
     values[path[-1]] = value
 
 
-def _dotted_keys(model: type[BaseModel]) -> list[str]:
+def dotted_keys(model: type[BaseModel]) -> list[str]:
+    """Return every key below `model`, such as optimizer.learning_rate."""
     keys = []
     for name in model.model_fields:
         inner = _section([name], model)
-        keys += [name] if inner is model else [f"{name}.{key}" for key in _dotted_keys(inner)]
+        keys += [name] if inner is model else [f"{name}.{key}" for key in dotted_keys(inner)]
     return keys
 
 
@@ -252,7 +278,8 @@ def _section(location: list[str], model: type[BaseModel] | None = None) -> type[
     return model
 
 
-def _unknown(key: str, allowed: Iterable[str]) -> str:
+def unknown_key(key: str, allowed: Iterable[str]) -> str:
+    """Return the message for a key that is none of `allowed`."""
     near = nearest_key(key)
     guess = f" did you mean {near!r}?" if near not in (None, key) else ""
     return f"unknown key {shown(key)};{guess} allowed: {', '.join(allowed)}"
@@ -264,7 +291,7 @@ def _fault(detail: ErrorDetails, source: str, overridden: set[str]) -> str:
     key = ".".join(location)
     where = "command line" if key in overridden else shown(source)
     if kind == "extra_forbidden":
-        return f"{where}: {_unknown(key, _section(location[:-1]).model_fields)}"
+        return f"{where}: {unknown_key(key, _section(location[:-1]).model_fields)}"
     if kind == "missing":
         return f"{where}: {key}: missing; dataset.name must be one of {', '.join(get_args(DatasetName))}"
     if kind == "value_error":

@@ -129,7 +129,24 @@ def _empty_folder(folder: Path) -> Path:
     return folder
 
 
-def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]:
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS work in one thread: small matrices gain nothing from more, and the bits depend on their number."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@one_blas_thread()
+def execute(
+    run: Run,
+    folder: Path,
+    *,
+    progress: bool = False,
+    report: bool = True,
+    about: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Train `run`, write its files into `folder`, and return what summary.json holds.
 
     Parameters
@@ -137,6 +154,8 @@ def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]
     run : Run
     folder : Path, an empty folder
     progress : bool, show a progress bar on stderr
+    report : bool, draw what is for people to look at, which takes longer than training a small network
+    about : what environment.json holds, where it is known from another run of this process
 
     Raises
     ------
@@ -152,7 +171,7 @@ def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]
     """
     config, data = run.config, run.dataset
     write_atomically(folder / "config.json", config.to_json(folder).encode())
-    write_atomically(folder / "environment.json", _json(environment()))
+    write_atomically(folder / "environment.json", _json(environment() if about is None else about))
     history, started, status = History(), time.perf_counter(), "failed"
     try:
         with (folder / "metrics.csv").open("w", encoding="utf-8", newline="") as metrics:
@@ -184,7 +203,7 @@ def execute(run: Run, folder: Path, *, progress: bool = False) -> dict[str, Any]
         raise
     finally:
         summary = _summary(run, history, status, time.perf_counter() - started)
-        _write_results(run, folder, history, summary)
+        _write_results(run, folder, history, summary, report)
     return summary
 
 
@@ -268,10 +287,11 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
     }
 
 
-def _write_results(run: Run, folder: Path, history: History, summary: dict[str, Any]) -> None:
+def _write_results(run: Run, folder: Path, history: History, summary: dict[str, Any], report: bool) -> None:
     write_atomically(folder / "model.npz", model_bytes(run.net, run.dataset))
     write_atomically(folder / "summary.json", _json(summary))
-    save_figure(plot_loss_curve(history), folder / "loss_curve.png")
+    if report:
+        save_figure(plot_loss_curve(history), folder / "loss_curve.png")
 
 
 def _json(values: dict[str, Any]) -> bytes:

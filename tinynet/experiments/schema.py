@@ -36,6 +36,8 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema of a config."""
     keys = Config.model_json_schema()
     keys["properties"]["$schema"] = {"type": "string", "description": "where this schema is; tinynet ignores it"}
+    axes = "for `tinynet sweep`: keys, each with a list of values or a range such as '0..4'"
+    keys["properties"]["sweep"] = {"type": "object", "description": axes}
     return {"$schema": DIALECT} | keys | {"title": "The config of a tinynet run"}
 
 

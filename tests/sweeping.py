@@ -1,0 +1,70 @@
+"""What the tests of sweeps share: running one, here or as a command, and reading its folder."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tinynet.cli import main
+
+TINYNET = str(Path(sys.executable).with_name("tinynet"))
+QUICK = ("training.epochs=2", "network.hidden_units=3")
+
+Row = dict[str, str]
+Result = tuple[bytes, list[list[str]]]
+
+
+def table(folder: str = "s") -> list[Row]:
+    with Path(folder, "sweep.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def run_folders(folder: str = "s") -> list[Path]:
+    return sorted(path for path in Path(folder).iterdir() if path.is_dir())
+
+
+def statuses(folder: str = "s") -> list[str]:
+    return [row["status"] for row in table(folder)]
+
+
+def made_at(folder: str = "s") -> dict[str, int]:
+    return {path.name: (path / "summary.json").stat().st_mtime_ns for path in run_folders(folder)}
+
+
+def results(folder: str) -> dict[str, Result]:
+    return {path.name: result(path) for path in run_folders(folder)}
+
+
+def result(path: Path) -> Result:
+    """Return model.npz of a run, and metrics.csv without the durations."""
+    metrics = [line.split(",")[:-1] for line in (path / "metrics.csv").read_text().splitlines()]
+    return (path / "model.npz").read_bytes(), metrics
+
+
+def swept(*words: str, out: str = "s", status: int = 0) -> None:
+    assert main(["sweep", "iris", *(words or ("seed=0..1", *QUICK)), "--out", out, "--quiet"]) == status
+
+
+def command(*words: str) -> subprocess.Popen[str]:
+    """Start the real command in a process group of its own, as a terminal does."""
+    return subprocess.Popen(
+        [TINYNET, "sweep", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
+    """Wait until something happened while `process` runs, and return it."""
+    while process.poll() is None:
+        if found := happened():
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"the command ended before: {process.communicate()}")
+
+
+def a_run_to_be_whole() -> bool:
+    return any(Path("s").glob("*/summary.json"))

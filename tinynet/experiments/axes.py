@@ -1,0 +1,240 @@
+"""The grid of a sweep: axes from the command line or the config's [sweep] table, and a config for each combination."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os.path
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import ConfigError
+from tinynet.experiments.config import (
+    MAX_FAULTS,
+    dotted_keys,
+    override_texts,
+    put,
+    read_values,
+    shown,
+    toml_value,
+    unknown_key,
+    validated,
+)
+from tinynet.experiments.keys import Config
+
+MANY = 1000  # combinations; more than these are run when somebody says yes
+MOST = 100_000
+MAX_LABEL = 100  # characters of a folder's name before its hash
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One combination: the values that vary, the whole config, and the name of its run folder."""
+
+    values: dict[str, Any]
+    config: Config
+    folder: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of a sweep; `axes` holds the keys with more than one value."""
+
+    axes: dict[str, list[Any]]
+    settings: list[Setting]
+
+    @property
+    def name(self) -> str:
+        """The name of the first config."""
+        return self.settings[0].config.name
+
+    def to_json(self, folder: Path | None = None) -> str:
+        """Return a config with a "sweep" table; read again, from `folder` if written there, it gives an equal grid."""
+        common = json.loads(self.settings[0].config.to_json(folder))
+        for key in self.axes:
+            section, _, last = key.rpartition(".")
+            (common[section] if section else common).pop(last, None)
+        return json.dumps(common | {"sweep": self.axes}, indent=2, ensure_ascii=False) + "\n"
+
+
+def load_grid(source: str, words: Iterable[str] = (), *, many: bool = False) -> Grid:
+    """Read a preset or file and its [sweep] table, apply KEY=V1,V2,... and validate every combination.
+
+    Parameters
+    ----------
+    source : str, as for `load_config`
+    words : iterable of str
+        "dotted.key=V1,V2,...", values in TOML or ranges of integers, "0..4" with both ends. A single
+        value is an override. A word takes the place of the table's axis of the same key.
+    many : bool, allow more than 1,000 combinations
+
+    Raises
+    ------
+    ConfigError
+        With every distinct fault of any combination; nothing is written.
+
+    Examples
+    --------
+    >>> grid = load_grid("digits", ["optimizer.learning_rate=0.1,0.3", "seed=0..2"])
+    >>> len(grid.settings), grid.settings[-1].values
+    (6, {'optimizer.learning_rate': 0.3, 'seed': 2})
+    """
+    values = read_values(source)
+    table, faults = _table_axes(values.pop("sweep", {}))
+    typed, typed_faults = _typed_axes(words)
+    faults = [f"{shown(source)}: sweep{fault}" for fault in faults] + typed_faults
+    for axes, folder in ((table, os.path.dirname(source)), (typed, "")):
+        if "dataset.path" in axes:
+            axes["dataset.path"] = [_absolute(path, folder) for path in axes["dataset.path"]]
+    axes = table | typed
+    number = math.prod(map(len, axes.values()))
+    allowed = MOST if many else MANY
+    combinations: list[dict[str, Any]] = []
+    if number > allowed:
+        limit = f"more than {MOST:,} are refused" if many else f"more than {MANY:,} are run with --yes"
+        faults.append(f"command line: {number:,} combinations; {limit}")
+    else:
+        combinations = [dict(zip(axes, combination, strict=True)) for combination in product(*axes.values())]
+    if not faults and number == 1:
+        faults = ["command line: nothing varies; write an axis, such as optimizer.learning_rate=0.01,0.03 or seed=0..4"]
+    configs = _configs(values, combinations, source, set(typed), faults)
+    varying = {key: axis for key, axis in axes.items() if len(axis) > 1}
+    settings = []
+    for combination, config in zip(combinations, configs, strict=True):
+        changed = {key: combination[key] for key in varying}
+        settings.append(Setting(changed, config, _folder_name(changed, config)))
+    return Grid(varying, settings)
+
+
+def _absolute(path: Any, folder: str) -> Any:
+    return os.path.abspath(os.path.join(folder, path)) if isinstance(path, str) else path
+
+
+def short_names(keys: Collection[str]) -> dict[str, str]:
+    """Return what to call each key: its last part, or all of it where another key ends in the same."""
+    lasts = [key.rpartition(".")[2] for key in keys]
+    return {key: last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)}
+
+
+def _typed_axes(words: Iterable[str]) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return the axes of the command line, and what is wrong with them."""
+    texts, faults = override_texts(words)
+    axes = {}
+    for key, text in texts.items():
+        try:
+            values: list[Any] = []
+            for item in _items(text):
+                values += _integers(item) or [toml_value(key, item)]
+            axes[key] = _distinct(values)
+        except ValueError as error:
+            faults.append(f"command line: {key}: {error}")
+    return axes, faults
+
+
+def _table_axes(table: Any) -> tuple[dict[str, list[Any]], list[str]]:
+    """Return the axes of a [sweep] table, and what is wrong with them."""
+    if not isinstance(table, dict):
+        return {}, [f": must be a table of keys and their values, got {table!r:.100}"]
+    axes, faults, known = {}, [], dotted_keys(Config)
+    for key, value in _flat(table):
+        if key not in known:
+            faults.append(f": {unknown_key(key, known)}")
+            continue
+        try:
+            values = value if isinstance(value, list) else (isinstance(value, str) and _integers(value)) or [value]
+            axes[key] = _distinct(values)
+        except ValueError as error:
+            faults.append(f".{key}: {error}")
+    return axes, faults
+
+
+def _flat(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Walk over dotted keys, quoted or not: the table of a table is a section."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", innermost) for inner, innermost in _flat(value))
+        else:
+            yield key, value
+
+
+def _items(text: str) -> list[str]:
+    """Split at commas that stand in no string and no bracket."""
+    items, depth, quote, escaped = [""], 0, "", False
+    for character in text:
+        if quote:
+            closes = character == quote and not escaped
+            escaped = character == "\\" and quote == '"' and not escaped
+            quote = "" if closes else quote
+        elif character == "," and depth == 0:
+            items.append("")
+            continue
+        else:
+            quote = character if character in "\"'" else ""
+            depth += (character in "[{") - (character in "]}")
+        items[-1] += character
+    for number, item in enumerate(items, 1):
+        if not item.strip():
+            which = "no value" if len(items) == 1 else f"no value {number} of {len(items)}"
+            raise ValueError(f"has {which}; an axis is written 1,2,3 or, in whole numbers, 1..3")
+    return items
+
+
+def _integers(text: str) -> range | None:
+    """Return the numbers of a range such as 0..4, both ends included."""
+    match = re.fullmatch(r"\s*([+-]?\d{1,15})\.\.([+-]?\d{1,15})\s*", text, re.ASCII)
+    if match is None:
+        return None
+    first, last = int(match[1]), int(match[2])
+    if first > last:
+        raise ValueError(f"{shown(text)} is an empty range; write {last}..{first}")
+    if last - first >= MOST:
+        raise ValueError(f"{shown(text)} has {last - first + 1:,} values; more than {MOST:,} are refused")
+    return range(first, last + 1)
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    values = list(values)
+    if not values:
+        raise ValueError("has no value; an axis is a list such as [0.01, 0.03], or a range such as '0..4'")
+    marks = [(True, repr(v)) if isinstance(v, bool | list | dict) else (False, v) for v in values]  # 1 == True
+    twice = [f"{mark!r:.80}" if not quoted else mark for (quoted, mark), count in Counter(marks).items() if count > 1]
+    if twice:
+        raise ValueError(f"{', '.join(twice[:3])}{' and more' * (len(twice) > 3)} given twice; every run is run once")
+    return values
+
+
+def _configs(
+    values: dict[str, Any], combinations: Iterable[dict[str, Any]], source: str, typed: set[str], axis_faults: list[str]
+) -> list[Config]:
+    """Return the config of every combination, or raise with each distinct fault once, those of the axes first."""
+    configs, faults = list[Config](), dict.fromkeys(axis_faults)
+    for combination in combinations:
+        combined = copy.deepcopy(values)
+        for key, value in combination.items():
+            put(combined, key.split("."), value)
+        try:
+            configs.append(validated(combined, source, typed))
+        except ConfigError as error:
+            faults |= dict.fromkeys(error.faults)
+            if len(faults) > MAX_FAULTS:
+                break
+    if faults:
+        raise ConfigError(list(faults)[:MAX_FAULTS])
+    return configs
+
+
+def _folder_name(changed: dict[str, Any], config: Config) -> str:
+    """Return a name that says what the run is, of plain characters, and that no other config has."""
+    names = short_names(changed)
+    label = "-".join(f"{names[key]}={value}" for key, value in changed.items())
+    plain = re.sub(r"\.{2,}", "_", re.sub(r"[^\w.=+-]", "_", label, flags=re.ASCII))[:MAX_LABEL]
+    values = config.model_dump(exclude={"dataset": {"path"}} if "dataset.path" not in changed else None)
+    content = json.dumps(values, sort_keys=True)  # without where the data are: a project may be moved
+    return f"{plain}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

@@ -1,0 +1,171 @@
+"""Where tasks are worked through: in this process, in loky's processes, or on a Dask cluster.
+
+Each yields (task, outcome) as tasks finish; a worker that dies takes no other task with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tinynet.errors import ConfigError
+
+CONNECT_S = 10
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: what it returned, or why it returned nothing."""
+
+    value: Any = None
+    error: str = ""
+    killed: bool = False
+
+
+Task = tuple[Any, ...]
+Work = Callable[..., Any]
+Outcomes = Generator[tuple[Task, Outcome], None, None]
+Backend = Callable[[Work, Iterable[Task]], Outcomes]
+KILLED = Outcome(error="its worker process died, each time it was tried", killed=True)
+
+
+def serial(work: Work, tasks: Iterable[Task]) -> Outcomes:
+    """Work through the tasks one after the other, here."""
+    for task in tasks:
+        yield task, _outcome(partial(work, *task))
+
+
+def loky(work: Work, tasks: Iterable[Task], *, jobs: int) -> Outcomes:
+    """Work through the tasks in so many processes of this machine.
+
+    When a process dies, nobody knows which task was its: those under way are tried once more, each in a
+    process that is there for it alone.
+    """
+    waiting, suspects = deque(tasks), deque[Task]()
+    while waiting:
+        lost = yield from _one_pool(work, waiting, jobs)
+        suspects.extend(lost)
+    while suspects:
+        lost = yield from _one_pool(work, suspects, 1)
+        for task in lost:
+            yield task, KILLED
+
+
+def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Task, Outcome], None, list[Task]]:
+    """Work through what waits, until it is done or a process dies; return the tasks that were under way then."""
+    from joblib.externals.loky import ProcessPoolExecutor
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    pool = ProcessPoolExecutor(jobs, timeout=None, context=_context(), initializer=_end_with, initargs=(os.getpid(),))
+    running: dict[Future[Any], Task] = {}
+    lost: list[Task] = []
+    broken = False
+    try:
+        while running or (waiting and not broken):
+            try:
+                with _interrupts_held_back():  # and so from the processes that begin here: this one answers ^C
+                    while waiting and len(running) < jobs and not broken:
+                        running[pool.submit(work, *waiting[0])] = waiting[0]
+                        waiting.popleft()
+            except BrokenProcessPool:
+                broken = True
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    broken = True
+                    lost.append(task)
+                else:
+                    yield task, _outcome(future.result)
+    finally:
+        pool.shutdown(kill_workers=True)
+    return lost
+
+
+def _context() -> Any:
+    """Return how processes begin: as copies of this one, which need not import anything, where that is safe."""
+    return multiprocessing.get_context("fork") if sys.platform == "linux" else None
+
+
+def _end_with(parent: int) -> None:
+    """Let this process end when `parent` has: a killed sweep leaves nobody at work, and its lock to the next."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with warnings.catch_warnings():  # Python counts the threads of BLAS, which BLAS ends before a fork
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def dask(work: Work, tasks: Iterable[Task], *, client: Any) -> Outcomes:
+    """Work through the tasks on a Dask cluster, which gives those of a lost worker to another."""
+    from distributed import KilledWorker, as_completed
+
+    futures = {client.submit(work, *task, pure=False): task for task in tasks}
+    try:
+        for future in as_completed(list(futures)):
+            task = futures.pop(future)
+            killed = isinstance(future.exception(), KilledWorker)
+            yield task, KILLED if killed else _outcome(future.result)
+    finally:
+        client.cancel(list(futures))
+
+
+@contextmanager
+def dask_client(address: str, workers: int | None = None) -> Iterator[Any]:
+    """Connect to the scheduler at `address`, or start a cluster of so many `workers` here for "local".
+
+    Raises
+    ------
+    ConfigError
+        When dask.distributed is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        install = "python -m pip install 'tinynet[cluster]'"
+        raise ConfigError([f"command line: --dask: needs dask.distributed, which {install!r} installs"]) from error
+    logging.getLogger("distributed.client").setLevel(logging.ERROR)  # a lost worker is Dask's to make good
+    if address == "local":
+        options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR}
+        with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = Client(address, timeout=CONNECT_S)
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError([f"command line: --dask: no scheduler answers at {address!r}: {error}"]) from error
+    with client:
+        yield client
+
+
+def _outcome(result: Callable[[], Any]) -> Outcome:
+    """Return what a task gave, or in one line what it raised: one task's failure is not the others'."""
+    try:
+        return Outcome(result())
+    except Exception as error:
+        return Outcome(error=" ".join(f"{type(error).__name__}: {error}".split())[:300])

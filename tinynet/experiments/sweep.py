@@ -1,0 +1,221 @@
+"""A sweep: a folder with a run folder for each setting, filled on one core, on many, or on a cluster."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import sys
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tinynet.errors import DivergedError, RunFolderError
+from tinynet.experiments.axes import Grid, load_grid
+from tinynet.experiments.backends import Backend, Outcome
+from tinynet.experiments.config import shown
+from tinynet.experiments.keys import Config
+from tinynet.experiments.results import FINAL, Row, counts, csv_text, read_summary, run_row
+from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare, write_atomically
+
+SAVE_EVERY_S = 1.0
+ONE_AT_A_TIME = threading.Lock()  # in a process: a Dask worker may have many threads, BLAS is set for all of them
+
+
+def check_data(grid: Grid, source: str) -> None:
+    """Load the data and build the network of all settings that differ in them, to find their faults.
+
+    Raises
+    ------
+    ConfigError
+        As `prepare` does. Nothing is written.
+    """
+    seen = set()
+    for config in (setting.config for setting in grid.settings):
+        parts = (config.dataset.model_dump_json(), config.network.model_dump_json(), config.optimizer.model_dump_json())
+        if parts not in seen:
+            seen.add(parts)
+            prepare(config, source)
+
+
+def create_sweep_folder(out: str | None, grid: Grid) -> Path:
+    """Create the folder `out`, or a new runs/NAME-sweep-TIME, with a sweep.json that repeats the sweep.
+
+    Raises
+    ------
+    RunFolderError
+        When it holds something already, is a file, or cannot be written.
+    """
+    if out and Path(out, "sweep.json").exists():
+        raise RunFolderError(
+            f"{shown(out)} holds a sweep already; --resume goes on with it, or choose another folder with --out"
+        )
+    folder = create_folder(out, f"{grid.name}-sweep")
+    write_atomically(folder / "sweep.json", grid.to_json(folder).encode())
+    return folder
+
+
+def open_sweep_folder(out: str, grid: Grid) -> Path:
+    """Return the folder `out` of a sweep that was begun with the same `grid`.
+
+    Raises
+    ------
+    RunFolderError
+        When there is none, or its sweep is another one; the keys that differ are named.
+    """
+    path = Path(out, "sweep.json")
+    if not path.is_file():
+        raise RunFolderError(f"{shown(out)} holds no sweep to resume: there is no sweep.json in it")
+    before, now = (_leaves(json.loads(text)) for text in (load_grid(str(path), many=True).to_json(), grid.to_json()))
+    differing = [
+        f"{key} ({before.get(key, 'absent')!s:.60} there, {now.get(key, 'absent')!s:.60} here)"
+        for key in before | now
+        if before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise RunFolderError(f"{shown(out)} was begun with another config: {', '.join(differing)}")
+    return path.parent
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return leaves
+
+
+def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = False) -> list[Row]:
+    """Run what `folder` does not hold yet, and return a row a run, as sweep.csv has them.
+
+    Parameters
+    ----------
+    grid : Grid
+    folder : Path, of `create_sweep_folder` or `open_sweep_folder`
+    backend : callable, one of `backends`
+    progress : bool, show a progress bar over runs on stderr; silent where stderr is no terminal
+
+    Raises
+    ------
+    RunFolderError
+        When another command is at work in the folder.
+    OSError
+        When sweep.csv cannot be written.
+
+    Notes
+    -----
+    However the sweep ends, sweep.csv has a row for every run. Its status is that of summary.json, or
+    "failed" with an error, "killed" when its worker died, "missing" when it was not run.
+    """
+    with _alone_in(folder):
+        _tidy(folder, grid)
+        rows = {setting.folder: run_row(setting, folder, Outcome()) for setting in grid.settings}
+        missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
+        tasks = [(setting.config, str(folder.absolute() / name)) for name, setting in missing.items()]
+        save = _saver(folder / "sweep.csv", rows)
+        told: set[str] = set()
+        show = _progress_bar(len(rows), len(rows) - len(tasks), progress)
+        try:
+            with closing(backend(train_one, tasks)) as outcomes:
+                for (_, path), outcome in outcomes:
+                    name = Path(path).name
+                    rows[name] = run_row(missing[name], folder, outcome)
+                    save(name)
+                    show(rows)
+                    for note in set(outcome.value or ()) - told:
+                        told.add(note)
+                        warnings.warn(note, stacklevel=2)
+        finally:
+            show(None)
+            _tidy(folder, grid)
+            late = [name for name in missing if rows[name]["status"] == "missing"]  # or done as the sweep was stopped
+            rows |= {name: run_row(missing[name], folder, Outcome()) for name in late}
+            save(*late, at_once=True)
+    return list(rows.values())
+
+
+def train_one(config: Config, path: str) -> list[str]:
+    """Train one run, whose folder appears at `path` when it is whole, and return the warnings it gave."""
+    folder = Path(path)
+    part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
+    if not folder.parent.is_dir():
+        raise RunFolderError(f"{folder.parent} is not there: all machines of a cluster must see the same folder")
+    if read_summary(folder) is not None:
+        return []  # a cluster asks again when it has lost the answer
+    with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as notes:
+        warnings.filterwarnings("always", category=UserWarning)
+        try:
+            part.mkdir()
+            with suppress(DivergedError):  # which summary.json tells
+                execute(prepare(config), part, report=False, about=_about())
+            if read_summary(folder) is None:  # else a worker that was taken for dead has finished it meanwhile
+                part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return [str(note.message) for note in notes]
+
+
+@cache
+def _about() -> dict[str, Any]:
+    with one_blas_thread():
+        return environment()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the kernel releases when the process dies."""
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunFolderError(f"{shown(str(folder))}: another command is at work in it; wait for its end") from error
+        yield
+
+
+def _tidy(folder: Path, grid: Grid) -> None:
+    """Remove what runs left that were given up, and move a damaged run folder aside."""
+    for path in folder.glob(".*-????????"):
+        shutil.rmtree(path, ignore_errors=True)
+    for setting in grid.settings:
+        path = folder / setting.folder
+        if path.exists() and read_summary(path) is None:
+            path.rename(path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"))
+
+
+def _saver(path: Path, rows: dict[str, Row]) -> Callable[..., None]:
+    """Return a function that takes changed rows' names and writes sweep.csv, at most once a second or `at_once`."""
+    lines = {name: csv_text(row.values()) for name, row in rows.items()}
+    saved = -SAVE_EVERY_S
+
+    def save(*changed: str, at_once: bool = False) -> None:
+        nonlocal saved
+        lines.update({name: csv_text(rows[name].values()) for name in changed})
+        if at_once or time.monotonic() - saved >= SAVE_EVERY_S:
+            header = csv_text(next(iter(rows.values())))
+            write_atomically(path, (header + "".join(lines.values())).encode())
+            saved = time.monotonic()
+
+    return save
+
+
+def _progress_bar(total: int, done: int, progress: bool) -> Callable[[dict[str, Row] | None], None]:
+    """Return a function that shows one more run, or closes the bar when given None."""
+    if not progress or sys.stderr is None:
+        return lambda rows: None
+    from tqdm import tqdm
+
+    bar: Any = tqdm(total=total, initial=done, unit="run", disable=None, dynamic_ncols=True)
+
+    def show(rows: dict[str, Row] | None) -> None:
+        if rows is None:
+            bar.close()
+            return
+        bar.set_postfix_str(counts(row for row in rows.values() if row["status"] != "missing"), refresh=False)
+        bar.update()
+
+    return show
