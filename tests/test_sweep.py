@@ -141,7 +141,7 @@ def test_blas_has_one_thread_in_a_run_and_the_number_it_had_behind_it(monkeypatc
 def test_a_sweep_prints_its_settings_best_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "iris", "optimizer.learning_rate=1e-6,0.3", "seed=0..2", *QUICK]) == 0
     out, err = capsys.readouterr()
-    head, blank, columns, best, worst, _, runs, duration, path = out.splitlines()
+    head, blank, columns, best, worst, _, runs, duration, path, report = out.splitlines()
     assert head == "iris: 6 runs (2 optimizer.learning_rate × 3 seed) one after the other"
     assert columns.split("  ")[0] == "setting" and blank == ""
     assert re.fullmatch(r"learning_rate=0\.3 +3 +0\.\d+ ± 0\.\d+ +\d+\.\d ± \d+\.\d", best)
@@ -150,6 +150,8 @@ def test_a_sweep_prints_its_settings_best_first(capsys: pytest.CaptureFixture[st
     assert re.fullmatch(r"time           \d+\.\d s", duration)
     assert re.fullmatch(r"table          runs/iris-sweep-\d{8}-\d{6}/sweep\.csv", path)
     assert Path(path.split()[1]).is_file()
+    page = Path(report.removeprefix("report         ")).read_text(encoding="utf-8")
+    assert report.endswith("/report.html") and "learning_rate" in page and "1e-06" in page
     assert err == ""  # no bar where nobody watches
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinynet.experiments.backends import Backend
 
 DONE, WRONG_INPUT, FAILED, INTERRUPTED = 0, 2, 3, 130
+REPORTED = ("completed", "stopped early", "diverged")  # the ends of a run that leave a folder
 MOST_COMPLAINTS = 5
 
 
@@ -115,13 +116,14 @@ def _sweep(options: argparse.Namespace) -> int:
         options.out = os.path.dirname(options.config) or "."
     grid = load_grid(options.config, options.overrides, many=options.yes or options.resume)
 
+    from tinynet.experiments.backends import opened
     from tinynet.experiments.sweep import check_data, create_sweep_folder, open_sweep_folder
 
     started = time.perf_counter()
     if options.resume:
         open_sweep_folder(options.out, grid)
     check_data(grid, origin(options.config, options.overrides))
-    with _backend(options.dask, options.jobs, len(grid.settings)) as (backend, where):
+    with opened(options.dask, options.jobs, len(grid.settings)) as (backend, where):
         folder = (open_sweep_folder if options.resume else create_sweep_folder)(options.out, grid)
         if not options.quiet:
             axes = " × ".join(f"{len(axis)} {key}" for key, axis in grid.axes.items())
@@ -134,6 +136,12 @@ def _sweep(options: argparse.Namespace) -> int:
         _say(f"runs           {counts(rows)}")
         _say(f"time           {time.perf_counter() - started:.1f} s")
         _say(f"table          {folder / 'sweep.csv'}")
+    if any(row["status"] in REPORTED for row in rows):
+        from tinynet.experiments.report import write_report
+
+        report = write_report([folder])
+        if not options.quiet:
+            _say(f"report         {report}")
     return status
 
 
@@ -159,24 +167,6 @@ def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tupl
     if unfinished:
         _complain(f"{len(unfinished)} of {len(rows)} runs did not finish; run them again with: {go_on}")
     return rows, FAILED if unfinished else DONE
-
-
-@contextmanager
-def _backend(dask: str | None, jobs: int | None, n_runs: int) -> Iterator[tuple[Backend, str]]:
-    """Yield what a sweep runs on, and its name for people."""
-    from functools import partial
-
-    from tinynet.experiments import backends
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = min(cores if jobs == -1 or (dask and jobs is None) else jobs or 1, n_runs)
-    if dask is not None:
-        with backends.dask_client(dask, processes) as client:
-            yield partial(backends.dask, client=client), f"on {len(client.scheduler_info()['workers'])} Dask workers"
-    elif processes == 1:
-        yield backends.serial, "one after the other"
-    else:
-        yield partial(backends.loky, jobs=processes), f"on {processes} processes"
 
 
 def _conclude(summary: dict[str, Any], folder: Path) -> None:

@@ -42,6 +42,20 @@ Backend = Callable[[Work, Iterable[Task]], Outcomes]
 KILLED = Outcome(error="its worker process died, each time it was tried", killed=True)
 
 
+@contextmanager
+def opened(dask_address: str | None, jobs: int | None, n_tasks: int) -> Iterator[tuple[Backend, str]]:
+    """Yield what so many tasks run on, and its name for people: a cluster's address, or a number of processes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = min(cores if jobs == -1 or (dask_address and jobs is None) else jobs or 1, n_tasks)
+    if dask_address is not None:
+        with dask_client(dask_address, processes) as client:
+            yield partial(dask, client=client), f"on {len(client.scheduler_info()['workers'])} Dask workers"
+    elif processes == 1:
+        yield serial, "one after the other"
+    else:
+        yield partial(loky, jobs=processes), f"on {processes} processes"
+
+
 def serial(work: Work, tasks: Iterable[Task]) -> Outcomes:
     """Work through the tasks one after the other, here."""
     for task in tasks:
