@@ -25,7 +25,7 @@ def table(folder: str = "s") -> list[Row]:
 
 
 def run_folders(folder: str = "s") -> list[Path]:
-    return sorted(path for path in Path(folder).iterdir() if path.is_dir())
+    return sorted(path for path in Path(folder).glob("[!.]*") if path.is_dir())
 
 
 def statuses(folder: str = "s") -> list[str]:

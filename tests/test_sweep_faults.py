@@ -143,17 +143,17 @@ def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_t
     assert before.items() <= made_at().items()
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    """Return the processes that a command has begun for its runs."""
-    children = [path.read_text().split() for path in Path(f"/proc/{process.pid}/task").glob("*/children")]
-    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pids in children for pid in pids}
-    return sorted(pid for pid, command in commands.items() if b"resource_tracker" not in command)
+def workers_of(pid: int) -> list[int]:
+    """Return the processes that a process has begun, but for Python's own, which ends with it."""
+    children = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for each in children for child in each}
+    return sorted(child for child, command in commands.items() if b"resource_tracker" not in command)
 
 
 def test_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
     process = command("iris", "seed=0..4", *LONG, "--out", "s", "--jobs", "2")
     wait_for(a_run_to_be_whole, process)
-    workers = workers_of(process)
+    workers = workers_of(process.pid)
     process.kill()
     process.communicate(timeout=60)  # ends when nobody holds its output any more
     assert len(workers) == 2
@@ -166,7 +166,7 @@ def test_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
 def test_a_killed_worker_does_not_stop_the_sweep_and_every_run_is_done() -> None:
     process = command("iris", "seed=0..4", *LONG, "--out", "s", "--jobs", "2", "--quiet")
     wait_for(a_run_to_be_whole, process)
-    os.kill(workers_of(process)[0], signal.SIGKILL)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     assert process.communicate(timeout=100) == ("", "")
     assert process.returncode == 0
     assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*-*"))
@@ -222,11 +222,8 @@ def test_a_killed_worker_of_a_cluster_does_not_stop_the_sweep_and_every_run_is_d
 
 
 def test_a_local_cluster_is_started_and_leaves_nobody_behind(capfd: pytest.CaptureFixture[str]) -> None:
-    def children() -> set[str]:
-        return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
-
-    before = children()
+    before = workers_of(os.getpid())
     assert main(["sweep", "iris", "seed=0..1", *QUICK, "--out", "s", "--dask", "local", "--jobs", "1"]) == 0
     out, err = capfd.readouterr()
     assert err == "" and out.startswith("iris: 2 runs (2 seed) on 1 Dask workers\n")
-    assert children() == before
+    assert workers_of(os.getpid()) == before
