@@ -163,7 +163,7 @@ def dask_client(address: str, workers: int | None = None) -> Iterator[Any]:
     except ImportError as error:
         install = "python -m pip install 'tinynet[cluster]'"
         raise ConfigError([f"command line: --dask: needs dask.distributed, which {install!r} installs"]) from error
-    logging.getLogger("distributed.client").setLevel(logging.ERROR)  # a lost worker is Dask's to make good
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it tells, the outcomes tell
     if address == "local":
         options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR}
         with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
