@@ -26,7 +26,7 @@ QUICK_SHAPES = (
 )
 HARD = (("sign", 0.5), ("quantised:4", 0.5))  # activation and h; on the digits
 NOT_INSTALLED = "not installed"
-BUSY = 1.1  # more CPU seconds a second mean that a method used more than its one core
+BUSY, STARVED = 1.1, 0.9  # CPU seconds a second: more than one core was used; another program had the core
 
 INTRODUCTION = """\
 All methods in one process bound to one core, interleaved: a round visits every method, each right
@@ -64,8 +64,10 @@ class Result:
         if timing is None:
             return [name, kind, NOT_INSTALLED, "", "", "", ""]
         remarks = [f"extrapolated from {visited:,} entries"] if self.factor > 1 else []
-        if timing.cores > BUSY:
-            remarks.append(f"used {timing.cores:.1f} cores")
+        if max(timing.cores) > BUSY:
+            remarks.append(f"used {max(timing.cores):.1f} cores")
+        if np.median(timing.cores) < STARVED:
+            remarks.append(f"had {np.median(timing.cores):.0%} of its core")
         time = duration(self.factor * timing.duration_s)
         return [
             name,

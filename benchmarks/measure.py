@@ -19,11 +19,11 @@ BURST_S = 0.01  # a quick function is called again and again for so long, and th
 
 @dataclass
 class Timing:
-    """What the rounds gave for one method; durations and ratios are a round's, in their order."""
+    """What the rounds gave for one method; the values are a round's, in their order."""
 
     durations_s: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)  # to the reference, measured just before
-    cores: float = 0.0  # the most CPU seconds a second that a round saw
+    cores: list[float] = field(default_factory=list)  # CPU seconds a second
 
     @property
     def duration_s(self) -> float:
@@ -55,7 +55,7 @@ def _one_round(timing: Timing, run: Run, reference: Run) -> None:
     beside = _burst(reference)
     wall, cpu = time.perf_counter(), time.process_time()
     duration = _burst(run)
-    timing.cores = max(timing.cores, (time.process_time() - cpu) / (time.perf_counter() - wall))
+    timing.cores.append((time.process_time() - cpu) / (time.perf_counter() - wall))
     timing.durations_s.append(duration)
     timing.ratios.append(duration / beside)
 

@@ -186,21 +186,25 @@ def test_a_ratio_between_methods_counts_the_weights_that_were_not_visited() -> N
     assert sampled.over(gradients.Result(BY_NAME["jax.grad"])) == "not installed"
 
 
-def test_a_method_that_uses_more_than_its_core_is_marked() -> None:
-    timing = measure.Timing(durations_s=[0.5], ratios=[10.0], cores=1.9)
+@pytest.mark.parametrize(
+    ("cores", "remark"),
+    [
+        ([1.0, 1.9, 1.0], "extrapolated from 50 entries; used 1.9 cores"),
+        ([0.5, 1.0, 0.6], "extrapolated from 50 entries; had 60% of its core"),
+        ([0.99, 0.5, 1.01], "extrapolated from 50 entries"),
+    ],
+)
+def test_a_row_says_what_was_extrapolated_and_when_the_core_was_exceeded_or_shared(
+    cores: list[float], remark: str
+) -> None:
+    timing = measure.Timing(durations_s=[0.4, 0.5, 0.6], ratios=[10.0, 10.0, 10.0], cores=cores)
     result = gradients.Result(BY_NAME["loop"], timing, error=1e-11, factor=4.0)
-    assert result.cells(50)[2:] == [
-        "2.00 s",
-        "40.0 [40.0, 40.0]",
-        "1.0e-11",
-        "1",
-        "extrapolated from 50 entries; used 1.9 cores",
-    ]
+    assert result.cells(50)[2:] == ["2.00 s", "40.0 [40.0, 40.0]", "1.0e-11", "3", remark]
 
 
 def test_the_cores_in_use_are_measured() -> None:
     timings = measure.interleave({"idle": lambda: time.sleep(0.05)}, lambda: None, rounds=1, budget_s=1.0)
-    assert timings["idle"].cores < 0.5
+    assert timings["idle"].cores[0] < 0.5
 
 
 def test_a_difference_between_methods_is_taken_seed_by_seed() -> None:
