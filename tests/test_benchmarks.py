@@ -273,7 +273,7 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     command = [sys.executable, "-c", WITHOUT, str(SCRIPT), "--quick", "--output", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    parts = ("gradients", "growth", "memory", "training", "thresholds")
+    parts = ("gradients", "growth", "profile", "memory", "training", "thresholds")
     texts = {part: (tmp_path / "out" / f"{part}.md").read_text(encoding="utf-8") for part in parts}
     assert done.stdout == "".join(text + "\n" for text in texts.values())
     for method in METHODS:
