@@ -1,4 +1,4 @@
-"""The central-difference gradient of the two-layer network at about the cost of backpropagation.
+"""The central-difference gradient of the two-layer network, by two matrix products and a few passes.
 
 A series serves all weights at once; ``exact.py`` serves, pair by pair, what no series can.
 docs/fast_gradient.md derives both, and the bounds that decide between them.

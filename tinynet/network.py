@@ -131,9 +131,9 @@ class TwoLayerNet:
         h : float above 0
         method : "auto", "loop", "exact" or "series"
             "loop" perturbs one weight after the other, as in the classroom. "exact" forms the
-            same quotients without cancellation. "series" expands all of them in h at about the
-            cost of backpropagation, good or bad. "auto" takes the series where its error is
-            bounded, pair by pair of sample and unit, and the exact formula elsewhere.
+            same quotients without cancellation. "series" expands all of them in h, by two
+            matrix products, good or bad. "auto" takes the series where its error is bounded,
+            pair by pair of sample and unit, and the exact formula elsewhere.
 
         Returns
         -------
