@@ -145,7 +145,7 @@ def test_a_project_that_is_moved_keeps_the_names_of_its_runs(monkeypatch: pytest
         ("training.epochs=0..2", "command line: training.epochs: must be greater than or equal to 1, got 0"),
     ],
 )  # fmt: skip
-def test_a_bad_axis_is_answered_in_one_line(word: str, message: str) -> None:
+def test_fault_09_a_bad_axis_is_answered_in_one_line(word: str, message: str) -> None:
     assert faults(word) == (message,)
 
 
@@ -160,7 +160,7 @@ def test_a_bad_axis_is_answered_in_one_line(word: str, message: str) -> None:
         ("training.epochs = [1, 0]", "mine.toml: training.epochs: must be greater than or equal to 1, got 0"),
     ],
 )  # fmt: skip
-def test_a_bad_table_is_answered_with_the_name_of_the_file(table: str, message: str) -> None:
+def test_fault_09_a_bad_table_is_answered_with_the_name_of_the_file(table: str, message: str) -> None:
     (fault,) = faults(source=with_table(table))
     assert fault.startswith(message)
 
@@ -193,7 +193,7 @@ def test_a_combination_whose_values_exclude_each_other_is_found() -> None:
     assert "0.5 + 0.6" in fault
 
 
-def test_more_than_a_thousand_combinations_want_a_yes_and_the_number_is_stated() -> None:
+def test_fault_09_more_than_a_thousand_combinations_want_a_yes_and_the_number_is_stated() -> None:
     words = ["training.epochs=1..1001"]
     assert faults(*words) == ("command line: 1,001 combinations; more than 1,000 are run with --yes",)
     assert len(load_grid("iris", words, many=True).settings) == 1001
@@ -219,7 +219,7 @@ def test_keys_that_end_alike_are_written_out() -> None:
         assert re.match(r"name=[ab]-dataset\.name=(iris|wine)-seed=[01]-", setting.folder)
 
 
-def test_a_folder_name_is_plain_and_short_whatever_the_values_are() -> None:
+def test_fault_15_a_folder_name_is_plain_and_short_whatever_the_values_are() -> None:
     grid = load_grid("iris", ['network.activation="quantised:3","quantised:5"', f'name="{"é b" * 30}","a.b"'])
     for setting in grid.settings:
         assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.=+-]{1,130}", setting.folder) and ".." not in setting.folder

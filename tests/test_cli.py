@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rights import unprivileged
@@ -422,6 +423,29 @@ def test_a_full_disk_ends_with_3_and_says_so() -> None:
     assert ended.returncode == 3
     assert re.fullmatch(r"tinynet: the run failed: x: File too large\n", ended.stderr)
     assert not list(Path("x").glob(".*"))
+
+
+def test_fault_37_a_folder_that_turns_read_only_at_the_end_costs_its_files_and_not_the_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tinynet.experiments import run as runs
+
+    train, folder = runs.train, Path("free/x")
+    folder.parent.mkdir()
+    folder.parent.chmod(0o777)
+
+    def train_and_lose_the_folder(*arguments: Any, **options: Any) -> Any:
+        history = train(*arguments, **options)
+        folder.chmod(0o555)
+        return history
+
+    monkeypatch.setattr(runs, "train", train_and_lose_the_folder)
+    with unprivileged():
+        assert main(["train", "iris", QUICK, "--out", str(folder)]) == 3
+    out, err = capsys.readouterr()
+    assert re.search(r"^test accuracy  \d+\.\d %", out, re.M) and "loss_curve" not in out
+    assert re.fullmatch(rf"tinynet: the run failed: {folder}\S*: Permission denied\n", err)
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 3
 
 
 def test_an_output_that_goes_to_a_full_disk_ends_with_3(

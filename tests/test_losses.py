@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tinynet import cross_entropy, softmax
+from tinynet.losses import check_X
 
 logits_arrays = arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(2, 6)), elements=st.floats(-1e4, 1e4))
 
@@ -86,3 +87,19 @@ def test_fault_22_labels_that_are_none_are_refused(y: Any, message: str) -> None
 def test_logits_must_have_two_dimensions() -> None:
     with pytest.raises(ValueError, match="logits must have shape"):
         cross_entropy([1.0, 2.0], [0])
+
+
+def test_fault_26_a_sparse_matrix_is_refused_by_name_and_a_table_is_taken() -> None:
+    from scipy.sparse import csr_array
+
+    class Table:
+        """What pandas and polars are to NumPy: something that can be asked for its array."""
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return np.arange(6.0).reshape(3, 2)
+
+    with pytest.raises(ValueError, match=r"X is a sparse csr_array; .* use X.toarray\(\)"):
+        check_X(csr_array(np.eye(3)))
+    assert check_X(Table()).tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    with pytest.raises(ValueError, match="y must have shape"):
+        cross_entropy(np.zeros((3, 2)), csr_array(np.eye(3)))

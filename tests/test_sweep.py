@@ -91,7 +91,7 @@ def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:
     assert row == ["'=1+1", "'+1", "'-x", "'@a", "'=b", "c", "a,b", 'q"', "-1.5", ""]
 
 
-def test_a_diverged_run_is_recorded_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_41_a_diverged_run_is_recorded_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["optimizer.learning_rate=0.1,1e300", "seed=0..1", 'network.activation="relu"', *QUICK]
     assert main(["sweep", "iris", *words, "--out", "s"]) == 0
     assert statuses() == ["completed", "completed", "diverged", "diverged"]

@@ -41,7 +41,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_resuming_runs_what_is_missing_and_only_that() -> None:
+def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
     swept("seed=0..3", *QUICK)
     whole = results("s")
     first, second, third, fourth = run_folders()
@@ -150,7 +150,7 @@ def workers_of(pid: int) -> list[int]:
     return sorted(child for child, command in commands.items() if b"resource_tracker" not in command)
 
 
-def test_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
+def test_fault_40_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
     process = command("iris", "seed=0..4", *LONG, "--out", "s", "--jobs", "2")
     wait_for(a_run_to_be_whole, process)
     workers = workers_of(process.pid)
@@ -163,7 +163,7 @@ def test_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
     assert before.items() <= made_at().items()
 
 
-def test_a_killed_worker_does_not_stop_the_sweep_and_every_run_is_done() -> None:
+def test_fault_40_a_killed_worker_does_not_stop_the_sweep_and_every_run_is_done() -> None:
     process = command("iris", "seed=0..4", *LONG, "--out", "s", "--jobs", "2", "--quiet")
     wait_for(a_run_to_be_whole, process)
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
@@ -209,7 +209,7 @@ def test_serial_loky_and_dask_give_the_same_bits(cluster: tuple[str, list[subpro
     assert results("serial") == results("loky") == results("dask")
 
 
-def test_a_killed_worker_of_a_cluster_does_not_stop_the_sweep_and_every_run_is_done(
+def test_fault_40_a_killed_worker_of_a_cluster_does_not_stop_the_sweep_and_every_run_is_done(
     cluster: tuple[str, list[subprocess.Popen[str]]],
 ) -> None:
     address, (worker, _) = cluster

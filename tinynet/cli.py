@@ -95,10 +95,14 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
         _complain(f"interrupted; what was trained so far is in {folder}")
         return INTERRUPTED
     except OSError as error:
+        if run.summary is not None and run.summary["status"] in REPORTED and not quiet:
+            _conclude(run.summary)  # trained in vain, but for these
         _complain(f"the run failed: {error.filename or folder}: {error.strerror or error}")
         return FAILED
     if not quiet:
-        _conclude(summary, folder)
+        _conclude(summary)
+        _say(f"curve          {folder / 'loss_curve.png'}")
+        _say(f"report         {folder / 'report.html'}")
     return DONE
 
 
@@ -169,7 +173,7 @@ def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tupl
     return rows, FAILED if unfinished else DONE
 
 
-def _conclude(summary: dict[str, Any], folder: Path) -> None:
+def _conclude(summary: dict[str, Any]) -> None:
     final, epochs = summary["final"], summary["epochs"]
     if summary["test_accuracy"] is None:
         _say("test accuracy  not measured: dataset.test_size is 0")
@@ -183,8 +187,6 @@ def _conclude(summary: dict[str, Any], folder: Path) -> None:
         f"{'stopped early, ' if summary['status'] == 'stopped early' else ''}{final['step']} steps; "
         f"a loop needs {final['loss_evaluations']:,} loss evaluations)"
     )
-    _say(f"curve          {folder / 'loss_curve.png'}")
-    _say(f"report         {folder / 'report.html'}")
 
 
 def _report(folders: list[str], output: str | None) -> int:

@@ -80,6 +80,8 @@ def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
     DataError
         Naming the shape, or how many values are nan or inf and where the first one is.
     """
+    if hasattr(X, "toarray"):
+        raise DataError(f"X is a sparse {type(X).__name__}; the network takes dense arrays: use X.toarray()")
     try:
         array = np.asarray(X)
     except ValueError as error:

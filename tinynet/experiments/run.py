@@ -38,6 +38,7 @@ class Run:
     dataset: Dataset
     net: TwoLayerNet
     optimizer: SGD
+    summary: dict[str, Any] | None = None  # what summary.json is to hold, from the end of training on
 
 
 def prepare(config: Config, source: str = "config") -> Run:
@@ -202,7 +203,7 @@ def execute(
         status = "interrupted"
         raise
     finally:
-        summary = _summary(run, history, status, time.perf_counter() - started)
+        summary = run.summary = _summary(run, history, status, time.perf_counter() - started)
         _write_results(run, folder, history, summary, report)
     return summary
 
