@@ -20,12 +20,14 @@ from tinynet.errors import (
     check_number,
     check_step_size,
 )
+from tinynet.exact import blocks
 from tinynet.losses import check_X, class_labels, mean_loss, softmax
 from tinynet.numerical import numerical_gradient
 
 Array = npt.NDArray[Any]
 
 METHODS = ("auto", "loop", "exact", "series")
+LOGITS_ROWS = 256  # samples whose hidden layer is computed at a time, to stay in cache
 
 
 class TwoLayerNet:
@@ -164,10 +166,14 @@ class TwoLayerNet:
             self._workspace = workspace
 
     def _logits(self, X: Array) -> Array:
-        params = self.params
+        params, logits = self.params, np.empty((len(X), self.shapes["b2"][0]))
         with np.errstate(over="ignore", invalid="ignore"):  # train names a loss that is not finite
-            z = self.activation(X @ params["W1"] + params["b1"])
-            return np.asarray(z @ params["W2"] + params["b2"])
+            for rows in blocks(len(X), LOGITS_ROWS):
+                a = X[rows] @ params["W1"]
+                a += params["b1"]
+                logits[rows] = self.activation(a) @ params["W2"]
+            logits += params["b2"]
+        return logits
 
     def _check(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         X = self._check_X(X)
