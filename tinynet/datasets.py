@@ -327,12 +327,9 @@ def _moons(seed: int, n_samples: int = 1000, noise: float = 0.2) -> dict[str, An
 def _circles(seed: int, n_samples: int = 1000, noise: float = 0.1, factor: float = 0.5) -> dict[str, Any]:
     from sklearn.datasets import make_circles
 
-    X, y = make_circles(
-        _n_samples(n_samples, 2),
-        noise=check_number("noise", noise, 0),
-        factor=check_number("factor", factor, 0, 1, closed=False),
-        random_state=seed,
-    )
+    n_samples, noise = _n_samples(n_samples, 2), check_number("noise", noise, 0)
+    factor = check_number("factor", factor, 0, 1, closed=False)
+    X, y = make_circles(n_samples, noise=noise, factor=factor, random_state=seed)
     return {"X": X, "y": y}
 
 

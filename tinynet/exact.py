@@ -49,18 +49,7 @@ def exact_gradient(
 ) -> dict[str, Array]:
     """Return (L(θ + h) − L(θ − h)) / 2h for every parameter θ, exact to rounding.
 
-    Parameters
-    ----------
-    params : {"W1": (n_features, hidden_units), "b1", "W2": (hidden_units, n_classes), "b2"}
-    activation : elementwise function of the hidden layer; only its values are used
-    X : float64 array, shape (n_samples, n_features)
-    labels : integer array, shape (n_samples,), values below n_classes
-    h : float above 0
-
-    Returns
-    -------
-    dict of arrays, keys and shapes of `params`
-        In nats a sample per unit of the parameter; nan where inputs or parameters are not finite.
+    Parameters, what is returned: as `difference_quotients` in ``differences.py``.
 
     Notes
     -----
