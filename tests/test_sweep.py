@@ -253,3 +253,21 @@ def test_the_sweep_table_of_a_config_is_swept() -> None:
     Path("mine.toml").write_text(f'{preset_text("iris")}\n[sweep]\nseed = "0..2"\n', encoding="utf-8")
     assert main(["sweep", "mine.toml", *QUICK, "--quiet", "--out", "s"]) == 0
     assert [row["seed"] for row in table()] == ["0", "1", "2"]
+
+
+def test_a_file_of_ones_own_is_swept_reported_and_predicted_from(capsys: pytest.CaptureFixture[str]) -> None:
+    data = Path(__file__).parents[1] / "data" / "breast_cancer.csv"
+    Path("mine.toml").write_text(
+        f'[dataset]\nname = "csv"\npath = "{data}"\nscaling = "standard"\n[network]\nhidden_units = 5\n',
+        encoding="utf-8",
+    )
+    axes = ["optimizer.learning_rate=0.03,0.1,0.3", "seed=0..2"]
+    assert main(["sweep", "mine.toml", *axes, *QUICK, "--quiet", "--out", "s"]) == 0
+    page = Path("s/report.html").read_text(encoding="utf-8")
+    assert "9 runs of 3 settings" in page
+    Path("new.csv").write_text(
+        "".join(data.read_text(encoding="utf-8").splitlines(keepends=True)[:4]), encoding="utf-8"
+    )
+    folder = next(path for path in Path("s").iterdir() if path.name.startswith("learning_rate=0.3-seed=1"))
+    assert main(["predict", str(folder), "new.csv"]) == 0
+    assert re.fullmatch(r"label,.*\n((benign|malignant),0?\.?\S+\n){3}", capsys.readouterr().out)
