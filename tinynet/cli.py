@@ -1,20 +1,20 @@
-"""The command line: parse, call, print, and turn every error into one line and an exit status."""
+"""The command line: call, print, and turn every error into one line and an exit status."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from tinynet.errors import ConfigError, DivergedError, RunFolderError, TinynetError, did_you_mean
+from tinynet.errors import ConfigError, DivergedError, RunFolderError, TinynetError
+from tinynet.parser import parsed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 done, 2 wrong input, 3 failed, 130 interrupted."""
     _prepare_streams()
     try:
-        options = _options(sys.argv[1:] if arguments is None else arguments)
+        options = parsed(sys.argv[1:] if arguments is None else arguments)
         if options.command == "train":
             with _notes():
                 return _train(options.config, options.overrides, options.out, options.quiet)
@@ -239,115 +239,6 @@ def _deliver(text: str, output: str | None) -> int:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError([f"command line: --output: {output!r} cannot be written: {reason}"]) from error
     return DONE
-
-
-class _Parser(argparse.ArgumentParser):
-    """Answers a wrong command line in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError([f"command line: {message}; see '{self.prog} --help'"])
-
-
-def _options(words: list[str]) -> argparse.Namespace:
-    parser, commands = _parser()
-    named = [word for word in words if not word.startswith("-")]
-    if named and named[0] not in commands:
-        parser.error(f"unknown command {named[0]!r}{_command_meant(named[0], commands)}")
-    options, rest = parser.parse_known_args(words)
-    if options.command is None:
-        parser.error(f"a command is missing: {' or '.join(commands)}")
-    unknown = [word for word in rest if word.startswith("-")]
-    words_of = {"train": "overrides", "sweep": "overrides", "report": "folders"}.get(options.command)
-    if unknown or (rest and words_of is None):
-        command = commands[options.command]
-        command.error(_unrecognized((unknown or rest)[0], re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
-    if words_of is not None:
-        setattr(
-            options, words_of, [*getattr(options, words_of), *rest]
-        )  # argparse gives those behind an option to nobody
-    return options
-
-
-def _command_meant(word: str, commands: Iterable[str]) -> str:
-    from tinynet.experiments.config import preset_names
-
-    is_config = word in preset_names() or word.endswith((".toml", ".json"))
-    return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, commands)
-
-
-def _unrecognized(word: str, options: list[str]) -> str:
-    from tinynet.experiments.config import nearest_key
-
-    name = word.partition("=")[0]
-    if name in options:
-        return f"{name} stands before the command, but belongs behind it"
-    if not name.startswith("-"):
-        return f"too many words: {name!r}"
-    key = nearest_key(name.lstrip("-").replace("-", "_"))
-    near = did_you_mean(name, options)
-    if key is not None and "?" not in near:
-        return f"unknown option {name!r}; a setting is written without dashes: {key}=VALUE"
-    return f"unknown option {name!r}{near}"
-
-
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    from tinynet import __version__
-
-    parser = _Parser(
-        prog="tinynet", description="A two-layer network trained by numerical gradients.", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=f"tinynet {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    train = commands.add_parser("train", help="train a network and write a run folder", allow_abbrev=False)
-    train.add_argument("config", metavar="CONFIG", help="a preset's name, or a .toml or .json file")
-    train.add_argument(
-        "overrides", metavar="KEY=VALUE", nargs="*", default=[], help="such as optimizer.learning_rate=0.05"
-    )
-    train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
-    train.add_argument("--quiet", action="store_true", help="print notes and errors only")
-    sweep = commands.add_parser("sweep", help="train every combination of some settings", allow_abbrev=False)
-    sweep.add_argument("config", metavar="CONFIG", help="as for train; its [sweep] table may hold axes")
-    sweep.add_argument(
-        "overrides",
-        metavar="KEY=V1,V2,...",
-        nargs="*",
-        default=[],
-        help="such as optimizer.learning_rate=0.01,0.1 seed=0..4",
-    )
-    sweep.add_argument("--jobs", metavar="N", type=_n_jobs, help="processes; -1 for all cores (default: 1)")
-    sweep.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler, or 'local' to start a cluster here")
-    sweep.add_argument("--out", metavar="DIR", help="the sweep's folder (default: runs/NAME-sweep-TIME)")
-    sweep.add_argument(
-        "--resume", action="store_true", help="run what is missing in DIR, or beside CONFIG if it is a sweep.json"
-    )
-    sweep.add_argument("--yes", action="store_true", help="run more than 1,000 combinations")
-    sweep.add_argument("--quiet", action="store_true", help="print notes and errors only")
-    report = commands.add_parser("report", help="write an HTML report about runs", allow_abbrev=False)
-    report.add_argument("folders", metavar="DIR", nargs="+", help="a run folder, or a folder of run folders")
-    report.add_argument("--output", metavar="FILE", help="the report (default: report.html in DIR)")
-    predict = commands.add_parser("predict", help="label new rows with a trained network", allow_abbrev=False)
-    predict.add_argument("run", metavar="RUN", help="a run folder")
-    predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
-    predict.add_argument("--output", metavar="FILE", help="a CSV file to write (default: stdout)")
-    presets = commands.add_parser("presets", help="list the presets, or print one as TOML", allow_abbrev=False)
-    presets.add_argument("name", metavar="NAME", nargs="?")
-    schema = commands.add_parser("schema", help="print the config's JSON Schema, for editors", allow_abbrev=False)
-    schema.add_argument("--output", metavar="FILE", help="write it there")
-    schema.add_argument("--markdown", action="store_true", help="a table for readers instead")
-    return parser, {
-        "train": train,
-        "sweep": sweep,
-        "report": report,
-        "predict": predict,
-        "presets": presets,
-        "schema": schema,
-    }
-
-
-def _n_jobs(text: str) -> int:
-    if re.fullmatch(r"-1|[1-9]\d{0,3}", text, re.ASCII) is None:
-        raise argparse.ArgumentTypeError(f"must be from 1 to 9999, or -1 for all cores, got {text!r}")
-    return int(text)
 
 
 @contextmanager
