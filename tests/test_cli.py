@@ -32,6 +32,7 @@ from tinynet.cli import main
 from tinynet.experiments.config import preset_names, preset_text
 from tinynet.experiments.schema import commented_preset, key_table, schema_text
 
+GO_ON = "go on with: tinynet train --out x --resume"
 QUICK = "training.epochs=2"
 TINYNET = str(Path(sys.executable).with_name("tinynet"))
 MODULE = [sys.executable, "-m", "tinynet"]
@@ -233,12 +234,12 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
         ("my.toml", "unknown command 'my.toml'; did you mean 'tinynet train my.toml'?; see 'tinynet --help'"),
         (
             "train iris --quite",
-            "unknown option '--quite'; did you mean '--quiet'? allowed: --help, --out, --quiet; "
+            "unknown option '--quite'; did you mean '--quiet'? allowed: --help, --out, --resume, --quiet; "
             "see 'tinynet train --help'",
         ),
         (
             "train iris --qui",
-            "unknown option '--qui'; did you mean '--quiet'? allowed: --help, --out, --quiet; "
+            "unknown option '--qui'; did you mean '--quiet'? allowed: --help, --out, --resume, --quiet; "
             "see 'tinynet train --help'",
         ),
         (
@@ -335,7 +336,7 @@ def test_fault_10_a_folder_that_is_taken_or_a_file_is_refused(capsys: pytest.Cap
     assert main(["train", "iris", QUICK, "--quiet", "--out", "x"]) == 0
     before = {path: path.stat().st_mtime_ns for path in Path("x").iterdir()}
     again = fault(capsys, "train", "iris", QUICK, "--out", "x")
-    assert again == "tinynet: x holds a run already; choose another folder with --out, or remove it"
+    assert again == "tinynet: x holds a run already; --resume goes on with it, or choose another folder with --out"
     assert {path: path.stat().st_mtime_ns for path in Path("x").iterdir()} == before
     taken = fault(capsys, "train", "iris", QUICK, "--out", "x/model.npz")
     assert taken == "tinynet: x/model.npz is a file; a run needs a folder"
@@ -421,7 +422,7 @@ def test_fault_30_a_run_that_diverges_ends_with_3(capsys: pytest.CaptureFixture[
 def test_a_full_disk_ends_with_3_and_says_so() -> None:
     ended = shell(f"ulimit -f 1; tinynet train iris {QUICK} --out x")  # files of at most 1 KiB
     assert ended.returncode == 3
-    assert re.fullmatch(r"tinynet: the run failed: x: File too large\n", ended.stderr)
+    assert re.fullmatch(f"tinynet: the run failed: x: File too large; {GO_ON}\n", ended.stderr)
     assert not list(Path("x").glob(".*"))
 
 
@@ -443,7 +444,7 @@ def test_fault_37_a_folder_that_turns_read_only_at_the_end_costs_its_files_and_n
         assert main(["train", "iris", QUICK, "--out", str(folder)]) == 3
     out, err = capsys.readouterr()
     assert re.search(r"^test accuracy  \d+\.\d %", out, re.M) and "loss_curve" not in out
-    assert re.fullmatch(rf"tinynet: the run failed: {folder}\S*: Permission denied\n", err)
+    assert re.fullmatch(rf"tinynet: the run failed: {folder}\S*: Permission denied; go on with: \S.*\n", err)
     assert len((folder / "metrics.csv").read_text().splitlines()) == 3
 
 
@@ -451,7 +452,10 @@ def test_an_output_that_goes_to_a_full_disk_ends_with_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended = shell("tinynet presets digits >/dev/full")
-    assert (ended.returncode, ended.stderr) == (3, "tinynet: failed: stdout: No space left on device\n")
+    assert (ended.returncode, ended.stderr) == (
+        3,
+        "tinynet: failed: stdout: No space left on device\n",
+    )
     monkeypatch.setattr(sys, "stdout", Broken(OSError(errno.ENOSPC, "No space left on device")))
     assert main(["train", "iris", QUICK]) == 3
     assert capsys.readouterr().err == ended.stderr
@@ -484,12 +488,16 @@ def test_what_goes_wrong_before_the_run_is_one_line(
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        (KeyboardInterrupt(), 130, "tinynet: interrupted; what was trained so far is in x\n"),
-        (OSError(28, "No space left on device"), 3, "tinynet: the run failed: x: No space left on device\n"),
+        (KeyboardInterrupt(), 130, f"tinynet: interrupted; {GO_ON}\n"),
+        (
+            OSError(28, "No space left on device"),
+            3,
+            f"tinynet: the run failed: x: No space left on device; {GO_ON}\n",
+        ),
         (
             OSError(13, "Permission denied", "x/model.npz"),
             3,
-            "tinynet: the run failed: x/model.npz: Permission denied\n",
+            f"tinynet: the run failed: x/model.npz: Permission denied; {GO_ON}\n",
         ),
     ],
 )
@@ -520,7 +528,7 @@ def test_an_interrupt_in_the_middle_ends_with_130_and_no_traceback() -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert process.returncode == 130
-    assert (out, err) == ("", "tinynet: interrupted; what was trained so far is in x\n")
+    assert (out, err) == ("", f"tinynet: interrupted; {GO_ON}\n")
     summary = json.loads(Path("x/summary.json").read_text())
     assert summary["status"] == "interrupted"
     assert summary["epochs"] == Path("x/metrics.csv").read_text().count("\n") - 1
@@ -627,7 +635,7 @@ def test_fault_38_the_bar_fits_a_narrow_terminal_without_utf_8() -> None:
 def test_quiet_asks_for_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
-    def looks(*_: object, progress: bool) -> dict[str, object]:
+    def looks(*_: object, progress: bool, **__: object) -> dict[str, object]:
         asked.append(progress)
         raise KeyboardInterrupt
 

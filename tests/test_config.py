@@ -492,7 +492,8 @@ def test_fault_08_an_override_of_an_unknown_key() -> None:
         "command line: unknown key learning_rate; did you mean 'optimizer.learning_rate'? allowed: name, seed, dataset."
     )
     assert section == (
-        "command line: unknown key training; allowed: training.epochs, training.batch_size, training.patience"
+        "command line: unknown key training; allowed: training.epochs, training.batch_size, training.patience, "
+        "training.checkpoint_every_s"
     )
     assert value.startswith("command line: unknown key seed.x; allowed: name, seed, ")
 

@@ -26,11 +26,13 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "gradcheck",
     "optimizers",
     "files",
+    "storage",
     "datasets",
     "model",
     "history",
     "checkpoint",
     "schedules",
+    "signals",
     "training",
     "estimator",
     "experiments",  # a layer of its own, whose modules import one another without a circle

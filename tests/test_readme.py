@@ -45,8 +45,8 @@ def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     trained, swept = [], []
 
-    def only_read(source: str, overrides: list[str], out: str | None, quiet: bool) -> int:
-        trained.append(load_config(source, overrides).name)
+    def only_read(options: argparse.Namespace) -> int:
+        trained.append(load_config(options.config, options.overrides).name)
         return cli.DONE
 
     def only_combine(options: argparse.Namespace) -> int:

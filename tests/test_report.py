@@ -19,6 +19,7 @@ from tinynet.experiments import report as report_module
 from tinynet.experiments.portrait import run_page
 from tinynet.experiments.records import read_records
 from tinynet.experiments.report import write_report
+from tinynet.history import History
 
 # The command
 
@@ -55,7 +56,8 @@ def test_a_run_that_diverges_or_is_interrupted_has_a_report_too(
     assert main(["train", "iris", *huge, "--out", "bad"]) == 3
     assert "The loss or its gradient stopped being finite" in Path("bad/report.html").read_text(encoding="utf-8")
 
-    def interrupted(*arguments: Any, **options: Any) -> None:
+    def interrupted(*arguments: Any, on_start: Callable[[History], object], **options: Any) -> None:
+        on_start(History())
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tinynet.experiments.run.train", interrupted)
@@ -74,7 +76,8 @@ def test_a_report_that_cannot_be_written_fails_the_run_with_its_files_kept(
 
     monkeypatch.setattr(report_module, "write_atomically", full)
     assert main(["train", "iris", "training.epochs=1", "--quiet", "--out", "x"]) == 3
-    assert capsys.readouterr().err == "tinynet: the run failed: x/report.html: No space left on device\n"
+    go_on = "go on with: tinynet train --out x --resume"
+    assert capsys.readouterr().err == f"tinynet: the run failed: x/report.html: No space left on device; {go_on}\n"
     assert Path("x/model.npz").is_file()
     assert "cannot be written: No space left on device" in fault(capsys, "x")
 

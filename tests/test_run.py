@@ -9,7 +9,7 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -24,8 +24,9 @@ import tinynet
 from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet, schedules
 from tinynet.experiments import run as run_module
 from tinynet.experiments.config import load_config
-from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare, write_atomically
+from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare
 from tinynet.model import model_bytes
+from tinynet.storage import write_atomically
 
 FILES = {"config.json", "environment.json", "loss_curve.png", "metrics.csv", "model.npz", "summary.json"}
 COLUMNS = [
@@ -61,7 +62,7 @@ def read_json(path: str) -> Any:
 
 def test_a_run_writes_its_files_and_nothing_else() -> None:
     train_iris()
-    assert {path.name for path in Path("run").iterdir()} == FILES
+    assert {path.name for path in Path("run").iterdir()} == FILES | {"checkpoint-000000021.npz"}
 
 
 def test_metrics_have_a_row_an_epoch_under_the_promised_columns() -> None:
@@ -76,18 +77,13 @@ def test_metrics_have_a_row_an_epoch_under_the_promised_columns() -> None:
 
 def test_metrics_are_on_disk_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    record = run_module._recorder
+    record = run_module._record
 
-    def looks_at_the_file(*arguments: Any) -> Callable[..., None]:
-        inner = record(*arguments)
+    def looks_at_the_file(*arguments: Any) -> None:
+        record(*arguments)
+        written.append(len(rows()))
 
-        def on_epoch(row: Any) -> None:
-            inner(row)
-            written.append(len(rows()))
-
-        return on_epoch
-
-    monkeypatch.setattr(run_module, "_recorder", looks_at_the_file)
+    monkeypatch.setattr(run_module, "_record", looks_at_the_file)
     train_iris()
     assert written == [1, 2, 3]
 
@@ -336,7 +332,7 @@ def refusal(out: str | None) -> str:
 def test_fault_10_an_existing_run_is_not_overwritten() -> None:
     train_iris("training.epochs=1")
     before = {path: path.read_bytes() for path in Path("run").iterdir()}
-    assert refusal("run") == "run holds a run already; choose another folder with --out, or remove it"
+    assert refusal("run") == "run holds a run already; --resume goes on with it, or choose another folder with --out"
     assert {path: path.read_bytes() for path in Path("run").iterdir()} == before
 
 
@@ -424,19 +420,14 @@ def test_fault_30_a_run_that_diverges_in_its_first_epoch_keeps_the_first_weights
 def test_what_was_trained_before_an_interruption_is_written(
     error: BaseException, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = run_module._recorder
+    record = run_module._record
 
-    def interrupted(*arguments: Any) -> Callable[..., None]:
-        inner = record(*arguments)
+    def interrupted(row: Any, metrics: Any) -> None:
+        record(row, metrics)
+        if row.epoch == 2:
+            raise error
 
-        def on_epoch(row: Any) -> None:
-            inner(row)
-            if row.epoch == 2:
-                raise error
-
-        return on_epoch
-
-    monkeypatch.setattr(run_module, "_recorder", interrupted)
+    monkeypatch.setattr(run_module, "_record", interrupted)
     with pytest.raises(type(error)):
         train_iris()
     summary = read_json("run/summary.json")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,10 +31,10 @@ from tinynet.experiments.axes import load_grid
 from tinynet.experiments.backends import Outcomes, Task, Work
 from tinynet.experiments.config import preset_text
 from tinynet.experiments.results import csv_text, results_table
-from tinynet.experiments.run import write_atomically
 from tinynet.experiments.sweep import create_sweep_folder, run_sweep
+from tinynet.storage import only_writer, write_atomically
 
-FILES = {"config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"}
+FILES = {"checkpoint-000000014.npz", "config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"}
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def test_a_run_folder_holds_what_a_single_run_gives_but_for_its_picture() -> Non
     assert main(["train", "iris", "seed=4", *QUICK, "--quiet", "--out", "alone"]) == 0
     first, second = run_folders()
     assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()} == FILES
-    for name in FILES - {"metrics.csv", "summary.json"}:
+    for name in FILES - {"checkpoint-000000014.npz", "metrics.csv", "summary.json"}:  # whose durations differ
         assert (second / name).read_bytes() == Path("alone", name).read_bytes(), name
     assert results("s")[second.name] == result(Path("alone"))
 
@@ -210,7 +212,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ("seed=0..1 --jobs=many", "argument --jobs: must be from 1 to 9999, or -1 for all cores, got 'many'; see "),
         ("seed=0..1 --dask tcp://x:1 --jobs 2", "--jobs: the cluster of --dask has workers of its own; leave one of "),
         ("seed=0..1 --dask tcp://127.0.0.1:x", "--dask: no scheduler answers at 'tcp://127.0.0.1:x': "),
-        ("seed=0..1 --resume", "--resume: name the sweep's folder with --out, or its sweep.json as CONFIG"),
+        ("seed=0..1 --resume", "--resume: name the folder with --out, or its sweep.json as CONFIG"),
         ("seed=0..1 --job 2", "unknown option '--job'; did you mean '--jobs'? allowed: "),
         ("seed=0..1000", "1,001 combinations; more than 1,000 are run with --yes"),
         ("training.epochs=2", "nothing varies; "),
@@ -244,9 +246,12 @@ def test_another_config_is_not_resumed_and_the_keys_that_differ_are_named(capsys
 
 def test_two_commands_do_not_work_in_one_folder_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     swept()
-    with sweep._alone_in(Path("s")):
+    with only_writer(Path("s")):
         assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 2
-    assert capsys.readouterr().err == "tinynet: s: another command is at work in it; wait for its end\n"
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    assert capsys.readouterr().err == (
+        f"tinynet: s: {holder} is writing there; wait for its end, or choose another folder\n"
+    )
 
 
 def test_the_sweep_table_of_a_config_is_swept() -> None:

@@ -31,7 +31,7 @@ from tinynet.cli import main
 from tinynet.experiments import run, sweep
 from tinynet.experiments.axes import load_grid
 from tinynet.experiments.results import read_summary
-from tinynet.experiments.run import write_atomically
+from tinynet.storage import write_atomically
 
 LONG = ("training.epochs=400", "network.hidden_units=3")  # long enough to be met on the way
 
@@ -50,7 +50,9 @@ def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
     for path in third.iterdir():
         path.unlink()
     third.rmdir()
-    Path("s", f".{third.name}-0a1b2c3d").mkdir()  # what a killed run leaves
+    Path("s", f".{third.name}.part").mkdir()  # what a killed run leaves
+    Path("s", f".{third.name}.part-0a1b2c3d").mkdir()
+    Path("s", f".{fourth.name}.part").mkdir()
     Path("s/sweep.csv").unlink()
     before = (fourth / "summary.json").stat().st_mtime_ns
     swept("seed=0..3", *QUICK, "--resume")
@@ -61,7 +63,7 @@ def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
     for path in damaged:
         path.rename(path.name)
     assert results("s") == whole
-    assert not list(Path("s").glob(".*-*"))
+    assert not list(Path("s").glob(".*"))
 
 
 def test_a_run_that_cannot_be_written_is_failed_the_others_go_on_and_resuming_runs_it(
@@ -116,7 +118,7 @@ def test_what_another_worker_has_finished_meanwhile_is_kept(monkeypatch: pytest.
     real, looks = read_summary, iter([None])
     monkeypatch.setattr(sweep, "read_summary", lambda folder: next(looks, real(folder)))
     assert sweep.train_one(setting.config, f"s/{setting.folder}") == []
-    assert made_at() == before and not list(Path("s").glob(".*-*"))
+    assert made_at() == before and not list(Path("s").glob(".*"))
 
 
 def test_a_worker_that_does_not_see_the_folder_says_what_a_cluster_needs() -> None:
@@ -136,11 +138,15 @@ def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_t
         "tinynet: interrupted; the runs that finished are kept; go on with: tinynet sweep s/sweep.json --resume\n"
     )
     before = made_at()
-    assert 1 <= len(before) < 5 and not list(Path("s").glob(".*-*"))
+    begun = list(Path("s").glob(".*.part"))
+    assert 1 <= len(before) < 5 and len(begun) <= int(jobs)
     assert statuses().count("completed") == len(before) and statuses().count("missing") == 5 - len(before)
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
-    assert statuses() == ["completed"] * 5
+    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*"))
     assert before.items() <= made_at().items()
+    interrupted = results("s")
+    assert main(["sweep", "iris", "seed=0..4", *LONG, "--out", "s2", "--quiet"]) == 0
+    assert results("s2") == interrupted
 
 
 def workers_of(pid: int) -> list[int]:
@@ -159,7 +165,7 @@ def test_fault_40_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
     assert len(workers) == 2
     before = made_at()
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
-    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*-*"))
+    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*"))
     assert before.items() <= made_at().items()
 
 
@@ -169,7 +175,7 @@ def test_fault_40_a_killed_worker_does_not_stop_the_sweep_and_every_run_is_done(
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     assert process.communicate(timeout=100) == ("", "")
     assert process.returncode == 0
-    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*-*"))
+    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*"))
 
 
 # On a Dask cluster
@@ -218,7 +224,7 @@ def test_fault_40_a_killed_worker_of_a_cluster_does_not_stop_the_sweep_and_every
     worker.kill()
     _, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (0, "")
-    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*-*"))
+    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*"))
 
 
 def test_a_local_cluster_is_started_and_leaves_nobody_behind(capfd: pytest.CaptureFixture[str]) -> None:

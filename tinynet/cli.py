@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
 import time
 import warnings
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinynet.errors import ConfigError, DivergedError, RunFolderError, TinynetError
 from tinynet.parser import parsed
+from tinynet.signals import termination_raised
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,19 +24,20 @@ if TYPE_CHECKING:
     from tinynet.experiments.axes import Grid
     from tinynet.experiments.backends import Backend
 
-DONE, WRONG_INPUT, FAILED, INTERRUPTED = 0, 2, 3, 130
+DONE, WRONG_INPUT, FAILED = 0, 2, 3
 REPORTED = ("completed", "stopped early", "diverged")  # the ends of a run that leave a folder
 MOST_COMPLAINTS = 5
 
 
+@termination_raised()
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0 done, 2 wrong input, 3 failed, 130 interrupted."""
+    """Run the command line and return the exit status: 0 done, 2 wrong input, 3 failed, 130 or 143 interrupted."""
     _prepare_streams()
     try:
         options = parsed(sys.argv[1:] if arguments is None else arguments)
         if options.command == "train":
             with _notes():
-                return _train(options.config, options.overrides, options.out, options.quiet)
+                return _train(options)
         if options.command == "report":
             with _notes():
                 return _report(options.folders, options.output)
@@ -55,9 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
         for fault in str(error).splitlines():
             _complain(fault)
         return WRONG_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _complain("interrupted")
-        return INTERRUPTED
+        return _interrupted(error)
     except OSError as error:
         _complain(f"failed: {error.filename}: {error.strerror}")
         return FAILED
@@ -68,36 +71,45 @@ def main(arguments: list[str] | None = None) -> int:
         _flush()
 
 
-def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> int:
-    from tinynet.experiments.config import load_config, origin
+def _train(options: argparse.Namespace) -> int:
+    from tinynet.experiments.config import load_config, load_resumed, origin
 
-    config = load_config(source, overrides)
+    source, out, quiet = options.config, options.out, options.quiet
+    if options.resume:
+        out = _folder_to_resume(options, "config.json")
+        config = load_resumed(out, source, options.overrides)
+        source = source or os.path.join(out, "config.json")
+    else:
+        config = load_config(source, options.overrides)
 
     os.environ["MPLBACKEND"] = "agg"  # a run draws into a file, whatever display somebody has set up
     from tinynet.experiments.report import reported
     from tinynet.experiments.run import create_folder, execute, prepare
 
-    run = prepare(config, origin(source, overrides))
-    folder = create_folder(out, config.name)
+    run = prepare(config, origin(source, options.overrides))
+    folder = Path(out) if options.resume else create_folder(out, config.name)
     if not quiet:
         sizes = "-".join(str(size) for size in (run.dataset.n_features, *run.net.shapes["W2"]))
         _say(
             f"{config.name}: network {sizes} ({run.net.activation.name}), {run.net.n_parameters:,} parameters; "
             f"{len(run.dataset.X_train):,} training samples"
         )
+    go_on = f"tinynet train --out {shlex.quote(str(folder))} --resume"
     try:
         with reported(run, folder):
-            summary = execute(run, folder, progress=not quiet and sys.stderr is not None)
+            summary = execute(run, folder, resume=options.resume, progress=not quiet and sys.stderr is not None)
     except DivergedError as error:
         _complain(f"{error}; the weights of the last good epoch are in {folder / 'model.npz'}")
         return FAILED
-    except KeyboardInterrupt:
-        _complain(f"interrupted; what was trained so far is in {folder}")
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        _complain(f"interrupted; go on with: {go_on}")
+        return _interrupted(error)
+    except RunFolderError:
+        raise
     except OSError as error:
         if run.summary is not None and run.summary["status"] in REPORTED and not quiet:
             _conclude(run.summary)  # trained in vain, but for these
-        _complain(f"the run failed: {error.filename or folder}: {error.strerror or error}")
+        _complain(f"the run failed: {error.filename or folder}: {error.strerror or error}; go on with: {go_on}")
         return FAILED
     if not quiet:
         _conclude(summary)
@@ -106,18 +118,27 @@ def _train(source: str, overrides: list[str], out: str | None, quiet: bool) -> i
     return DONE
 
 
+def _folder_to_resume(options: argparse.Namespace, name: str) -> str:
+    """Return the folder of --out, or that of the file `name` as CONFIG."""
+    if options.out is not None:
+        return str(options.out)
+    if os.path.basename(options.config or "") != name:
+        raise ConfigError([f"command line: --resume: name the folder with --out, or its {name} as CONFIG"])
+    return os.path.dirname(options.config) or "."
+
+
+def _interrupted(error: KeyboardInterrupt) -> int:
+    return 128 + int(getattr(error, "signal", signal.SIGINT))
+
+
 def _sweep(options: argparse.Namespace) -> int:
     from tinynet.experiments.axes import load_grid
     from tinynet.experiments.config import origin
 
     if options.dask not in (None, "local") and options.jobs is not None:
         raise ConfigError(["command line: --jobs: the cluster of --dask has workers of its own; leave one of them out"])
-    if options.resume and options.out is None:
-        if os.path.basename(options.config) != "sweep.json":
-            raise ConfigError(
-                ["command line: --resume: name the sweep's folder with --out, or its sweep.json as CONFIG"]
-            )
-        options.out = os.path.dirname(options.config) or "."
+    if options.resume:
+        options.out = _folder_to_resume(options, "sweep.json")
     grid = load_grid(options.config, options.overrides, many=options.yes or options.resume)
 
     from tinynet.experiments.backends import opened
@@ -156,9 +177,9 @@ def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tupl
     go_on = f"tinynet sweep {shlex.quote(str(folder / 'sweep.json'))} --resume"
     try:
         rows = run_sweep(grid, folder, backend, progress=not quiet and sys.stderr is not None)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _complain(f"interrupted; the runs that finished are kept; go on with: {go_on}")
-        return [], INTERRUPTED
+        return [], _interrupted(error)
     except RunFolderError:
         raise
     except OSError as error:

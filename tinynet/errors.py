@@ -60,6 +60,19 @@ class DivergedError(TinynetError, ArithmeticError):
         return type(self), (self.epoch, self.step, self.learning_rate, self.loss), {"history": self.history}
 
 
+class Interrupted(KeyboardInterrupt):
+    """^C or SIGTERM ended the training; ``signal`` is its number, and the first of two lets a step be finished."""
+
+    def __init__(self, signal: int, *, at_once: bool = False) -> None:
+        self.signal, self.at_once = signal, at_once
+        self.history: object = None  # the History of the epochs before, set by train
+        super().__init__(f"interrupted by signal {signal}")
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Survive the pickling that brings an error home from a worker process."""
+        return type(self), (self.signal,)
+
+
 class NumericalWarning(UserWarning):
     """A numerical result is what the arithmetic gives, but not what was meant."""
 

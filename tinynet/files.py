@@ -96,10 +96,10 @@ def read_csv_features(path: FilePath, feature_names: Sequence[str]) -> Array:
         return _read_columns(rows, names, features, None)[0]
 
 
-def read_npz(path: FilePath, wanted: Collection[str]) -> dict[str, Array]:
+def read_npz(path: FilePath, wanted: Collection[str], *, compressed: bool = True) -> dict[str, Array]:
     """Return the arrays `wanted` of an NPZ archive, read-only; those stored uncompressed are memory-mapped.
 
-    Nothing is unpickled, and no more is allocated than the file can fill.
+    Nothing is unpickled, and no more is allocated than the file can fill; `compressed` members may be refused.
 
     Raises
     ------
@@ -113,6 +113,8 @@ def read_npz(path: FilePath, wanted: Collection[str]) -> dict[str, Array]:
                 absent = [name for name in wanted if name not in members]
                 if absent:
                     raise DataError(f"no array {_some(absent)}; it has {_some(members) or 'none'}")
+                if not compressed and any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                    raise DataError("holds compressed arrays, which tinynet does not write there")
                 return {name: _member(file, archive, members[name], name) for name in wanted}
         except InvalidValueError:
             raise

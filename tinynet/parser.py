@@ -41,7 +41,17 @@ def parsed(words: list[str]) -> argparse.Namespace:
         setattr(
             options, words_of, [*getattr(options, words_of), *rest]
         )  # argparse gives those behind an option to nobody
+    if options.command == "train":
+        _place_config(options, commands["train"])
     return options
+
+
+def _place_config(options: argparse.Namespace, train: argparse.ArgumentParser) -> None:
+    """Ask for CONFIG, which a run that is resumed need not repeat: then the first word may be an override."""
+    if options.resume and options.config is not None and "=" in options.config:
+        options.config, options.overrides = None, [options.config, *options.overrides]
+    if options.config is None and not options.resume:
+        train.error("the following arguments are required: CONFIG")
 
 
 def _command_meant(word: str, commands: Iterable[str]) -> str:
@@ -75,11 +85,12 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     parser.add_argument("--version", action="version", version=f"tinynet {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     train = commands.add_parser("train", help="train a network and write a run folder", allow_abbrev=False)
-    train.add_argument("config", metavar="CONFIG", help="a preset's name, or a .toml or .json file")
+    train.add_argument("config", metavar="CONFIG", nargs="?", help="a preset's name, or a .toml or .json file")
     train.add_argument(
         "overrides", metavar="KEY=VALUE", nargs="*", default=[], help="such as optimizer.learning_rate=0.05"
     )
     train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
+    train.add_argument("--resume", action="store_true", help="go on with the run in DIR; CONFIG may be left out")
     train.add_argument("--quiet", action="store_true", help="print notes and errors only")
     sweep = commands.add_parser("sweep", help="train every combination of some settings", allow_abbrev=False)
     sweep.add_argument("config", metavar="CONFIG", help="as for train; its [sweep] table may hold axes")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.checkpoint import Keeper, State, digest, paths
 from tinynet.errors import (
     DataError,
     DivergedError,
+    Interrupted,
     InvalidTypeError,
     InvalidValueError,
+    RunFolderError,
     check_choice,
     check_integer,
     check_number,
@@ -26,6 +32,8 @@ from tinynet.history import Epoch, History
 from tinynet.losses import mean_loss
 from tinynet.network import METHODS, TwoLayerNet
 from tinynet.schedules import Schedule
+from tinynet.signals import held_back
+from tinynet.storage import only_writer
 
 Array = npt.NDArray[Any]
 
@@ -52,8 +60,12 @@ def train(
     method: str = "auto",
     patience: int | None = None,
     schedule: Schedule | None = None,
+    on_start: Callable[[History], object] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
     progress: bool = False,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    checkpoint_every_s: float = 30.0,
+    resume: bool = False,
 ) -> History:
     """Train `net` in place by stochastic gradient descent on difference quotients.
 
@@ -82,10 +94,20 @@ def train(
         ``schedule(t)`` is the learning rate when t epochs are done, a float, as `tinynet.schedules` makes
         them. It is set as the optimizer's ``learning_rate`` before every step, with t at the middle of
         the step, (step − 1/2) / steps an epoch: no warm-up begins and no cosine ends with a step of length 0.
+    on_start : callable, optional
+        Called before the first step with the `History` that will be returned: empty, or what was resumed.
     on_epoch : callable, optional
         Called with the new `Epoch` after every epoch.
     progress : bool
         Show a progress bar on stderr; silent where stderr is no terminal.
+    checkpoint_dir : path, optional
+        A folder for checkpoints, made if need be: at the end of epochs, as often as that costs no more than 2 % of
+        the training, and inside long ones. The optimizer's state must be its ``velocity``, as that of `SGD` is.
+    checkpoint_every_s : float of at least 0
+        Seconds of training between checkpoints inside an epoch; 0 saves every step.
+    resume : bool
+        Go on from the last checkpoint in `checkpoint_dir`, or from the beginning when there is none yet, and end in
+        the same bits as a training that was never interrupted. `epochs` alone may differ from before.
 
     Returns
     -------
@@ -103,6 +125,14 @@ def train(
     DivergedError
         As soon as a loss or gradient is not finite; `net` is left with the weights after the last
         good epoch (the initial ones before that), and the error's ``history`` has the good epochs.
+    Interrupted
+        With a `checkpoint_dir`, on ^C or SIGTERM: after the step under way and a checkpoint; at once on the
+        second signal. `net` has the weights after the last whole epoch.
+    RunFolderError
+        When another process trains into `checkpoint_dir`, it holds checkpoints and `resume` is false, or they
+        are damaged or were made with other settings or data.
+    OSError
+        When a checkpoint cannot be written; the one before stays.
     DataError, InvalidValueError, InvalidTypeError
         When an argument cannot be used, before anything is changed; the rates of a schedule are checked
         one by one, at their steps.
@@ -123,32 +153,116 @@ def train(
             f"batch_size {batch_size} is larger than the {len(X)} training samples: one batch an epoch", stacklevel=2
         )
 
-    history, good = History(), _copy(net.params)
-    best = good
-    bar = _progress_bar(epochs, progress)
-    try:
-        for epoch in range(1, epochs + 1):
-            started = time.perf_counter()
-            step = _run_epoch(net, X, labels, optimizer, schedule, epoch, batch_size, seed, h, method)
-            row = _measure(net, X, labels, validation, epoch, step, _learning_rate(optimizer), started)
-            history.rows.append(row)
-            good = _copy(net.params)
-            best = good if history.best is row else best
-            bar(row)
-            if on_epoch is not None:
-                on_epoch(row)
-            if patience is not None and epoch - history.best.epoch >= patience:
-                history.stopped_early = True
-                break
-    except DivergedError as error:
-        _restore(net.params, good)
-        error.history = history
-        raise
-    finally:
-        bar(None)
+    settings = {"activation": net.activation.name, "batch_size": batch_size, "seed": seed, "h": h, "method": method}
+    state = State(
+        settings=settings | {"patience": patience},
+        step=0,
+        epoch_s=0.0,
+        learning_rate=_learning_rate(optimizer),
+        history=History(),
+        params=net.params,
+        velocity=getattr(optimizer, "velocity", {}),
+        good=_copy(net.params),
+        best=_copy(net.params),
+    )
+    with _pauses(state, optimizer, (X, labels, validation), checkpoint_dir, checkpoint_every_s, resume) as pause:
+        history, n_steps = state.history, math.ceil(len(X) / batch_size)
+        if len(history) > epochs:
+            raise InvalidValueError(f"epochs must be at least the {len(history)} that were trained, got {epochs}")
+        if schedule is not None:
+            _compare_rates(schedule, state, n_steps)
+        bar = _progress_bar(epochs, len(history), progress)
+        try:
+            if on_start is not None:
+                on_start(history)
+            while len(history) < epochs and not history.stopped_early:
+                epoch, started = len(history) + 1, time.perf_counter() - state.epoch_s
+                for batch in _batches(len(X), batch_size, seed, epoch)[state.step - len(history) * n_steps :]:
+                    state.step += 1
+                    if schedule is not None:
+                        _set_learning_rate(optimizer, schedule, (state.step - 0.5) / n_steps)
+                    _step(net, X[batch], labels[batch], optimizer, epoch, state.step, h, method)
+                    state.epoch_s = time.perf_counter() - started
+                    pause()
+                row = _measure(net, X, labels, validation, epoch, state.step, _learning_rate(optimizer), started)
+                history.rows.append(row)
+                state.epoch_s, state.good = 0.0, _copy(net.params)
+                state.best = state.good if history.best is row else state.best
+                history.stopped_early = patience is not None and epoch - history.best.epoch >= patience
+                bar(row)
+                if on_epoch is not None:
+                    on_epoch(row)
+                pause(epoch_ended=True)
+            pause(ended=True)
+        except (DivergedError, Interrupted) as error:
+            _restore(net.params, state.good)
+            error.history = history
+            raise
+        finally:
+            bar(None)
     if patience is not None:
-        _restore(net.params, best)
+        _restore(net.params, state.best)
     return history
+
+
+@contextmanager
+def _pauses(
+    state: State,
+    optimizer: Optimizer,
+    data: tuple[Array, Array, tuple[Array, Array] | None],
+    checkpoint_dir: str | os.PathLike[str] | None,
+    every_s: float,
+    resume: bool,
+) -> Iterator[Callable[..., None]]:
+    """Put the last checkpoint into `state`, and yield what is called between steps.
+
+    It saves `state` when a checkpoint is due, and ends the training when a signal has come.
+    """
+    if checkpoint_dir is None:
+        if resume:
+            raise InvalidValueError("resume needs checkpoint_dir, the folder with the checkpoints")
+        yield lambda **_: None
+        return
+    keeper = Keeper(Path(checkpoint_dir), check_number("checkpoint_every_s", every_s, 0.0))
+    if not isinstance(getattr(optimizer, "velocity", None), dict):
+        raise InvalidTypeError(
+            f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}"
+        )
+    X, labels, validation = data
+    state.settings |= {
+        "network": "-".join(str(size) for size in (X.shape[1], *state.params["W2"].shape)),
+        **{name: value for name, value in vars(optimizer).items() if isinstance(value, bool | int | float)},
+        "training data": digest(X, labels),
+        "validation data": digest(*(validation or ())),
+    }
+    keeper.folder.mkdir(parents=True, exist_ok=True)
+    with only_writer(keeper.folder, ".training.lock"), held_back() as stop:
+        if resume:
+            _resume(state, optimizer, keeper)
+        elif paths(keeper.folder):
+            raise RunFolderError(f"{keeper.folder} holds checkpoints already; resume=True goes on from them")
+
+        def pause(*, epoch_ended: bool = False, ended: bool = False) -> None:
+            stopped = stop()
+            if stopped or ended or keeper.is_due(epoch_ended=epoch_ended):
+                state.learning_rate = _learning_rate(optimizer)
+                keeper.save(state)
+            if stopped:
+                raise stopped
+
+        yield pause
+
+
+def _resume(state: State, optimizer: Any, keeper: Keeper) -> None:
+    """Put the last checkpoint, if there is one, into `state`, the network and the optimizer behind it."""
+    saved = keeper.load(state.settings, state.params)
+    if saved is None:
+        return
+    _restore(state.params, saved.params)
+    state.velocity.update(saved.velocity)
+    optimizer.learning_rate = state.learning_rate = saved.learning_rate
+    state.step, state.epoch_s, state.history = saved.step, saved.epoch_s, saved.history
+    state.good, state.best = saved.good, saved.best
 
 
 def evaluate(net: TwoLayerNet, X: Array, labels: Array) -> tuple[float, float]:
@@ -157,35 +271,22 @@ def evaluate(net: TwoLayerNet, X: Array, labels: Array) -> tuple[float, float]:
     return mean_loss(logits, labels), float((logits.argmax(axis=1) == labels).mean())
 
 
-def _run_epoch(
-    net: TwoLayerNet,
-    X: Array,
-    labels: Array,
-    optimizer: Optimizer,
-    schedule: Schedule | None,
-    epoch: int,
-    batch_size: int,
-    seed: int,
-    h: float,
-    method: str,
-) -> int:
-    """Visit every sample once and return the number of steps taken since epoch 1 began."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(X))
-    steps_per_epoch = math.ceil(len(X) / batch_size)
-    step = (epoch - 1) * steps_per_epoch
-    for start in range(0, len(X), batch_size):
-        batch = order[start : start + batch_size]
-        step += 1
-        if schedule is not None:
-            _set_learning_rate(optimizer, schedule, (step - 0.5) / steps_per_epoch)
-        grads = net._gradient(X[batch], labels[batch], h, method)
-        with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
-            if _all_finite(grads):
-                optimizer.update(net.params, grads)
-                continue
-        loss, _ = evaluate(net, X[batch], labels[batch])
-        raise DivergedError(epoch, step, _learning_rate(optimizer), loss)
-    return step
+def _batches(n_samples: int, batch_size: int, seed: int, epoch: int) -> list[Array]:
+    """Return the rows of every batch of an epoch; their order depends on (seed, epoch) alone."""
+    order = np.random.default_rng([seed, epoch]).permutation(n_samples)
+    return [order[start : start + batch_size] for start in range(0, n_samples, batch_size)]
+
+
+def _step(
+    net: TwoLayerNet, X: Array, labels: Array, optimizer: Optimizer, epoch: int, step: int, h: float, method: str
+) -> None:
+    grads = net._gradient(X, labels, h, method)
+    with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
+        if _all_finite(grads):
+            optimizer.update(net.params, grads)
+            return
+    loss, _ = evaluate(net, X, labels)
+    raise DivergedError(epoch, step, _learning_rate(optimizer), loss)
 
 
 def _all_finite(grads: dict[str, Array]) -> bool:
@@ -240,6 +341,18 @@ def _check_schedule(schedule: object, optimizer: Optimizer) -> None:
         raise InvalidTypeError(f"a schedule needs an optimizer with a learning_rate, got {optimizer!r}")
 
 
+def _compare_rates(schedule: Schedule, state: State, n_steps: int) -> None:
+    """Warn when another schedule gave the rates so far: that of fewer epochs, for example."""
+    for at, there in [*((row.step, row.learning_rate) for row in state.history), (state.step, state.learning_rate)]:
+        if at and (here := schedule((at - 0.5) / n_steps)) != there:
+            warnings.warn(
+                f"the schedule is not that of the steps so far (learning rate {there:g} in step {at}, now {here:g}): "
+                "the training ends otherwise than one that had this schedule from its beginning",
+                stacklevel=3,
+            )
+            return
+
+
 def _set_learning_rate(optimizer: Any, schedule: Schedule, epochs_done: float) -> None:
     optimizer.learning_rate = check_number(f"schedule({epochs_done:g})", schedule(epochs_done), 0.0)
 
@@ -257,13 +370,13 @@ def _restore(params: dict[str, Array], saved: dict[str, Array]) -> None:
         params[key][...] = param
 
 
-def _progress_bar(epochs: int, progress: bool) -> Callable[[Epoch | None], None]:
+def _progress_bar(epochs: int, done: int, progress: bool) -> Callable[[Epoch | None], None]:
     """Return a function that shows an epoch, or closes the bar when given None."""
     if not progress or sys.stderr is None:
         return lambda row: None
     from tqdm import tqdm
 
-    bar: Any = tqdm(total=epochs, unit="epoch", disable=None, dynamic_ncols=True)
+    bar: Any = tqdm(total=epochs, initial=done, unit="epoch", disable=None, dynamic_ncols=True)
 
     def show(row: Epoch | None) -> None:
         if row is None:

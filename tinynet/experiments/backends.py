@@ -24,6 +24,7 @@ from typing import Any
 from tinynet.errors import ConfigError
 
 CONNECT_S = 10
+STOP_S = 10
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,19 @@ def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Ta
                     lost.append(task)
                 else:
                     yield task, _outcome(future.result)
+    except KeyboardInterrupt:
+        _terminate(pool, running)
+        raise
     finally:
         pool.shutdown(kill_workers=True)
     return lost
+
+
+def _terminate(pool: Any, running: Iterable[Future[Any]]) -> None:
+    """Let the processes finish the step they are at and save it."""
+    for process in list(pool._processes.values()):
+        process.terminate()
+    wait(running, timeout=STOP_S)
 
 
 def _context() -> Any:
@@ -114,7 +125,11 @@ def _context() -> Any:
 
 
 def _end_with(parent: int) -> None:
-    """Let this process end when `parent` has: a killed sweep leaves nobody at work, and its lock to the next."""
+    """Let this process end when `parent` has: a killed sweep leaves nobody at work, and its lock to the next.
+
+    SIGTERM is for a run under way, which saves itself; a process between two runs has nothing to save.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

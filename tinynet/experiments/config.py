@@ -17,7 +17,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from tinynet.errors import ConfigError, did_you_mean
+from tinynet.errors import ConfigError, RunFolderError, did_you_mean
 from tinynet.experiments.keys import CombinationError, Config, DatasetName, shown_value
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
@@ -73,6 +73,46 @@ def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
     if values.pop("sweep", None) is not None:
         faults.append(f"{shown(source)}: sweep: belongs to many runs; 'tinynet sweep' runs them")
     return validated(values, source, overridden, faults)
+
+
+def load_resumed(folder: str, source: str | None, overrides: Iterable[str] = ()) -> Config:
+    """Return the config with which the run in `folder` goes on: `source`, or its own, with `overrides`.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config` does.
+    RunFolderError
+        When there is no run, or it was begun with another config: training.epochs alone may differ.
+    """
+    path = os.path.join(folder, "config.json")
+    if not os.path.isfile(path):
+        is_sweep = os.path.isfile(os.path.join(folder, "sweep.json"))
+        hint = f", but it is a sweep's: 'tinynet sweep {folder}/sweep.json --resume'" if is_sweep else ""
+        raise RunFolderError(f"{shown(folder)} holds no run to resume: there is no config.json in it{hint}")
+    config = load_config(path if source is None else source, overrides)
+    before, now = (flat(one.model_dump(exclude_none=True)) for one in (load_config(path), config))
+    check_same(folder, before, now | {"training.epochs": before["training.epochs"]})
+    return config
+
+
+def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise RunFolderError where values by dotted key differ from those that `folder` was begun with."""
+    differing = [
+        f"{key} ({before.get(key, 'absent')!s:.60} there, {now.get(key, 'absent')!s:.60} here)"
+        for key in before | now
+        if before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise RunFolderError(f"{shown(folder)} was begun with another config: {', '.join(differing)}")
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested `values` by dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
 
 
 def read_values(source: str) -> dict[str, Any]:

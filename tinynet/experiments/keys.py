@@ -239,6 +239,11 @@ class TrainingConfig(Section):
         ge=1,
         lt=TOO_LARGE,
     )
+    checkpoint_every_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="seconds of training between checkpoints inside an epoch; 0 saves every step",
+    )
 
 
 class Config(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tinynet.errors import DataError, InvalidTypeError, check_integer
 from tinynet.history import History
 from tinynet.network import TwoLayerNet
+from tinynet.storage import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,14 +45,9 @@ def new_figure(width: float, height: float) -> Figure:
 def save_figure(figure: FigureBase | Axes, path: str | Path) -> None:
     """Write a figure, or the figure of some axes, as PNG; the same figure gives the same bytes."""
     whole: Any = getattr(figure, "figure", None) or figure
-    temporary = Path(path).with_name(f".{Path(path).name}.tmp")
-    try:
-        whole.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    png = BytesIO()
+    whole.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    write_atomically(Path(path), png.getvalue())
 
 
 def plot_loss_curve(

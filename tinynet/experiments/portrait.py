@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tinynet.datasets import Dataset
 from tinynet.experiments.charts import SHAPES, Axis, Series, axis_of, chart, key, spans_decades
+from tinynet.experiments.config import flat
 from tinynet.experiments.page import (
     Html,
     document,
@@ -24,7 +25,7 @@ from tinynet.experiments.page import (
     text,
     tiles,
 )
-from tinynet.experiments.records import Record, flat
+from tinynet.experiments.records import Record
 from tinynet.experiments.run import Run
 from tinynet.history import History
 from tinynet.losses import softmax

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from tinynet.errors import RunFolderError
-from tinynet.experiments.config import load_config, shown
+from tinynet.experiments.config import flat, load_config, shown
 from tinynet.experiments.keys import Config
 from tinynet.history import COLUMNS, Epoch, History
 
@@ -102,14 +102,6 @@ def read_records(folders: Sequence[Path]) -> tuple[list[Record], list[Absent]]:
 def is_run(folder: Path) -> bool:
     """Return whether `folder` is that of one run; a folder of runs is not."""
     return (folder / "config.json").is_file() and not _subfolders(folder)
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested `values` by dotted key."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
 
 
 def _collect(faults: list[str], read: Callable[..., T], *arguments: Any) -> T | None:

@@ -14,8 +14,9 @@ from tinynet.experiments.config import shown
 from tinynet.experiments.page import GENERATOR
 from tinynet.experiments.portrait import run_page
 from tinynet.experiments.records import Record, is_run, read_records
-from tinynet.experiments.run import Run, prepare, write_atomically
+from tinynet.experiments.run import Run, prepare
 from tinynet.model import load_model
+from tinynet.storage import write_atomically
 from tinynet.training import evaluate
 
 NAME = "report.html"
@@ -59,9 +60,10 @@ def reported(run: Run, folder: Path) -> Iterator[None]:
         yield
     except OSError:  # where the run's own files could not be written
         raise
-    except BaseException:
-        with suppress(OSError):
-            _write_own(run, folder)
+    except BaseException as error:
+        if run.summary is not None and not getattr(error, "at_once", False):
+            with suppress(OSError):
+                _write_own(run, folder)
         raise
     _write_own(run, folder)
 

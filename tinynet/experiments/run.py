@@ -9,11 +9,11 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -22,11 +22,12 @@ from tinynet.errors import ConfigError, DivergedError, InvalidTypeError, Invalid
 from tinynet.experiments.config import shown
 from tinynet.experiments.keys import Config
 from tinynet.experiments.plots import plot_loss_curve, save_figure
-from tinynet.history import COLUMNS, Epoch, History, csv_line
+from tinynet.history import Epoch, History, csv_line
 from tinynet.model import model_bytes
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.schedules import Schedule, constant, cosine, step
+from tinynet.storage import left_behind, only_writer, write_atomically
 from tinynet.training import evaluate, train
 
 
@@ -121,13 +122,17 @@ def _new_folder(name: str) -> Path:
 
 def _empty_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "config.json").exists():
-        raise RunFolderError(
-            f"{shown(str(folder))} holds a run already; choose another folder with --out, or remove it"
-        )
-    if any(folder.iterdir()):
+    _refuse_a_run(folder)
+    if any(not left_behind(path.name) for path in folder.iterdir()):
         raise RunFolderError(f"{shown(str(folder))} is not empty; choose another folder with --out")
     return folder
+
+
+def _refuse_a_run(folder: Path) -> None:
+    if (folder / "config.json").exists():
+        raise RunFolderError(
+            f"{shown(str(folder))} holds a run already; --resume goes on with it, or choose another folder with --out"
+        )
 
 
 @contextmanager
@@ -144,6 +149,7 @@ def execute(
     run: Run,
     folder: Path,
     *,
+    resume: bool = False,
     progress: bool = False,
     report: bool = True,
     about: dict[str, Any] | None = None,
@@ -153,7 +159,8 @@ def execute(
     Parameters
     ----------
     run : Run
-    folder : Path, an empty folder
+    folder : Path, an empty folder, or one to resume in
+    resume : bool, go on from the last checkpoint in the folder, or from the beginning when there is none
     progress : bool, show a progress bar on stderr
     report : bool, draw what is for people to look at, which takes longer than training a small network
     about : what environment.json holds, where it is known from another run of this process
@@ -162,22 +169,37 @@ def execute(
     ------
     DivergedError
         When the loss stops being finite.
+    Interrupted
+        On ^C or SIGTERM, when the step under way is finished and saved.
+    RunFolderError
+        When another process is at work in the folder, or it cannot be resumed; nothing is overwritten.
     OSError
         When a file cannot be written.
 
     Notes
     -----
     However a run ends, what it has so far is written, and summary.json holds its status: "completed",
-    "stopped early", "diverged", "interrupted" or "failed".
+    "stopped early", "diverged", "interrupted" or "failed"; a run that was killed has none.
     """
     config, data = run.config, run.dataset
-    write_atomically(folder / "config.json", config.to_json(folder).encode())
-    write_atomically(folder / "environment.json", _json(environment() if about is None else about))
-    history, started, status = History(), time.perf_counter(), "failed"
-    try:
-        with (folder / "metrics.csv").open("w", encoding="utf-8", newline="") as metrics:
-            metrics.write(csv_line(COLUMNS))
-            metrics.flush()
+    history: History | None = None
+    status, draw = "failed", report
+    with only_writer(folder), ExitStack() as files:
+        if not resume:
+            _refuse_a_run(folder)
+        started = time.perf_counter()
+        metrics: TextIO
+
+        def begin(so_far: History) -> None:
+            nonlocal history, metrics, started
+            write_atomically(folder / "config.json", config.to_json(folder).encode())
+            write_atomically(folder / "environment.json", _json(environment() if about is None else about))
+            write_atomically(folder / "metrics.csv", so_far.to_csv().encode())
+            (folder / "summary.json").unlink(missing_ok=True)
+            metrics = files.enter_context((folder / "metrics.csv").open("a", encoding="utf-8", newline=""))
+            history, started = so_far, time.perf_counter() - sum(so_far["duration_s"])
+
+        try:
             trained = train(
                 run.net,
                 data.X_train,
@@ -192,19 +214,26 @@ def execute(
                 method=config.gradient.method,
                 patience=config.training.patience,
                 schedule=_schedule(config),
-                on_epoch=_recorder(history, metrics),
+                on_start=begin,
+                on_epoch=lambda row: _record(row, metrics),
                 progress=progress,
+                checkpoint_dir=folder,
+                checkpoint_every_s=config.training.checkpoint_every_s,
+                resume=resume,
             )
-        status = "stopped early" if trained.stopped_early else "completed"
-    except DivergedError:
-        status = "diverged"
-        raise
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    finally:
-        summary = run.summary = _summary(run, history, status, time.perf_counter() - started)
-        _write_results(run, folder, history, summary, report)
+            status = "stopped early" if trained.stopped_early else "completed"
+        except DivergedError:
+            status = "diverged"
+            raise
+        except KeyboardInterrupt as error:
+            status, draw = "interrupted", report and not getattr(error, "at_once", False)
+            raise
+        except InvalidValueError as error:
+            raise ConfigError([f"{shown(str(folder))}: training.{error}"]) from error
+        finally:
+            if history is not None:
+                summary = run.summary = _summary(run, history, status, time.perf_counter() - started)
+                _write_results(run, folder, history, summary, draw)
     return summary
 
 
@@ -243,28 +272,9 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
-def _recorder(history: History, metrics: Any) -> Callable[[Epoch], None]:
-    def record(row: Epoch) -> None:
-        history.rows.append(row)
-        metrics.write(csv_line(astuple(row)))
-        metrics.flush()
-
-    return record
+def _record(row: Epoch, metrics: TextIO) -> None:
+    metrics.write(csv_line(astuple(row)))
+    metrics.flush()
 
 
 def _summary(run: Run, history: History, status: str, duration_s: float) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import sys
@@ -10,8 +9,8 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from typing import Any
 from tinynet.errors import DivergedError, RunFolderError
 from tinynet.experiments.axes import Grid, load_grid
 from tinynet.experiments.backends import Backend, Outcome
-from tinynet.experiments.config import shown
+from tinynet.experiments.config import check_same, flat, shown
 from tinynet.experiments.keys import Config
 from tinynet.experiments.results import FINAL, Row, counts, csv_text, read_summary, run_row
-from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare, write_atomically
+from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare
+from tinynet.storage import only_writer, sync_folder, write_atomically
 
 SAVE_EVERY_S = 1.0
 ONE_AT_A_TIME = threading.Lock()  # in a process: a Dask worker may have many threads, BLAS is set for all of them
@@ -72,22 +72,9 @@ def open_sweep_folder(out: str, grid: Grid) -> Path:
     path = Path(out, "sweep.json")
     if not path.is_file():
         raise RunFolderError(f"{shown(out)} holds no sweep to resume: there is no sweep.json in it")
-    before, now = (_leaves(json.loads(text)) for text in (load_grid(str(path), many=True).to_json(), grid.to_json()))
-    differing = [
-        f"{key} ({before.get(key, 'absent')!s:.60} there, {now.get(key, 'absent')!s:.60} here)"
-        for key in before | now
-        if before.get(key) != now.get(key)
-    ]
-    if differing:
-        raise RunFolderError(f"{shown(out)} was begun with another config: {', '.join(differing)}")
+    before, now = (flat(json.loads(text)) for text in (load_grid(str(path), many=True).to_json(), grid.to_json()))
+    check_same(out, before, now)
     return path.parent
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in values.items():
-        leaves |= _leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return leaves
 
 
 def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = False) -> list[Row]:
@@ -112,7 +99,7 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
     However the sweep ends, sweep.csv has a row for every run. Its status is that of summary.json, or
     "failed" with an error, "killed" when its worker died, "missing" when it was not run.
     """
-    with _alone_in(folder):
+    with only_writer(folder):
         _tidy(folder, grid)
         rows = {setting.folder: run_row(setting, folder, Outcome()) for setting in grid.settings}
         missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
@@ -142,7 +129,7 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
 def train_one(config: Config, path: str) -> list[str]:
     """Train one run, whose folder appears at `path` when it is whole, and return the warnings it gave."""
     folder = Path(path)
-    part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}")
+    part = _part(folder)
     if not folder.parent.is_dir():
         raise RunFolderError(f"{folder.parent} is not there: all machines of a cluster must see the same folder")
     if read_summary(folder) is not None:
@@ -150,14 +137,30 @@ def train_one(config: Config, path: str) -> list[str]:
     with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as notes:
         warnings.filterwarnings("always", category=UserWarning)
         try:
-            part.mkdir()
-            with suppress(DivergedError):  # which summary.json tells
-                execute(prepare(config), part, report=False, about=_about())
-            if read_summary(folder) is None:  # else a worker that was taken for dead has finished it meanwhile
-                part.rename(folder)
-        finally:
+            _train_in(part, config)
+        except (
+            RunFolderError
+        ):  # what a killed attempt left cannot be resumed, or a worker taken for dead is still at it
+            part = part.with_suffix(f".{uuid.uuid4().hex[:8]}")
+            _train_in(part, config)
+        if read_summary(folder) is None:
+            part.rename(folder)
+            sync_folder(folder.parent)
+        else:  # a worker that was taken for dead has finished it meanwhile
             shutil.rmtree(part, ignore_errors=True)
     return [str(note.message) for note in notes]
+
+
+def _train_in(part: Path, config: Config) -> None:
+    """Train one run in the folder `part`, and go on with what an attempt that was ended left there."""
+    part.mkdir(exist_ok=True)
+    with suppress(DivergedError):  # which summary.json tells
+        execute(prepare(config), part, resume=True, report=False, about=_about())
+
+
+def _part(folder: Path) -> Path:
+    """Return where a run is at work until its folder is whole."""
+    return folder.with_name(f".{folder.name}.part")
 
 
 @cache
@@ -166,25 +169,18 @@ def _about() -> dict[str, Any]:
         return environment()
 
 
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the kernel releases when the process dies."""
-    with (folder / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunFolderError(f"{shown(str(folder))}: another command is at work in it; wait for its end") from error
-        yield
-
-
 def _tidy(folder: Path, grid: Grid) -> None:
-    """Remove what runs left that were given up, and move a damaged run folder aside."""
-    for path in folder.glob(".*-????????"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Remove what is of no use to a run that is still missing, and move a damaged run folder aside."""
+    useful = set()
     for setting in grid.settings:
         path = folder / setting.folder
         if path.exists() and read_summary(path) is None:
             path.rename(path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"))
+        if not path.exists():
+            useful.add(_part(path))
+    for path in folder.glob(".*.part*"):
+        if path not in useful:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _saver(path: Path, rows: dict[str, Row]) -> Callable[..., None]:

@@ -1,0 +1,244 @@
+"""The state of a training run on disk: written whole or not at all, kept in two generations, read with distrust."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.errors import DataError, RunFolderError, check_memory
+from tinynet.files import read_npz, shown_path
+from tinynet.history import COLUMNS, Epoch, History
+from tinynet.storage import write_atomically
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+
+FORMAT = 1
+DIGEST = 64  # bytes: SHA-256 of the file before them, in hexadecimal digits; to ZIP they are the archive's comment
+SHARE = 50  # a checkpoint at the end of an epoch waits until the training since the last took so many times its cost
+NAME = re.compile(r"checkpoint-(\d{9,18})\.npz")
+GROUPS = ("params", "velocity", "good", "best")
+MAX_META = 2**20  # bytes
+BLOCK = 2**20  # bytes read at a time
+FIRST_COST_S = 0.005  # a guess at what the first checkpoint costs
+INTEGERS = {column.name for column in fields(Epoch) if column.type == "int"}
+
+
+@dataclass
+class State:
+    """Everything that going on from a step needs.
+
+    Attributes
+    ----------
+    settings : dict, what the steps depend on and a resumed run may not change
+    step : int, updates so far
+    epoch_s : float, seconds spent in the epoch that is not yet in `history`
+    learning_rate : float
+    history : History
+    params, velocity : dicts of arrays, those of the network and the optimizer after `step`
+    good, best : dicts of arrays, the weights after the last whole epoch and after the best one
+    """
+
+    settings: dict[str, Any]
+    step: int
+    epoch_s: float
+    learning_rate: float
+    history: History
+    params: Arrays
+    velocity: Arrays
+    good: Arrays
+    best: Arrays
+
+
+class Keeper:
+    """Saves the states of one training run into a folder when they are due, and finds the last one.
+
+    Parameters
+    ----------
+    folder : Path
+    every_s : float, seconds of training between checkpoints inside an epoch; 0 saves every step
+
+    Notes
+    -----
+    At the end of an epoch a checkpoint is due once it costs no more than 2 % of the training since the last
+    one: epochs of milliseconds are not saved one by one.
+    """
+
+    def __init__(self, folder: Path, every_s: float) -> None:
+        self.folder, self.every_s = folder, every_s
+        self._saved, self._saved_at, self._cost_s = (-1, -1), time.perf_counter(), FIRST_COST_S
+
+    def load(self, settings: Mapping[str, Any], params: Mapping[str, Array]) -> State | None:
+        """Return the last state that was saved, or None when there is no checkpoint.
+
+        Parameters
+        ----------
+        settings : mapping, which must be that of the state
+        params : mapping of arrays, whose shapes must be those of the state
+
+        Warns
+        -----
+        UserWarning
+            When the newest checkpoint is damaged and the one before is returned.
+
+        Raises
+        ------
+        RunFolderError
+            When none can be read, one comes from another version, or the settings differ; these are named.
+        """
+        damage: list[str] = []
+        for path in reversed(paths(self.folder).values()):
+            try:
+                state = _read(path, params)
+            except DataError as error:
+                damage.append(str(error))
+                continue
+            _check_settings(path, state.settings, settings)
+            if damage:
+                warnings.warn(f"{'; '.join(damage)}; going on from {path.name}, the one before", stacklevel=3)
+            self._saved = state.step, len(state.history)
+            return state
+        if damage:
+            raise RunFolderError("\n".join(damage))
+        return None
+
+    def is_due(self, *, epoch_ended: bool = False) -> bool:
+        """Return whether so much was trained since the last checkpoint that a new one is worth its cost."""
+        trained_s = time.perf_counter() - self._saved_at
+        return trained_s >= self.every_s or (epoch_ended and trained_s >= SHARE * self._cost_s)
+
+    def save(self, state: State) -> None:
+        """Write the checkpoint of `state` unless it is there, then remove those older than the one before.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written; the older ones stay.
+        """
+        saved, started = (state.step, len(state.history)), time.perf_counter()
+        if saved == self._saved:
+            return
+        write_atomically(self.folder / f"checkpoint-{state.step:09d}.npz", to_bytes(state))
+        there = paths(self.folder)
+        older = [step for step in there if step < state.step]
+        for step in there.keys() - {state.step, *older[-1:]}:  # a later one could not be read
+            there[step].unlink(missing_ok=True)
+        self._saved, self._saved_at = saved, time.perf_counter()
+        self._cost_s = self._saved_at - started
+
+
+def to_bytes(state: State) -> bytes:
+    """Return a checkpoint: an NPZ archive whose comment is the digest of all before it."""
+    meta = {
+        "format_version": FORMAT,
+        "settings": state.settings,
+        "step": state.step,
+        "epoch_s": state.epoch_s,
+        "learning_rate": state.learning_rate,
+        "stopped_early": state.history.stopped_early,
+        "velocity": bool(state.velocity),
+    }
+    arrays: dict[str, Any] = {
+        "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8),
+        "history": np.array([astuple(row) for row in state.history], np.float64).reshape(-1, len(COLUMNS)),
+    }
+    arrays |= {f"{group}_{key}": array for group in GROUPS for key, array in getattr(state, group).items()}
+    buffer = BytesIO()
+    np.savez(buffer, **arrays)
+    content = buffer.getvalue()[:-2] + struct.pack("<H", DIGEST)  # an archive ends with the length of its comment
+    return content + hashlib.sha256(content).hexdigest().encode()
+
+
+def digest(*arrays: Array | None) -> str:
+    """Return a digest of numbers and shapes, whatever the arrays' layout in memory."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(str(None if array is None else array.shape).encode())
+        for rows in [] if array is None else np.array_split(array, 1 + array.nbytes // 2**24):
+            sha.update(np.ascontiguousarray(rows).data)
+    return sha.hexdigest()[:16]
+
+
+def paths(folder: Path) -> dict[int, Path]:
+    """Return the checkpoints in `folder` by their steps, in order."""
+    found = {int(match[1]): path for path in folder.iterdir() if (match := NAME.fullmatch(path.name))}
+    return dict(sorted(found.items()))
+
+
+def _read(path: Path, params: Mapping[str, Array]) -> State:
+    """Return the state in a file, or raise DataError where the file is not exactly what was written."""
+    try:
+        _check_digest(path)
+        known = read_npz(path, ["meta", "history"], compressed=False)
+        meta = json.loads(known["meta"][:MAX_META].tobytes())
+        if meta["format_version"] != FORMAT:
+            raise RunFolderError(
+                f"{shown_path(path)}: has format version {meta['format_version']!s:.20}, and this tinynet "
+                f"reads {FORMAT}; resume with the version of tinynet that wrote it, or a newer one"
+            )
+        groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
+        wanted = {group: {key: f"{group}_{key}" for key in params} for group in groups}
+        arrays = read_npz(path, [name for names in wanted.values() for name in names.values()], compressed=False)
+        return State(
+            settings=dict(meta["settings"]),
+            step=int(meta["step"]),
+            epoch_s=float(meta["epoch_s"]),
+            learning_rate=float(meta["learning_rate"]),
+            history=_history(known["history"], bool(meta["stopped_early"])),
+            **{
+                group: {key: _array(arrays[name], params[key]) for key, name in wanted.get(group, {}).items()}
+                for group in GROUPS
+            },
+        )
+    except (RunFolderError, DataError):
+        raise
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError) as error:
+        raise DataError(f"{shown_path(path)}: is not what tinynet wrote: {error!s:.100}") from error
+
+
+def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    differing = [
+        f"{key} ({there.get(key, 'absent')!s:.60} there, {here.get(key, 'absent')!s:.60} here)"
+        for key in {**here, **there}
+        if there.get(key) != here.get(key)
+    ]
+    if differing:
+        raise RunFolderError(f"{shown_path(path)}: was made with another {', another '.join(differing)}")
+
+
+def _check_digest(path: Path) -> None:
+    """Raise DataError unless the file ends with the digest of all before its end."""
+    size = path.stat().st_size
+    check_memory(path.name, size // 8)
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        for begin in range(0, size - DIGEST, BLOCK):
+            sha.update(file.read(min(BLOCK, size - DIGEST - begin)))
+        if file.read() != sha.hexdigest().encode():
+            raise DataError(f"{shown_path(path)}: is cut short or damaged: its checksum does not match")
+
+
+def _history(table: Array, stopped_early: bool) -> History:
+    if table.ndim != 2 or table.shape[1] != len(COLUMNS) or list(table[:, 0]) != list(range(1, len(table) + 1)):
+        raise ValueError(f"a history of shape {table.shape}")
+    kinds: list[Any] = [int if name in INTEGERS else float for name in COLUMNS]
+    rows = [Epoch(*(kind(cell) for kind, cell in zip(kinds, row, strict=True))) for row in table]
+    return History(rows, stopped_early)
+
+
+def _array(array: Array, param: Array) -> Array:
+    if array.shape != param.shape or array.dtype != np.float64:
+        raise ValueError(f"an array of shape {array.shape} and dtype {array.dtype} for weights of {param.shape}")
+    return np.array(array)

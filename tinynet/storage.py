@@ -1,0 +1,87 @@
+"""What keeps files whole: atomic writes, and one writer a folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tinynet.errors import RunFolderError
+from tinynet.files import shown_path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all, also after a loss of power.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; what was there stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: a rename is safe only after this."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def left_behind(name: str) -> bool:
+    """Return whether a file is a lock, or what a killed process had half written: nothing that anybody would miss."""
+    return name.startswith(".") and name.endswith((".lock", ".tmp"))
+
+
+@contextmanager
+def only_writer(folder: Path, lock: str = ".lock") -> Iterator[None]:
+    """Be the one who writes into `folder`, by a lock on a file that the kernel releases when the process dies.
+
+    Files half written by a process that was killed are removed; readers are never kept waiting.
+
+    Raises
+    ------
+    RunFolderError
+        When another process, or another thread, is writing there; it is named.
+    OSError
+        When the folder cannot be written.
+    """
+    import fcntl  # not there on every system
+
+    path = folder / lock
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                raise BlockingIOError  # the one who held it has just removed it, and it may be another's by now
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = shown_path(file.read(200).strip() or "another process")
+            raise RunFolderError(
+                f"{shown_path(folder)}: {holder} is writing there; wait for its end, or choose another folder"
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        for half in folder.glob(".*.tmp"):
+            half.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # the folder may be gone or read-only: then it stays, and locks nothing
+                path.unlink(missing_ok=True)
