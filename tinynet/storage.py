@@ -22,7 +22,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:  # a link is not followed
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -64,7 +65,8 @@ def only_writer(folder: Path, lock: str = ".lock") -> Iterator[None]:
     import fcntl  # not there on every system
 
     path = folder / lock
-    with path.open("a+", encoding="utf-8") as file:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # in a stranger's folder it may be a link to anything
+    with open(path, "r+", encoding="utf-8", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):

@@ -179,7 +179,9 @@ def _tidy(folder: Path, grid: Grid) -> None:
         if not path.exists():
             useful.add(_part(path))
     for path in folder.glob(".*.part*"):
-        if path not in useful:
+        if path.is_symlink():  # nobody writes elsewhere by a link
+            path.unlink()
+        elif path not in useful:
             shutil.rmtree(path, ignore_errors=True)
 
 

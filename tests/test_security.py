@@ -1,0 +1,39 @@
+"""What SECURITY.md promises of folders from strangers, where no other test holds it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from sweeping import QUICK
+
+from tinynet.cli import main
+from tinynet.storage import only_writer, write_atomically
+
+
+def test_a_link_in_a_strangers_folder_is_not_written_through(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine", encoding="utf-8")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".lock").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic link"), only_writer(folder):
+        pass
+    (folder / "summary.json").symlink_to(precious)
+    (folder / f".summary.json.{os.getpid()}.tmp").symlink_to(precious)
+    write_atomically(folder / "summary.json", b"{}")
+    assert (precious.read_text(encoding="utf-8"), (folder / "summary.json").read_bytes()) == ("mine", b"{}")
+
+
+def test_a_link_in_place_of_a_run_under_way_is_not_written_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", "iris", "seed=0..1", *QUICK, "--quiet", "--out", "s"]) == 0
+    run = next(path for path in Path("s").iterdir() if path.is_dir())
+    run.rename("away")
+    Path("elsewhere").mkdir()
+    Path("s", f".{run.name}.part").symlink_to(Path("elsewhere").absolute())
+    assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
+    assert (run / "summary.json").is_file() and not list(Path("elsewhere").iterdir())
