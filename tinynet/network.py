@@ -166,14 +166,15 @@ class TwoLayerNet:
             self._workspace = workspace
 
     def _logits(self, X: Array) -> Array:
-        params, logits = self.params, np.empty((len(X), self.shapes["b2"][0]))
+        """Return the logits, made and kept classes first: BLAS and the sums over classes are faster so."""
+        params, logits = self.params, np.empty((self.shapes["b2"][0], len(X)))
         with np.errstate(over="ignore", invalid="ignore"):  # train names a loss that is not finite
             for rows in blocks(len(X), LOGITS_ROWS):
-                a = X[rows] @ params["W1"]
-                a += params["b1"]
-                logits[rows] = self.activation(a) @ params["W2"]
-            logits += params["b2"]
-        return logits
+                a = np.dot(params["W1"].T, X[rows].T)
+                a += params["b1"][:, None]
+                logits[:, rows] = np.dot(params["W2"].T, self.activation(a, out=a))
+            logits += params["b2"][:, None]
+        return logits.T
 
     def _check(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         X = self._check_X(X)

@@ -153,6 +153,7 @@ def train(
             f"batch_size {batch_size} is larger than the {len(X)} training samples: one batch an epoch", stacklevel=2
         )
 
+    reused = np.empty((min(batch_size, len(X)), X.shape[1]))  # to page in new memory takes longer than to fill it
     settings = {"activation": net.activation.name, "batch_size": batch_size, "seed": seed, "h": h, "method": method}
     state = State(
         settings=settings | {"patience": patience},
@@ -181,7 +182,8 @@ def train(
                     state.step += 1
                     if schedule is not None:
                         _set_learning_rate(optimizer, schedule, (state.step - 0.5) / n_steps)
-                    _step(net, X[batch], labels[batch], optimizer, epoch, state.step, h, method)
+                    X_batch = X.take(batch, axis=0, out=reused[: len(batch)], mode="clip")  # straight into place
+                    _step(net, X_batch, labels[batch], optimizer, epoch, state.step, h, method)
                     state.epoch_s = time.perf_counter() - started
                     pause()
                 row = _measure(net, X, labels, validation, epoch, state.step, _learning_rate(optimizer), started)
