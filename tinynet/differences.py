@@ -25,6 +25,7 @@ FIT = np.array([[0, -1, 1, 8, -8], [-60, -2, -2, 32, 32], [0, 8, -8, -16, 16], [
 ROUGH_3, ROUGH_4 = 8 * WINDOW**2, WINDOW**3  # what 2 c3 T³ and c4 T⁴ may be, in units of c1 T
 STEEP = 1e-2  # how far the move of one weight may shift a logit
 FAINT = 1e-18  # p − Y below this has no cube in float32
+THIRD = np.float32(1 / 3)
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of the polynomial, in units of the values
 
 ROW_VALUES = 2**21  # values an array over a block of samples may hold: 16 MB
@@ -118,8 +119,9 @@ class _Pairs:
         self.e, self.e32, self.q, self.r = np.empty((k, n)), *np.empty((3, k, n), np.float32)
         self.z, self.z3 = np.ones((n, m + 1), np.float32), np.empty((n, m + 1), np.float32)
         self.rows, self.ones = np.arange(n), np.ones(n)
-        self.slopes, self.flat_c = self.C[0].reshape(n, m), self.c.reshape(3, -1)
-        self.flat_t, self.flat_z3, self.flat_e32 = self.t.ravel(), self.z3.ravel(), self.e32.ravel()
+        self.slopes, self.flat_c = self.C[0].reshape(n, m), self.c.reshape(3, -1)  # views, which take time to make
+        self.each_c, self.each_moment = tuple(self.c), tuple(self.moments)
+        self.flat_t, self.flat_z3, self.flat_e, self.flat_e32 = map(np.ravel, (self.t, self.z3, self.e, self.e32))
 
 
 class _Series:
@@ -149,7 +151,7 @@ class _Series:
         np.copyto(of.powers[0], self.D.T, "same_kind")
         np.multiply(of.powers[0], of.powers[0], out=of.powers[1])
         self.spread = 2 * float(np.maximum.reduce(of.powers[1], axis=None)) ** 0.5
-        np.multiply(of.powers[1], of.powers[0] * np.float32(1 / 3), out=of.powers[2])
+        np.multiply(of.powers[1], of.powers[0] * THIRD, out=of.powers[2])
         for rows in blocks(n, BLOCK_VALUES // m):
             self._block(rows, of, workspace.get(_Pairs, rows.stop - rows.start, m, k))
         if self.reach > WINDOW:
@@ -157,7 +159,7 @@ class _Series:
         G1, G2 = self.G1, self.G2
         np.dot(X.T, of.A, out=G1[:-1])
         np.dot(of.ones, of.A, out=G1[-1])
-        scale = np.float32(h * h / (2 * WINDOW**3 * n))
+        scale = h * h / (2 * WINDOW**3 * n)
         for features in blocks(d + 1, 8 * BLOCK_VALUES // m):
             cubic = np.dot(of.X3[:, features].T, of.B)
             cubic *= scale
@@ -191,7 +193,8 @@ class _Series:
             left = self._unserved(rows, a, z, C.reshape(4, *a.shape)) | ~np.isfinite(B) | faint
             self._leave(rows, a, z, left)
             C[0][left.ravel()] = B[left] = 0.0
-        lin = np.dot(at.e.T, self.D.T / (WINDOW * len(self.X)), out=at.lin)
+        at.e *= 1 / (WINDOW * len(self.X))
+        lin = np.dot(at.e.T, self.D.T, out=at.lin)
         np.multiply(lin, at.slopes, out=a)
 
     def _leave(self, rows: slice, a: Array, z: Array, pairs: Array) -> None:
@@ -216,7 +219,7 @@ class _Series:
             self.reach <= WINDOW
             and self.spread <= 1e6
             and (self.reach * self.spread) ** 4 * slopes4 <= (STEEP * WINDOW) ** 4 * n
-            and max(C[3].max(), -C[3].min()) <= ROUGH_4 * (slopes2 / C[0].size) ** 0.5
+            and max(np.maximum.reduce(C[3]), -np.minimum.reduce(C[3])) <= ROUGH_4 * (slopes2 / C[0].size) ** 0.5
             and np.dot(C[2], C[2]) <= ROUGH_3**2 * slopes2
         )
 
@@ -231,14 +234,14 @@ class _Series:
 
     def _errors(self, at: _Pairs, z: Array, labels: Array) -> None:
         """Put p − Y into place, shape (n_classes, n), with 1 − p of the label summed, not subtracted."""
-        e, rows = at.e, at.rows
+        e, own = at.e, labels * len(labels) + at.rows
         np.dot(self.params["W2"].T, z.T, out=e)
         e += self.params["b2"][:, None]
         e -= np.maximum.reduce(e)
         np.exp(e, out=e)
         e /= np.add.reduce(e)
-        e[labels, rows] = 0.0
-        e[labels, rows] = -np.add.reduce(e)
+        at.flat_e[own] = 0.0
+        at.flat_e[own] = -np.add.reduce(e)
         np.copyto(at.e32, e, "same_kind")
 
     def _output_layer(self, at: _Pairs, z: Array) -> None:
@@ -249,10 +252,9 @@ class _Series:
         np.subtract(r, q, out=q)
         q *= r
         q *= at.e32
+        q *= self.h * self.h / 6
         at.z3 *= at.z
-        cubic = np.dot(at.z3.T, q.T)
-        cubic *= np.float32(self.h * self.h / 6)
-        self.G2 += cubic
+        self.G2 += np.dot(at.z3.T, q.T)
         self.G2[:-1] += np.dot(z.T, at.e.T)
         self.G2[-1] += np.dot(at.e, at.ones)
 
@@ -264,8 +266,8 @@ class _Series:
         μ1 = E1, μ2 = E2 − 2 w E1, μ3 = E3 − 3 w (E2 − w E1), κ2 = μ2 − μ1², κ3 = μ3 − μ1 (3 κ2 + μ1²).
         """
         np.copyto(at.flat_c, at.C[:3], "same_kind")
-        c1, c2, c3 = at.c
-        μ1, κ2, κ3 = np.matmul(at.e32.T, powers, out=at.moments)  # κ3 is κ3 / 3 throughout
+        np.matmul(at.e32.T, powers, out=at.moments)
+        (c1, c2, c3), (μ1, κ2, κ3) = at.each_c, at.each_moment  # κ3 is κ3 / 3 throughout
         w, t = powers[0].take(labels, axis=0, out=at.w, mode="clip"), at.t
         np.multiply(w, μ1, out=t)
         κ2 -= t
@@ -274,7 +276,7 @@ class _Series:
         κ2 -= t
         np.multiply(μ1, μ1, out=t)
         κ2 -= t
-        t *= np.float32(1 / 3)
+        t *= THIRD
         t += κ2
         t *= μ1
         κ3 -= t
