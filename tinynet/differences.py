@@ -159,11 +159,9 @@ class _Series:
         G1, G2 = self.G1, self.G2
         np.dot(X.T, of.A, out=G1[:-1])
         np.dot(of.ones, of.A, out=G1[-1])
-        scale = h * h / (2 * WINDOW**3 * n)
+        of.B *= h * h / (2 * WINDOW**3 * n)
         for features in blocks(d + 1, 8 * BLOCK_VALUES // m):
-            cubic = np.dot(of.X3[:, features].T, of.B)
-            cubic *= scale
-            G1[features] += cubic
+            G1[features] += np.dot(of.X3[:, features].T, of.B)
         G2 /= n
         if self.exact1 is not None:
             G1 += self.exact1 / (2 * h * n)
