@@ -7,6 +7,8 @@ import json
 import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,25 @@ def test_the_table_is_whole_at_every_moment_and_grows_as_runs_finish(monkeypatch
     swept("seed=0..2", *QUICK)
     assert [row.count("completed") for row in seen] == [1, 2, 3, 3]
     assert all(len(row) == 3 and set(row) <= {"completed", "missing"} for row in seen)
+
+
+def test_runs_with_the_same_data_follow_one_another(tmp_path: Path) -> None:
+    grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "dataset.test_size=0.2,0.3", "seed=0..1"])
+    worked: list[tuple[float, int]] = []
+
+    def backend(work: Work, tasks: Iterable[Task]) -> Outcomes:
+        worked.extend((config.dataset.test_size, config.seed) for config, _ in tasks)
+        yield from ()
+
+    run_sweep(grid, tmp_path, backend)
+    assert worked == [(size, seed) for size in (0.2, 0.3) for seed in (0, 1) for _ in range(2)]
+
+
+def test_a_sweep_with_its_report_needs_nothing_of_matplotlib() -> None:
+    code = f"import sys; from tinynet.cli import main; main(['sweep', 'iris', 'seed=0..1', *{QUICK}, '--out', 's']); "
+    code += "print('matplotlib' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert Path("s/report.html").is_file() and told.splitlines()[-1] == "False"
 
 
 def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tinynet.errors import DataError, RunFolderError, check_memory
 from tinynet.files import read_npz, shown_path
 from tinynet.history import COLUMNS, Epoch, History
-from tinynet.storage import write_atomically
+from tinynet.storage import sync_folder, write_atomically
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -131,6 +131,7 @@ class Keeper:
         if saved == self._saved:
             return
         write_atomically(self.folder / f"checkpoint-{state.step:09d}.npz", to_bytes(state))
+        sync_folder(self.folder)
         there = paths(self.folder)
         older = [step for step in there if step < state.step]
         for step in there.keys() - {state.step, *older[-1:]}:  # a later one could not be read

@@ -121,7 +121,8 @@ class _Pairs:
         self.rows, self.ones = np.arange(n), np.ones(n)
         self.slopes, self.flat_c = self.C[0].reshape(n, m), self.c.reshape(3, -1)  # views, which take time to make
         self.each_c, self.each_moment = tuple(self.c), tuple(self.moments)
-        self.flat_t, self.flat_z3, self.flat_e, self.flat_e32 = map(np.ravel, (self.t, self.z3, self.e, self.e32))
+        self.flat_t, self.flat_z3 = self.t.ravel(), self.z3.ravel()
+        self.flat_e, self.flat_e32 = self.e.ravel(), self.e32.ravel()
 
 
 class _Series:

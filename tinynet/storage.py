@@ -15,6 +15,8 @@ from tinynet.files import shown_path
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, also after a loss of power.
 
+    Until `sync_folder` was called, a loss of power may bring back what was there before.
+
     Raises
     ------
     OSError
@@ -32,11 +34,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk: a rename is safe only after this."""
+    """Bring the names in a folder to the disk: all renames in it are safe only after this."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

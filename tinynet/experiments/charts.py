@@ -72,13 +72,11 @@ class Axis:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Return values on the axis with their labels."""
-        from matplotlib.ticker import MaxNLocator
-
         if self.names:
             return list(enumerate(self.names))
         values = self._marked() or (_powers(self.low, self.high) if self.log else [])
         if len(values) < 2:
-            values = [float(value) for value in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)]
+            values = _steps(self.low, self.high)
         return [(value, f"{value:.4g}") for value in values if self.low <= value <= self.high]
 
     def _marked(self) -> list[float]:
@@ -87,6 +85,14 @@ class Axis:
             if not kept or float(self.place(np.array(value)) - self.place(np.array(kept[-1]))) > 0.1:
                 kept.append(value)
         return kept
+
+
+def _steps(low: float, high: float) -> list[float]:
+    """Return the multiples between `low` and `high` of 1, 2 or 5 times a power of ten, at most six."""
+    least = max((high - low) / 5, 1 / HUGE)
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(times * power for times in (1, 2, 5, 10, 20) if times * power >= least)
+    return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _powers(low: float, high: float) -> list[float]:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -150,8 +151,14 @@ def _read(folder: Path, label: str) -> Record:
     config = load_config(str(folder / "config.json"))
     summary = _json(folder / "summary.json", Summary.model_validate)
     history = _history(folder / "metrics.csv", whole=summary is not None)
-    environment = _json(folder / "environment.json", TypeAdapter(dict[str, Any]).validate_python) or {}
+    environment = _json(folder / "environment.json", _adapter(dict[str, Any]).validate_python) or {}
     return Record(folder, label, config, history, summary, environment)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what checks values of this kind, made once: to make it takes longer than to check with it."""
+    return TypeAdapter(kind)
 
 
 def _json(path: Path, validate: Callable[[Any], T]) -> T | None:
@@ -182,7 +189,7 @@ def _history(path: Path, *, whole: bool) -> History:
     header, *rows = list(csv.reader(content.splitlines())) or [list(COLUMNS)]
     if header != list(COLUMNS):
         raise RunFolderError(f"{shown(str(path))}: line 1: is damaged: the columns must be {','.join(COLUMNS)}")
-    read = TypeAdapter(Epoch).validate_python
+    read = _adapter(Epoch).validate_python
     history = History()
     for number, cells in enumerate(rows, 2):
         where = f"{shown(str(path))}: line {number}: is damaged"

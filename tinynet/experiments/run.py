@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -27,8 +28,11 @@ from tinynet.model import model_bytes
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.schedules import Schedule, constant, cosine, step
-from tinynet.storage import left_behind, only_writer, write_atomically
+from tinynet.storage import left_behind, only_writer, sync_folder, write_atomically
 from tinynet.training import evaluate, train
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 @dataclass
@@ -51,8 +55,9 @@ def prepare(config: Config, source: str = "config") -> Run:
         When the data, the sizes or the hyper-parameters cannot be used. Nothing is written.
     """
     d, n = config.dataset, config.network
+    load = load_dataset if d.path is not None else _load_once  # a file may be another by now
     with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path"):
-        dataset = load_dataset(
+        dataset = load(
             d.name,
             seed=config.seed,
             validation_size=d.validation_size,
@@ -73,6 +78,9 @@ def prepare(config: Config, source: str = "config") -> Run:
         )
     o = config.optimizer
     return Run(config, dataset, net, SGD(o.learning_rate, o.momentum, o.nesterov, o.weight_decay))
+
+
+_load_once = lru_cache(maxsize=1)(load_dataset)  # for the runs of a sweep, which share their data with the one before
 
 
 @contextmanager
@@ -138,10 +146,16 @@ def _refuse_a_run(folder: Path) -> None:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let BLAS work in one thread: small matrices gain nothing from more, and the bits depend on their number."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Find the libraries that have threads, which takes as long as an epoch; NumPy's BLAS is there from the start."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @one_blas_thread()
@@ -301,6 +315,7 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
 def _write_results(run: Run, folder: Path, history: History, summary: dict[str, Any], report: bool) -> None:
     write_atomically(folder / "model.npz", model_bytes(run.net, run.dataset))
     write_atomically(folder / "summary.json", _json(summary))
+    sync_folder(folder)
     if report:
         save_figure(plot_loss_curve(history), folder / "loss_curve.png")
 

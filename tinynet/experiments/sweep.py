@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.errors import DivergedError, RunFolderError
-from tinynet.experiments.axes import Grid, load_grid
+from tinynet.experiments.axes import Grid, Setting, load_grid
 from tinynet.experiments.backends import Backend, Outcome
 from tinynet.experiments.config import check_same, flat, shown
 from tinynet.experiments.keys import Config
@@ -103,7 +103,8 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
         _tidy(folder, grid)
         rows = {setting.folder: run_row(setting, folder, Outcome()) for setting in grid.settings}
         missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
-        tasks = [(setting.config, str(folder.absolute() / name)) for name, setting in missing.items()]
+        together = sorted(missing.values(), key=_data)  # runs with the same data follow one another
+        tasks = [(setting.config, str(folder.absolute() / setting.folder)) for setting in together]
         save = _saver(folder / "sweep.csv", rows)
         told: set[str] = set()
         show = _progress_bar(len(rows), len(rows) - len(tasks), progress)
@@ -124,6 +125,10 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
             rows |= {name: run_row(missing[name], folder, Outcome()) for name in late}
             save(*late, at_once=True)
     return list(rows.values())
+
+
+def _data(setting: Setting) -> tuple[str, int]:
+    return setting.config.dataset.model_dump_json(), setting.config.seed
 
 
 def train_one(config: Config, path: str) -> list[str]:
