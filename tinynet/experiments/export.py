@@ -40,11 +40,11 @@ tinynet (double[n_samples, {n_features}] X) => (string[n_samples] label, double[
     label = Gather(class_names, most_probable)
 }}
 """  # the oldest versions that have all of it in float64: a new file is read by an old runtime
-ACTIVATIONS = {  # from a to z
+ACTIVATIONS = {  # from a to z; an onnxruntime of 2024 takes Mul(a, Sigmoid(a)) for an operator that it has in float32
     "tanh": "z = Tanh(a)",
     "sigmoid": "z = Sigmoid(a)",
     "relu": "z = Relu(a)",
-    "silu": "gate = Sigmoid(a) z = Mul(a, gate)",
+    "silu": "minus_a = Neg(a) decay = Exp(minus_a) divisor = Add(one, decay) z = Div(a, divisor)",
     "sign": "z = Sign(a)",
 }
 STAIRCASE = """
@@ -141,7 +141,7 @@ def _activation(activation: Activation) -> tuple[str, dict[str, Array]]:
         values = {"minus_one": -1.0, "one": 1.0, "half_steps": steps / 2, "two_steps": 2 / steps}
         return STAIRCASE, {name: np.array(value) for name, value in values.items()}
     if activation.name in ACTIVATIONS and function is NAMED[activation.name]:
-        return ACTIVATIONS[activation.name], {}
+        return ACTIVATIONS[activation.name], {"one": np.array(1.0)}
     raise InvalidValueError(
         f"activation {activation.name!r} is a function that tinynet has no ONNX operators for; "
         f"it has them for {', '.join(ACTIVATIONS)} and quantised:LEVELS"
