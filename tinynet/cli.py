@@ -87,8 +87,10 @@ def _train(options: argparse.Namespace) -> int:
     os.environ["MPLBACKEND"] = "agg"  # a run draws into a file, whatever display somebody has set up
     from tinynet.experiments.report import reported
     from tinynet.experiments.run import create_folder, execute, prepare
+    from tinynet.experiments.tracking import check_tracking
 
-    run = prepare(config, origin(source, options.overrides))
+    check_tracking(config, where := origin(source, options.overrides))
+    run = prepare(config, where)
     folder = Path(out) if options.resume else create_folder(out, config.name)
     if not quiet:
         sizes = "-".join(str(size) for size in (run.dataset.n_features, *run.net.shapes["W2"]))
