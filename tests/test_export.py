@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,23 +55,26 @@ def rows(data: Dataset) -> Any:
 
 def fault(model: Model, path: Path) -> str:
     """Return the one line that refuses an export, which leaves everything as it was."""
-    before = {entry: entry.read_bytes() for entry in Path().iterdir()}
+    before = {entry: entry.is_file() and entry.read_bytes() for entry in Path().iterdir()}
     with pytest.raises((ConfigError, InvalidValueError, RunFolderError)) as caught:
         export_onnx(model, path)
-    assert {entry: entry.read_bytes() for entry in Path().iterdir()} == before
+    assert {entry: entry.is_file() and entry.read_bytes() for entry in Path().iterdir()} == before
     assert str(caught.value).isprintable()
     return str(caught.value)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
 @pytest.mark.parametrize("name", RAW)
-def test_onnxruntime_gives_the_probabilities_and_labels_of_raw_rows(name: str, activation: Any) -> None:
+def test_onnxruntime_gives_the_probabilities_and_labels_of_raw_rows(
+    name: str, activation: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     model, X = model_of(name, activation), rows(RAW[name])
     difference = export_onnx(model, FILE)
     labels, probabilities = outcome(FILE, X)
     np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-12)
     assert probabilities.dtype == np.float64 and difference <= 1e-12
     assert labels.tolist() == model.predict(X).tolist() and len(set(labels)) > 1
+    assert capfd.readouterr() == ("", "")  # not a word from the libraries
 
 
 @pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
@@ -142,7 +146,9 @@ def test_another_file_is_not_overwritten(content: bytes) -> None:
 
 def test_a_device_a_folder_and_a_place_that_is_not_there_are_refused() -> None:
     assert fault(model_of(), Path("/dev/null")) == "/dev/null: exists and is no ONNX file; choose another name"
-    assert Path("/dev/null").is_char_device()
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind("door")
+        assert fault(model_of(), Path("door")) == "door: exists and is no ONNX file; choose another name"
     where = Path("no", "model.onnx")
     assert fault(model_of(), where) == "no/model.onnx: cannot be written: there is no folder no"
     assert fault(model_of(), Path("..")) == "..: is a folder; name a file in it"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinynet import __version__
 from tinynet.activations import NAMED, Activation, staircase
@@ -17,8 +15,6 @@ from tinynet.errors import ConfigError, InvalidValueError, RunFolderError, missi
 from tinynet.experiments.run import write_atomically
 from tinynet.files import FilePath, shown_path
 from tinynet.model import Model
-
-Array = npt.NDArray[Any]
 
 TOLERANCE = 1e-6  # the largest difference of a probability between the file and the model
 CHECKED_ROWS = 1000
@@ -40,21 +36,27 @@ tinynet (double[n_samples, {n_features}] X) => (string[n_samples] label, double[
     label = Gather(class_names, most_probable)
 }}
 """  # the oldest versions that have all of it in float64: a new file is read by an old runtime
-ACTIVATIONS = {  # from a to z; an onnxruntime of 2024 takes Mul(a, Sigmoid(a)) for an operator that it has in float32
+ACTIVATIONS = {  # from a to z
     "tanh": "z = Tanh(a)",
     "sigmoid": "z = Sigmoid(a)",
     "relu": "z = Relu(a)",
-    "silu": "minus_a = Neg(a) decay = Exp(minus_a) divisor = Add(one, decay) z = Div(a, divisor)",
+    "silu": """one = Constant<value = double {1.0}>()
+    minus_a = Neg(a)
+    decay = Exp(minus_a)
+    divisor = Add(one, decay)
+    z = Div(a, divisor)""",  # onnxruntime before 1.24 takes a · Sigmoid(a) for an operator that it has in float32 alone
     "sign": "z = Sign(a)",
 }
-STAIRCASE = """
+STAIRCASE = """one = Constant<value = double {{1.0}}>()
+    minus_one = Constant<value = double {{-1.0}}>()
+    half_steps = Constant<value = double {{{half_steps}}}>()
+    step_height = Constant<value = double {{{step_height}}}>()
     clipped = Clip(a, minus_one, one)
     height = Add(clipped, one)
     climbed = Mul(height, half_steps)
     step = Round(climbed)
-    stretched = Mul(step, two_steps)
-    z = Sub(stretched, one)
-"""
+    stretched = Mul(step, step_height)
+    z = Sub(stretched, one)"""
 
 
 def export_onnx(model: Model, path: FilePath) -> float:
@@ -119,10 +121,10 @@ def _onnx_bytes(model: Model) -> bytes:
     net = model.net
     if 8 * net.n_parameters > MOST_BYTES:
         raise InvalidValueError(f"{net.n_parameters:,} parameters are too many: an ONNX file holds less than 2 GiB")
-    activation, constants = _activation(net.activation)
     n_features, n_classes = len(model.feature_names), len(model.class_names)
-    proto = parser.parse_model(GRAPH.format(n_features=n_features, n_classes=n_classes, activation=activation))
-    constants |= net.params | {"offset": model.scaling.offset, "scale": model.scaling.scale}
+    text = GRAPH.format(n_features=n_features, n_classes=n_classes, activation=_operators(net.activation))
+    proto = parser.parse_model(text)
+    constants = net.params | {"offset": model.scaling.offset, "scale": model.scaling.scale}
     proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
     names = [name.encode() for name in model.class_names]
     proto.graph.initializer.append(helper.make_tensor("class_names", TensorProto.STRING, [n_classes], names))
@@ -133,15 +135,14 @@ def _onnx_bytes(model: Model) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def _activation(activation: Activation) -> tuple[str, dict[str, Array]]:
-    """Return the operators that lead from a to z, and the constants among them."""
+def _operators(activation: Activation) -> str:
+    """Return the operators that lead from a to z."""
     function = activation.function
     if isinstance(function, partial) and function.func is staircase:
         steps = function.keywords["steps"]
-        values = {"minus_one": -1.0, "one": 1.0, "half_steps": steps / 2, "two_steps": 2 / steps}
-        return STAIRCASE, {name: np.array(value) for name, value in values.items()}
+        return STAIRCASE.format(half_steps=steps / 2, step_height=2 / steps)
     if activation.name in ACTIVATIONS and function is NAMED[activation.name]:
-        return ACTIVATIONS[activation.name], {"one": np.array(1.0)}
+        return ACTIVATIONS[activation.name]
     raise InvalidValueError(
         f"activation {activation.name!r} is a function that tinynet has no ONNX operators for; "
         f"it has them for {', '.join(ACTIVATIONS)} and quantised:LEVELS"
