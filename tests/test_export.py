@@ -141,17 +141,17 @@ def test_an_onnx_file_is_replaced() -> None:
 def test_another_file_is_not_overwritten(content: bytes) -> None:
     Path("thesis.txt").write_bytes(content)
     message = fault(model_of(), Path("thesis.txt"))
-    assert message == "thesis.txt: exists and is no ONNX file; choose another name"
+    assert message == "thesis.txt: exists and is no ONNX file; choose another file"
 
 
 def test_a_device_a_folder_and_a_place_that_is_not_there_are_refused() -> None:
-    assert fault(model_of(), Path("/dev/null")) == "/dev/null: exists and is no ONNX file; choose another name"
+    assert fault(model_of(), Path("/dev/null")) == "/dev/null: exists and is no ONNX file; choose another file"
     with socket.socket(socket.AF_UNIX) as door:
         door.bind("door")
-        assert fault(model_of(), Path("door")) == "door: exists and is no ONNX file; choose another name"
+        assert fault(model_of(), Path("door")) == "door: exists and is no ONNX file; choose another file"
     where = Path("no", "model.onnx")
     assert fault(model_of(), where) == "no/model.onnx: cannot be written: there is no folder no"
-    assert fault(model_of(), Path("..")) == "..: is a folder; name a file in it"
+    assert fault(model_of(), Path("..")) == "..: is a folder; name a file"
     assert "cannot be written: File name too long" in fault(model_of(), Path("x" * 300))
 
 
@@ -228,7 +228,7 @@ def test_the_command_writes_the_file_and_says_how_it_was_checked(iris: str, caps
 def test_the_command_answers_in_one_line(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
     for words, line in (
         (["nowhere", "m.onnx"], "nowhere: no run folder: it has no model.npz, which 'tinynet train' leaves in one"),
-        ([iris, f"{iris}/model.npz"], "run/model.npz: exists and is no ONNX file; choose another name"),
+        ([iris, f"{iris}/model.npz"], "run/model.npz: exists and is no ONNX file; choose another file"),
         ([iris], "command line: the following arguments are required: FILE; see 'tinynet export --help'"),
     ):
         assert main(["export", *words]) == 2

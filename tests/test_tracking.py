@@ -114,6 +114,22 @@ def test_a_resumed_run_shows_no_epoch_twice_and_none_that_was_undone(tmp_path: P
     assert [path.stat().st_size > 0 for path in events_of(tmp_path)] == [False, True]
 
 
+def test_a_run_that_was_resumed_leaves_the_curves_of_its_metrics() -> None:
+    assert main(["train", "iris", *QUICK, "--out", "run", "--quiet"]) == 0
+    assert main(["train", "--out", "run", "--resume", "training.epochs=5", "--quiet"]) == 0
+    assert_same(curves("run"), recorded("run"))
+    assert [step for step, _ in curves("run")["loss/train"]] == [1, 2, 3, 4, 5]
+
+
+def test_a_link_in_a_strangers_run_folder_is_not_written_through(tmp_path: Path) -> None:
+    Path("thesis.txt").write_text("years of work", encoding="utf-8")
+    Path("run").mkdir()
+    Path("run", "events.out.tfevents.1").symlink_to(tmp_path / "thesis.txt")
+    written(Path("run"), [], [epoch(1)])
+    assert Path("thesis.txt").read_text(encoding="utf-8") == "years of work"
+    assert curves("run")["loss/train"] == [(1, 1.0)]
+
+
 def test_an_event_file_cut_short_by_a_kill_is_written_anew(tmp_path: Path) -> None:
     written(tmp_path, [], [epoch(1), epoch(2)])
     (path,) = events_of(tmp_path)
@@ -149,7 +165,7 @@ def test_fault_33_a_full_disk_ends_the_run(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(tensorboardX.record_writer, "RecordWriter", full)
     assert main(["train", "iris", *QUICK, "--out", "run", "--quiet"]) == 3
     out, err = capsys.readouterr()
-    assert out == "" and err == "tinynet: the run failed: run: No space left on device\n"
+    assert out == "" and err.startswith("tinynet: the run failed: run: No space left on device; go on with: ")
 
 
 def test_a_missing_extra_names_the_command_that_installs_it_before_anything_is_created(

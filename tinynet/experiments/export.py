@@ -12,9 +12,9 @@ from tinynet import __version__
 from tinynet.activations import NAMED, Activation, staircase
 from tinynet.datasets import LARGEST
 from tinynet.errors import ConfigError, InvalidValueError, RunFolderError, missing_extra
-from tinynet.experiments.run import write_atomically
 from tinynet.files import FilePath, shown_path
 from tinynet.model import Model
+from tinynet.storage import check_target, write_atomically
 
 TOLERANCE = 1e-6  # the largest difference of a probability between the file and the model
 CHECKED_ROWS = 1000
@@ -97,7 +97,7 @@ def export_onnx(model: Model, path: FilePath) -> float:
     except ImportError as error:
         raise ConfigError([f"export: {missing_extra('onnx and onnxruntime', 'onnx')}"]) from error
     target = Path(path)
-    _check_target(target)
+    check_target(target, "ONNX file", _is_onnx)
     content = _onnx_bytes(model)
     difference = _largest_difference(content, model)
     if not difference <= TOLERANCE:
@@ -161,27 +161,11 @@ def _largest_difference(content: bytes, model: Model) -> float:
     return float(np.abs(probabilities - model.predict_proba(X)).max())
 
 
-def _check_target(target: Path) -> None:
-    """Refuse a place where nothing can be written, and a file that is something else than an ONNX file."""
-    name = shown_path(target)
-    try:
-        if target.is_dir():
-            raise RunFolderError(f"{name}: is a folder; name a file in it")
-        if not target.parent.is_dir():
-            raise RunFolderError(f"{name}: cannot be written: there is no folder {shown_path(target.parent)}")
-        if target.exists() and not _is_onnx(target):
-            raise RunFolderError(f"{name}: exists and is no ONNX file; choose another name")
-    except RunFolderError:
-        raise
-    except OSError as error:
-        raise RunFolderError(f"{name}: cannot be written: {error.strerror}") from error
-
-
 def _is_onnx(path: Path) -> bool:
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
 
-    if not path.is_file() or path.stat().st_size >= 2**31:  # a pipe could keep us waiting for ever
+    if path.stat().st_size >= 2**31:  # protobuf's own limit
         return False
     model = ModelProto()
     try:

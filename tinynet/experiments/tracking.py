@@ -11,6 +11,7 @@ from pathlib import Path
 from tinynet.errors import ConfigError, missing_extra
 from tinynet.experiments.keys import Config
 from tinynet.history import Epoch, History
+from tinynet.storage import write_atomically
 
 NAME = "events.out.tfevents."  # how TensorBoard knows its files
 FLUSH_EVERY_S = 1.0
@@ -51,7 +52,7 @@ def event_file(folder: Path, so_far: History) -> Iterator[Callable[[Epoch], None
     from tensorboardX.record_writer import RecordWriter
 
     for before in folder.glob(f"{NAME}*"):
-        before.write_bytes(b"")  # a TensorBoard that is open goes on to the next file only from one that is there
+        write_atomically(before, b"")  # a TensorBoard that is open goes on to the next file only from one that is there
     wall_time = time.time() - sum(so_far["duration_s"])
     flushed = -math.inf
     path = folder.absolute() / f"{NAME}{time.time_ns()}"
