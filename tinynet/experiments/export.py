@@ -44,7 +44,7 @@ ACTIVATIONS = {  # from a to z
     minus_a = Neg(a)
     decay = Exp(minus_a)
     divisor = Add(one, decay)
-    z = Div(a, divisor)""",  # onnxruntime before 1.24 takes a · Sigmoid(a) for an operator that it has in float32 alone
+    z = Div(a, divisor)""",  # onnxruntime 1.19 takes a · Sigmoid(a) for an operator that it has in float32 alone
     "sign": "z = Sign(a)",
 }
 STAIRCASE = """one = Constant<value = double {{1.0}}>()
