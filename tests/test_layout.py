@@ -51,6 +51,10 @@ LIBRARIES = {  # where a library other than numpy is used
     "pydantic_core": {"experiments"},
     "threadpoolctl": {"experiments"},
     "distributed": {"experiments"},
+    "onnx": {"experiments"},
+    "onnxruntime": {"experiments"},
+    "google": {"experiments"},  # protobuf, which comes with onnx
+    "tensorboardX": {"experiments"},
 }
 AT_MODULE_LEVEL = {
     ("estimator", "sklearn"),

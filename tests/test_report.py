@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pages import NASTY, Reader, fault, page, rewrite
 from tinynet import RunFolderError
 from tinynet.cli import main
 from tinynet.experiments import report as report_module
+from tinynet.experiments.page import GENERATOR
 from tinynet.experiments.portrait import run_page
 from tinynet.experiments.records import read_records
 from tinynet.experiments.report import write_report
@@ -182,10 +184,11 @@ def test_two_hundred_runs_fit_into_three_megabytes(runs: Path) -> None:
         (["iris/config.json"], "iris/config.json: is a file; a report is made of a run folder, or of a folder of them"),
         (["empty"], "empty: no run in it: neither config.json nor a folder that holds one"),
         (["iris", "--output", "no/x.html"], "no/x.html: cannot be written: there is no folder no"),
-        (["iris", "--output", "empty"], "empty: is a folder; --output names a file"),
+        (["iris", "--output", "empty"], "empty: is a folder; name a file"),
+        (["iris", "--output", "x" * 300], "x" * 300 + ": cannot be written: File name too long"),
         (
             ["iris", "--output", "iris/config.json"],
-            "iris/config.json: exists and is no report of tinynet; choose another file with --output",
+            "iris/config.json: exists and is no report of tinynet; choose another file",
         ),
         ([], "command line: the following arguments are required: DIR; see 'tinynet report --help'"),
         (
@@ -199,6 +202,16 @@ def test_a_wrong_command_line_is_answered_in_one_line(
 ) -> None:
     Path("empty").mkdir()
     assert fault(capsys, *arguments).startswith(said)
+
+
+def test_a_pipe_is_no_file_to_be_replaced_whatever_comes_out_of_it(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("pipe")
+    end = os.open("pipe", os.O_RDWR)
+    os.write(end, GENERATOR.encode() * 100)
+    assert fault(capsys, "iris", "--output", "pipe") == "pipe: exists and is no report of tinynet; choose another file"
+    os.close(end)
 
 
 def put(path: str, content: str | bytes) -> Callable[[], object]:

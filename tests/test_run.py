@@ -442,8 +442,8 @@ def test_what_was_trained_before_an_interruption_is_written(
 ) -> None:
     record = run_module._record
 
-    def interrupted(row: Any, metrics: Any) -> None:
-        record(row, metrics)
+    def interrupted(row: Any, *files: Any) -> None:
+        record(row, *files)
         if row.epoch == 2:
             raise error
 

@@ -42,10 +42,11 @@ def quantised(levels: int) -> Callable[[Array], Array]:
     >>> quantised(4)(np.array([-5.0, -0.5, 0.1, 0.9]))  # 2 bits
     array([-1.        , -0.33333333,  0.33333333,  1.        ])
     """
-    return partial(_staircase, steps=check_integer("quantised levels", levels, 2) - 1)
+    return partial(staircase, steps=check_integer("quantised levels", levels, 2) - 1)
 
 
-def _staircase(a: Array, steps: int) -> Array:
+def staircase(a: Array, steps: int) -> Array:
+    """Return the nearest of `steps` + 1 equally spaced values from −1 to 1."""
     z = np.asarray(np.clip(a, -1.0, 1.0))
     z += 1.0
     z *= steps / 2

@@ -129,6 +129,12 @@ def did_you_mean(value: object, allowed: Iterable[str]) -> str:
     return f"{guess} allowed: {', '.join(names)}"
 
 
+def missing_extra(libraries: str, extra: str) -> str:
+    """Return the end of a message: what is not installed, and the command that installs it."""
+    install = f"python -m pip install 'tinynet[{extra}]'"
+    return f"needs {libraries}, which {install!r} installs"
+
+
 def check_memory(what: str, n_values: int) -> None:
     """Refuse `n_values` float64 values when they would not fit into this machine's memory."""
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36

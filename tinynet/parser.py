@@ -116,6 +116,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     predict.add_argument("run", metavar="RUN", help="a run folder")
     predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
     predict.add_argument("--output", metavar="FILE", help="a CSV file to write (default: stdout)")
+    export = commands.add_parser("export", help="write a trained network as an ONNX file", allow_abbrev=False)
+    export.add_argument("run", metavar="RUN", help="a run folder")
+    export.add_argument("file", metavar="FILE", help="the ONNX file to write, such as model.onnx")
     presets = commands.add_parser("presets", help="list the presets, or print one as TOML", allow_abbrev=False)
     presets.add_argument("name", metavar="NAME", nargs="?")
     schema = commands.add_parser("schema", help="print the config's JSON Schema, for editors", allow_abbrev=False)
@@ -126,6 +129,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "sweep": sweep,
         "report": report,
         "predict": predict,
+        "export": export,
         "presets": presets,
         "schema": schema,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -34,6 +34,28 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def check_target(path: Path, kind: str, is_one: Callable[[Path], bool]) -> None:
+    """Refuse a place where no file can be written, and one that holds something else than a `kind` of file.
+
+    Raises
+    ------
+    RunFolderError
+        When `path` is a folder, a pipe or a device, in no folder, or a file of which `is_one` is false.
+    """
+    name = shown_path(path)
+    try:
+        if path.is_dir():
+            raise RunFolderError(f"{name}: is a folder; name a file")
+        if not path.parent.is_dir():
+            raise RunFolderError(f"{name}: cannot be written: there is no folder {shown_path(path.parent)}")
+        if path.exists() and not (path.is_file() and is_one(path)):  # a pipe could keep us waiting for ever
+            raise RunFolderError(f"{name}: exists and is no {kind}; choose another file")
+    except RunFolderError:
+        raise
+    except OSError as error:
+        raise RunFolderError(f"{name}: cannot be written: {error.strerror}") from error
 
 
 def sync_folder(folder: Path) -> None:

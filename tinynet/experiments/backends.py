@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tinynet.errors import ConfigError
+from tinynet.errors import ConfigError, missing_extra
 
 CONNECT_S = 10
 STOP_S = 10
@@ -176,8 +176,7 @@ def dask_client(address: str, workers: int | None = None) -> Iterator[Any]:
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
-        install = "python -m pip install 'tinynet[cluster]'"
-        raise ConfigError([f"command line: --dask: needs dask.distributed, which {install!r} installs"]) from error
+        raise ConfigError([f"command line: --dask: {missing_extra('dask.distributed', 'cluster')}"]) from error
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it tells, the outcomes tell
     if address == "local":
         options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR}

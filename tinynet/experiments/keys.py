@@ -244,6 +244,9 @@ class TrainingConfig(Section):
         ge=0,
         description="seconds of training between checkpoints inside an epoch; 0 saves every step",
     )
+    tensorboard: bool = Field(
+        default=False, description="write an event file for TensorBoard; needs the extra tensorboard"
+    )
 
 
 class Config(Section):

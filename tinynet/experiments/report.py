@@ -16,7 +16,7 @@ from tinynet.experiments.portrait import run_page
 from tinynet.experiments.records import Record, is_run, read_records
 from tinynet.experiments.run import Run, prepare
 from tinynet.model import load_model
-from tinynet.storage import write_atomically
+from tinynet.storage import check_target, write_atomically
 from tinynet.training import evaluate
 
 NAME = "report.html"
@@ -41,7 +41,7 @@ def write_report(folders: Sequence[str | Path], output: str | Path | None = None
     paths = [Path(folder) for folder in folders]
     target = Path(output) if output is not None else Path(paths[0] if len(paths) == 1 else "", NAME)
     records, absent = read_records(paths)
-    _check_target(target)
+    check_target(target, "report of tinynet", _is_report)
     if len(paths) == 1 and is_run(paths[0]):
         page = run_page(records[0], rebuilt(records[0]))
     else:
@@ -103,14 +103,6 @@ def _write_own(run: Run, folder: Path) -> None:
     write_atomically(folder / NAME, run_page(record, run))
 
 
-def _check_target(target: Path) -> None:
-    """Refuse a place where nothing can be written, and a file that is something else than a report."""
-    name = shown(str(target))
-    if target.is_dir():
-        raise RunFolderError(f"{name}: is a folder; --output names a file")
-    if not target.parent.is_dir():
-        raise RunFolderError(f"{name}: cannot be written: there is no folder {shown(str(target.parent))}")
-    if target.exists():
-        with target.open("rb") as file:
-            if GENERATOR.encode() not in file.read(2000):
-                raise RunFolderError(f"{name}: exists and is no report of tinynet; choose another file with --output")
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        return GENERATOR.encode() in file.read(2000)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
 from functools import cache, lru_cache
@@ -23,6 +23,7 @@ from tinynet.errors import ConfigError, DivergedError, InvalidTypeError, Invalid
 from tinynet.experiments.config import shown
 from tinynet.experiments.keys import Config
 from tinynet.experiments.plots import plot_loss_curve, save_figure
+from tinynet.experiments.tracking import event_file
 from tinynet.history import Epoch, History, csv_line
 from tinynet.model import model_bytes
 from tinynet.network import TwoLayerNet
@@ -203,14 +204,17 @@ def execute(
             _refuse_a_run(folder)
         started = time.perf_counter()
         metrics: TextIO
+        track: Callable[[Epoch], object] | None = None
 
         def begin(so_far: History) -> None:
-            nonlocal history, metrics, started
+            nonlocal history, metrics, track, started
             write_atomically(folder / "config.json", config.to_json(folder).encode())
             write_atomically(folder / "environment.json", _json(environment() if about is None else about))
             write_atomically(folder / "metrics.csv", so_far.to_csv().encode())
             (folder / "summary.json").unlink(missing_ok=True)
             metrics = files.enter_context((folder / "metrics.csv").open("a", encoding="utf-8", newline=""))
+            if config.training.tensorboard:
+                track = files.enter_context(event_file(folder, so_far))
             history, started = so_far, time.perf_counter() - sum(so_far["duration_s"])
 
         try:
@@ -229,7 +233,7 @@ def execute(
                 patience=config.training.patience,
                 schedule=_schedule(config),
                 on_start=begin,
-                on_epoch=lambda row: _record(row, metrics),
+                on_epoch=lambda row: _record(row, metrics, track),
                 progress=progress,
                 checkpoint_dir=folder,
                 checkpoint_every_s=config.training.checkpoint_every_s,
@@ -286,9 +290,11 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _record(row: Epoch, metrics: TextIO) -> None:
+def _record(row: Epoch, metrics: TextIO, track: Callable[[Epoch], object] | None) -> None:
     metrics.write(csv_line(astuple(row)))
     metrics.flush()
+    if track is not None:
+        track(row)
 
 
 def _summary(run: Run, history: History, status: str, duration_s: float) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tinynet.experiments.config import check_same, flat, shown
 from tinynet.experiments.keys import Config
 from tinynet.experiments.results import FINAL, Row, counts, csv_text, read_summary, run_row
 from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare
+from tinynet.experiments.tracking import check_tracking
 from tinynet.storage import only_writer, sync_folder, write_atomically
 
 SAVE_EVERY_S = 1.0
@@ -34,10 +35,11 @@ def check_data(grid: Grid, source: str) -> None:
     Raises
     ------
     ConfigError
-        As `prepare` does. Nothing is written.
+        As `prepare` and `check_tracking` do. Nothing is written.
     """
     seen = set()
     for config in (setting.config for setting in grid.settings):
+        check_tracking(config, source)
         parts = (config.dataset.model_dump_json(), config.network.model_dump_json(), config.optimizer.model_dump_json())
         if parts not in seen:
             seen.add(parts)
