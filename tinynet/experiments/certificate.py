@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EPOCH_ROWS = 30  # of the table, beside the powers of two
 MOST_DIGITS = 15  # of a float64
+PARITY_DIGITS = 3  # to which the curves must agree: more than a figure shows
 
 
 def parity_findings(run: Run, *, progress: bool = False) -> Findings:
@@ -35,6 +36,10 @@ def parity_fault(found: Parity) -> str | None:
     """Return what is wrong, in a line; None when nothing is."""
     if found.diverged is not None:
         return str(found.diverged)
+    last = found.moments[-1]
+    if not math.isfinite(last.backpropagation_loss):
+        became = f"the loss of the training by backpropagation became {last.backpropagation_loss}"
+        return f"{became}; try a smaller learning rate"
     if found.unexplained is None:
         return None
     return (
@@ -55,14 +60,14 @@ def _head(found: Parity) -> str:
 
 
 def _table(found: Parity) -> str:
-    lines = [f"{'step':>7}{'epoch':>8}{'distance':>10}{'relative':>10}{'loss':>15}{'by backprop.':>15}{'digits':>8}"]
+    lines = [f"{'step':>7}{'epoch':>8}{'distance':>10}{'relative':>10}{'loss':>17}{'by backprop.':>17}{'digits':>8}"]
     every = math.ceil(found.run.config.training.epochs / EPOCH_ROWS)
     for m in found.moments:
         is_power = m.step & (m.step - 1) == 0
         if is_power or m.epoch % every == 0 or m is found.moments[-1]:
             lines.append(
-                f"{m.step:7,}{m.epoch:8.2f}{m.distance:10.1e}{m.relative:10.1e}{m.loss:15.10f}"
-                f"{m.backpropagation_loss:15.10f}{_shown(m.digits):>8}"
+                f"{m.step:7,}{m.epoch:8.2f}{m.distance:10.1e}{m.relative:10.1e}{m.loss:#17.10g}"
+                f"{m.backpropagation_loss:#17.10g}{_shown(m.digits):>8}"
             )
     return "\n".join(lines)
 
@@ -83,7 +88,7 @@ def _digits(found: Parity) -> str:
         until = m.step
     last = f"to {agreed} until the last" if agreed else "to none at the last"
     listed = ", ".join([*phrases, f"{last}, step {until:,}"])
-    return paragraph(f"Digits to which the curves of the loss agree: {listed}.")
+    return paragraph(f"Digits to which the curves of the loss agree, at the steps of the table: {listed}.")
 
 
 def _causes(found: Parity) -> str:
@@ -123,15 +128,23 @@ def _verdict(found: Parity) -> str:
     if fault is not None:
         return f"NO PARITY: {fault}."
     last, n = found.moments[-1], len(found.run.dataset.X_train)
+    apart = f"relative distance {last.relative:.1e}; both label {found.alike:,} of {n:,} training samples alike"
+    if found.beyond_truncation is None and not min(m.digits for m in found.moments) >= PARITY_DIGITS:
+        return (
+            f"NO PARITY to the end at h = {found.run.config.gradient.h:g}: truncation alone, grown in training, parts "
+            f"the two; a smaller h keeps them together for longer. At the end: {apart}."
+        )
+    if found.beyond_truncation is None:
+        return f"PARITY in all {last.step:,} steps. At the end: {apart}."
     return (
-        f"PARITY after {last.step:,} steps: relative distance {last.relative:.1e}; both label {found.alike:,} of {n:,} "
-        "training samples alike."
+        f"PARITY but for kinks: every step's gradients agree as rounding, truncation and kinks explain, and the "
+        f"trainings part in step {found.beyond_truncation.step:,}. At the end: {apart}."
     )
 
 
 def plot_parity(found: Parity) -> Figure:
     """Return a figure: both curves of the loss, and how far the two trainings are apart."""
-    figure = new_figure(9.0, 3.8)
+    figure = new_figure(11.0, 3.8)
     losses, distances = figure.subplots(1, 2)
     moments = [m for m in found.moments if m.step]
     steps = [m.step for m in moments]
@@ -147,15 +160,20 @@ def plot_parity(found: Parity) -> Figure:
     ):
         shown = np.where(np.asarray(y) > 0, y, np.nan)  # 0 has no place on a logarithmic axis
         distances.loglog(x, shown, line, color=colour, markersize=3, linewidth=1.2, label=label)
-    distances.axhline(2.0**-52, color="black", linewidth=0.8, linestyle=":", label="eps of float64")
+    distances.axhline(
+        float(np.finfo(np.float64).eps), color="black", linewidth=0.8, linestyle=":", label="eps of float64"
+    )
     distances.set(title="how far apart", xlabel="step", ylabel="difference")
     for gap, word in ((found.above_rounding, "above rounding"), (found.beyond_truncation, "beyond truncation")):
         if gap is not None:
             mark = {"color": "black", "fillstyle": "none", "markersize": 9, "zorder": 5, "linestyle": "none"}
             marker = "o" if gap is found.above_rounding else "D"
             distances.loglog(gap.step, gap.size, marker=marker, label=f"first {word}: step {gap.step:,}", **mark)
+    losses.legend(frameon=False, fontsize="small")
+    figure.legend(
+        handles=distances.get_legend_handles_labels()[0], loc="outside right upper", frameon=False, fontsize="small"
+    )
     for ax in (losses, distances):
-        ax.legend(frameon=False, fontsize="small")
         ax.grid(alpha=0.3, linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
     return figure

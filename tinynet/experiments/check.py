@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +19,43 @@ from tinynet.experiments.extended import EPS, Extended, Weight
 from tinynet.experiments.kinks import Kink, find_kinks, reaches, share_of_moves
 from tinynet.experiments.run import Run, one_blas_thread
 from tinynet.losses import mean_loss
-from tinynet.network import METHODS, TwoLayerNet
+from tinynet.network import TwoLayerNet
 from tinynet.numerical import numerical_gradient
 
 Array = npt.NDArray[np.float64]
 
 STEPS = 10.0 ** np.arange(0.0, -12.5, -0.5)  # of the curve
-MOST_WORK = 4_000_000  # products of samples and weights in a forward pass; a larger batch is cut
-MOST_PASSES = 1e10 / 4  # the same, of all forward passes of the loop for one array
+MOST_PRODUCTS = 2_000_000  # of samples and weights, in a forward pass; a larger batch is cut
+MOST_OF_LOOP = 2.5e9  # products in all forward passes of the loop for one array
 MOST_PAIRS = 2**22  # pairs of sample and unit whose kinks are counted
 WEIGHTS = 10  # checked of each array
 GOOD = 2.0  # the error at the recommended step, in units of the smallest
 REACHED = 0.75  # share of pairs whose window should hold a jump, where there is no slope
+
+
+@dataclass(frozen=True)
+class Case:
+    """The gradient that is checked: of a network at its weights, for some samples."""
+
+    net: TwoLayerNet
+    X: Array
+    labels: npt.NDArray[np.intp]
+    h: float
+    method: str
+
+    def quotients(self, weights: Sequence[Weight], h: float, method: str) -> Array:
+        """Return the entries of the gradient of `method` for `weights`; the loop is run for these alone."""
+        if method != "loop":
+            gradient = self.net.numerical_gradient(self.X, self.labels, h=h, method=method)
+            return np.array([gradient[key][index] for key, index in weights])
+        params = [self.net.params[key][tuple(slice(i, i + 1) for i in index)] for key, index in weights]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NumericalWarning)  # an h that is lost to rounding is part of the curve
+            return np.array([numerical_gradient(lambda _: self.loss(), param, h).item() for param in params])
+
+    def loss(self) -> float:
+        """Return the mean loss as the loop does, in one forward pass."""
+        return mean_loss(self.net._logits(self.X), self.labels)
 
 
 @dataclass(frozen=True)
@@ -125,47 +150,42 @@ def check(run: Run) -> Check:
     DivergedError
         When the loss of the first weights is not finite.
     """
-    net, data, training, seed = run.net, run.dataset, run.config.training, run.config.seed
-    h = run.config.gradient.h
-    batch = np.random.default_rng([seed, 1]).permutation(len(data.X_train))[: training.batch_size]  # as `train` does
-    n_samples = max(1, min(len(batch), MOST_WORK // net.n_parameters))
-    X, labels = net._check(data.X_train[batch[:n_samples]], data.y_train[batch[:n_samples]])
-    if not math.isfinite(loss := net.loss(X, labels)):
+    net, data, training, gradient = run.net, run.dataset, run.config.training, run.config.gradient
+    rows = np.random.default_rng([run.config.seed, 1]).permutation(len(data.X_train))[
+        : training.batch_size
+    ]  # of epoch 1
+    batch = Case(net, *net._check(data.X_train[rows], data.y_train[rows]), gradient.h, gradient.method)
+    if not math.isfinite(loss := batch.loss()):
         raise DivergedError(1, 1, run.optimizer.learning_rate, loss)
-    method = run.config.gradient.method
-    weights = draw_weights(net, X, labels, h, method, seed, how_many(net, n_samples))
-    extended = Extended(net, X, labels)
-    truth = extended.quotients(weights, h).astype(np.float64)
+    n_samples = max(1, min(len(rows), MOST_PRODUCTS // net.n_parameters))
+    case = replace(batch, X=batch.X[:n_samples], labels=batch.labels[:n_samples])
+    weights = draw_weights(case, run.config.seed)
+    extended = Extended(net, case.X, case.labels)
+    truth = extended.quotients(weights, case.h).astype(np.float64)
     scale = float(np.abs(truth).max()) or 1.0
-    census = count_kinks(net, data.X_train, h)
-    seconds = {name: len(batch) / n_samples * duration(net, X, labels, h, name, weights) for name in METHODS}
+    census = count_kinks(net, data.X_train, case.h)
     return Check(
         run=run,
         n_samples=n_samples,
-        n_batch=len(batch),
+        n_batch=len(rows),
         weights=weights,
         scale=scale,
-        agreements=agreements(net, X, labels, h, method, weights, truth, scale),
-        bound=bound(net, X, labels, h, scale) if method in ("auto", "exact") else math.nan,
-        curve=None if census.has_jumps else error_curve(net, X, labels, h, method, weights, extended),
+        agreements=agreements(case, weights, truth, scale),
+        bound=bound(case, scale) if case.method in ("auto", "exact") else math.nan,
+        curve=None if census.has_jumps else error_curve(case, weights, extended),
         census=census,
-        seconds=seconds,
+        seconds=durations(batch, case),
         n_steps=training.epochs * math.ceil(len(data.X_train) / training.batch_size),
     )
 
 
-def how_many(net: TwoLayerNet, n_samples: int) -> int:
-    """Return how many weights of each array are checked: fewer where a forward pass takes long."""
-    passes = MOST_PASSES / (n_samples * net.n_parameters)
-    return int(min(WEIGHTS, max(1, passes / (2 * len(STEPS)))))
-
-
-def draw_weights(
-    net: TwoLayerNet, X: Array, labels: Array, h: float, method: str, seed: int, number: int
-) -> list[Weight]:
-    """Return `number` weights of every array, drawn at random, the one of the largest entry among them."""
+def draw_weights(case: Case, seed: int) -> list[Weight]:
+    """Return up to 10 weights of every array, drawn at random, the one of the largest entry among them."""
+    passes = MOST_OF_LOOP / (len(case.X) * case.net.n_parameters)
+    number = int(min(WEIGHTS, max(1, passes / (2 * len(STEPS)))))  # fewer where a forward pass takes long
     rng = np.random.default_rng(seed)
-    gradient = net.numerical_gradient(X, labels, h=h, method="auto" if method == "loop" else method)
+    method = "auto" if case.method == "loop" else case.method
+    gradient = case.net.numerical_gradient(case.X, case.labels, h=case.h, method=method)
     weights: list[Weight] = []
     for key, entries in gradient.items():
         largest = int(np.nan_to_num(np.abs(entries)).argmax())
@@ -175,32 +195,11 @@ def draw_weights(
     return weights
 
 
-def quotients(net: TwoLayerNet, X: Array, labels: Array, h: float, method: str, weights: Sequence[Weight]) -> Array:
-    """Return the entries of the gradient of `method` for `weights`; the loop is run for these alone."""
-    if method != "loop":
-        gradient = net.numerical_gradient(X, labels, h=h, method=method)
-        return np.array([gradient[key][index] for key, index in weights])
-    views = [net.params[key][tuple(slice(i, i + 1) for i in index)] for key, index in weights]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NumericalWarning)  # an h that is lost to rounding is part of the curve
-        entries = [numerical_gradient(lambda _: mean_loss(net._logits(X), labels), param, h) for param in views]
-    return np.array([entry.item() for entry in entries])
-
-
-def agreements(
-    net: TwoLayerNet,
-    X: Array,
-    labels: Array,
-    h: float,
-    method: str,
-    weights: Sequence[Weight],
-    truth: Array,
-    scale: float,
-) -> list[Agreement]:
+def agreements(case: Case, weights: Sequence[Weight], truth: Array, scale: float) -> list[Agreement]:
     """Return the errors of engine and loop against `truth`, array by array."""
-    engine, loop = (quotients(net, X, labels, h, name, weights) for name in (method, "loop"))
+    engine, loop = (case.quotients(weights, case.h, method) for method in (case.method, "loop"))
     found = []
-    for key in net.params:
+    for key in case.net.params:
         own = [n for n, (name, _) in enumerate(weights) if name == key]
         errors = np.nan_to_num(np.abs(engine - truth)[own], nan=np.inf)
         worst = own[int(errors.argmax())]
@@ -225,16 +224,16 @@ def named(weight: Weight) -> str:
     return f"{key}[{', '.join(str(i) for i in index)}]"
 
 
-def bound(net: TwoLayerNet, X: Array, labels: Array, h: float, scale: float) -> float:
+def bound(case: Case, scale: float) -> float:
     """Return what the error of "auto" and "exact" may be, in units of `scale`: docs/fast_gradient.md, section 3.
 
     It is 1e-9 of the largest entry, and rounding, with that of extended precision itself.
     """
-    size = max(1.0, net.loss(X, labels), float(np.abs(net.logits(X)).max()))
-    return 1e-9 + (rounding_bound(net, X, labels, h) + 4 * EPS * size / h) / scale
+    size = max(1.0, case.loss(), float(np.abs(case.net.logits(case.X)).max()))
+    return 1e-9 + (rounding_bound(case.net, case.X, case.labels, case.h) + 4 * EPS * size / case.h) / scale
 
 
-def rounding_bound(net: TwoLayerNet, X: Array, labels: Array, h: float) -> float:
+def rounding_bound(net: TwoLayerNet, X: Array, labels: npt.NDArray[np.intp], h: float) -> float:
     """Return what the rounding of a shifted activation, 4 eps max(1, |a|) / h, may be in an entry of the gradient.
 
     A move of the activation changes the loss by at most 1 − p of the label times the range of a unit's weights.
@@ -246,27 +245,20 @@ def rounding_bound(net: TwoLayerNet, X: Array, labels: Array, h: float) -> float
     return 4 * float(np.finfo(np.float64).eps) * a / h * unit
 
 
-def error_curve(
-    net: TwoLayerNet,
-    X: Array,
-    labels: Array,
-    h: float,
-    method: str,
-    weights: Sequence[Weight],
-    extended: Extended,
-) -> Curve:
-    """Return the errors of the engine, the loop and the quotient itself by step, the chosen `h` among the steps."""
+def error_curve(case: Case, weights: Sequence[Weight], extended: Extended) -> Curve:
+    """Return the errors of the engine, the loop and the quotient itself by step, the chosen h among the steps."""
     slopes, slope_errors = (values.astype(np.float64) for values in extended.slopes(weights))
     scale = float(np.abs(slopes).max()) or 1.0
-    steps = with_step(STEPS, h)
+    steps = with_step(STEPS, case.h)
     engine, loop, truncation = np.empty((3, len(steps)))
-    for n, step in enumerate(steps):
-        for name, errors in ((method, engine), ("loop", loop)):
-            errors[n] = np.abs(quotients(net, X, labels, step, name, weights) - slopes).max() / scale
-        exact = extended.quotients(weights, step).astype(np.float64)
-        truncation[n] = np.abs(exact - slopes).max() / scale
+    for n, h in enumerate(steps):
+        engine[n] = np.abs(case.quotients(weights, h, case.method) - slopes).max() / scale
+        loop[n] = (
+            engine[n] if case.method == "loop" else np.abs(case.quotients(weights, h, "loop") - slopes).max() / scale
+        )
+        truncation[n] = np.abs(extended.quotients(weights, h).astype(np.float64) - slopes).max() / scale
     slope_error = float(slope_errors.max()) / scale
-    rounding = EPS * max(1.0, float(np.abs(net.logits(X)).max())) / (steps * scale)
+    rounding = EPS * max(1.0, float(np.abs(extended.logits).max())) / (steps * scale)
     truncation[truncation < 4 * np.maximum(rounding, slope_error)] = np.nan
     return Curve(
         h=steps,
@@ -276,7 +268,7 @@ def error_curve(
         slope_error=slope_error,
         recommended=recommended(engine),
         recommended_for_loop=recommended(loop),
-        chosen=int(np.flatnonzero(steps == h)[0]),
+        chosen=int(np.flatnonzero(steps == case.h)[0]),
     )
 
 
@@ -313,13 +305,29 @@ def count_kinks(net: TwoLayerNet, X: Array, h: float) -> Census:
     )
 
 
-def duration(net: TwoLayerNet, X: Array, labels: Array, h: float, method: str, weights: Sequence[Weight]) -> float:
-    """Return the seconds of a gradient, the median of three; that of the loop from those of `weights`."""
-    seconds = []
-    for _ in range(4):  # the first warms up
+def durations(batch: Case, cut: Case) -> dict[str, float]:
+    """Return the seconds of a gradient of `batch` by method.
+
+    That of "exact" grows with the samples and is extrapolated from the first of them, `cut`; that of "loop" is
+    extrapolated from one forward pass.
+    """
+
+    def gradient(case: Case, method: str) -> Callable[[], object]:
+        return lambda: case.net.numerical_gradient(case.X, case.labels, h=case.h, method=method)
+
+    return {
+        "auto": duration(gradient(batch, "auto")),
+        "series": duration(gradient(batch, "series")),
+        "exact": duration(gradient(cut, "exact")) * len(batch.X) / len(cut.X),
+        "loop": duration(batch.loss) * 2 * batch.net.n_parameters,
+    }
+
+
+def duration(call: Callable[[], object]) -> float:
+    """Return the seconds of a call, the median of three, or of fewer when they take long."""
+    seconds: list[float] = []
+    while len(seconds) < 4 and sum(seconds) < 1.0:  # the first warms up
         started = time.perf_counter()
-        quotients(net, X, labels, h, method, weights)
+        call()
         seconds.append(time.perf_counter() - started)
-        if seconds[-1] > 1.0:
-            break
-    return float(np.median(seconds[-3:])) * (net.n_parameters / len(weights) if method == "loop" else 1.0)
+    return float(np.median(seconds[-3:]))

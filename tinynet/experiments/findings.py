@@ -81,16 +81,22 @@ def _head(found: Check) -> str:
 
 def _agreement(found: Check) -> str:
     method = found.run.config.gradient.method
+    heads = [method] if method == "loop" else [method, "loop", f"{method} - loop"]
     lines = [
         f"THE ENGINE against extended precision (np.longdouble, eps {EPS:.1e})",
-        f"{'':8}{'weights':>7}{method:>12}{'loop':>12}{f'{method} - loop':>17}   worst of {method}",
+        f"{'':8}{'weights':>7}{''.join(f'{head:>15}' for head in heads)}   worst of {method}",
     ]
     for a in found.agreements:
-        lines.append(f"{a.key:8}{a.n_weights:7}{a.engine:12.1e}{a.loop:12.1e}{a.engine_to_loop:17.1e}   {a.worst}")
+        errors = (a.engine, a.loop, a.engine_to_loop)[: len(heads)]
+        lines.append(f"{a.key:8}{a.n_weights:7}{''.join(f'{error:15.1e}' for error in errors)}   {a.worst}")
     if math.isnan(found.bound):
         return "\n".join([*lines, f'{"bound":8}none is promised for method "{method}"'])
-    fault = check_fault(found)
-    lines.append(f"{'bound':8}{'':7}{found.bound:12.1e}   {'kept' if fault is None else 'EXCEEDED'}")
+    fault, verdict = check_fault(found), "kept"
+    if not found.bound < 1.0:
+        verdict = "says nothing: losses so large round even in extended precision"
+    elif fault is not None:
+        verdict = "EXCEEDED"
+    lines.append(f"{'bound':8}{'':7}{found.bound:15.1e}   {verdict}")
     return "\n".join(lines if fault is None else [*lines, paragraph(f"{fault}.")])
 
 
@@ -182,19 +188,18 @@ def _widths(census: Census) -> str:
                 f"{h:<8.2g}{100 * census.shares[n]:10.2f} %{100 * census.moves[n]:10.2f} %"
                 f"{'   your h' if n == census.chosen else ''}"
             )
-    return "\n".join(
-        [
-            *lines,
-            paragraph(
-                "A window is a ± h max(1, |x|), as far as one weight moves the input of a unit in a sample; a move is "
-                "that of one weight of W1. The activation jumps: its slope says nothing, and h is the width over "
-                f"which the loss is averaged, not an error. Recommended: h = {census.recommended:g}, where the windows "
-                f"of {100 * REACHED:.0f} % of the pairs of sample and unit hold a jump; sign units learned best "
-                "between 60 and 95 % on the data sets tried (docs/check.md). The quotient itself is measured as the "
-                "table above says."
-            ),
-        ]
+    advice = (
+        f"Recommended: h = {census.recommended:g}, where the windows of {100 * REACHED:.0f} % of the pairs of sample "
+        "and unit hold a jump; sign units learned best between 60 and 95 % on the data sets tried (docs/check.md)."
+        if census.recommended > 0
+        else "None is recommended: most inputs of units are at a jump already."
     )
+    meaning = (
+        "A window is a ± h max(1, |x|), as far as one weight moves the input of a unit in a sample; a move is that of "
+        "one weight of W1. The activation jumps: its slope says nothing, and h is the width over which the loss is "
+        "averaged, not an error."
+    )
+    return "\n".join([*lines, paragraph(f"{meaning} {advice}")])
 
 
 def _kinks(found: Check) -> str:
@@ -209,13 +214,12 @@ def _kinks(found: Check) -> str:
     what = "jumps" if census.has_jumps else "has kinks"
     return "KINKS\n" + paragraph(
         f"{name} {what} at a = {places}{more}. Of {census.n_pairs:,} pairs of training sample and unit, {met:,} have "
-        f"one within their window at h = {found.run.config.gradient.h:g} ({100 * met / census.n_pairs:.2g} %)"
+        f"one within their window at h = {found.run.config.gradient.h:g} ({100 * met / census.n_pairs:.3g} %)"
         f"{', most of them' if len(worst) > 1 else ''}{': ' + units if units else ''}."
     )
 
 
 def _cost(found: Check) -> str:
-    n_weights, n_parameters = len(found.weights), found.run.net.n_parameters
     fastest = found.seconds["auto"]
     lines = [
         f"COST of a gradient of {found.n_batch} samples, on one core",
@@ -224,12 +228,10 @@ def _cost(found: Check) -> str:
     for method, seconds in sorted(found.seconds.items(), key=lambda item: item[1]):
         total = seconds * found.n_steps
         lines.append(f"{method:8}{duration_text(seconds):>12}{seconds / fastest:12,.3g}{duration_text(total):>16}")
-    notes = []
-    if n_weights < n_parameters:
-        notes.append(f"The loop's is extrapolated from {n_weights} of {n_parameters:,} weights.")
+    notes = f"The loop's is that of one forward pass, of which it needs {2 * found.run.net.n_parameters:,} a gradient."
     if found.n_samples < found.n_batch:
-        notes.append(f"All are extrapolated from {found.n_samples} of {found.n_batch} samples.")
-    return "\n".join([*lines, *notes])
+        notes += f" That of exact is extrapolated from {found.n_samples} of {found.n_batch} samples."
+    return "\n".join([*lines, paragraph(notes)])
 
 
 def duration_text(seconds: float) -> str:
@@ -274,7 +276,8 @@ def _draw_widths(ax: Axes, census: Census, h: float) -> None:
     ax.semilogx(census.h, 100 * census.shares, "o-", color=COLOURS[0], markersize=4, label="windows of units")
     ax.semilogx(census.h, 100 * census.moves, "s-", color=COLOURS[1], markersize=4, label="moves of weights")
     ax.axvline(h, color="black", linewidth=0.8, linestyle=":", label="your h")
-    ax.axvline(census.recommended, color="black", linewidth=0.8, linestyle="--", label="recommended h")
+    if census.recommended > 0:
+        ax.axvline(census.recommended, color="black", linewidth=0.8, linestyle="--", label="recommended h")
     ax.set(title="what reaches a jump, by step", xlabel="h", ylabel="share (%)")
     ax.legend(frameon=False, fontsize="small")
 
@@ -285,7 +288,7 @@ def _draw_inputs(ax: Axes, found: Check) -> None:
     for kink in census.kinks:
         ax.axvline(kink.at, color=COLOURS[1], linewidth=1.0)
     what, met = "jump" if census.has_jumps else "kink", 100 * float(census.met.sum()) / census.n_pairs
-    title, key = f"{met:.2g} % of the windows hold a {what}", f" (lines: {what}s)"
+    title, key = f"{met:.3g} % of the windows hold a {what}", f" (lines: {what}s)"
     if not census.kinks:
         title, key = "no kinks", ""
     ax.set(title=title, xlabel=f"a, the input of a unit{key}", ylabel="pairs of sample and unit")

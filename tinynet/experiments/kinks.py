@@ -42,8 +42,8 @@ def find_kinks(activation: Activation, low: float, high: float) -> list[Kink]:
     faint = FAINT * float(np.ptp(values)) / (high - low)
     peaks = np.flatnonzero(bends > faint + NOISE * np.abs(values[1:-1]) / widths)
     peaks = peaks[np.argsort(bends[peaks])[::-1][:MOST]]
-    places, first, seen, coarse = grid[1:-1][peaks], bends[peaks], bends[peaks], widths[peaks]
-    width = coarse
+    places, seen, width = grid[1:-1][peaks], bends[peaks], widths[peaks]
+    coarse, grown = width, np.ones(len(peaks))
     for _ in range(ROUNDS):
         width = width / PARTS
         fine = places[:, None] + width[:, None] * np.arange(-PARTS, PARTS + 1)
@@ -53,11 +53,12 @@ def find_kinks(activation: Activation, low: float, high: float) -> list[Kink]:
         rows = np.arange(len(best))
         bend, places = bends[rows, best], fine[rows, best + 1]
         kept = (bend > STAYS * seen) & (bend > faint + NOISE * np.abs(values[rows, best + 1]) / width)
-        places, first, seen, coarse, width = (each[kept] for each in (places, first, bend, coarse, width))
+        grown = bend / seen
+        places, seen, coarse, width, grown = (each[kept] for each in (places, bend, coarse, width, grown))
     kinks: list[Kink] = []
     for n in np.argsort(places):
         if not kinks or places[n] - kinks[-1].at > coarse[n]:
-            kinks.append(Kink(round(float(places[n]), 6) + 0.0, bool(seen[n] > 100 * first[n])))
+            kinks.append(Kink(round(float(places[n]), 6) + 0.0, bool(grown[n] > PARTS / 2)))
     return kinks
 
 
