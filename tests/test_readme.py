@@ -56,6 +56,7 @@ def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(cli, "_train", only_read)
     monkeypatch.setattr(cli, "_predict", lambda *_: cli.DONE)
     monkeypatch.setattr(cli, "_export", lambda *_: cli.DONE)
+    monkeypatch.setattr(cli, "_check", lambda *_: cli.DONE)
     monkeypatch.setattr(cli, "_sweep", only_combine)
     for line in COMMANDS:
         command = re.match(r"(?:.*/bin/)?tinynet (.*?)(?: > (\S+))?(?: +#.*)?$", line)

@@ -41,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "report":
             with _notes():
                 return _report(options.folders, options.output)
+        if options.command == "check":
+            with _notes():
+                return _check(options)
         if options.command == "predict":
             with _notes():
                 return _predict(options.run, options.file, options.output)
@@ -219,6 +222,35 @@ def _report(folders: list[str], output: str | None) -> int:
     from tinynet.experiments.report import write_report
 
     _say(f"report         {write_report(folders, output)}")
+    return DONE
+
+
+def _check(options: argparse.Namespace) -> int:
+    from tinynet.experiments.config import load_config, origin
+
+    config, source = load_config(options.config, options.overrides), origin(options.config, options.overrides)
+
+    os.environ["MPLBACKEND"] = "agg"
+    from tinynet.experiments.certificate import parity_findings
+    from tinynet.experiments.findings import check_findings
+    from tinynet.experiments.parity import require_derivative
+    from tinynet.experiments.run import create_folder, prepare
+
+    run = prepare(config, source)
+    if options.parity:
+        require_derivative(run, source)
+    folder = None if options.out is None else create_folder(options.out, config.name)
+    try:
+        findings = parity_findings(run, progress=True) if options.parity else check_findings(run)
+    except DivergedError as error:
+        _complain(f"{error}")
+        return FAILED
+    _say(findings.text.rstrip("\n"))
+    if folder is not None:
+        _say(f"\nfigure         {findings.write(folder)}")
+    if findings.fault is not None:
+        _complain(findings.fault)
+        return FAILED
     return DONE
 
 

@@ -33,7 +33,9 @@ def parsed(words: list[str]) -> argparse.Namespace:
     if options.command is None:
         parser.error(f"a command is missing: {' or '.join(commands)}")
     unknown = [word for word in rest if word.startswith("-")]
-    words_of = {"train": "overrides", "sweep": "overrides", "report": "folders"}.get(options.command)
+    words_of = {"train": "overrides", "sweep": "overrides", "check": "overrides", "report": "folders"}.get(
+        options.command
+    )
     if unknown or (rest and words_of is None):
         command = commands[options.command]
         command.error(_unrecognized((unknown or rest)[0], re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
@@ -112,6 +114,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     report = commands.add_parser("report", help="write an HTML report about runs", allow_abbrev=False)
     report.add_argument("folders", metavar="DIR", nargs="+", help="a run folder, or a folder of run folders")
     report.add_argument("--output", metavar="FILE", help="the report (default: report.html in DIR)")
+    check = commands.add_parser("check", help="check the gradient on a config's network and data", allow_abbrev=False)
+    check.add_argument("config", metavar="CONFIG", help="as for train")
+    check.add_argument("overrides", metavar="KEY=VALUE", nargs="*", default=[], help="such as gradient.h=1e-6")
+    check.add_argument("--parity", action="store_true", help="train beside backpropagation and compare the weights")
+    check.add_argument("--out", metavar="DIR", help="a folder for the text and a figure (default: none)")
     predict = commands.add_parser("predict", help="label new rows with a trained network", allow_abbrev=False)
     predict.add_argument("run", metavar="RUN", help="a run folder")
     predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
@@ -128,6 +135,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         "train": train,
         "sweep": sweep,
         "report": report,
+        "check": check,
         "predict": predict,
         "export": export,
         "presets": presets,

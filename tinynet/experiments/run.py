@@ -231,7 +231,7 @@ def execute(
                 h=config.gradient.h,
                 method=config.gradient.method,
                 patience=config.training.patience,
-                schedule=_schedule(config),
+                schedule=schedule_of(config),
                 on_start=begin,
                 on_epoch=lambda row: _record(row, metrics, track),
                 progress=progress,
@@ -255,7 +255,8 @@ def execute(
     return summary
 
 
-def _schedule(config: Config) -> Schedule:
+def schedule_of(config: Config) -> Schedule:
+    """Return the learning rate by epochs done, as the config has it."""
     o = config.optimizer
     if o.schedule == "cosine":
         return cosine(o.learning_rate, epochs=config.training.epochs, warmup_epochs=o.warmup_epochs)
