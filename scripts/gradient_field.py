@@ -15,25 +15,25 @@ def f(x: Any) -> Any:
     return x[0] ** 2 + x[1] ** 2
 
 
+for place in [(3, 4), (0, 2), (3, 0)]:
+    print(f"gradient at {place}: {numerical_gradient(f, place)}")
+
 _, (field, distance) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
-grid = np.meshgrid(np.linspace(-4, 4, 13), np.linspace(-4, 4, 13))
-points = np.column_stack([grid[0].ravel(), grid[1].ravel()])
-downhill = -np.array([numerical_gradient(f, point) for point in points])
-fine = np.meshgrid(np.linspace(-4.4, 4.4, 100), np.linspace(-4.4, 4.4, 100))
+points = np.mgrid[-4:4:13j, -4:4:13j].reshape(2, -1).T
+fine = np.mgrid[-4.4:4.4:100j, -4.4:4.4:100j]
 field.contour(*fine, f(fine), levels=8, colors="0.8")
-field.quiver(*points.T, *downhill.T, color="#0072B2", angles="xy")
+field.quiver(*points.T, *-np.array([numerical_gradient(f, point) for point in points]).T, color="#0072B2", angles="xy")
 
 for lr, marker, colour in [(0.1, "o", "#D55E00"), (10.0, "s", "black"), (1e-10, "^", "#009E73")]:
     with warnings.catch_warnings(record=True, action="always", category=NumericalWarning) as caught:
         end, path = gradient_descent(f, [-3.0, 4.0], lr=lr, step_num=100, return_path=True)
-    print(f"lr {lr:g}: 100 steps from (-3, 4) end at ({end[0]:.4g}, {end[1]:.4g})")
+    print(f"lr {lr:g}: 100 steps from (-3, 4) end at {end}")
     for warning in caught:  # so far out that x + h is x: the measured gradient is 0 and x stays where it is
         print(f"    warned: {warning.message}")
     distance.semilogy(np.hypot(*path.T), marker, color=colour, markersize=3, label=f"learning rate {lr:g}")
     if lr == 0.1:
-        field.plot(*path.T, "o-", color=colour, markersize=4, label="100 steps, learning rate 0.1")
-field.set(xlabel="x0", ylabel="x1", aspect="equal")
-distance.set(xlabel="step", ylabel="distance from the minimum")
-field.legend(loc="lower right")
-distance.legend()
+        field.plot(*path.T, "o-", color=colour, markersize=4)
+field.set(xlabel="x0", ylabel="x1", aspect="equal", title="100 steps from (−3, 4), learning rate 0.1")
+distance.set(xlabel="step", ylabel="distance from the minimum", title="the same at three learning rates")
+distance.legend(loc="lower left")
 plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "gradient_field.png", dpi=150)

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pages
+import programs
 import pytest
 from hypothesis import settings
 
@@ -43,3 +44,9 @@ def runs(made_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     shutil.copytree(made_runs, tmp_path / "runs")
     monkeypatch.chdir(tmp_path / "runs")
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="session")
+def run_script(tmp_path_factory: pytest.TempPathFactory) -> programs.Run:
+    """Return a function that runs a script, once, and gives what it printed and where its figure is."""
+    return programs.runner(tmp_path_factory.mktemp("scripts"))

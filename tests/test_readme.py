@@ -80,3 +80,18 @@ def test_the_readme_names_no_file_that_is_not_there() -> None:
         assert (ROOT / link).is_file()
     height, width, _ = matplotlib.image.imread(ROOT / "docs" / "images" / "digits_loss_curve.png").shape
     assert width > height > 400
+
+
+def test_the_readme_in_chinese_keeps_step_with_the_readme() -> None:
+    chinese = (ROOT / "README.zh-TW.md").read_text(encoding="utf-8")
+    assert re.findall(r"^```(\w*)\n(.*?)^```$", chinese, flags=re.MULTILINE | re.DOTALL) == BLOCKS
+    for what, pattern in {
+        "headings": r"^#+(?= )",
+        "links": r"\]\(((?!README)[^)]+)\)",
+        "names": r"(?<!`)`([^`\n]+)`(?!`)",
+        "figures": r"(?<=\| )(?:[\d,.]+(?:e-\d+)?(?: \(.*?\))?)(?= \|)",
+    }.items():
+        english, theirs = (sorted(re.findall(pattern, text, re.MULTILINE)) for text in (README, chinese))
+        assert english == theirs and len(english) >= 5, what
+    assert "](README.zh-TW.md)" in README and "](README.md)" in chinese
+    assert len(re.findall(r"[\u4e00-\u9fff]", chinese)) > 800

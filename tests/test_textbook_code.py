@@ -1,0 +1,136 @@
+"""Programs in the shape of the textbook's chapter 4: what a reader brings along runs as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tinynet import SGD, TwoLayerNet, gradient_descent, load_dataset, numerical_diff, numerical_gradient
+
+Array = npt.NDArray[Any]
+
+
+def softmax(a: Array) -> Array:
+    e = np.exp(a - np.max(a, axis=-1, keepdims=True))
+    return np.asarray(e / np.sum(e, axis=-1, keepdims=True))
+
+
+def cross_entropy_error(y: Array, t: Array) -> float:
+    y, t = np.atleast_2d(y), np.atleast_2d(t)
+    return float(-np.sum(t * np.log(y + 1e-7)) / len(y))
+
+
+class SimpleNet:
+    """A reader's own matrix of weights."""
+
+    def __init__(self) -> None:
+        self.W = np.array([[0.47355232, 0.9977393, 0.84668094], [0.85557411, 0.03563661, 0.69422093]])
+
+    def loss(self, x: Array, t: Array) -> float:
+        return cross_entropy_error(softmax(np.dot(x, self.W)), t)
+
+
+class OwnNet:
+    """A reader's own two layers, with the names of the textbook and none of tinynet's code."""
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int, rng: np.random.Generator) -> None:
+        self.params: dict[str, Array] = {
+            "W1": 0.1 * rng.standard_normal((input_size, hidden_size)),
+            "b1": np.zeros(hidden_size),
+            "W2": 0.1 * rng.standard_normal((hidden_size, output_size)),
+            "b2": np.zeros(output_size),
+        }
+
+    def predict(self, x: Array) -> Array:
+        z = 1 / (1 + np.exp(-(np.dot(x, self.params["W1"]) + self.params["b1"])))
+        return softmax(np.dot(z, self.params["W2"]) + self.params["b2"])
+
+    def loss(self, x: Array, t: Array) -> float:
+        return cross_entropy_error(self.predict(x), t)
+
+    def numerical_gradient(self, x: Array, t: Array) -> dict[str, Array]:
+        def loss_W(W: Array) -> float:
+            return self.loss(x, t)
+
+        return {key: numerical_gradient(loss_W, self.params[key]) for key in ("W1", "b1", "W2", "b2")}
+
+
+def function_1(x: Any) -> Any:
+    return 0.01 * x**2 + 0.1 * x
+
+
+def function_2(x: Array) -> Any:
+    return x[0] ** 2 + x[1] ** 2
+
+
+def test_slopes_and_gradients_of_plain_functions_print_the_figures_of_the_book() -> None:
+    assert (numerical_diff(function_1, 5), numerical_diff(function_1, 10)) == (0.1999999999990898, 0.2999999999986347)
+    for x in ([3.0, 4.0], [0.0, 2.0], [3.0, 0.0]):
+        assert str(numerical_gradient(function_2, np.array(x))) == str(2 * np.array(x))
+
+
+@pytest.mark.filterwarnings("ignore::tinynet.NumericalWarning")
+def test_gradient_descent_ends_where_the_book_says() -> None:
+    for lr, end in [(0.1, "[-6.11110793e-10  8.14814391e-10]"), (1e-10, "[-2.99999994  3.99999992]")]:
+        assert str(gradient_descent(function_2, init_x=np.array([-3.0, 4.0]), lr=lr, step_num=100)) == end
+    assert str(gradient_descent(function_2, np.array([-3.0, 4.0]), 10.0, 100)) == "[-2.58983747e+13 -1.29524862e+12]"
+
+
+def test_a_function_that_ignores_its_argument_gives_the_gradient_of_the_weights_it_looks_at() -> None:
+    net, x, t = SimpleNet(), np.array([0.6, 0.9]), np.array([0, 0, 1])
+    before = net.W.copy()
+
+    def f(W: Array) -> float:
+        return net.loss(x, t)
+
+    dW = numerical_gradient(f, net.W)
+    figures = [[0.21924763, 0.14356247, -0.36281009], [0.32887144, 0.2153437, -0.54421514]]
+    np.testing.assert_allclose(dW, figures, atol=2e-7)  # the 1e-7 in the book's log
+    assert np.array_equal(net.W, before)
+
+
+def test_a_networks_own_weights_move_under_the_idiom_of_the_book(rng: np.random.Generator) -> None:
+    net = TwoLayerNet(6, 4, 3, seed=0)
+    x, t = rng.standard_normal((5, 6)), np.eye(3)[[0, 2, 1, 1, 0]]
+    grads = net.numerical_gradient(x, t)
+    for key in ("W1", "b1", "W2", "b2"):
+        loop = numerical_gradient(lambda W: net.loss(x, t), net.params[key])
+        assert loop.shape == net.params[key].shape
+        np.testing.assert_allclose(grads[key], loop, atol=1e-10)
+
+
+def test_the_training_loop_of_the_book_learns_the_digits(rng: np.random.Generator) -> None:
+    data = load_dataset("digits")
+    (x_train, t_train), (x_test, t_test) = (
+        (X, np.eye(10)[y]) for X, y in [(data.X_train, data.y_train), (data.X_test, data.y_test)]
+    )
+    network = TwoLayerNet(64, 50, 10, weight_scale=0.01, activation="sigmoid", seed=0)
+    iters_num, batch_size, learning_rate = 600, 100, 1.0
+    train_loss_list, test_acc_list = [], []
+    for i in range(iters_num):
+        batch_mask = rng.choice(x_train.shape[0], batch_size)
+        x_batch, t_batch = x_train[batch_mask], t_train[batch_mask]
+        grad = network.numerical_gradient(x_batch, t_batch)
+        for key in ("W1", "b1", "W2", "b2"):
+            network.params[key] -= learning_rate * grad[key]
+        train_loss_list.append(network.loss(x_batch, t_batch))
+        if i % 100 == 0:
+            test_acc_list.append(network.accuracy(x_test, t_test))
+    assert abs(train_loss_list[0] - np.log(10)) < 0.1 and train_loss_list[-1] < 0.5
+    assert test_acc_list[0] < 0.3 and test_acc_list[-1] > 0.9
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_ones_own_network_is_trained_by_the_optimizer(momentum: float, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((30, 2))
+    t = np.eye(2)[(x[:, 0] > x[:, 1]).astype(int)]
+    net, optimizer = OwnNet(2, 3, 2, rng), SGD(0.5, momentum)
+    losses = []
+    for _ in range(40):
+        grads = net.numerical_gradient(x, t)
+        optimizer.update(net.params, grads)
+        losses.append(net.loss(x, t))
+    assert losses[0] == pytest.approx(np.log(2), abs=0.1) and losses[-1] < losses[0] - 0.05
