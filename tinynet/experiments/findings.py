@@ -14,7 +14,8 @@ import numpy as np
 from tinynet.experiments.check import REACHED, Census, Check, Curve, check
 from tinynet.experiments.extended import EPS
 from tinynet.experiments.plots import COLOURS, new_figure, save_figure
-from tinynet.experiments.run import Run, write_atomically
+from tinynet.experiments.run import Run
+from tinynet.storage import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
