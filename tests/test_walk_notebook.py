@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """Return what the cells of the notebook give, in order."""
     folder = tmp_path_factory.mktemp("notebook")
     notebook = nbformat.read(PATH, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    client = NotebookClient(notebook, startup_timeout=300, timeout=300, resources={"metadata": {"path": str(folder)}})
+    client.execute(env=os.environ | {"MPLBACKEND": "agg"})  # whatever is set there, figures are shown in place
     assert list(folder.iterdir()) == []
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
