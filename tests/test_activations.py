@@ -98,6 +98,6 @@ def test_fault_29_an_unusable_callable_is_refused_with_the_reason(
 
 
 def test_fault_29_a_callable_that_breaks_later_is_named() -> None:
-    net = TwoLayerNet(2, 3, 2, activation=lambda a: a if len(a) < 5 else a[:5])
+    net = TwoLayerNet(2, 3, 2, activation=lambda a: a if a.size < 20 else a.ravel())
     with pytest.raises(ValueError, match="returned shape"):
         net.loss(np.zeros((9, 2)), np.zeros(9, dtype=int))
