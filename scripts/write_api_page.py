@@ -7,9 +7,8 @@ from pydoc import locate
 
 import tinynet
 
-FURTHER = """schedules.constant schedules.step schedules.cosine experiments.config.load_config experiments.run.prepare
-    experiments.run.create_folder experiments.run.execute experiments.axes.load_grid experiments.backends.serial
-    experiments.sweep.create_sweep_folder experiments.sweep.run_sweep experiments.report.write_report"""
+FURTHER = """config.load_config run.prepare run.create_folder run.execute axes.load_grid backends.serial
+    sweep.create_sweep_folder sweep.run_sweep report.write_report export.export_onnx"""
 
 
 def markdown(docstring: str) -> Iterator[str]:
@@ -20,8 +19,7 @@ def markdown(docstring: str) -> Iterator[str]:
         if title in ("Parameters", "Attributes", "Raises", "Warns"):
             body = re.sub(r"^(\S.*?)( : .*)?$", r"- `\1`\2", body, flags=re.MULTILINE)
             body = re.sub(r"(- `.*)\n(?= )", r"\1\\\n", body)  # a line break
-        yield f"**{title}**"
-        yield f"```python\n{body}\n```" if title == "Examples" else body
+        yield f"**{title}**\n\n" + (f"```python\n{body}\n```" if title == "Examples" else body)
 
 
 def entry(name: str, thing: object, level: str = "##") -> Iterator[str]:
@@ -36,5 +34,7 @@ def entry(name: str, thing: object, level: str = "##") -> Iterator[str]:
             yield from entry(f"{name}.{key}", member, "###")
 
 
-page = [part for name in [*tinynet.__all__, *FURTHER.split()] for part in entry(name, locate(f"tinynet.{name}"))]
+schedules = ["schedules.constant", "schedules.step", "schedules.cosine"]
+names = [*tinynet.__all__, *schedules, *(f"experiments.{name}" for name in FURTHER.split())]
+page = [part for name in names for part in entry(name, locate(f"tinynet.{name}"))]
 print("# The public names\n\nWritten by `python scripts/write_api_page.py > docs/api.md`.", *page, sep="\n\n")

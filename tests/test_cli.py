@@ -218,7 +218,11 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("", "a command is missing: train or sweep or report or check or predict or presets or schema; see 'tinynet --help'"),
+        (
+            "",
+            "a command is missing: train or sweep or report or check or predict or export or presets or schema; "
+            "see 'tinynet --help'",
+        ),
         ("train", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         ("train --out x", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         (
@@ -228,7 +232,8 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
         ),
         (
             "help",
-            "unknown command 'help'; allowed: train, sweep, report, check, predict, presets, schema; see 'tinynet --help'",
+            "unknown command 'help'; allowed: train, sweep, report, check, predict, export, presets, schema; "
+            "see 'tinynet --help'",
         ),
         ("digits", "unknown command 'digits'; did you mean 'tinynet train digits'?; see 'tinynet --help'"),
         ("my.toml", "unknown command 'my.toml'; did you mean 'tinynet train my.toml'?; see 'tinynet --help'"),

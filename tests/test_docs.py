@@ -22,7 +22,7 @@ BLOCK = re.compile(r"(?:This is `([\w./]+)`[^`]*)?^```(\w*)\n(.*?)^```$", flags=
 COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", flags=re.MULTILINE)
 TIME = re.compile(r"\b\d+\.\d s\b|\d{8}-\d{6}")  # what differs from run to run
 SCRIPT = re.compile(r"python scripts/(\w+)\.py docs/images/\1\.png")
-EXAMPLES_OF_DOCSTRINGS = {"api.md"}  # run where they stand
+ELSEWHERE = {"api.md", "check.md"}  # run as doctests where they stand; timings and rounding, in test_check.py
 
 
 def shell(command: str) -> str:
@@ -41,7 +41,7 @@ def run_python(examples: str, names: dict[str, object], page: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::tinynet.NumericalWarning")  # a reader is told on stderr, which no page shows
-@pytest.mark.parametrize("page", sorted(set(PAGES) - EXAMPLES_OF_DOCSTRINGS))
+@pytest.mark.parametrize("page", sorted(set(PAGES) - ELSEWHERE))
 def test_a_page_prints_what_it_says(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_script: Run
 ) -> None:

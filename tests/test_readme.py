@@ -46,7 +46,7 @@ def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: 
     trained, swept = [], []
 
     def only_read(options: argparse.Namespace) -> int:
-        trained.append(load_config(options.config, options.overrides).name)
+        trained.append("resumed" if options.resume else load_config(options.config, options.overrides).name)
         return cli.DONE
 
     def only_combine(options: argparse.Namespace) -> int:
@@ -63,7 +63,7 @@ def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: 
         if command is not None:
             with Path(command[2] or "shown").open("w", encoding="utf-8") as output, redirect_stdout(output):
                 assert cli.main(shlex.split(command[1])) == cli.DONE
-    assert trained == ["digits", "digits", "moons"]
+    assert trained == ["digits", "digits", "moons", "resumed"]
     assert swept == [15, 100]
 
 
