@@ -218,17 +218,22 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("", "a command is missing: train or sweep or report or predict or presets or schema; see 'tinynet --help'"),
+        (
+            "",
+            "a command is missing: train or sweep or report or check or predict or export or presets or schema; "
+            "see 'tinynet --help'",
+        ),
         ("train", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         ("train --out x", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
         (
             "trian iris",
             "unknown command 'trian'; did you mean 'train'? "
-            "allowed: train, sweep, report, predict, presets, schema; see 'tinynet --help'",
+            "allowed: train, sweep, report, check, predict, export, presets, schema; see 'tinynet --help'",
         ),
         (
             "help",
-            "unknown command 'help'; allowed: train, sweep, report, predict, presets, schema; see 'tinynet --help'",
+            "unknown command 'help'; "
+            "allowed: train, sweep, report, check, predict, export, presets, schema; see 'tinynet --help'",
         ),
         ("digits", "unknown command 'digits'; did you mean 'tinynet train digits'?; see 'tinynet --help'"),
         ("my.toml", "unknown command 'my.toml'; did you mean 'tinynet train my.toml'?; see 'tinynet --help'"),
