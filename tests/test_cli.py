@@ -228,12 +228,12 @@ def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
         (
             "trian iris",
             "unknown command 'trian'; did you mean 'train'? "
-            "allowed: train, sweep, report, check, predict, presets, schema; see 'tinynet --help'",
+            "allowed: train, sweep, report, check, predict, export, presets, schema; see 'tinynet --help'",
         ),
         (
             "help",
-            "unknown command 'help'; allowed: train, sweep, report, check, predict, export, presets, schema; "
-            "see 'tinynet --help'",
+            "unknown command 'help'; "
+            "allowed: train, sweep, report, check, predict, export, presets, schema; see 'tinynet --help'",
         ),
         ("digits", "unknown command 'digits'; did you mean 'tinynet train digits'?; see 'tinynet --help'"),
         ("my.toml", "unknown command 'my.toml'; did you mean 'tinynet train my.toml'?; see 'tinynet --help'"),

@@ -493,7 +493,7 @@ def test_fault_08_an_override_of_an_unknown_key() -> None:
     )
     assert section == (
         "command line: unknown key training; allowed: training.epochs, training.batch_size, training.patience, "
-        "training.checkpoint_every_s"
+        "training.checkpoint_every_s, training.tensorboard"
     )
     assert value.startswith("command line: unknown key seed.x; allowed: name, seed, ")
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import doctest
 import errno
 import json
-import re
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,6 @@ from tinynet.experiments.export import export_onnx
 ACTIVATIONS = [*NAMED, "quantised:2", "quantised:4", "quantised:17", np.tanh, np.sign, quantised(4)]
 RAW = {name: load_dataset(name, scaling="none") for name in ("iris", "wine", "digits")}
 FILE = Path("model.onnx")
-PAGE = Path(__file__).parents[1] / "docs" / "export.md"
 
 
 @pytest.fixture(autouse=True)
@@ -209,20 +205,6 @@ def test_a_missing_extra_names_the_command_that_installs_it(library: str, monkey
     message = fault(model_of(), FILE)
     command = "\"python -m pip install 'tinynet[onnx]'\""
     assert message == f"export: needs onnx and onnxruntime, which {command} installs"
-
-
-def test_the_page_prints_what_it_says() -> None:
-    names: dict[str, Any] = {}
-    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S):
-        if language == "python":
-            session = doctest.DocTestParser().get_doctest(block, names, PAGE.name, None, 0)
-            assert session.examples and doctest.DocTestRunner().run(session, clear_globs=False).failed == 0
-            names |= session.globs
-        for command, printed in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
-            where = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
-            shell = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=where)
-            assert shell.stdout + shell.stderr == printed, command
-    assert set(names) >= {"labels", "export_onnx"}
 
 
 @pytest.fixture
