@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,9 +186,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
     """Start a scheduler and two workers on this machine, each a process of its own."""
     folder = tmp_path_factory.mktemp("cluster")
     with started("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", "scheduler.json", cwd=folder):
-        while not (folder / "scheduler.json").is_file():
+        address = ""
+        while not address:
             time.sleep(0.05)
-        address = json.loads((folder / "scheduler.json").read_text())["address"]
+            with suppress(FileNotFoundError, json.JSONDecodeError):  # not written yet, or half of it
+                address = json.loads((folder / "scheduler.json").read_text())["address"]
         options = ("worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny")
         with started(*options, cwd=folder) as one, started(*options, cwd=folder) as two:
             yield address, [one, two]
