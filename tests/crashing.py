@@ -8,6 +8,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import warnings
@@ -28,11 +29,11 @@ SAID = Path("said")  # where a forked command's words go
 Outcome = dict[str, Any]
 
 
-def forked(*words: str, prepare: Callable[[], object] = lambda: None) -> ForkProcess:
+def forked(*words: str, prepare: Callable[[], object] = lambda: None, said: Path = SAID) -> ForkProcess:
     """Start `tinynet` with `words` in a copy of this process, which need not import anything."""
 
     def command() -> None:
-        sys.stdout = sys.stderr = SAID.open("w", encoding="utf-8")
+        sys.stdout = sys.stderr = said.open("w", encoding="utf-8")
         os.setsid()
         prepare()
         sys.exit(main(list(words)))
@@ -83,6 +84,14 @@ def outcomes(folder: str | Path) -> dict[str, Outcome]:
         return {"": outcome(folder)}
     assert statuses(str(folder)) == ["completed"] * len(run_folders(str(folder)))
     return {path.name: outcome(path) for path in run_folders(str(folder))}
+
+
+def reference(command: tuple[str, ...]) -> dict[str, Outcome]:
+    """Return what a command comes to in this process, which has imported everything after that."""
+    assert main(list(command)) == 0
+    whole = outcomes("x")
+    shutil.rmtree("x")
+    return whole
 
 
 def to_go_on(command: tuple[str, ...], folder: str | Path) -> tuple[str, ...]:

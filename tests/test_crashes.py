@@ -12,11 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from crashing import SAID, Faults, Outcome, ended, forked, half_written, outcomes, saved_steps, to_go_on
+from crashing import SAID, Faults, Outcome, ended, forked, half_written, outcomes, reference, saved_steps, to_go_on
 from matplotlib.figure import Figure
 from sweeping import TINYNET
 
-from tinynet.cli import main
 from tinynet.experiments import run
 
 SHORT = ("iris", "training.epochs=2", "training.batch_size=60", "training.checkpoint_every_s=0", "--quiet")
@@ -47,14 +46,6 @@ def survey(command: tuple[str, ...]) -> tuple[int, dict[str, Outcome]]:
     assert outcomes("x") == whole
     shutil.rmtree("x")
     return faults.count.value, whole
-
-
-def reference(command: tuple[str, ...]) -> dict[str, Outcome]:
-    """Return what a command comes to in this process, which has imported everything after that."""
-    assert main(list(command)) == 0
-    whole = outcomes("x")
-    shutil.rmtree("x")
-    return whole
 
 
 def meet_a_fault(command: tuple[str, ...], at: int, deed: str, whole: dict[str, Outcome]) -> None:
