@@ -69,7 +69,7 @@ def outcome(folder: str | Path) -> Outcome:
 
 def half_written(folder: str | Path) -> list[Path]:
     """Return what an attempt that ended badly has left below a folder; a lock that nobody holds is none of it."""
-    return [path for path in Path(folder).rglob(".*") if path.name != ".lock" or path.is_dir()]
+    return [path for path in Path(folder).rglob(".*") if path.suffix != ".lock" and path.name != ".lock"]
 
 
 def saved_steps(folder: str | Path) -> int:

@@ -239,6 +239,7 @@ def execute(
         finally:
             if history is not None:
                 summary = run.summary = _summary(run, history, status, time.perf_counter() - started)
+                os.fsync(metrics.fileno())  # before summary.json says that they are whole
                 _write_results(run, folder, history, summary, draw)
     return summary
 
