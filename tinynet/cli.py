@@ -171,7 +171,11 @@ def _sweep(options: argparse.Namespace) -> int:
     if any(row["status"] in REPORTED for row in rows):
         from tinynet.experiments.report import write_report
 
-        report = write_report([folder])
+        try:
+            report = write_report([folder])
+        except RunFolderError as error:  # nothing that the user asked for: the disk may be full
+            _complain(str(error))
+            return FAILED
         if not options.quiet:
             _say(f"report         {report}")
     return status

@@ -17,8 +17,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 def held_back() -> Iterator[Callable[[], Interrupted | None]]:
     """Yield a function that returns what has asked to stop since, or None.
 
-    The second signal raises `Interrupted` wherever the process then is. Only the main thread hears signals: in
-    another one nothing is held back.
+    The second signal raises `Interrupted` wherever the process then is; one that came too late for the block to
+    see it is passed on at its end. Only the main thread hears signals: in another one nothing is held back.
     """
     asked: list[Interrupted] = []
 
@@ -36,6 +36,8 @@ def held_back() -> Iterator[Callable[[], Interrupted | None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    for late in asked:
+        signal.raise_signal(late.signal)
 
 
 @contextmanager

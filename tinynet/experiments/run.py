@@ -131,17 +131,23 @@ def _new_folder(name: str) -> Path:
 
 def _empty_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    _refuse_a_run(folder)
+    if (folder / ".lock").exists():
+        with only_writer(folder):  # who is at work there is named first
+            pass
+    refuse_a_run(folder)
     if any(not left_behind(path.name) for path in folder.iterdir()):
         raise RunFolderError(f"{shown(str(folder))} is not empty; choose another folder with --out")
     return folder
 
 
-def _refuse_a_run(folder: Path) -> None:
-    if (folder / "config.json").exists():
-        raise RunFolderError(
-            f"{shown(str(folder))} holds a run already; --resume goes on with it, or choose another folder with --out"
-        )
+def refuse_a_run(folder: Path) -> None:
+    """Raise RunFolderError when `folder` holds a run or a sweep."""
+    for name, what in (("config.json", "run"), ("sweep.json", "sweep")):
+        if (folder / name).exists():
+            raise RunFolderError(
+                f"{shown(str(folder))} holds a {what} already; "
+                "--resume goes on with it, or choose another folder with --out"
+            )
 
 
 @contextmanager
@@ -201,7 +207,7 @@ def execute(
     status, draw = "failed", report
     with only_writer(folder), ExitStack() as files:
         if not resume:
-            _refuse_a_run(folder)
+            refuse_a_run(folder)
         started = time.perf_counter()
         metrics: TextIO
         track: Callable[[Epoch], object] | None = None
@@ -251,6 +257,7 @@ def execute(
         finally:
             if history is not None:
                 summary = run.summary = _summary(run, history, status, time.perf_counter() - started)
+                os.fsync(metrics.fileno())  # before summary.json says that they are whole
                 _write_results(run, folder, history, summary, draw)
     return summary
 

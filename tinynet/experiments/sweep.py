@@ -21,7 +21,7 @@ from tinynet.experiments.backends import Backend, Outcome
 from tinynet.experiments.config import check_same, flat, shown
 from tinynet.experiments.keys import Config
 from tinynet.experiments.results import FINAL, Row, counts, csv_text, read_summary, run_row
-from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare
+from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare, refuse_a_run
 from tinynet.experiments.tracking import check_tracking
 from tinynet.storage import only_writer, sync_folder, write_atomically
 
@@ -54,12 +54,10 @@ def create_sweep_folder(out: str | None, grid: Grid) -> Path:
     RunFolderError
         When it holds something already, is a file, or cannot be written.
     """
-    if out and Path(out, "sweep.json").exists():
-        raise RunFolderError(
-            f"{shown(out)} holds a sweep already; --resume goes on with it, or choose another folder with --out"
-        )
     folder = create_folder(out, f"{grid.name}-sweep")
-    write_atomically(folder / "sweep.json", grid.to_json(folder).encode())
+    with only_writer(folder):
+        refuse_a_run(folder)  # of another command, begun at the same moment
+        write_atomically(folder / "sweep.json", grid.to_json(folder).encode())
     return folder
 
 

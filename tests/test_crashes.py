@@ -1,0 +1,147 @@
+"""A run that fails or is killed, at any call or at any time, is resumed to the bits of one that never was."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from crashing import SAID, Faults, Outcome, ended, forked, half_written, outcomes, reference, saved_steps, to_go_on
+from matplotlib.figure import Figure
+from sweeping import TINYNET
+
+from tinynet.experiments import run
+
+SHORT = ("iris", "training.epochs=2", "training.batch_size=60", "training.checkpoint_every_s=0", "--quiet")
+TRAIN = ("train", *SHORT, "--out", "x")
+LONGER = ("train", *SHORT[3:], "iris", "training.epochs=6", "training.batch_size=20", "--out", "x")
+SWEEP = ("sweep", *SHORT, "seed=0..1", "--out", "x")
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def plain_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw an empty curve: drawing takes longest of all that a short run does."""
+    monkeypatch.setattr(run, "plot_loss_curve", lambda history: Figure(figsize=(0.1, 0.1)))
+
+
+# At every call
+
+
+def survey(command: tuple[str, ...]) -> tuple[int, dict[str, Outcome]]:
+    """Return how many calls of a command change files, and what it comes to."""
+    whole = reference(command)
+    faults = Faults()
+    assert ended(forked(*command, prepare=faults.install)) == 0
+    assert outcomes("x") == whole
+    shutil.rmtree("x")
+    return faults.count.value, whole
+
+
+def meet_a_fault(command: tuple[str, ...], at: int, deed: str, whole: dict[str, Outcome]) -> None:
+    """Let the call with the number `at` of a command fail, and hold what is left to all that was promised."""
+    faults = Faults(at, deed, "x")
+    status = ended(forked(*command, prepare=faults.install))
+    said = SAID.read_text(encoding="utf-8")
+    if deed == "kill":
+        assert status == -signal.SIGKILL
+    else:
+        assert status in ((0, 3) if to_go_on(command, "x") != command else (0, 2, 3)), said
+        assert all(line.startswith("tinynet: ") for line in said.splitlines()), said
+    if status == 0:  # it was of no consequence
+        assert outcomes("x") == whole
+    assert saved_steps("x") >= faults.saved.value, "nothing older is lost"
+    assert ended(forked(*to_go_on(command, "x"))) == 0, SAID.read_text(encoding="utf-8")
+    assert outcomes("x") == whole and not half_written("x")
+    shutil.rmtree("x")
+
+
+@pytest.mark.parametrize("deed", ["fail", "fail on", "kill"])
+@pytest.mark.parametrize(("command", "every"), [(TRAIN, 14), (SWEEP, 66)], ids=["train", "sweep"])
+def test_fault_32_any_call_that_changes_a_file_may_fail_or_be_the_last(
+    command: tuple[str, ...], every: int, deed: str
+) -> None:
+    calls, whole = survey(command)
+    assert calls >= 90
+    for at in range(1 + len(deed), calls + 1, every):
+        meet_a_fault(command, at, deed, whole)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("deed", ["fail", "fail on", "kill"])
+@pytest.mark.parametrize("command", [TRAIN, SWEEP], ids=["train", "sweep"])
+def test_fault_32_every_call_that_changes_a_file_may_fail_or_be_the_last(command: tuple[str, ...], deed: str) -> None:
+    calls, whole = survey(command)
+    for at in range(1, calls + 1):
+        meet_a_fault(command, at, deed, whole)
+    faults = Faults(calls + 1, "kill")
+    assert ended(forked(*command, prepare=faults.install)) == 0, "there was one more"
+
+
+# At any time
+
+
+def kill_at_random(command: tuple[str, ...], kills: int, *, real: bool = False) -> None:
+    """Kill so many processes of a command, each followed by one that resumes and may be killed as well."""
+    rng, killed, whole = random.Random(kills), 0, reference(command)
+    started = time.perf_counter()
+    assert ended(forked(*command)) == 0
+    most_s = time.perf_counter() - started
+    while killed < kills:
+        shutil.rmtree("x")
+        alive = True
+        while alive and killed < kills:
+            words = to_go_on(command, "x")
+            alive = was_killed(words, rng.uniform(0, most_s), real=real)
+            killed += alive
+            alive = alive and rng.random() < 0.5
+        assert ended(forked(*to_go_on(command, "x"))) == 0, SAID.read_text(encoding="utf-8")
+        assert outcomes("x") == whole and not half_written("x")
+
+
+def was_killed(words: tuple[str, ...], after_s: float, *, real: bool) -> bool:
+    """Run a command and kill it with all its processes; return whether it was still running."""
+    if real:
+        with subprocess.Popen([TINYNET, *words], start_new_session=True, stderr=subprocess.PIPE) as command:
+            limit = time.monotonic() + 60
+            while command.poll() is None and not list(Path().glob("x/**/.*lock")) and time.monotonic() < limit:
+                time.sleep(0.002)  # it imports for longer than it trains
+            time.sleep(after_s)
+            os.killpg(command.pid, signal.SIGKILL)
+        return command.returncode == -signal.SIGKILL
+    process = forked(*words)
+    time.sleep(after_s)
+    with suppress(ProcessLookupError):  # it has ended, or has no group of its own yet
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.kill()
+    return ended(process) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("command", "kills", "real"),
+    [
+        pytest.param(TRAIN, 28, False, id="28 of a run"),
+        pytest.param(SWEEP, 12, False, id="12 of a sweep"),
+        pytest.param((*SWEEP, "--jobs", "2"), 7, False, id="7 of a sweep on two processes"),
+        pytest.param(TRAIN, 3, True, id="3 of the real command"),
+        pytest.param(LONGER, 600, False, id="600 of a run", marks=pytest.mark.soak),
+        pytest.param(SWEEP, 200, False, id="200 of a sweep", marks=pytest.mark.soak),
+        pytest.param((*SWEEP, "--jobs", "2"), 100, False, id="100 of a sweep on two processes", marks=pytest.mark.soak),
+        pytest.param(LONGER, 50, True, id="50 of the real command", marks=pytest.mark.soak),
+        pytest.param((*SWEEP, "--jobs", "2"), 50, True, id="50 of the real sweep", marks=pytest.mark.soak),
+    ],
+)
+def test_fault_32_what_is_killed_at_any_time_is_resumed_to_the_same_bits(
+    command: tuple[str, ...], kills: int, real: bool
+) -> None:
+    kill_at_random(command, kills, real=real)
