@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import re
 import struct
 import time
@@ -17,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.errors import DataError, RunFolderError, check_memory
-from tinynet.files import read_npz, shown_path
+from tinynet.errors import DataError, InvalidTypeError, RunFolderError
+from tinynet.files import opened, read_npz, shown_path
 from tinynet.history import COLUMNS, Epoch, History
 from tinynet.storage import sync_folder, write_atomically
 
@@ -28,9 +30,14 @@ Arrays = dict[str, Array]
 FORMAT = 1
 DIGEST = 64  # bytes: SHA-256 of the file before them, in hexadecimal digits; to ZIP they are the archive's comment
 SHARE = 50  # a checkpoint at the end of an epoch waits until the training since the last took so many times its cost
-NAME = re.compile(r"checkpoint-(\d{9,18})\.npz")
+NAME = re.compile(r"checkpoint-([0-9]{9,18})\.npz")
 GROUPS = ("params", "velocity", "good", "best")
 MAX_META = 2**20  # bytes
+MAX_HISTORY = 2**30  # bytes, 15 million epochs
+MAX_DIRECTORY = 2**16  # bytes of the names at the archive's end, every one of which becomes an object in memory
+ARCHIVE_END = struct.Struct("<4s16x4s8xL4xH")  # a ZIP64 locator?, signature, size of the directory, of the comment
+ZIP64, SIGNATURE = b"PK\x06\x07", b"PK\x05\x06"
+MAX_SHOWN = 20  # settings that differ
 BLOCK = 2**20  # bytes read at a time
 FIRST_COST_S = 0.005  # a guess at what the first checkpoint costs
 INTEGERS = {column.name for column in fields(Epoch) if column.type == "int"}
@@ -79,6 +86,7 @@ class Keeper:
     def __init__(self, folder: Path, every_s: float) -> None:
         self.folder, self.every_s = folder, every_s
         self._saved, self._saved_at, self._cost_s = (-1, -1), time.perf_counter(), FIRST_COST_S
+        self._damaged: set[int] = set()
 
     def load(self, settings: Mapping[str, Any], params: Mapping[str, Array]) -> State | None:
         """Return the last state that was saved, or None when there is no checkpoint.
@@ -99,15 +107,16 @@ class Keeper:
             When none can be read, one comes from another version, or the settings differ; these are named.
         """
         damage: list[str] = []
-        for path in reversed(paths(self.folder).values()):
+        for step, path in reversed(paths(self.folder).items()):
             try:
                 state = _read(path, params)
             except DataError as error:
                 damage.append(str(error))
+                self._damaged.add(step)
                 continue
             _check_settings(path, state.settings, settings)
-            if damage:
-                warnings.warn(f"{'; '.join(damage)}; going on from {path.name}, the one before", stacklevel=3)
+            if damage:  # 6: who called train
+                warnings.warn(f"{'; '.join(damage)}; going on from {path.name}, the one before", stacklevel=6)
             self._saved = state.step, len(state.history)
             return state
         if damage:
@@ -120,7 +129,7 @@ class Keeper:
         return trained_s >= self.every_s or (epoch_ended and trained_s >= SHARE * self._cost_s)
 
     def save(self, state: State) -> None:
-        """Write the checkpoint of `state` unless it is there, then remove those older than the one before.
+        """Write the checkpoint of `state` unless that or a later one is there, and keep the one before, no other.
 
         Raises
         ------
@@ -128,12 +137,13 @@ class Keeper:
             When it cannot be written; the older ones stay.
         """
         saved, started = (state.step, len(state.history)), time.perf_counter()
-        if saved == self._saved:
+        if saved <= self._saved:
             return
-        write_atomically(self.folder / f"checkpoint-{state.step:09d}.npz", to_bytes(state))
+        write_atomically(self.folder / _name(state.step), to_bytes(state))
         sync_folder(self.folder)
         there = paths(self.folder)
-        older = [step for step in there if step < state.step]
+        self._damaged.discard(state.step)
+        older = [step for step in there if step < state.step and step not in self._damaged]
         for step in there.keys() - {state.step, *older[-1:]}:  # a later one could not be read
             there[step].unlink(missing_ok=True)
         self._saved, self._saved_at = saved, time.perf_counter()
@@ -156,10 +166,26 @@ def to_bytes(state: State) -> bytes:
         "history": np.array([astuple(row) for row in state.history], np.float64).reshape(-1, len(COLUMNS)),
     }
     arrays |= {f"{group}_{key}": array for group in GROUPS for key, array in getattr(state, group).items()}
+    kinds = [{key: (one.shape, one.dtype) for key, one in part.items()} for part in (state.params, state.velocity)]
+    if state.velocity and kinds[0] != kinds[1]:
+        raise InvalidTypeError("checkpoints need a velocity with the keys, shapes and dtypes of the parameters")
     buffer = BytesIO()
     np.savez(buffer, **arrays)
     content = buffer.getvalue()[:-2] + struct.pack("<H", DIGEST)  # an archive ends with the length of its comment
     return content + hashlib.sha256(content).hexdigest().encode()
+
+
+def particulars(
+    params: Mapping[str, Array], optimizer: object, X: Array, labels: Array, validation: tuple[Array, Array] | None
+) -> dict[str, Any]:
+    """Return the settings of a state that are read off network, optimizer and data."""
+    attributes = getattr(optimizer, "__dict__", {}).items()
+    return {
+        "network": "-".join(str(size) for size in (X.shape[1], *params["W2"].shape)),
+        **{name: value for name, value in attributes if isinstance(value, bool | int | float)},
+        "training data": digest(X, labels),
+        "validation data": digest(*(validation or ())),
+    }
 
 
 def digest(*arrays: Array | None) -> str:
@@ -181,19 +207,19 @@ def paths(folder: Path) -> dict[int, Path]:
 def _read(path: Path, params: Mapping[str, Array]) -> State:
     """Return the state in a file, or raise DataError where the file is not exactly what was written."""
     try:
-        _check_digest(path)
+        _check_whole(path, params)
         known = read_npz(path, ["meta", "history"], compressed=False)
         meta = json.loads(known["meta"][:MAX_META].tobytes())
         if meta["format_version"] != FORMAT:
             raise RunFolderError(
-                f"{shown_path(path)}: has format version {meta['format_version']!s:.20}, and this tinynet "
+                f"{shown_path(path)}: has format version {_shown(meta['format_version'])}, and this tinynet "
                 f"reads {FORMAT}; resume with the version of tinynet that wrote it, or a newer one"
             )
         groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
         wanted = {group: {key: f"{group}_{key}" for key in params} for group in groups}
         arrays = read_npz(path, [name for names in wanted.values() for name in names.values()], compressed=False)
-        return State(
-            settings=dict(meta["settings"]),
+        state = State(
+            settings={key: _plain(value) for key, value in meta["settings"].items()},
             step=int(meta["step"]),
             epoch_s=float(meta["epoch_s"]),
             learning_rate=float(meta["learning_rate"]),
@@ -203,32 +229,73 @@ def _read(path: Path, params: Mapping[str, Array]) -> State:
                 for group in GROUPS
             },
         )
+        _check_position(path, state)
+        return state
     except (RunFolderError, DataError):
         raise
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError) as error:
-        raise DataError(f"{shown_path(path)}: is not what tinynet wrote: {error!s:.100}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
+        raise DataError(f"{shown_path(path)}: is not what tinynet wrote: {_shown(error, 100)}") from error
 
 
 def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     differing = [
-        f"{key} ({there.get(key, 'absent')!s:.60} there, {here.get(key, 'absent')!s:.60} here)"
+        f"{_shown(key)} ({_shown(there.get(key, 'absent'))} there, {_shown(here.get(key, 'absent'))} here)"
         for key in {**here, **there}
         if there.get(key) != here.get(key)
     ]
     if differing:
-        raise RunFolderError(f"{shown_path(path)}: was made with another {', another '.join(differing)}")
+        more = f" and {len(differing) - MAX_SHOWN} more" if len(differing) > MAX_SHOWN else ""
+        raise RunFolderError(
+            f"{shown_path(path)}: was made with another {', another '.join(differing[:MAX_SHOWN])}{more}"
+        )
 
 
-def _check_digest(path: Path) -> None:
-    """Raise DataError unless the file ends with the digest of all before its end."""
-    size = path.stat().st_size
-    check_memory(path.name, size // 8)
+def _check_whole(path: Path, params: Mapping[str, Array]) -> None:
+    """Raise DataError unless the file ends with the digest of all before, and is no larger than one for `params`."""
+    largest = len(GROUPS) * sum(param.nbytes for param in params.values()) + MAX_HISTORY + MAX_META + MAX_DIRECTORY
     sha = hashlib.sha256()
-    with path.open("rb") as file:
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise DataError(f"has {size:,} bytes, more than such a network can need")
         for begin in range(0, size - DIGEST, BLOCK):
             sha.update(file.read(min(BLOCK, size - DIGEST - begin)))
-        if file.read() != sha.hexdigest().encode():
-            raise DataError(f"{shown_path(path)}: is cut short or damaged: its checksum does not match")
+        if file.read(DIGEST + 1) != sha.hexdigest().encode():
+            raise DataError("is cut short or damaged: its checksum does not match")
+        file.seek(max(0, size - DIGEST - ARCHIVE_END.size))
+        end = file.read(ARCHIVE_END.size).rjust(ARCHIVE_END.size)
+        locator, signature, n_directory, n_comment = ARCHIVE_END.unpack(end)
+        plain = (signature, n_comment) == (SIGNATURE, DIGEST) and (locator != ZIP64 or size >= 2**31)
+        if not plain or n_directory > MAX_DIRECTORY:
+            raise DataError("does not end as what tinynet writes")
+
+
+def _check_position(path: Path, state: State) -> None:
+    """Raise ValueError unless step, history and the file's name go together."""
+    n_steps = state.history.rows[0].step if state.history.rows else state.step
+    into_epoch = state.step - len(state.history) * n_steps
+    if (
+        path.name != _name(state.step)
+        or not 0 <= into_epoch <= n_steps
+        or any(row.step != row.epoch * n_steps for row in state.history)
+        or not (math.isfinite(state.epoch_s) and state.epoch_s >= 0)
+    ):
+        raise ValueError(f"step {state.step} after {len(state.history)} epochs of {n_steps} steps")
+
+
+def _plain(value: object) -> Any:
+    """Return a value of JSON that holds no others."""
+    if not isinstance(value, str | int | float | None):
+        raise ValueError("a setting that is a list or an object")
+    return value
+
+
+def _shown(value: object, length: int = 60) -> str:
+    return shown_path(f"{value!s:.{length}}")
+
+
+def _name(step: int) -> str:
+    return f"checkpoint-{step:09d}.npz"
 
 
 def _history(table: Array, stopped_early: bool) -> History:

@@ -68,9 +68,9 @@ class Interrupted(KeyboardInterrupt):
         self.history: object = None  # the History of the epochs before, set by train
         super().__init__(f"interrupted by signal {signal}")
 
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...], dict[str, object]]:
         """Survive the pickling that brings an error home from a worker process."""
-        return type(self), (self.signal,)
+        return type(self), (self.signal,), {"at_once": self.at_once, "history": self.history}
 
 
 class NumericalWarning(UserWarning):

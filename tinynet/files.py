@@ -58,7 +58,7 @@ def read_csv(
     DataError
         Naming the line, and the column where it is one.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         header = True if header is None and isinstance(label, str) else header
         line, names, _, rows = _head(_rows(file, separator), header)
         at = _label_column(label, names)
@@ -79,7 +79,7 @@ def read_csv_features(path: FilePath, feature_names: Sequence[str]) -> Array:
     DataError
         Naming the line, and the column where it is one.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         line, names, header, rows = _head(_rows(file, None), None, feature_names)
         if not header and len(names) == len(feature_names):
             names = list(feature_names)
@@ -106,7 +106,7 @@ def read_npz(path: FilePath, wanted: Collection[str], *, compressed: bool = True
     DataError
         For a damaged archive, a missing array, or one of other things than numbers or text.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -129,7 +129,7 @@ def shown_path(path: FilePath) -> str:
 
 
 @contextmanager
-def _opened(path: FilePath) -> Iterator[BinaryIO]:
+def opened(path: FilePath) -> Iterator[BinaryIO]:
     """Open a regular file, and put its name before every fault that is found in it."""
     name = shown_path(path)
     try:

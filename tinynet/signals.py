@@ -18,7 +18,8 @@ def held_back() -> Iterator[Callable[[], Interrupted | None]]:
     """Yield a function that returns what has asked to stop since, or None.
 
     The second signal raises `Interrupted` wherever the process then is; one that came too late for the block to
-    see it is passed on at its end. Only the main thread hears signals: in another one nothing is held back.
+    see it is passed on at its end. Only the main thread hears signals: in another one nothing is held back. Where
+    ^C is ignored, as behind a shell's ``&``, it stays so.
     """
     asked: list[Interrupted] = []
 
@@ -30,14 +31,19 @@ def held_back() -> Iterator[Callable[[], Interrupted | None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    before = {number: signal.signal(number, ask) for number in STOPS}
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    before = {number: signal.signal(number, ask) for number in STOPS if not (ignored and number == signal.SIGINT)}
+    told = False
     try:
         yield lambda: asked[0] if asked else None
+    except Interrupted:
+        told = True
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-    for late in asked:
-        signal.raise_signal(late.signal)
+        for late in [] if told else asked:
+            signal.raise_signal(late.signal)
 
 
 @contextmanager

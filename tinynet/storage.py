@@ -30,7 +30,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:  # a second ^C among them
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
@@ -92,9 +92,9 @@ def only_writer(folder: Path, lock: str = ".lock") -> Iterator[None]:
     with open(path, "r+", encoding="utf-8", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                raise BlockingIOError  # the one who held it has just removed it, and it may be another's by now
-        except BlockingIOError as error:
+            if not os.path.samestat(path.lstat(), os.fstat(file.fileno())):
+                raise BlockingIOError  # it is another's by now
+        except (BlockingIOError, FileNotFoundError) as error:  # or the one who held it has just removed it
             file.seek(0)
             holder = shown_path(file.read(200).strip() or "another process")
             raise RunFolderError(

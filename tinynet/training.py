@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.checkpoint import Keeper, State, digest, paths
+from tinynet.checkpoint import Keeper, State, particulars, paths
 from tinynet.errors import (
     DataError,
     DivergedError,
@@ -156,7 +156,7 @@ def train(
     reused = np.empty((min(batch_size, len(X)), X.shape[1]))  # to page in new memory takes longer than to fill it
     settings = {"activation": net.activation.name, "batch_size": batch_size, "seed": seed, "h": h, "method": method}
     state = State(
-        settings=settings | {"patience": patience},
+        settings=settings | {"patience": patience, "schedule": schedule is not None},
         step=0,
         epoch_s=0.0,
         learning_rate=_learning_rate(optimizer),
@@ -181,7 +181,7 @@ def train(
                 for batch in _batches(len(X), batch_size, seed, epoch)[state.step - len(history) * n_steps :]:
                     state.step += 1
                     if schedule is not None:
-                        _set_learning_rate(optimizer, schedule, (state.step - 0.5) / n_steps)
+                        _set_learning_rate(optimizer, _rate(schedule, (state.step - 0.5) / n_steps))
                     X_batch = X.take(batch, axis=0, out=reused[: len(batch)], mode="clip")  # straight into place
                     _step(net, X_batch, labels[batch], optimizer, epoch, state.step, h, method)
                     state.epoch_s = time.perf_counter() - started
@@ -197,20 +197,20 @@ def train(
                 pause(epoch_ended=True)
             pause(ended=True)
         except (DivergedError, Interrupted) as error:
-            _restore(net.params, state.good)
+            net.params.update(state.good)  # at once: a second ^C may come here
             error.history = history
             raise
         finally:
             bar(None)
     if patience is not None:
-        _restore(net.params, state.best)
+        net.params.update(state.best)
     return history
 
 
 @contextmanager
 def _pauses(
     state: State,
-    optimizer: Optimizer,
+    optimizer: Any,
     data: tuple[Array, Array, tuple[Array, Array] | None],
     checkpoint_dir: str | os.PathLike[str] | None,
     every_s: float,
@@ -218,7 +218,8 @@ def _pauses(
 ) -> Iterator[Callable[..., None]]:
     """Put the last checkpoint into `state`, and yield what is called between steps.
 
-    It saves `state` when a checkpoint is due, and ends the training when a signal has come.
+    It saves `state` when a checkpoint is due, and ends the training when a signal has come. Where a second signal has
+    ended a step under way, the state after the last whole epoch is saved.
     """
     if checkpoint_dir is None:
         if resume:
@@ -230,13 +231,10 @@ def _pauses(
         raise InvalidTypeError(
             f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}"
         )
-    X, labels, validation = data
-    state.settings |= {
-        "network": "-".join(str(size) for size in (X.shape[1], *state.params["W2"].shape)),
-        **{name: value for name, value in vars(optimizer).items() if isinstance(value, bool | int | float)},
-        "training data": digest(X, labels),
-        "validation data": digest(*(validation or ())),
-    }
+    state.settings |= particulars(state.params, optimizer, *data)
+    if state.settings["schedule"]:  # which sets the rate, whatever it is before
+        state.settings.pop("learning_rate", None)
+    whole = -1, 0, 0.0, dict[str, Array]()
     keeper.folder.mkdir(parents=True, exist_ok=True)
     with only_writer(keeper.folder, ".training.lock"), held_back() as stop:
         if resume:
@@ -245,14 +243,24 @@ def _pauses(
             raise RunFolderError(f"{keeper.folder} holds checkpoints already; resume=True goes on from them")
 
         def pause(*, epoch_ended: bool = False, ended: bool = False) -> None:
+            nonlocal whole
+            state.learning_rate, state.velocity = _learning_rate(optimizer), optimizer.velocity
+            if epoch_ended:
+                whole = len(state.history), state.step, state.learning_rate, _copy(state.velocity)
             stopped = stop()
             if stopped or ended or keeper.is_due(epoch_ended=epoch_ended):
-                state.learning_rate = _learning_rate(optimizer)
                 keeper.save(state)
             if stopped:
                 raise stopped
 
-        yield pause
+        try:
+            yield pause
+        except Interrupted:
+            epochs, state.step, state.learning_rate, state.velocity = whole
+            if epochs == len(state.history):
+                state.epoch_s = 0.0
+                keeper.save(state)
+            raise
 
 
 def _resume(state: State, optimizer: Any, keeper: Keeper) -> None:
@@ -260,9 +268,12 @@ def _resume(state: State, optimizer: Any, keeper: Keeper) -> None:
     saved = keeper.load(state.settings, state.params)
     if saved is None:
         return
-    _restore(state.params, saved.params)
-    state.velocity.update(saved.velocity)
-    optimizer.learning_rate = state.learning_rate = saved.learning_rate
+    state.params.update(saved.params)
+    optimizer.velocity.clear()
+    optimizer.velocity.update(saved.velocity)
+    if hasattr(optimizer, "learning_rate"):
+        optimizer.learning_rate = saved.learning_rate
+    state.learning_rate = saved.learning_rate
     state.step, state.epoch_s, state.history = saved.step, saved.epoch_s, saved.history
     state.good, state.best = saved.good, saved.best
 
@@ -346,7 +357,7 @@ def _check_schedule(schedule: object, optimizer: Optimizer) -> None:
 def _compare_rates(schedule: Schedule, state: State, n_steps: int) -> None:
     """Warn when another schedule gave the rates so far: that of fewer epochs, for example."""
     for at, there in [*((row.step, row.learning_rate) for row in state.history), (state.step, state.learning_rate)]:
-        if at and (here := schedule((at - 0.5) / n_steps)) != there:
+        if at and (here := _rate(schedule, (at - 0.5) / n_steps)) != there:
             warnings.warn(
                 f"the schedule is not that of the steps so far (learning rate {there:g} in step {at}, now {here:g}): "
                 "the training ends otherwise than one that had this schedule from its beginning",
@@ -355,8 +366,12 @@ def _compare_rates(schedule: Schedule, state: State, n_steps: int) -> None:
             return
 
 
-def _set_learning_rate(optimizer: Any, schedule: Schedule, epochs_done: float) -> None:
-    optimizer.learning_rate = check_number(f"schedule({epochs_done:g})", schedule(epochs_done), 0.0)
+def _rate(schedule: Schedule, epochs_done: float) -> float:
+    return check_number(f"schedule({epochs_done:g})", schedule(epochs_done), 0.0)
+
+
+def _set_learning_rate(optimizer: Any, rate: float) -> None:
+    optimizer.learning_rate = rate
 
 
 def _learning_rate(optimizer: Optimizer) -> float:
@@ -365,11 +380,6 @@ def _learning_rate(optimizer: Optimizer) -> float:
 
 def _copy(params: dict[str, Array]) -> dict[str, Array]:
     return {key: param.copy() for key, param in params.items()}
-
-
-def _restore(params: dict[str, Array], saved: dict[str, Array]) -> None:
-    for key, param in saved.items():
-        params[key][...] = param
 
 
 def _progress_bar(epochs: int, done: int, progress: bool) -> Callable[[Epoch | None], None]:

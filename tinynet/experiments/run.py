@@ -256,7 +256,8 @@ def execute(
             raise ConfigError([f"{shown(str(folder))}: training.{error}"]) from error
         finally:
             if history is not None:
-                summary = run.summary = _summary(run, history, status, time.perf_counter() - started)
+                duration_s = max(time.perf_counter() - started, sum(history["duration_s"]))  # an epoch may be resumed
+                summary = run.summary = _summary(run, history, status, duration_s)
                 os.fsync(metrics.fileno())  # before summary.json says that they are whole
                 _write_results(run, folder, history, summary, draw)
     return summary
