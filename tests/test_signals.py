@@ -54,14 +54,17 @@ def test_the_second_signal_ends_at_once_and_so_does_a_third(first: int, second: 
     assert (caught.value.signal, caught.value.at_once) == (second, True)
 
 
-def test_a_signal_that_nobody_asks_for_is_not_lost() -> None:
-    with pytest.raises(Interrupted) as caught, held_back():
+def test_a_signal_that_came_too_late_to_be_asked_for_is_passed_on_to_whom_it_belongs() -> None:
+    with pytest.raises(Interrupted) as caught, termination_raised(), held_back():
         signal.raise_signal(signal.SIGTERM)
     assert (caught.value.signal, caught.value.at_once) == (signal.SIGTERM, False)
+    with pytest.raises(KeyboardInterrupt) as interrupt, held_back():
+        signal.raise_signal(signal.SIGINT)
+    assert not isinstance(interrupt.value, Interrupted)
 
 
 def test_a_signal_outweighs_an_error_that_comes_before_it_is_asked_for() -> None:
-    with pytest.raises(Interrupted) as caught, held_back():
+    with pytest.raises(KeyboardInterrupt) as caught, held_back():
         signal.raise_signal(signal.SIGINT)
         raise ArithmeticError
     assert isinstance(caught.value.__context__, ArithmeticError)
@@ -113,6 +116,7 @@ def test_an_interrupt_that_a_shell_has_ignored_stays_ignored_and_a_termination_d
                 signal.raise_signal(signal.SIGINT)
             assert stop() is None
             signal.raise_signal(signal.SIGTERM)
+            raise stop() or AssertionError
         assert caught.value.signal == signal.SIGTERM
     finally:
         for number, handler in before.items():

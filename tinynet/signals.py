@@ -17,9 +17,9 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 def held_back() -> Iterator[Callable[[], Interrupted | None]]:
     """Yield a function that returns what has asked to stop since, or None.
 
-    The second signal raises `Interrupted` wherever the process then is; one that nobody has asked for raises it at
-    the end. Only the main thread hears signals: in another one nothing is held back. Where ^C is ignored, as behind
-    a shell's ``&``, it stays so.
+    The second signal raises `Interrupted` wherever the process then is; one that came too late for the block to
+    see it is passed on at its end. Only the main thread hears signals: in another one nothing is held back. Where
+    ^C is ignored, as behind a shell's ``&``, it stays so.
     """
     asked: list[Interrupted] = []
 
@@ -42,8 +42,8 @@ def held_back() -> Iterator[Callable[[], Interrupted | None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        if asked and not told:
-            raise asked[0]
+        for late in [] if told else asked:
+            signal.raise_signal(late.signal)
 
 
 @contextmanager

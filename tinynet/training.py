@@ -269,13 +269,11 @@ def _resume(state: State, optimizer: Any, keeper: Keeper) -> None:
     if saved is None:
         return
     state.params.update(saved.params)
-    optimizer.velocity.clear()
-    optimizer.velocity.update(saved.velocity)
+    optimizer.velocity = saved.velocity
     if hasattr(optimizer, "learning_rate"):
         optimizer.learning_rate = saved.learning_rate
-    state.learning_rate = saved.learning_rate
-    state.step, state.epoch_s, state.history = saved.step, saved.epoch_s, saved.history
-    state.good, state.best = saved.good, saved.best
+    state.step, state.epoch_s, state.learning_rate = saved.step, saved.epoch_s, saved.learning_rate
+    state.history, state.good, state.best = saved.history, saved.good, saved.best
 
 
 def evaluate(net: TwoLayerNet, X: Array, labels: Array) -> tuple[float, float]:
