@@ -25,6 +25,7 @@ WITHOUT = "no strace on this machine ('apt-get install strace'); .ci/run install
 CALLS = "write,writev,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat"
 MANY = ("training.epochs=80", "training.batch_size=105", "training.checkpoint_every_s=0", "--quiet")
 TRAIN = ("train", "iris", *MANY, "--out", "x")
+MADE_AGAIN = ("loss_curve.png", "report.html", "sweep.csv")  # from the rest, by a command
 
 Event = tuple[str, ...]  # a call, and the files that it names
 
@@ -57,25 +58,28 @@ def traced(folder: Path, *words: str) -> list[Event]:
 
 def unsafe(events: list[Event]) -> list[str]:
     """Return what a loss of power could cost, given the calls in order."""
-    faults, dirty, unnamed = [], set[str](), ""
+    faults: list[str] = []
+    dirty, unnamed, promised = set[str](), set[str](), ""  # content, names, and a name that something was promised for
     for call, *files in [*events, ("end", "of all")]:
-        file = files[-1]
-        name = os.path.basename(file)
-        if unnamed and (call, file) != ("fsync", unnamed):
-            faults.append(f"{call} of {file} while the rename in {unnamed} is not on disk")
-        unnamed = ""
-        if call in ("write", "writev", "pwrite64"):
+        file, name = files[-1], os.path.basename(files[-1])
+        if promised and (call, file) != ("fsync", os.path.dirname(promised)):
+            faults.append(f"{call} of {file} before the name {promised} is on disk")
+        promised = ""
+        if call in ("write", "writev", "pwrite64") and not name.endswith(".lock"):
             dirty.add(file)
-            if not name.endswith((".tmp", "metrics.csv", ".lock")):
+            if not name.endswith((".tmp", "metrics.csv")):
                 faults.append(f"{file} is written in place")
         elif call == "fsync":
             dirty.discard(file)
+            unnamed = {path for path in unnamed if os.path.dirname(path) != file}
         elif call.startswith("rename"):
-            waiting = dirty - {path for path in dirty if path.endswith(".lock")}
-            if files[0] in dirty or (name == "summary.json" and waiting):
-                faults.append(f"{file} gets its name before {waiting} is on disk")
-            unnamed = os.path.dirname(file)
-    return faults + [f"{file} never reaches the disk" for file in dirty if not file.endswith(".lock")]
+            inside = {path for path in dirty | unnamed if path.startswith(f"{files[0]}/")}
+            if files[0] in dirty or inside or (name == "summary.json" and dirty):
+                faults.append(f"{file} gets its name before {dirty | inside} is on disk")
+            unnamed.add(file)
+            promised = file if name.startswith("checkpoint-") or "." not in name else ""
+    lost = {path for path in unnamed if not path.endswith(MADE_AGAIN)}
+    return faults + [f"{path} never reaches the disk" for path in dirty | lost]
 
 
 @pytest.mark.skipif(STRACE is None and not os.environ.get("CI"), reason=WITHOUT)

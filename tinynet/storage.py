@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tinynet.errors import RunFolderError
 from tinynet.files import shown_path
+
+NAME_S = 0.2  # who has just taken a lock has written its name after so long
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -94,6 +97,7 @@ def only_writer(folder: Path, lock: str = ".lock") -> Iterator[None]:
             if not os.path.samestat(path.lstat(), os.fstat(file.fileno())):
                 raise BlockingIOError  # it is another's by now
         except (BlockingIOError, FileNotFoundError) as error:  # or the one who held it has just removed it
+            time.sleep(NAME_S)
             file.seek(0)
             holder = shown_path(file.read(200).strip() or "another process")
             raise RunFolderError(
