@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tinynet.errors import DataError, InvalidTypeError, RunFolderError
 from tinynet.files import opened, read_npz, shown_path
 from tinynet.history import COLUMNS, Epoch, History
-from tinynet.storage import write_atomically
+from tinynet.storage import sync_folder, write_atomically
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -140,6 +140,7 @@ class Keeper:
         if saved <= self._saved:
             return
         write_atomically(self.folder / _name(state.step), to_bytes(state))
+        sync_folder(self.folder)
         there = paths(self.folder)
         self._damaged.discard(state.step)
         older = [step for step in there if step < state.step and step not in self._damaged]

@@ -18,10 +18,12 @@ NAME_S = 0.2  # who has just taken a lock has written its name after so long
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, also after a loss of power.
 
+    Until `sync_folder` was called, a loss of power may bring back what was there before.
+
     Raises
     ------
     OSError
-        When it cannot be written; what was there stays, unless only the folder's own sync failed.
+        When it cannot be written; what was there stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -35,7 +37,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def check_target(path: Path, kind: str, is_one: Callable[[Path], bool]) -> None:

@@ -29,7 +29,7 @@ from tinynet.model import model_bytes
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.schedules import Schedule, constant, cosine, step
-from tinynet.storage import left_behind, only_writer, write_atomically
+from tinynet.storage import left_behind, only_writer, sync_folder, write_atomically
 from tinynet.training import evaluate, train
 
 if TYPE_CHECKING:
@@ -330,6 +330,7 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
 def _write_results(run: Run, folder: Path, history: History, summary: dict[str, Any], report: bool) -> None:
     write_atomically(folder / "model.npz", model_bytes(run.net, run.dataset))
     write_atomically(folder / "summary.json", _json(summary))
+    sync_folder(folder)
     if report:
         save_figure(plot_loss_curve(history), folder / "loss_curve.png")
 
