@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import typing
 
 from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
 from tinynet.datasets import Dataset, load_dataset, split_dataset
@@ -25,7 +25,7 @@ from tinynet.numerical import gradient_descent, numerical_diff, numerical_gradie
 from tinynet.optimizers import SGD
 from tinynet.training import train
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from tinynet.estimator import TinyNetClassifier
 
 __version__ = "0.1.0"
@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import scikit-learn's face when it is asked for, not before: `import tinynet` stays fast."""
     if name == "TinyNetClassifier":
         from tinynet.estimator import TinyNetClassifier

@@ -212,6 +212,10 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         below = logits - logits.max(axis=1, keepdims=True)
         return np.asarray(below - np.log(np.exp(below).sum(axis=1, keepdims=True)))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there is a network: a fit that failed has left n_features_in_ alone."""
+        return hasattr(self, "net_")
+
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self)
         return self.net_.logits(validate_data(self, X, dtype=np.float64, reset=False))
@@ -230,13 +234,13 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         if again and not np.array_equal(known, self.classes_):
             raise InvalidValueError(f"partial_fit goes on with the classes {self.classes_}, but was given {known}")
         if len(unknown := np.setdiff1d(y, known)):
-            raise DataError(f"y holds {unknown[0]!r}, which is none of the classes {known}")
+            raise DataError(f"y holds {unknown.tolist()[0]!r}, which is none of the classes {known}")
         return known
 
     def _network(self, rng: np.random.RandomState, classes: Array, again: bool) -> TwoLayerNet:
         """Return the network to train: a new one, or the one there is."""
         if len(classes) < 2:
-            raise DataError(f"there is 1 class, {classes[0]!r}; a classifier needs at least 2")
+            raise DataError(f"there is 1 class, {classes.tolist()[0]!r}; a classifier needs at least 2")
         activation = get_activation(self.activation)
         if not again:
             n_features, seed = self.n_features_in_, _seed(rng)
@@ -279,7 +283,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
             of_class[present] = 1.0 / np.bincount(labels, weights)[present]
         else:
             of_class[present] = compute_class_weight(self.class_weight, classes=classes[present], y=classes[labels])
-        for label, weight in zip(classes, of_class.tolist(), strict=True):
+        for label, weight in zip(classes.tolist(), of_class.tolist(), strict=True):
             check_number(f"class_weight of {label!r}", weight, 0.0)
         return weighted(X, labels, of_class[labels] * (1.0 if weights is None else weights))
 
