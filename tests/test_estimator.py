@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import doctest
 import inspect
 import math
 import pickle
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,7 +129,7 @@ def test_logarithms_of_probabilities_are_finite_where_the_probabilities_underflo
 
 
 def test_a_grid_search_in_a_pipeline_reaches_96_percent_on_breast_cancer() -> None:
-    pipeline = make_pipeline(StandardScaler(), TinyNetClassifier(8, max_iter=60, random_state=0))
+    pipeline = make_pipeline(StandardScaler(), TinyNetClassifier(8, tol=1e-2, random_state=0))
     search = GridSearchCV(pipeline, {"tinynetclassifier__learning_rate": [0.01, 0.1]}, n_jobs=2, cv=5)
     search.fit(*load_breast_cancer(return_X_y=True))
     assert search.best_score_ >= 0.96
@@ -454,6 +456,14 @@ def test_a_wrong_parameter_is_named(parameters: dict[str, Any], message: str) ->
 def test_wrong_labels_are_named(y: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small().fit(data()[0], y)
+
+
+def test_the_guide_prints_what_it_says() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "estimator.md").read_text(encoding="utf-8")
+    examples = "".join(re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL))
+    session = doctest.DocTestParser().get_doctest(examples, {}, "estimator.md", None, 0)
+    result = doctest.DocTestRunner().run(session)
+    assert result.failed == 0 and result.attempted == len(session.examples) >= 20
 
 
 def test_it_is_a_part_of_tinynet_as_any_other() -> None:

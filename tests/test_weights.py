@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import extended_gradient, largest_error
 
-from tinynet import SGD, DataError, TwoLayerNet, train
+from tinynet import SGD, DataError, RunFolderError, TwoLayerNet, train
 from tinynet.losses import weighted
 
 ACTIVATIONS = ["tanh", "relu", "sign", "quantised:4"]
@@ -198,6 +199,17 @@ def test_what_is_no_weight_is_refused(weights: Any, message: str, rng: np.random
         net.numerical_gradient(X, y, sample_weight=weights)
     with pytest.raises(DataError, match=message):
         train(net, X, y, SGD(0.1), epochs=1, batch_size=7, seed=0, sample_weight=weights)
+
+
+def test_a_training_is_resumed_with_the_weights_it_began_with(rng: np.random.Generator, tmp_path: Path) -> None:
+    (X, y), weights, nets = problem(rng), rng.random(20), [network(), network()]
+    settings: dict[str, Any] = {"batch_size": 7, "seed": 0, "sample_weight": weights}
+    train(nets[0], X, y, SGD(0.1), epochs=2, checkpoint_dir=tmp_path, **settings)
+    train(nets[0], X, y, SGD(0.1), epochs=4, checkpoint_dir=tmp_path, resume=True, **settings)
+    train(nets[1], X, y, SGD(0.1), epochs=4, **settings)
+    assert bits(nets[0].params) == bits(nets[1].params)
+    with pytest.raises(RunFolderError, match="training data"):
+        train(network(), X, y, SGD(0.1), epochs=4, checkpoint_dir=tmp_path, resume=True, batch_size=7, seed=0)
 
 
 def test_weights_are_left_as_they_are(rng: np.random.Generator) -> None:
