@@ -8,6 +8,7 @@ import inspect
 import math
 import pickle
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,21 @@ def test_training_stops_by_the_rule_of_scikit_learn(early_stopping: bool, tol: f
     assert model.n_iter_ == len(model.loss_curve_) == first_stop(scores, tol, n_iter_no_change)
 
 
+def test_an_accuracy_that_stays_at_its_best_goes_on_where_tol_is_0() -> None:
+    X, y = data()
+    setosa = small(early_stopping=True, n_iter_no_change=3, max_iter=20, tol=0.0).fit(X, y == 0)
+    assert setosa.validation_scores_[-10:] == [1.0] * 10
+    assert setosa.n_iter_ == 20 > clone(setosa).set_params(tol=1e-9).fit(X, y == 0).n_iter_
+
+
+def test_what_is_set_aside_comes_from_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, (X, y) = spy(monkeypatch), data()
+    for random_state in (0, 0, 1):
+        small(early_stopping=True, max_iter=1, random_state=random_state).fit(X, y)
+    asides = [call["X_validation"].tobytes() for call in calls]
+    assert asides[0] == asides[1] != asides[2]
+
+
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     calls, (X, y) = spy(monkeypatch), data()
     weights = np.random.default_rng(0).random(150) + 0.1
@@ -294,14 +310,15 @@ def test_without_early_stopping_nothing_is_set_aside() -> None:
     assert model.loss_ == model.loss_curve_[-1] == model.net_.loss(X, y)
 
 
-@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 def test_training_that_has_not_converged_says_so() -> None:
     X, y = data()
     message = r"training ended after max_iter = 3 epochs and had not converged \(tol = 0.0001, n_iter_no_change = 10\)"
     with pytest.warns(ConvergenceWarning, match=message) as caught:
         small(max_iter=3).fit(X, y)
     assert caught[0].filename == __file__
-    assert small(max_iter=1000, tol=1e-3).fit(X, y).n_iter_ < 1000
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert small(max_iter=1000, tol=1e-3).fit(X, y).n_iter_ < 1000
 
 
 def test_a_partial_fit_is_an_epoch() -> None:
