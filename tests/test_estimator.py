@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import doctest
 import inspect
 import math
 import pickle
 import re
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -473,14 +471,6 @@ def test_a_wrong_parameter_is_named(parameters: dict[str, Any], message: str) ->
 def test_wrong_labels_are_named(y: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small().fit(data()[0], y)
-
-
-def test_the_guide_prints_what_it_says() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "estimator.md").read_text(encoding="utf-8")
-    examples = "".join(re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL))
-    session = doctest.DocTestParser().get_doctest(examples, {}, "estimator.md", None, 0)
-    result = doctest.DocTestRunner().run(session)
-    assert result.failed == 0 and result.attempted == len(session.examples) >= 20
 
 
 def test_it_is_a_part_of_tinynet_as_any_other() -> None:
