@@ -201,6 +201,14 @@ def test_what_is_no_weight_is_refused(weights: Any, message: str, rng: np.random
         train(net, X, y, SGD(0.1), epochs=1, batch_size=7, seed=0, sample_weight=weights)
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "longdouble", "uint8", "int64", "bool", "list"])
+def test_however_weights_are_stored_the_gradient_is_the_same(kind: str, rng: np.random.Generator) -> None:
+    (X, y), net, weights = problem(rng), network(), np.arange(20) % 2 if kind == "bool" else np.arange(20) % 7
+    stored = weights.tolist() if kind == "list" else weights.astype(kind)
+    plain = net.numerical_gradient(X, y, sample_weight=weights.astype(np.float64))
+    assert bits(net.numerical_gradient(X, y, sample_weight=stored)) == bits(plain)
+
+
 def test_a_training_is_resumed_with_the_weights_it_began_with(rng: np.random.Generator, tmp_path: Path) -> None:
     (X, y), weights, nets = problem(rng), rng.random(20), [network(), network()]
     settings: dict[str, Any] = {"batch_size": 7, "seed": 0, "sample_weight": weights}

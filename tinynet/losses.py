@@ -141,6 +141,7 @@ def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tu
         raise DataError(f"sample_weight must have shape ({len(X)},), one number a sample, got {weights.shape}")
     if weights.dtype.kind not in "fiub":
         raise DataError(f"sample_weight must hold real numbers, got dtype {weights.dtype}")
+    weights = weights.astype(np.float64)
     wrong = ~((weights >= 0) & (weights < np.inf))
     if wrong.any():
         row = wrong.argmax()
