@@ -11,18 +11,25 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-def extended_loss(params: dict[str, Array], activation: Callable[[Array], Array], X: Array, labels: Array) -> Any:
-    """Return the mean cross-entropy, every operation in np.longdouble."""
+def extended_loss(
+    params: dict[str, Array], activation: Callable[[Array], Array], X: Array, labels: Array, weights: Any = None
+) -> Any:
+    """Return the mean cross-entropy, weighted where there are weights, every operation in np.longdouble."""
     z = activation(X @ params["W1"] + params["b1"])
     logits = z @ params["W2"] + params["b2"]
     rows, top = np.arange(len(X)), logits.argmax(axis=1)
     terms = np.exp(logits - logits[rows, top, None])
     terms[rows, top] = 0
-    return (logits[rows, top] - logits[rows, labels] + np.log1p(terms.sum(axis=1))).mean()
+    return np.average(logits[rows, top] - logits[rows, labels] + np.log1p(terms.sum(axis=1)), weights=weights)
 
 
 def extended_gradient(
-    params: dict[str, Array], activation: Callable[[Array], Array], X: Array, labels: Array, h: float
+    params: dict[str, Array],
+    activation: Callable[[Array], Array],
+    X: Array,
+    labels: Array,
+    h: float,
+    weights: Any = None,
 ) -> dict[str, Array]:
     """Return (L(θ + h) − L(θ − h)) / 2h, one weight after the other, in np.longdouble."""
     wide = {key: param.astype(np.longdouble) for key, param in params.items()}
@@ -32,9 +39,9 @@ def extended_gradient(
         for index in np.ndindex(param.shape):
             original = param[index]
             param[index] = original + step
-            upper = extended_loss(wide, activation, wide_X, labels)
+            upper = extended_loss(wide, activation, wide_X, labels, weights)
             param[index] = original - step
-            lower = extended_loss(wide, activation, wide_X, labels)
+            lower = extended_loss(wide, activation, wide_X, labels, weights)
             param[index] = original
             gradient[key][index] = (upper - lower) / (2 * step)
     return gradient

@@ -304,8 +304,9 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     assert all(cores in text for text in texts.values())
     lines = [line for line in texts["training"].splitlines() if line.startswith(("| digits", "| 200 images"))]
     trained = [line.split("|") for line in lines]
-    assert [cells[3].strip() for cells in trained] == ["tinynet", "MLPClassifier"] * 2
-    for ours, theirs in (trained[:2], trained[2:]):
+    names = [cells[3].strip() for cells in trained]
+    assert names == ["tinynet", "MLPClassifier"] * 2 + ["TinyNetClassifier", "train"] * 2
+    for ours, theirs in zip(trained[::2], trained[1::2], strict=True):
         ratio = seconds(ours[4]) / seconds(theirs[4])
         assert float(ours[5].split()[0]) == pytest.approx(ratio, rel=0.02)
         assert theirs[5].split() == ["1.00", "[1.00,", "1.00]"]

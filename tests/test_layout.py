@@ -228,6 +228,7 @@ def test_the_names_of_the_design_are_there() -> None:
         "Dataset",
         "train",
         "History",
+        "TinyNetClassifier",
     }
     assert designed <= set(tinynet.__all__)
     assert tinynet.__version__.count(".") == 2

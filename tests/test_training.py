@@ -54,9 +54,9 @@ def visits(monkeypatch: pytest.MonkeyPatch, X: Any, **arguments: Any) -> list[li
     net, batches = TwoLayerNet(1, 2, 2, seed=0), list[list[float]]()
     gradient = net._gradient
 
-    def recording(X: Any, labels: Any, h: float, method: str) -> dict[str, Any]:
+    def recording(X: Any, *rest: Any) -> dict[str, Any]:
         batches.append(X[:, 0].tolist())
-        return gradient(X, labels, h, method)
+        return gradient(X, *rest)
 
     monkeypatch.setattr(net, "_gradient", recording)
     train(net, X, np.arange(len(X)) % 2, SGD(0.1), **arguments)
@@ -223,6 +223,14 @@ def test_on_epoch_is_called_with_every_row_and_may_set_the_learning_rate(rng: np
     history = train(network(), X, y, optimizer, epochs=3, batch_size=8, seed=0, on_epoch=halve)
     assert rows == history.rows
     assert history["learning_rate"] == [0.4, 0.2, 0.1]
+
+
+@pytest.mark.parametrize(("answer", "epochs"), [(True, 1), (np.True_, 1), (False, 3), (None, 3), (1, 3)])
+def test_on_epoch_may_end_the_training(answer: object, epochs: int, rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    history = train(network(), X, y, SGD(0.1), epochs=3, batch_size=8, seed=0, on_epoch=lambda row: answer)
+    assert len(history) == epochs
+    assert history.stopped_early == (epochs == 1)
 
 
 def overfitting(rng: np.random.Generator) -> tuple[dict[str, Any], Callable[..., History]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typing
+
 from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
 from tinynet.datasets import Dataset, load_dataset, split_dataset
 from tinynet.errors import (
@@ -23,6 +25,9 @@ from tinynet.numerical import gradient_descent, numerical_diff, numerical_gradie
 from tinynet.optimizers import SGD
 from tinynet.training import train
 
+if typing.TYPE_CHECKING:
+    from tinynet.estimator import TinyNetClassifier
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -38,6 +43,7 @@ __all__ = [
     "Model",
     "NumericalWarning",
     "RunFolderError",
+    "TinyNetClassifier",
     "TinynetError",
     "TwoLayerNet",
     "cross_entropy",
@@ -58,3 +64,16 @@ __all__ = [
     "split_dataset",
     "train",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import scikit-learn's face when it is asked for, not before: `import tinynet` stays fast."""
+    if name == "TinyNetClassifier":
+        from tinynet.estimator import TinyNetClassifier
+
+        return TinyNetClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

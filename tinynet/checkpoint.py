@@ -10,7 +10,7 @@ import re
 import struct
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from io import BytesIO
 from pathlib import Path
@@ -176,14 +176,17 @@ def to_bytes(state: State) -> bytes:
 
 
 def particulars(
-    params: Mapping[str, Array], optimizer: object, X: Array, labels: Array, validation: tuple[Array, Array] | None
+    params: Mapping[str, Array],
+    optimizer: object,
+    training: Sequence[Array | None],
+    validation: Sequence[Array | None] | None,
 ) -> dict[str, Any]:
     """Return the settings of a state that are read off network, optimizer and data."""
     attributes = getattr(optimizer, "__dict__", {}).items()
     return {
-        "network": "-".join(str(size) for size in (X.shape[1], *params["W2"].shape)),
+        "network": "-".join(str(size) for size in (*params["W1"].shape, len(params["b2"]))),
         **{name: value for name, value in attributes if isinstance(value, bool | int | float)},
-        "training data": digest(X, labels),
+        "training data": digest(*training),
         "validation data": digest(*(validation or ())),
     }
 

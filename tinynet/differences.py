@@ -40,6 +40,7 @@ def difference_quotients(
     h: float,
     method: str = "auto",
     workspace: Workspace | None = None,
+    weights: Array | None = None,
 ) -> dict[str, Array]:
     """Return (L(θ + h) − L(θ − h)) / 2h for every parameter θ.
 
@@ -55,6 +56,8 @@ def difference_quotients(
         bad. "auto" expands where the error is bounded, and is exact elsewhere.
     workspace : Workspace, optional
         Kept by a caller who calls again, so that nothing is allocated twice.
+    weights : float64 array, shape (n_samples,), values above 0, optional
+        L is the mean over the samples of weight · loss.
 
     Returns
     -------
@@ -70,12 +73,13 @@ def difference_quotients(
     if not np.isfinite(params["b2"]).all():  # a class of probability 0: its label's loss is inf, inf - inf is nan
         return {key: np.full_like(param, np.nan) for key, param in params.items()}
     if method == "exact" or (method == "auto" and not h <= WINDOW):
-        return exact.exact_gradient(params, activation, X, labels, h)
+        return exact.exact_gradient(params, activation, X, labels, h, weights)
     workspace = Workspace() if workspace is None else workspace
     total: dict[str, Array] = {}
     for rows in blocks(len(X), ROW_VALUES // max(params["W1"].shape)):
         with np.errstate(all="ignore"):  # nan and inf are the answer where the input holds them
-            series = _Series(params, activation, X[rows], labels[rows], h, method == "auto")
+            some = None if weights is None else weights[rows]
+            series = _Series(params, activation, X[rows], labels[rows], h, method == "auto", some)
             part = series.gradient(workspace)
         if rows.stop - rows.start == len(X):
             return part
@@ -129,10 +133,17 @@ class _Series:
     """The expansion in h of the gradient of one batch, with the guards that hand pairs to the exact formula."""
 
     def __init__(
-        self, params: Mapping[str, Array], activation: Activation, X: Array, labels: Array, h: float, guarded: bool
+        self,
+        params: Mapping[str, Array],
+        activation: Activation,
+        X: Array,
+        labels: Array,
+        h: float,
+        guarded: bool,
+        weights: Array | None = None,
     ) -> None:
         self.params, self.activation, self.X, self.labels, self.h = params, activation, X, labels, h
-        self.guarded = guarded
+        self.guarded, self.weights = guarded, weights
         self.D = params["W2"] - params["W2"][:, :1]  # a shift of all logits changes no loss, but costs digits
         d, (m, k) = X.shape[1], self.D.shape
         self.G1, self.G2 = np.empty((d + 1, m)), np.zeros((m + 1, k))  # the last rows belong to the biases
@@ -179,15 +190,21 @@ class _Series:
         self._errors(at, z, labels)
         np.copyto(at.z[:, :-1], z, "same_kind")
         np.multiply(at.z, at.z, out=at.z3)
+        weights = None if self.weights is None else self.weights[rows]
+        if weights is not None:
+            at.e *= weights
         faint = self.guarded and not np.dot(at.flat_e32, at.flat_e32) > FAINT**2
-        if faint or (self.guarded and not self.h**4 * np.dot(at.flat_z3, at.flat_z3) <= STEEP**4 * len(a)):
+        most = STEEP**4 * (len(a) if weights is None else 1)  # no mean: one sample may outweigh all others
+        if faint or (self.guarded and not self.h**4 * np.dot(at.flat_z3, at.flat_z3) <= most):
             if self.exact2 is None:
                 self.exact2 = np.zeros_like(self.G2)
-            seen = exact.seen_from_largest(self.params, self.X[rows], labels, a, z)
+            seen = exact.seen_from_largest(self.params, self.X[rows], labels, a, z, weights)
             exact.add_output_layer(self.exact2, seen, self.h)
         else:
-            self._output_layer(at, z)
+            self._output_layer(at, z, weights)
         slopes4 = self._third_order(at, labels, of.powers, B)
+        if weights is not None:
+            B *= weights[:, None]
         if faint or (self.guarded and not self._is_served(C, slopes4, len(a))):
             left = self._unserved(rows, a, z, C.reshape(4, *a.shape)) | ~np.isfinite(B) | faint
             self._leave(rows, a, z, left)
@@ -204,7 +221,8 @@ class _Series:
         if self.exact1 is None:
             self.exact1 = np.zeros_like(self.G1)
         X, labels = self.X[rows][kept], self.labels[rows][kept]
-        seen = exact.seen_from_largest(self.params, X, labels, a[kept], z[kept])
+        weights = None if self.weights is None else self.weights[rows][kept]
+        seen = exact.seen_from_largest(self.params, X, labels, a[kept], z[kept], weights)
         if pairs.all():
             exact.add_hidden_layer(self.exact1, seen, self.activation, self.h)
             return
@@ -215,7 +233,8 @@ class _Series:
         """Return whether the series serves all pairs of a block, judged by the mean slope of its pairs."""
         slopes2 = float(np.dot(C[0], C[0]))
         return bool(
-            self.reach <= WINDOW
+            self.weights is None  # a mean over samples says nothing of one that outweighs all others
+            and self.reach <= WINDOW
             and self.spread <= 1e6
             and (self.reach * self.spread) ** 4 * slopes4 <= (STEEP * WINDOW) ** 4 * n
             and max(np.maximum.reduce(C[3]), -np.minimum.reduce(C[3])) <= ROUGH_4 * (slopes2 / C[0].size) ** 0.5
@@ -243,8 +262,8 @@ class _Series:
         at.flat_e[own] = -np.add.reduce(e)
         np.copyto(at.e32, e, "same_kind")
 
-    def _output_layer(self, at: _Pairs, z: Array) -> None:
-        """Add zᵀ e + h²/6 (z³)ᵀ q to G2, q = e (1 − |e|) (1 − 2 |e|)."""
+    def _output_layer(self, at: _Pairs, z: Array, weights: Array | None = None) -> None:
+        """Add zᵀ e + h²/6 (z³)ᵀ q to G2, q = e (1 − |e|) (1 − 2 |e|), each sample by its weight, as e already is."""
         q, r = at.q, at.r
         np.abs(at.e32, out=q)
         np.subtract(1.0, q, out=r)
@@ -252,6 +271,8 @@ class _Series:
         q *= r
         q *= at.e32
         q *= self.h * self.h / 6
+        if weights is not None:
+            q *= weights
         at.z3 *= at.z
         self.G2 += np.dot(at.z3.T, q.T)
         self.G2[:-1] += np.dot(z.T, at.e.T)

@@ -42,10 +42,11 @@ class Forward:
     p: Array  # (n, n_classes), its own column w set to 0
     w: Array  # (n,)
     W2: Array  # (hidden_units, n_classes)
+    weights: Array | None  # (n,): what a sample's loss is multiplied by
 
 
 def exact_gradient(
-    params: Mapping[str, Array], activation: Activation, X: Array, labels: Array, h: float
+    params: Mapping[str, Array], activation: Activation, X: Array, labels: Array, h: float, weights: Array | None = None
 ) -> dict[str, Array]:
     """Return (L(θ + h) − L(θ − h)) / 2h for every parameter θ, exact to rounding.
 
@@ -60,7 +61,7 @@ def exact_gradient(
     W1_b1, W2_b2 = np.zeros((n_features + 1, n_units)), np.zeros((n_units + 1, n_classes))
     with np.errstate(all="ignore"):  # nan and inf are the answer where the input holds them
         for rows in blocks(n, ROW_VALUES // max(n_features + 1, n_units + 1, n_classes)):
-            at = forward(params, activation, X[rows], labels[rows])
+            at = forward(params, activation, X[rows], labels[rows], None if weights is None else weights[rows])
             add_output_layer(W2_b2, at, h)
             add_hidden_layer(W1_b1, at, activation, h)
         W1_b1 /= 2 * h * n
@@ -68,13 +69,17 @@ def exact_gradient(
     return {"W1": W1_b1[:-1], "b1": W1_b1[-1], "W2": W2_b2[:-1], "b2": W2_b2[-1]}
 
 
-def forward(params: Mapping[str, Array], activation: Activation, X: Array, labels: Array) -> Forward:
+def forward(
+    params: Mapping[str, Array], activation: Activation, X: Array, labels: Array, weights: Array | None
+) -> Forward:
     """Return the forward pass of the rows `X`."""
     a = X @ params["W1"] + params["b1"]
-    return seen_from_largest(params, X, labels, a, activation(a))
+    return seen_from_largest(params, X, labels, a, activation(a), weights)
 
 
-def seen_from_largest(params: Mapping[str, Array], X: Array, labels: Array, a: Array, z: Array) -> Forward:
+def seen_from_largest(
+    params: Mapping[str, Array], X: Array, labels: Array, a: Array, z: Array, weights: Array | None
+) -> Forward:
     """Return the rest of a forward pass whose hidden layer gave `a` and `z`."""
     logits = z @ params["W2"] + params["b2"]
     rows, w = np.arange(len(X)), logits.argmax(axis=1)
@@ -83,7 +88,7 @@ def seen_from_largest(params: Mapping[str, Array], X: Array, labels: Array, a: A
     p[rows, w] = 0.0
     log_p = below + np.log1p(-p.sum(axis=1, keepdims=True))
     ones = np.ones((len(X), 1))
-    return Forward(np.hstack([X, ones]), labels, a, np.hstack([z, ones]), log_p, p, w, params["W2"])
+    return Forward(np.hstack([X, ones]), labels, a, np.hstack([z, ones]), log_p, p, w, params["W2"], weights)
 
 
 def add_output_layer(total: Array, at: Forward, h: float) -> None:
@@ -98,6 +103,9 @@ def add_output_layer(total: Array, at: Forward, h: float) -> None:
     sign[rows, at.w] = -1.0
     lin[rows, at.w] += 1.0
     lin[rows, at.labels] -= 1.0
+    if at.weights is not None:
+        sign *= at.weights[:, None]
+        lin *= at.weights[:, None]
     log_P = at.log_p.copy()
     log_P[rows, at.w] = -np.inf
     log_P[rows, at.w] = np.logaddexp.reduce(log_P, axis=1)  # 1 − p_w may underflow, its logarithm does not
@@ -141,6 +149,8 @@ def add_hidden_layer(total: Array, at: Forward, activation: Activation, h: float
         for some in blocks(len(features), BLOCK_VALUES // (units.stop - units.start)):
             i, s = features[some], samples[some]
             change = tables.change(s, units, h * at.X[s, i, None])
+            if at.weights is not None:
+                change *= at.weights[s, None]
             first = np.flatnonzero(np.diff(i, prepend=-1))
             total[i[first], units] += np.add.reduceat(change, first, axis=0)
 
@@ -155,6 +165,8 @@ def add_pairs(total: Array, at: Forward, activation: Activation, h: float, sampl
     for some in blocks(len(units), BLOCK_VALUES // at.X.shape[1]):
         j = units[some]
         change = tables.change(some, slice(None), h * at.X[samples[some]])
+        if at.weights is not None:
+            change *= at.weights[samples[some], None]
         first = np.flatnonzero(np.diff(j, prepend=-1))
         total[:, j[first]] += np.add.reduceat(change, first, axis=0).T
 

@@ -60,8 +60,8 @@ def cross_entropy(logits: npt.ArrayLike, y: npt.ArrayLike) -> float:
     return mean_loss(values, class_labels(y, *values.shape))
 
 
-def mean_loss(logits: Array, labels: Array) -> float:
-    """Return the mean cross-entropy of checked integer `labels`, shape (n_samples,)."""
+def mean_loss(logits: Array, labels: Array, weights: Array | None = None) -> float:
+    """Return the mean cross-entropy of checked integer `labels`, shape (n_samples,), times `weights` of mean 1."""
     rows = np.arange(len(labels))
     with np.errstate(over="ignore", invalid="ignore"):  # a loss that is inf or nan is the caller's to name
         excess = logits - logits[rows, labels, None]
@@ -69,7 +69,8 @@ def mean_loss(logits: Array, labels: Array) -> float:
         largest = excess[rows, top]
         terms = np.exp(excess - largest[:, None])
         terms[rows, top] = 0.0  # log1p of the others keeps a loss of 1e-20 from rounding to 0
-        return float((largest + np.log1p(terms.sum(axis=1))).mean())
+        losses = largest + np.log1p(terms.sum(axis=1))
+        return float((losses if weights is None else losses * weights).mean())
 
 
 def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
@@ -123,6 +124,35 @@ def class_labels(y: npt.ArrayLike, n_samples: int, n_classes: int) -> npt.NDArra
     if outside.any():
         raise DataError(f"label {labels[outside][0]} is outside the network's classes 0..{n_classes - 1}")
     return labels.astype(np.intp, copy=False)
+
+
+def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tuple[Array, Array, Array | None]:
+    """Return the samples that count, and their weights scaled to a mean of 1; None where all count the same.
+
+    Raises
+    ------
+    DataError
+        When `sample_weight` is no array of shape (n_samples,) of finite numbers of at least 0, one of them above 0.
+    """
+    if sample_weight is None:
+        return X, labels, None
+    weights = np.asarray(sample_weight)
+    if weights.shape != (len(X),):
+        raise DataError(f"sample_weight must have shape ({len(X)},), one number a sample, got {weights.shape}")
+    if weights.dtype.kind not in "fiub":
+        raise DataError(f"sample_weight must hold real numbers, got dtype {weights.dtype}")
+    weights = weights.astype(np.float64)
+    wrong = ~((weights >= 0) & (weights < np.inf))
+    if wrong.any():
+        row = wrong.argmax()
+        raise DataError(f"sample_weight must be finite and at least 0, got {weights[row]} in row {row}")
+    if not weights.any():
+        raise DataError("sample_weight is zero for every sample; at least one must be above 0")
+    weights = weights / weights.max()
+    counts = weights > 0
+    if not counts.all():  # a sample of weight 0 is as good as not there, whatever its loss
+        X, labels, weights = X[counts], labels[counts], weights[counts]
+    return X, labels, None if (weights == 1).all() else weights / weights.mean()
 
 
 def _as_float(values: npt.ArrayLike) -> Array:

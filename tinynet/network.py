@@ -21,7 +21,7 @@ from tinynet.errors import (
     check_step_size,
 )
 from tinynet.exact import blocks
-from tinynet.losses import check_X, class_labels, mean_loss, softmax
+from tinynet.losses import check_X, class_labels, mean_loss, softmax, weighted
 from tinynet.numerical import numerical_gradient
 
 Array = npt.NDArray[Any]
@@ -111,10 +111,10 @@ class TwoLayerNet:
         """Return the most probable class of each row of `X`, integers of shape (n_samples,)."""
         return np.asarray(self.logits(X).argmax(axis=1))
 
-    def loss(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """Return the mean cross-entropy in nats a sample; `y` holds labels or one-hot rows."""
-        X, labels = self._check(X, y)
-        return mean_loss(self._logits(X), labels)
+    def loss(self, X: npt.ArrayLike, y: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Return the mean cross-entropy in nats a sample, weighted by `sample_weight`; `y` as labels or one-hot."""
+        X, labels, weights = weighted(*self._check(X, y), sample_weight)
+        return mean_loss(self._logits(X), labels, weights)
 
     def accuracy(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """Return the fraction of rows of `X` whose most probable class is the label in `y`."""
@@ -122,7 +122,13 @@ class TwoLayerNet:
         return float((self._logits(X).argmax(axis=1) == labels).mean())
 
     def numerical_gradient(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, *, h: float = 1e-4, method: str = "auto"
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        h: float = 1e-4,
+        method: str = "auto",
+        sample_weight: npt.ArrayLike | None = None,
     ) -> dict[str, Array]:
         """Return the central difference of the loss over 2h for every parameter.
 
@@ -136,6 +142,8 @@ class TwoLayerNet:
             same quotients without cancellation. "series" expands all of them in h, by two
             matrix products, good or bad. "auto" takes the series where its error is bounded,
             pair by pair of sample and unit, and the exact formula elsewhere.
+        sample_weight : array, shape (n_samples,), at least 0, optional
+            The loss is Σ w_i L_i / Σ w_i: a weight of 2 is the sample twice, one of 0 leaves it out.
 
         Returns
         -------
@@ -144,24 +152,28 @@ class TwoLayerNet:
         Raises
         ------
         DataError
-            When X or y do not fit the network or hold nan or inf.
+            When X, y or sample_weight do not fit the network or hold nan or inf.
         InvalidValueError
             For an unknown method or a bad h.
         """
-        X, labels = self._check(X, y)
+        X, labels, weights = weighted(*self._check(X, y), sample_weight)
         h, method = check_step_size(h), check_choice("method", method, METHODS)
-        return self._gradient(X, labels, h, method)
+        return self._gradient(X, labels, h, method, weights)
 
-    def _gradient(self, X: Array, labels: Array, h: float, method: str) -> dict[str, Array]:
-        """Return the gradient for checked arguments."""
+    def _gradient(
+        self, X: Array, labels: Array, h: float, method: str, weights: Array | None = None
+    ) -> dict[str, Array]:
+        """Return the gradient of the mean of `weights` · loss for checked arguments."""
         if method == "loop":
             return {
-                key: numerical_gradient(lambda _: mean_loss(self._logits(X), labels), param, h)
+                key: numerical_gradient(lambda _: mean_loss(self._logits(X), labels, weights), param, h)
                 for key, param in self.params.items()
             }
         workspace, self._workspace = self._workspace or differences.Workspace(), None  # another thread makes its own
         try:
-            return differences.difference_quotients(self.params, self.activation, X, labels, h, method, workspace)
+            return differences.difference_quotients(
+                self.params, self.activation, X, labels, h, method, workspace, weights
+            )
         finally:
             self._workspace = workspace
 

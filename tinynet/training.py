@@ -29,13 +29,14 @@ from tinynet.errors import (
     check_step_size,
 )
 from tinynet.history import Epoch, History
-from tinynet.losses import mean_loss
+from tinynet.losses import mean_loss, weighted
 from tinynet.network import METHODS, TwoLayerNet
 from tinynet.schedules import Schedule
 from tinynet.signals import held_back
 from tinynet.storage import only_writer
 
 Array = npt.NDArray[Any]
+Part = tuple[Array, Array, Array | None]  # samples, labels, weights
 
 
 class Optimizer(Protocol):
@@ -56,6 +57,8 @@ def train(
     seed: int,
     X_validation: npt.ArrayLike | None = None,
     y_validation: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    sample_weight_validation: npt.ArrayLike | None = None,
     h: float = 1e-4,
     method: str = "auto",
     patience: int | None = None,
@@ -84,6 +87,10 @@ def train(
         The order of samples in an epoch depends on (seed, epoch) alone.
     X_validation, y_validation : arrays, optional
         Measured after every epoch, never trained on; without rows they count as not given.
+    sample_weight, sample_weight_validation : arrays, shape (n_samples,), at least 0, optional
+        Losses and accuracies become means weighted by them. A sample of weight 0 is left out; the loss of a
+        batch is the mean of w_i L_i, w_i in units of the mean weight of all, so that a weight counts in the
+        smallest batch as well.
     h : float above 0
         The step of the differences, in units of a weight.
     method : "auto", "loop", "exact" or "series"; see `TwoLayerNet.numerical_gradient`
@@ -97,7 +104,7 @@ def train(
     on_start : callable, optional
         Called before the first step with the `History` that will be returned: empty, or what was resumed.
     on_epoch : callable, optional
-        Called with the new `Epoch` after every epoch.
+        Called with the new `Epoch` after every epoch; training stops when it returns True.
     progress : bool
         Show a progress bar on stderr; silent where stderr is no terminal.
     checkpoint_dir : path, optional
@@ -137,8 +144,8 @@ def train(
         When an argument cannot be used, before anything is changed; the rates of a schedule are checked
         one by one, at their steps.
     """
-    X, labels = net._check(X, y)
-    validation = _validation_part(net, X_validation, y_validation)
+    X, labels, weights = training = weighted(*net._check(X, y), sample_weight)
+    validation = _validation_part(net, X_validation, y_validation, sample_weight_validation)
     epochs, batch_size = check_integer("epochs", epochs, 1), check_integer("batch_size", batch_size, 1)
     seed, h, method = check_integer("seed", seed, 0), check_step_size(h), check_choice("method", method, METHODS)
     if not callable(getattr(optimizer, "update", None)):
@@ -148,9 +155,9 @@ def train(
         check_integer("patience", patience, 1)
         if validation is None:
             raise InvalidValueError("patience needs validation data: give X_validation and y_validation")
-    if batch_size > len(X):
+    if batch_size > (n := np.shape(y)[0]):
         warnings.warn(
-            f"batch_size {batch_size} is larger than the {len(X)} training samples: one batch an epoch", stacklevel=2
+            f"batch_size {batch_size} is larger than the {n} training samples: one batch an epoch", stacklevel=2
         )
 
     reused = np.empty((min(batch_size, len(X)), X.shape[1]))  # to page in new memory takes longer than to fill it
@@ -166,7 +173,7 @@ def train(
         good=_copy(net.params),
         best=_copy(net.params),
     )
-    with _pauses(state, optimizer, (X, labels, validation), checkpoint_dir, checkpoint_every_s, resume) as pause:
+    with _pauses(state, optimizer, (training, validation), checkpoint_dir, checkpoint_every_s, resume) as pause:
         history, n_steps = state.history, math.ceil(len(X) / batch_size)
         if len(history) > epochs:
             raise InvalidValueError(f"epochs must be at least the {len(history)} that were trained, got {epochs}")
@@ -183,17 +190,19 @@ def train(
                     if schedule is not None:
                         _set_learning_rate(optimizer, _rate(schedule, (state.step - 0.5) / n_steps))
                     X_batch = X.take(batch, axis=0, out=reused[: len(batch)], mode="clip")  # straight into place
-                    _step(net, X_batch, labels[batch], optimizer, epoch, state.step, h, method)
+                    part = X_batch, labels[batch], None if weights is None else weights[batch]
+                    _step(net, part, optimizer, epoch, state.step, h, method)
                     state.epoch_s = time.perf_counter() - started
                     pause()
-                row = _measure(net, X, labels, validation, epoch, state.step, _learning_rate(optimizer), started)
+                row = _measure(net, training, validation, epoch, state.step, _learning_rate(optimizer), started)
                 history.rows.append(row)
                 state.epoch_s, state.good = 0.0, _copy(net.params)
                 state.best = state.good if history.best is row else state.best
                 history.stopped_early = patience is not None and epoch - history.best.epoch >= patience
                 bar(row)
-                if on_epoch is not None:
-                    on_epoch(row)
+                answer = None if on_epoch is None else on_epoch(row)
+                if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
+                    history.stopped_early = True
                 pause(epoch_ended=True)
             pause(ended=True)
         except (DivergedError, Interrupted) as error:
@@ -211,7 +220,7 @@ def train(
 def _pauses(
     state: State,
     optimizer: Any,
-    data: tuple[Array, Array, tuple[Array, Array] | None],
+    data: tuple[Part, Part | None],
     checkpoint_dir: str | os.PathLike[str] | None,
     every_s: float,
     resume: bool,
@@ -276,10 +285,10 @@ def _resume(state: State, optimizer: Any, keeper: Keeper) -> None:
     state.history, state.good, state.best = saved.history, saved.good, saved.best
 
 
-def evaluate(net: TwoLayerNet, X: Array, labels: Array) -> tuple[float, float]:
-    """Return (loss in nats a sample, accuracy) of `net` in one forward pass."""
+def evaluate(net: TwoLayerNet, X: Array, labels: Array, weights: Array | None = None) -> tuple[float, float]:
+    """Return (loss in nats a sample, accuracy) of `net` in one forward pass; `weights` have a mean of 1."""
     logits = net._logits(X)
-    return mean_loss(logits, labels), float((logits.argmax(axis=1) == labels).mean())
+    return mean_loss(logits, labels, weights), float(np.average(logits.argmax(axis=1) == labels, weights=weights))
 
 
 def _batches(n_samples: int, batch_size: int, seed: int, epoch: int) -> list[Array]:
@@ -288,10 +297,9 @@ def _batches(n_samples: int, batch_size: int, seed: int, epoch: int) -> list[Arr
     return [order[start : start + batch_size] for start in range(0, n_samples, batch_size)]
 
 
-def _step(
-    net: TwoLayerNet, X: Array, labels: Array, optimizer: Optimizer, epoch: int, step: int, h: float, method: str
-) -> None:
-    grads = net._gradient(X, labels, h, method)
+def _step(net: TwoLayerNet, batch: Part, optimizer: Optimizer, epoch: int, step: int, h: float, method: str) -> None:
+    X, labels, weights = batch
+    grads = net._gradient(X, labels, h, method, weights)
     with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
         if _all_finite(grads):
             optimizer.update(net.params, grads)
@@ -309,15 +317,14 @@ def _all_finite(grads: dict[str, Array]) -> bool:
 
 def _measure(
     net: TwoLayerNet,
-    X: Array,
-    labels: Array,
-    validation: tuple[Array, Array] | None,
+    training: Part,
+    validation: Part | None,
     epoch: int,
     step: int,
     learning_rate: float,
     started: float,
 ) -> Epoch:
-    train_loss, train_accuracy = evaluate(net, X, labels)
+    train_loss, train_accuracy = evaluate(net, *training)
     validation_loss, validation_accuracy = (math.nan, math.nan) if validation is None else evaluate(net, *validation)
     for loss in (train_loss, 0.0 if validation is None else validation_loss):
         if not math.isfinite(loss):
@@ -335,12 +342,14 @@ def _measure(
     )
 
 
-def _validation_part(net: TwoLayerNet, X: npt.ArrayLike | None, y: npt.ArrayLike | None) -> tuple[Array, Array] | None:
+def _validation_part(
+    net: TwoLayerNet, X: npt.ArrayLike | None, y: npt.ArrayLike | None, sample_weight: npt.ArrayLike | None
+) -> Part | None:
     if (X is None) != (y is None):
         raise DataError("X_validation and y_validation belong together, but only one of them was given")
     if X is None or y is None or np.shape(X)[:1] == np.shape(y)[:1] == (0,):
         return None
-    return net._check(X, y)
+    return weighted(*net._check(X, y), sample_weight)
 
 
 def _check_schedule(schedule: object, optimizer: Optimizer) -> None:

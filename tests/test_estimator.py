@@ -1,0 +1,481 @@
+"""TinyNetClassifier among scikit-learn's tools: checks, pipelines, weights, stopping, going on."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+import pickle
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from reference import largest_error
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tinynet import SGD, DivergedError, TinyNetClassifier, TwoLayerNet, estimator, train
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:training ended after max_iter"
+)  # most tests train no longer than needed
+CHECKS: pytest.MarkDecorator = parametrize_with_checks([TinyNetClassifier()])
+
+
+def data() -> tuple[Any, Any]:
+    X, y = load_iris(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def small(**parameters: Any) -> Any:
+    return TinyNetClassifier(**{"hidden_units": 6, "max_iter": 15, "random_state": 0} | parameters)
+
+
+def bits(model: TinyNetClassifier) -> list[bytes]:
+    return [array.tobytes() for array in (*model.coefs_, *model.intercepts_)]
+
+
+def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Return the list in which the arguments of every training will stand."""
+    calls: list[dict[str, Any]] = []
+
+    def recording(net: TwoLayerNet, **arguments: Any) -> Any:
+        calls.append(arguments)
+        return train(net, **arguments)
+
+    monkeypatch.setattr(estimator, "train", recording)
+    return calls
+
+
+@CHECKS
+def test_scikit_learn_finds_no_fault(estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # one check asks for it, and is left out otherwise
+    check(estimator)
+
+
+def test_fit_is_train_with_seeds_from_the_random_state() -> None:
+    X, y = data()
+    model = small(learning_rate=0.05, momentum=0.5, nesterovs_momentum=True, weight_decay=1e-3, batch_size=40, h=1e-3)
+    model.fit(X, y)
+    net_seed, order_seed = check_random_state(0).randint(2**31 - 1, size=2)
+    net = TwoLayerNet(4, 6, 3, seed=int(net_seed))
+    optimizer = SGD(0.05, momentum=0.5, nesterov=True, weight_decay=1e-3)
+    history = train(net, X, y, optimizer, epochs=15, batch_size=40, seed=int(order_seed), h=1e-3)
+    assert bits(model) == [net.params[key].tobytes() for key in ("W1", "W2", "b1", "b2")]
+    assert model.loss_curve_ == history["train_loss"]
+    np.testing.assert_array_equal(model.predict_proba(X), net.predict_proba(X))
+
+
+def test_every_parameter_reaches_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, (X, y) = spy(monkeypatch), data()
+    small(hidden_units=3, activation="relu", method="exact", max_iter=2).fit(X, y)
+    assert calls[0] | {"epochs": 2, "batch_size": 150, "h": 1e-4, "method": "exact"} == calls[0]
+    model = small(hidden_units=3, activation="relu", batch_size=7, max_iter=2).fit(np.vstack([X, X]), np.hstack([y, y]))
+    assert (calls[1]["batch_size"], model.net_.activation.name, model.coefs_[0].shape) == (7, "relu", (4, 3))
+    small().fit(np.vstack([X, X]), np.hstack([y, y]))
+    assert calls[2]["batch_size"] == 200
+
+
+def test_names_are_those_of_the_perceptron_of_scikit_learn() -> None:
+    ours, theirs = (set(inspect.signature(kind).parameters) for kind in (TinyNetClassifier, MLPClassifier))
+    assert ours - theirs == {"hidden_units", "weight_decay", "h", "method", "class_weight"}
+    X, y = data()
+    for early_stopping in (False, True):
+        peer = MLPClassifier(max_iter=2, early_stopping=early_stopping)
+        with pytest.warns(ConvergenceWarning):
+            peer.fit(X, y)
+        attributes = {
+            name for name in vars(small(early_stopping=early_stopping).fit(X, y)) if re.match(r"[a-z].*_$", name)
+        }
+        assert attributes - vars(peer).keys() == {"net_", "validation_loss_curve_"}
+        assert set(re.findall(r"\w+_\b(?= [,:]|, \w+_ :)", str(TinyNetClassifier.__doc__))) >= attributes
+
+
+@pytest.mark.parametrize(
+    "names", [[0, 1], [-1.0, 7.0], ["no", "yes"], [False, True], ["a", "b", "c"], [3, 1, 2]], ids=str
+)
+def test_labels_of_any_kind_come_back_as_they_were(names: list[Any]) -> None:
+    X, y = data()
+    X, y = X[y < len(names)], np.array(names)[y[y < len(names)]]
+    model = small(max_iter=60).fit(X, y)
+    assert model.classes_.tolist() == sorted(names)
+    assert model.predict(X).dtype == y.dtype
+    assert model.score(X, y) > 0.9
+    p = model.predict_proba(X)
+    assert (model.classes_[p.argmax(axis=1)] == model.predict(X)).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, rtol=1e-14)
+
+
+def test_logarithms_of_probabilities_are_finite_where_the_probabilities_underflow() -> None:
+    X, y = data()
+    model = small().fit(X, y)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-12)
+    model.coefs_[1][...] *= 1e4
+    assert (model.predict_proba(X) == 0).any()
+    assert np.isfinite(model.predict_log_proba(X)).all()
+
+
+def test_a_grid_search_in_a_pipeline_reaches_96_percent_on_breast_cancer() -> None:
+    pipeline = make_pipeline(StandardScaler(), TinyNetClassifier(8, tol=1e-2, random_state=0))
+    search = GridSearchCV(pipeline, {"tinynetclassifier__learning_rate": [0.01, 0.1]}, n_jobs=2, cv=5)
+    search.fit(*load_breast_cancer(return_X_y=True))
+    assert search.best_score_ >= 0.96
+
+
+def test_names_of_features_come_through_a_pipeline_that_makes_data_frames() -> None:
+    frame = load_iris(as_frame=True)
+    pipeline = make_pipeline(StandardScaler(), small()).set_output(transform="pandas").fit(frame.data, frame.target)
+    assert pipeline[-1].feature_names_in_.tolist() == frame.feature_names
+    assert pipeline[-1].n_features_in_ == 4
+    with pytest.raises(ValueError, match="feature names should match"):
+        pipeline[-1].predict(pipeline[0].transform(frame.data).rename(columns={"sepal length (cm)": "length"}))
+    plain = make_pipeline(StandardScaler(), small()).fit(frame.data.to_numpy(), frame.target)
+    assert bits(plain[-1]) == bits(pipeline[-1])
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.coo_matrix])
+def test_sparse_input_is_refused_as_scikit_learn_refuses_it(kind: Any) -> None:
+    X, y = data()
+    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
+        small().fit(kind(X), y)
+    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
+        small().fit(X, y).predict(kind(X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.asfortranarray,
+        lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+        lambda X: pd.DataFrame(X),
+        lambda X: X.tolist(),
+        lambda X: X.astype(np.longdouble),
+    ],
+    ids=["Fortran", "strided", "DataFrame", "list", "longdouble"],
+)
+def test_however_x_is_stored_the_result_is_the_same(change: Callable[[Any], Any]) -> None:
+    X, y = data()
+    assert bits(small().fit(change(X), y)) == bits(small().fit(X, y))
+
+
+def softsign(a: Any) -> Any:
+    return a / (1 + np.abs(a))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "quantised:4", softsign])
+def test_copies_and_pickles_predict_and_go_on_alike(activation: Any) -> None:
+    X, y = data()
+    model = small(activation=activation).fit(X, y)
+    before = model.predict_proba(X)
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(other.predict_proba(X), before)
+        other.partial_fit(X, y)
+        assert other.coefs_[0] is other.net_.params["W1"] and other.intercepts_[1] is other.net_.params["b2"]
+        np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert bits(clone(model).fit(X, y)) == bits(model)
+    assert bits(model.partial_fit(X, y)) == bits(other)
+
+
+def test_the_random_state_decides_everything_and_is_drawn_from() -> None:
+    X, y = data()
+    np.random.seed(3)
+    first = bits(small().fit(X, y))
+    np.random.seed(4)
+    assert bits(small().fit(X, y)) == first != bits(small(random_state=1).fit(X, y))
+    state = np.random.RandomState(0)
+    assert bits(small(random_state=state).fit(X, y)) == first != bits(small(random_state=state).fit(X, y))
+    np.random.seed(0)
+    assert bits(small(random_state=None).fit(X, y)) == first
+
+
+@pytest.mark.parametrize("parameters", [{}, {"early_stopping": True, "validation_fraction": 0.3}])
+def test_samples_of_weight_0_are_as_good_as_not_there(parameters: dict[str, Any]) -> None:
+    X, y = data()
+    weights = np.random.default_rng(0).random(150) * (np.arange(150) % 3 > 0)
+    kept = weights > 0
+    for more in ({}, {"class_weight": "balanced"}, {"class_weight": {0: 3, 1: 1, 2: 0.5}}):
+        model = small(batch_size=16, **parameters, **more).fit(X, y, weights)
+        assert bits(model) == bits(small(batch_size=16, **parameters, **more).fit(X[kept], y[kept], weights[kept]))
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 3, 1: 1, 2: 0.5}], ids=str)
+def test_integer_weights_are_samples_repeated(class_weight: Any) -> None:
+    X, y = data()
+    weights = np.random.default_rng(0).integers(0, 4, 150)
+    model = small(class_weight=class_weight, batch_size=100000)
+    with pytest.warns(UserWarning, match="one batch an epoch"):
+        weighted, repeated = (
+            clone(model).fit(X, y, weights),
+            clone(model).fit(X.repeat(weights, axis=0), y.repeat(weights)),
+        )
+    assert largest_error(weighted.net_.params, repeated.net_.params) < 1e-12
+
+
+def test_weights_of_classes_multiply_those_of_samples() -> None:
+    X, y = data()
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    weights = np.random.default_rng(0).random(150)
+    by_class = small(class_weight={"setosa": 0.0, "virginica": 4.0, "versicolor": 1.0}).fit(X, names, weights)
+    by_sample = small().fit(X, names, weights * np.array([0.0, 1.0, 4.0])[y])
+    assert largest_error(by_class.net_.params, by_sample.net_.params) < 1e-12
+
+
+def test_balanced_classes_weigh_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, (X, y) = spy(monkeypatch), data()
+    X, y, weights = X[20:110], y[20:110], np.random.default_rng(0).random(90)
+    for given in (None, weights):
+        small(class_weight="balanced", max_iter=1).fit(X, y, given)
+        sums = np.bincount(y, calls[-1]["sample_weight"])
+        np.testing.assert_allclose(sums, sums[0], rtol=1e-12)
+
+
+def first_stop(scores: list[float], tol: float, n_iter_no_change: int) -> int:
+    """Return the first epoch that ends more than so many epochs without a rise by tol; none: the number of scores."""
+    rises = [True, *(scores[t] >= max(scores[:t]) + tol for t in range(1, len(scores)))]
+    for t in range(len(scores)):
+        if t >= n_iter_no_change and not any(rises[t - n_iter_no_change : t + 1]):
+            return t + 1
+    return len(scores)
+
+
+@pytest.mark.parametrize(("tol", "n_iter_no_change"), [(0.02, 3), (0.005, 1), (0.01, 10), (0.0, 2)])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_training_stops_by_the_rule_of_scikit_learn(early_stopping: bool, tol: float, n_iter_no_change: int) -> None:
+    X, y = data()
+    rule = {"early_stopping": early_stopping, "tol": tol, "n_iter_no_change": n_iter_no_change}
+    model = small(max_iter=60, momentum=0.99, batch_size=30, validation_fraction=0.3, **rule).fit(X, y)
+    whole = small(
+        max_iter=60,
+        momentum=0.99,
+        batch_size=30,
+        validation_fraction=0.3,
+        early_stopping=early_stopping,
+        n_iter_no_change=math.inf,
+    ).fit(X, y)
+    scores = whole.validation_scores_ if early_stopping else [-loss for loss in whole.loss_curve_]
+    assert len(scores) == 60
+    assert model.n_iter_ == len(model.loss_curve_) == first_stop(scores, tol, n_iter_no_change)
+
+
+def test_an_accuracy_that_stays_at_its_best_goes_on_where_tol_is_0() -> None:
+    X, y = data()
+    setosa = small(early_stopping=True, n_iter_no_change=3, max_iter=20, tol=0.0).fit(X, y == 0)
+    assert setosa.validation_scores_[-10:] == [1.0] * 10
+    assert setosa.n_iter_ == 20 > clone(setosa).set_params(tol=1e-9).fit(X, y == 0).n_iter_
+
+
+def test_what_is_set_aside_comes_from_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, (X, y) = spy(monkeypatch), data()
+    for random_state in (0, 0, 1):
+        small(early_stopping=True, max_iter=1, random_state=random_state).fit(X, y)
+    asides = [call["X_validation"].tobytes() for call in calls]
+    assert asides[0] == asides[1] != asides[2]
+
+
+def test_early_stopping_keeps_the_weights_of_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, (X, y) = spy(monkeypatch), data()
+    weights = np.random.default_rng(0).random(150) + 0.1
+    model = small(
+        early_stopping=True, validation_fraction=0.3, max_iter=30, learning_rate=0.9, momentum=0.9, batch_size=10
+    ).fit(X, y, weights)
+    aside = calls[0]["X_validation"], calls[0]["y_validation"], calls[0]["sample_weight_validation"]
+    assert np.bincount(aside[1]).tolist() == [15, 15, 15]
+    assert len(calls[0]["X"]) == len(calls[0]["sample_weight"]) == 105
+    assert model.validation_scores_[-1] < model.best_validation_score_ == max(model.validation_scores_)
+    assert model.score(*aside) == pytest.approx(model.best_validation_score_)
+    best = model.validation_scores_.index(model.best_validation_score_)
+    assert model.net_.loss(*aside[:2], sample_weight=aside[2]) == model.validation_loss_curve_[best]
+    assert model.best_loss_ is None
+
+
+def test_without_early_stopping_nothing_is_set_aside() -> None:
+    X, y = data()
+    model = small().fit(X, y)
+    assert model.validation_scores_ is model.validation_loss_curve_ is model.best_validation_score_ is None
+    assert model.best_loss_ == min(model.loss_curve_)
+    assert model.loss_ == model.loss_curve_[-1] == model.net_.loss(X, y)
+
+
+def test_training_that_has_not_converged_says_so() -> None:
+    X, y = data()
+    message = r"training ended after max_iter = 3 epochs and had not converged \(tol = 0.0001, n_iter_no_change = 10\)"
+    with pytest.warns(ConvergenceWarning, match=message) as caught:
+        small(max_iter=3).fit(X, y)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert small(max_iter=1000, tol=1e-3).fit(X, y).n_iter_ < 1000
+
+
+def test_a_partial_fit_is_an_epoch() -> None:
+    X, y = data()
+    once = small(batch_size=40).partial_fit(X, y, classes=[0, 1, 2])
+    assert bits(once) == bits(small(batch_size=40, max_iter=1).fit(X, y))
+    assert once.n_iter_ == 1
+
+
+def test_partial_fits_of_everything_are_a_fit_momentum_included() -> None:
+    X, y = data()
+    model = small(n_iter_no_change=math.inf)
+    parts = clone(model)
+    for _ in range(15):
+        parts.partial_fit(X, y, classes=[0, 1, 2])
+    whole = model.fit(X, y)
+    assert largest_error(parts.net_.params, whole.net_.params) < 1e-12
+    np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-12)
+
+
+def test_partial_fits_take_the_samples_in_another_order_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, (X, y) = spy(monkeypatch), data()
+    model = small()
+    for _ in range(3):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    assert len({call["seed"] for call in calls}) == 3
+
+
+def test_a_partial_fit_may_lack_classes_and_take_weights_and_a_new_learning_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, (X, y) = spy(monkeypatch), data()
+    model = small(class_weight={0: 2.0, 1: 1.0, 2: 5.0}).partial_fit(X[:80], y[:80], classes=[2, 1, 0])
+    assert model.classes_.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(calls[0]["sample_weight"][[0, -1]], np.array([2.0, 1.0]) / (130 / 80))
+    model.set_params(learning_rate=0.5).partial_fit(X[80:], y[80:], np.arange(70) + 1.0)
+    assert (calls[1]["optimizer"].learning_rate, calls[1]["optimizer"].velocity.keys()) == (
+        0.5,
+        model.net_.params.keys(),
+    )
+    np.testing.assert_allclose(calls[1]["sample_weight"][-1] / calls[1]["sample_weight"][0], 70 * 5)
+
+
+def test_partial_fit_refuses_what_it_cannot_do() -> None:
+    X, y = data()
+    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
+        small().partial_fit(X, y)
+    with pytest.raises(ValueError, match="y holds 2, which is none of the classes \\[0 1\\]"):
+        small().partial_fit(X, y, classes=[0, 1])
+    model = small().partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"goes on with the classes \[0 1 2\], but was given \[0 1 2 3\]"):
+        model.partial_fit(X, y, classes=[0, 1, 2, 3])
+    with pytest.raises(ValueError, match="y holds 'setosa', which is none of the classes"):
+        model.partial_fit(X, ["setosa"] * 150)
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+        small(early_stopping=True).partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(
+        ValueError, match="partial_fit does not support class_weight='balanced': give the weights as a d"
+    ):
+        small(class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_a_warm_start_goes_on_where_the_last_fit_ended() -> None:
+    X, y = data()
+    model = small(warm_start=True, momentum=0.0).fit(X, y)
+    before = model.loss_curve_.copy()
+    model.set_params(max_iter=5).fit(X, y)
+    assert model.n_iter_ == 5
+    assert model.loss_curve_[:15] == before and len(model.loss_curve_) == 20
+    whole = small(max_iter=20, momentum=0.0).fit(X, y)
+    assert largest_error(model.net_.params, whole.net_.params) < 1e-12
+    cold = model.set_params(warm_start=False, max_iter=15).fit(X, y)
+    assert cold.loss_curve_ == before
+
+
+def test_a_warm_start_refuses_another_network() -> None:
+    X, y = data()
+    model = small(warm_start=True).fit(X, y)
+    before = bits(model)
+    with pytest.raises(ValueError, match=r"warm_start goes on with the classes \[0 1 2\], but y has \[0 1\]"):
+        model.fit(X[y < 2], y[y < 2])
+    with pytest.raises(ValueError, match="4 features"):
+        model.fit(X[:, :3], y)
+    for change in ({"hidden_units": 7}, {"activation": "relu"}):
+        units, name = (change.get("hidden_units", 6), change.get("activation", "tanh"))
+        with pytest.raises(ValueError, match=f"goes on with the 6 tanh units that there are, not {units} {name} units"):
+            clone(model).fit(X, y).set_params(**change).fit(X, y)
+    assert bits(model) == before
+
+
+def test_a_training_that_diverges_leaves_what_there_was() -> None:
+    X, y = data()
+    model = small(activation="relu", learning_rate=1e200)
+    with pytest.raises(DivergedError, match=r"in epoch \d, step \d, at learning rate 1e\+200; try a smaller"):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    model.set_params(learning_rate=0.1).fit(X, y)
+    proba = model.predict_proba(X)
+    with pytest.raises(DivergedError):
+        model.set_params(learning_rate=1e200).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), proba)
+    twin = copy.deepcopy(model)
+    with pytest.raises(DivergedError):
+        model.partial_fit(X, y)
+    for one in (model, twin):
+        one.set_params(learning_rate=0.1).partial_fit(X, y)
+    assert largest_error(model.net_.params, twin.net_.params) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_units": 0}, "hidden_units must be at least 1, got 0"),
+        ({"activation": "tang"}, "unknown activation 'tang'; did you mean 'tanh'?"),
+        ({"learning_rate": "constant"}, "learning_rate must be a number, got 'constant'"),
+        ({"momentum": 1.0}, "momentum must be a finite number at least 0 and below 1, got 1.0"),
+        ({"batch_size": "all"}, "batch_size, where it is not \"auto\", must be an integer, got 'all'"),
+        ({"max_iter": 0}, "max_iter must be at least 1, got 0"),
+        ({"h": 0.0}, "h must be a finite number above 0, got 0.0"),
+        ({"method": "fast"}, "unknown method 'fast'"),
+        ({"tol": -1.0}, "tol must be a finite number at least 0, got -1.0"),
+        ({"n_iter_no_change": 0}, "n_iter_no_change must be at least 1, got 0"),
+        ({"n_iter_no_change": 2.5}, "n_iter_no_change must be an integer, got 2.5"),
+        ({"early_stopping": True, "validation_fraction": 1.0}, "validation_fraction must be a finite number above 0"),
+        ({"class_weight": {0: -1.0, 1: 1.0, 2: 1.0}}, "class_weight of 0 must be a finite number at least 0, got -1.0"),
+        ({"class_weight": {7: 1.0}}, "The classes, [0, 1, 2], are not in class_weight"),
+        ({"class_weight": "even"}, "class_weight"),
+        ({"random_state": "x"}, "cannot be used to seed"),
+    ],
+    ids=str,
+)
+def test_a_wrong_parameter_is_named(parameters: dict[str, Any], message: str) -> None:
+    X, y = data()
+    model = small(**parameters)
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        model.fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a"] * 150, "there is 1 class, 'a'; a classifier needs at least 2"),
+        (np.linspace(0, 1, 150), "Unknown label type: continuous"),
+        ([0, 1] * 70, "inconsistent numbers of samples"),
+        (None, "requires y to be passed"),
+    ],
+    ids=["one class", "continuous", "too few", "none"],
+)
+def test_wrong_labels_are_named(y: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small().fit(data()[0], y)
+
+
+def test_it_is_a_part_of_tinynet_as_any_other() -> None:
+    import tinynet
+
+    assert "TinyNetClassifier" in dir(tinynet)
+    with pytest.raises(AttributeError, match="module 'tinynet' has no attribute 'TinyNetClassifer'"):
+        tinynet.TinyNetClassifer  # noqa: B018
