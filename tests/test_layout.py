@@ -23,6 +23,10 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "exact",
     "differences",
     "network",
+    "slopes",
+    "subject",
+    "diagnosis",
+    "inspection",
     "gradcheck",
     "optimizers",
     "files",
@@ -41,7 +45,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "cli",
     "__main__",
 )
-NUMPY_ALONE = (*ORDER[:6], "optimizers", "files", "schedules")
+NUMPY_ALONE = (*ORDER[:12], "optimizers", "files", "schedules")
 LIBRARIES = {  # where a library other than numpy is used
     "sklearn": {"datasets", "estimator", "experiments"},
     "joblib": {"numerical", "experiments"},

@@ -13,8 +13,10 @@ from tinynet.errors import (
     NumericalWarning,
     RunFolderError,
     TinynetError,
+    WrongGradientError,
 )
 from tinynet.experiments.plots import plot_confusion_matrix, plot_decision_boundary, plot_loss_curve
+from tinynet.gradcheck import GradientReport, check_gradient
 from tinynet.history import Epoch, History
 from tinynet.losses import cross_entropy, softmax
 from tinynet.model import Model, load_model
@@ -32,6 +34,7 @@ __all__ = [
     "Dataset",
     "DivergedError",
     "Epoch",
+    "GradientReport",
     "History",
     "InvalidTypeError",
     "InvalidValueError",
@@ -40,6 +43,8 @@ __all__ = [
     "RunFolderError",
     "TinynetError",
     "TwoLayerNet",
+    "WrongGradientError",
+    "check_gradient",
     "cross_entropy",
     "get_activation",
     "gradient_descent",
