@@ -88,8 +88,7 @@ def diagnose(comparison: Comparison) -> Mistake:
         found = explain(comparison)
         if found is not None:
             return found
-    wrong = comparison.wrong
-    return Mistake(UNKNOWN, comparison.name, f"{wrong.sum()} of {wrong.size} entries are wrong, and by no common rule")
+    return Mistake(UNKNOWN, comparison.name, "the wrong entries follow no common rule")
 
 
 def label(name: str, index: tuple[int | str, ...]) -> str:
@@ -201,7 +200,9 @@ def _constant(sizes: Array) -> bool:
 
 def _either(p: Array, ratio: Array, how: str) -> tuple[float, bool, str] | None:
     """Return the ε of got / expected = 1 + ε/p, or of its inverse, if one ε serves all."""
-    for sizes, forgotten in ((p * (ratio - 1), True), (p * (1 / ratio - 1), False)):
+    with np.errstate(divide="ignore"):
+        inverse = 1 / ratio
+    for sizes, forgotten in ((p * (ratio - 1), True), (p * (inverse - 1), False)):
         if np.all(np.isfinite(sizes)) and _constant(sizes):
             return float(np.median(sizes)), forgotten, how
     return None

@@ -29,7 +29,7 @@ FLOOR = 100.0  # in roundoffs of the largest entry: what a sum of many terms may
 DECISIVE = 0.01  # an error bar longer than this part of the entry decides nothing
 NEIGHBOURS = 12  # entries of the row, and of the column, of a wrong entry that are measured as well
 SINGLE_SAMPLES = 8  # samples whose gradients are looked at one by one when that of a network is wrong
-MANY = 10  # entries that are looked at carefully before two steps are believed to say "wrong"
+MANY = 10  # entries that many steps have shown to be wrong before two steps are believed to say so; and error bars
 UNSEEN = 2.0**-30  # a step, in units of x, that float32 does not see
 
 
@@ -98,7 +98,7 @@ class Inspection:
         self.n_samples, self.one_sample = n_samples, one_sample
         self.rng = np.random.default_rng(options.seed)
         self.notes: list[str] = []
-        self.doubted: Counter[str] = Counter()  # entries of an array that more than two steps were taken for
+        self.missed: Counter[str] = Counter()  # entries of an array that many steps have shown to be far off
 
     def run(self) -> tuple[list[Entry], list[Mistake], int]:
         """Return the entries that were measured, the worst first, the mistakes, and how many entries there are."""
@@ -106,7 +106,7 @@ class Inspection:
         self.got = self._given()
         entries = {name: self._entries(name) for name in self.got}
         measured = [entry for found in entries.values() for entry in found]
-        mistakes = [*self._not_deterministic(measured), *self._mistakes(entries)]
+        mistakes = self._not_deterministic(measured) or self._mistakes(entries)
         if measured and not mistakes and all(entry.verdict == "undecided" for entry in measured):
             mistakes = [Mistake(diagnosis.UNDECIDED, ", ".join(entries), "every error bar is too long to say anything")]
         self._note_kinks(measured)
@@ -148,12 +148,14 @@ class Inspection:
         if h is not None:
             central = slopes.fixed_slope(line, self.ground, h)
         else:
-            central = slopes.quick_slope(line, self.ground, low if low > 1e-3 * high else high)
+            central = slopes.quick_slope(line, self.ground, low if low > 1e-3 * high else high, self._largest(name))
             if not self._clear(name, index, central):
-                self.doubted[name] += 1
-                central = min(central, slopes.careful_slope(line, self.ground, (low, high)), key=_settled)
+                central = slopes.careful_slope(line, self.ground, (low, high))
+                self.missed[name] += abs(float(self.got[name][index]) - central.value) > MANY * central.error
         if self.options.method == "richardson":
-            return min(central, slopes.richardson_slope(line, self.ground, high), key=_settled)
+            finer = slopes.richardson_slope(line, self.ground, high)
+            agree = abs(finer.value - central.value) <= finer.error + central.error
+            return finer if agree and finer.error < central.error else central
         if self.options.method == "complex":
             return self._complex(name, index, low, central)
         return central
@@ -161,10 +163,10 @@ class Inspection:
     def _clear(self, name: str, index: Index, slope: Slope) -> bool:
         """Say whether two steps are enough: they meet the given entry within a short bar, or miss it as many do."""
         got, size, scale = float(self.got[name][index]), abs(slope.value), self._largest(name)
-        allowed = max(self.options.rtol * size, min(DECISIVE * size, self.options.rtol * scale), 1e-8 * scale)
+        allowed = max(self.options.rtol * size, min(DECISIVE * size, 10 * self.options.rtol * scale), 1e-8 * scale)
         deviation = abs(got - slope.value)
         if deviation > self.options.rtol * size + slope.error:
-            return self.doubted[name] >= MANY and not slope.kink and deviation > MANY * slope.error
+            return self.missed[name] >= MANY and not slope.kink and deviation > MANY * slope.error
         return slope.error <= allowed
 
     def _complex(self, name: str, index: Index, scale: float, central: Slope) -> Slope:
@@ -198,7 +200,7 @@ class Inspection:
             inside = slope.kink and ends[0] - tolerance <= got <= ends[1] + tolerance
             verdict = "kink" if inside else "wrong"
         else:
-            short = max(size, 1e-3 * scale) or 0.1 * abs(self.ground.value) / self.subject.scales[name]
+            short = max(size, 1e-3 * scale) or 0.1 * self.subject.largest / self.subject.scales[name]
             verdict = "right" if slope.error <= DECISIVE * short or slope.error == 0 else "undecided"
         return Entry(name, index, slope.value, slope.error, got, tolerance, slope.step, verdict)
 
@@ -224,7 +226,9 @@ class Inspection:
     def _parts(self, name: str, block: Block, direction: Array, slope: Slope) -> bool:
         """Say whether the gradient parts from the slope along a direction of a block."""
         terms = self.got[name][block].astype(np.float64) * direction[block]
-        allowed = 4 * max(self.options.rtol, FLOOR * self._roundoff(name)) * float(np.sqrt(np.sum(terms**2)))
+        largest = float(np.abs(terms).max()) or 1.0
+        size = largest * float(np.linalg.norm(terms / largest))
+        allowed = 4 * max(self.options.rtol, FLOOR * self._roundoff(name)) * size
         return not abs(float(terms.sum()) - slope.value) <= slope.error + allowed
 
     def _roundoff(self, name: str) -> float:
@@ -249,17 +253,18 @@ class Inspection:
 
     def _mistakes(self, entries: dict[str, list[Entry]]) -> list[Mistake]:
         wrong = {name for name, found in entries.items() if any(entry.verdict == "wrong" for entry in found)}
-        if not wrong or self.subject.spread:  # what is random explains everything
+        if not wrong:
             return []
         if not self.subject.moved:
             why = f"; {', '.join(self.subject.copied)} was copied to float64" if self.subject.copied else ""
             evidence = f"f is {self.ground.value:.6g} at every x that was tried: it must use what is moved{why}"
             return [Mistake(diagnosis.IGNORED, ", ".join(sorted(wrong)), evidence)]
-        beside = any(self.got[name].ndim > 1 for name in entries.keys() - wrong)
-        found = [self._compare(name, entries[name], beside and self.got[name].ndim == 1) for name in sorted(wrong)]
+        arrays = {name for name, got in self.got.items() if got.ndim > 1}
+        beside = bool(arrays) and not arrays & wrong
+        found = [self._compare(name, entries[name], biases=beside) for name in sorted(wrong)]
         return diagnosis.merge([diagnosis.diagnose(comparison) for comparison in found])
 
-    def _compare(self, name: str, entries: list[Entry], biases: bool) -> Comparison:
+    def _compare(self, name: str, entries: list[Entry], *, biases: bool) -> Comparison:
         """Return the evidence on one wrong array."""
         known = [entry for entry in entries if math.isfinite(entry.error)]
         columns = [[e.expected, e.error, e.tolerance, e.verdict == "wrong"] for e in known]
@@ -298,10 +303,6 @@ class Inspection:
             if found:
                 more = f" and {len(found) - 3} more" if len(found) > 3 else ""
                 self.notes.append(f"{', '.join(found[:3])}{more}: {what}")
-
-
-def _settled(slope: Slope) -> float:
-    return slope.error
 
 
 def _halves(block: Block) -> list[Block]:

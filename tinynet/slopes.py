@@ -64,18 +64,21 @@ def noise_level(values: Sequence[float]) -> float:
     >>> round(noise_level(np.arange(2000.0) ** 2 + np.random.default_rng(0).normal(0, 0.1, 2000)), 2)
     0.1
     """
-    differences, weight, levels = np.asarray(values, dtype=np.float64), 1.0, []
+    size = max(map(abs, values)) or 1.0  # so that no square overflows
+    differences, weight, levels = np.asarray(values, dtype=np.float64) / size, 1.0, []
     for order in range(1, min(7, len(differences))):
         differences = np.diff(differences)
         weight *= 0.5 * order / (2 * order - 1)
         levels.append(math.sqrt(weight * float(np.mean(differences**2))))
-    return float(np.mean(levels[3:]))
+    highest = levels[3:]
+    smooth = max(highest) > 4 * min(highest)  # falling from order to order, as noise does not
+    return size * (min(highest) if smooth else float(np.mean(highest)))
 
 
-def quick_slope(line: Line, ground: Ground, scale: float) -> Slope:
-    """Return the slope from two steps, good wherever the function is smooth on the scale of x."""
-    relative = ground.noise / abs(ground.value) if ground.value else 0.0
-    h = min(max(relative, 1e-16) ** (1 / 3), 0.01) * scale
+def quick_slope(line: Line, ground: Ground, scale: float, guess: float) -> Slope:
+    """Return the slope from two steps, good where the function is smooth on the scale of x; `guess` is its size."""
+    change = guess * scale or abs(ground.value) or 1.0
+    h = min(max(ground.noise / change, 1e-16) ** (1 / 3), 0.01) * scale
     return fixed_slope(line, ground, power_of_two(h))
 
 
@@ -159,7 +162,7 @@ def _difference(line: Line, ground: Ground, h: float) -> Slope | None:
     if not (lower < 0.0 < upper and math.isfinite(f_upper) and math.isfinite(f_lower)):
         return None
     highest = max(abs(f_upper), abs(f_lower))
-    noise = MARGIN * (ground.noise + ground.roundoff * highest) / h
+    noise = MARGIN * max(ground.noise, ground.roundoff * highest) / h
     value = (f_upper - f_lower) / (upper - lower)
     left, right = (f_lower - ground.value) / lower, (f_upper - ground.value) / upper
     return Slope(value, noise, h, left, right, noise) if math.isfinite(value + noise) else None

@@ -44,6 +44,7 @@ class Subject:
         self.scales = {name: _typical_size(array) for name, array in self.arrays.items()}
         self.roundoff = float(np.finfo(np.float64).eps)
         self.moved = False  # whether any step has changed the value
+        self.largest = 0.0  # of the values at all steps
         self.spread = 0.0  # of values at one and the same x
         self._value = math.nan
 
@@ -148,8 +149,12 @@ class Subject:
                 self.arrays[name][...] = original
 
     def _watched(self) -> float:
-        value = self.value()
+        """Return f where a step leads, which may be outside of its domain."""
+        with np.errstate(all="ignore"):
+            value = self.value()
         self.moved = self.moved or value != self._value
+        if math.isfinite(value):
+            self.largest = max(self.largest, abs(value))
         return value
 
     def _tiny_steps(self, rng: np.random.Generator) -> Iterator[list[float]]:
