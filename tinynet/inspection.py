@@ -152,7 +152,8 @@ class Inspection:
             if not self._clear(name, index, central):
                 central = slopes.careful_slope(line, self.ground, (low, high))
                 self.missed[name] += abs(float(self.got[name][index]) - central.value) > MANY * central.error
-        if self.options.method == "richardson":
+        sharp = not central.kink and central.error <= DECISIVE * abs(central.value)
+        if self.options.method == "richardson" and sharp:
             finer = slopes.richardson_slope(line, self.ground, high)
             agree = abs(finer.value - central.value) <= finer.error + central.error
             return finer if agree and finer.error < central.error else central
@@ -200,7 +201,7 @@ class Inspection:
             inside = slope.kink and ends[0] - tolerance <= got <= ends[1] + tolerance
             verdict = "kink" if inside else "wrong"
         else:
-            short = max(size, 1e-3 * scale) or 0.1 * self.subject.largest / self.subject.scales[name]
+            short = max(size, 1e-2 * scale) or 0.1 * self.subject.largest / self.subject.scales[name]
             verdict = "right" if slope.error <= DECISIVE * short or slope.error == 0 else "undecided"
         return Entry(name, index, slope.value, slope.error, got, tolerance, slope.step, verdict)
 

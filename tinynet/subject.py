@@ -6,6 +6,7 @@ Nothing here differentiates: see ``slopes.py``.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -124,8 +125,10 @@ class Subject:
         wide[name][index] += 1j * h
         argument = wide if isinstance(self.argument, Mapping) else wide[name]
         try:
-            value = np.asarray(self.f(argument))
-        except TypeError as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                value = np.asarray(self.f(argument))
+        except (TypeError, np.exceptions.ComplexWarning) as error:
             raise InvalidTypeError(
                 f"method='complex' needs an f that takes complex numbers, but it raised: {error}"
             ) from error
