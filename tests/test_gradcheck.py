@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+import runpy
+import sys
 import time
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +17,10 @@ from gradient_cases import BROKEN, CLASSES, NORMAL, RIGHT, SAMPLES, Case, Networ
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinynet import GradientReport, InvalidTypeError, InvalidValueError, WrongGradientError, check_gradient
+from tinynet import GradientReport, InvalidTypeError, InvalidValueError, WrongGradientError, check_gradient, diagnosis
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "gradient_check.md").read_text(encoding="utf-8")
 
 
 def check(case: Case) -> GradientReport:
@@ -134,7 +141,7 @@ def test_wrong_entries_are_ranked_by_how_far_they_are_off_and_shown_with_their_e
     text = str(report)
     assert "39 of 39 entries measured, 2 wrong" in text
     assert text.index("b2[1]: one entry wrong") < text.index("  b2[1]  ") < text.index("  W1[2, 3]  ")
-    assert f"± {report.worst.error:.1e}" in text
+    assert f"± {report.worst.error:.0e}" in text
 
 
 def test_a_sample_is_seeded_stated_and_meets_every_row() -> None:
@@ -245,3 +252,31 @@ def test_a_network_without_any_gradient_is_refused() -> None:
     net = types.SimpleNamespace(params={"w": NORMAL}, loss=lambda X, y: 0.0)
     with pytest.raises(TypeError, match="neither gradient nor numerical_gradient"):
         check_gradient(net, SAMPLES, CLASSES)
+
+
+def test_the_page_holds_the_table_that_the_script_prints_and_a_missing_peer_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    source = ROOT / "scripts" / "compare_gradient_checkers.py"
+    assert len(source.read_text(encoding="utf-8").splitlines()) <= 40
+    runpy.run_path(str(source), run_name="__main__")
+    printed = table(capsys.readouterr().out)
+    shown = table(PAGE[PAGE.index("## Beside") :])
+    assert [row[:2] for row in printed] == [row[:2] for row in shown] and len(shown) == 12
+    assert {row[3].strip() for row in printed[2:]} == {"not installed"}
+    for row, theirs in zip(printed[2:], shown[2:], strict=True):
+        assert float(row[2]) == pytest.approx(float(theirs[2]), rel=1)
+
+
+def table(text: str) -> list[list[str]]:
+    return [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_page_names_every_kind_of_mistake() -> None:
+    listed = re.sub(r"\s+", " ", PAGE[PAGE.index("## The kinds") : PAGE.index("## Beside")])
+    kinds = [value for name, value in vars(diagnosis).items() if name.isupper() and isinstance(value, str)]
+    assert len(kinds) == 16
+    for kind in kinds:
+        assert kind.removeprefix("one ").removesuffix(" wrong") in listed, kind

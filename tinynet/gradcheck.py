@@ -5,6 +5,7 @@ What is measured and judged is in ``inspection.py``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -199,5 +200,7 @@ def _inspection_of_net(net: Any, X: Any, y: Any, options: Options) -> Inspection
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    numbers = (f"{entry.expected:.10g}", f"± {entry.error:.1e}", f"{entry.got:.10g}", f"{entry.ratio:.6g}")
+    known = math.isfinite(entry.error) and 0 < entry.error < abs(entry.expected)
+    digits = min(12, 1 + round(math.log10(abs(entry.expected) / entry.error))) if known else 6
+    numbers = f"{entry.expected:.{digits}g}", f"± {entry.error:.0e}", f"{entry.got:.{digits}g}", f"{entry.ratio:.6g}"
     return (entry.label, *numbers)

@@ -64,7 +64,7 @@ def noise_level(values: Sequence[float]) -> float:
     >>> round(noise_level(np.arange(2000.0) ** 2 + np.random.default_rng(0).normal(0, 0.1, 2000)), 2)
     0.1
     """
-    size = max(map(abs, values)) or 1.0  # so that no square overflows
+    size = float(max(map(abs, values))) or 1.0  # so that no square overflows
     differences, weight, levels = np.asarray(values, dtype=np.float64) / size, 1.0, []
     for order in range(1, min(7, len(differences))):
         differences = np.diff(differences)
