@@ -115,6 +115,33 @@ def dropout(x: Any) -> Any:
     return np.sum(x**2 * (RNG.random(x.shape) > 0.5))
 
 
+def relu_sum(x: Any) -> Any:
+    return np.maximum(x, 0).sum()
+
+
+def rosenbrock(x: Any) -> Any:
+    return np.sum(1e6 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def rosenbrock_gradient(x: Any) -> Any:
+    g, inner = np.zeros_like(x), 2e6 * (x[1:] - x[:-1] ** 2)
+    g[1:] += inner
+    g[:-1] -= 2 * x[:-1] * inner + 2 * (1 - x[:-1])
+    return g
+
+
+def in_float32(x: Any) -> float:
+    return float(np.sum(np.sin(x.astype(np.float32)), dtype=np.float32))
+
+
+def partly_in_float32(x: Any) -> float:
+    return float(np.sum(np.exp(np.asarray(np.sin(x.astype(np.float32)), dtype=np.float64))))
+
+
+def barely_random(x: Any) -> Any:
+    return np.sum(x**2) * (1 + 1e-14 * RNG.standard_normal())
+
+
 PROBABILITIES = np.array([1e-6, 3e-6, 1e-4, 0.02, 0.3])
 WIDE = np.random.default_rng(8).standard_normal((80, 120))
 
@@ -133,6 +160,7 @@ BROKEN = {
     "halved": Case((lambda x: np.sum(x**2), lambda x: x, NORMAL), "constant factor", "x"),
     "1/n missing": Case((Network("1/n missing"), SAMPLES, CLASSES), "constant factor", "W1, W2, b1, b2"),
     "1/n twice": Case((Network("1/n twice"), SAMPLES, CLASSES), "constant factor", "W1, W2, b1, b2"),
+    "a factor, where f is in float32": Case((in_float32, lambda x: 1000 * np.cos(x), NORMAL), "constant factor", "x"),
     "the mean's 1/n missing": Case((lambda x: np.mean(x**3), lambda x: 3 * x**2, NORMAL), "constant factor", "x"),
     "left at zero": Case((cube, lambda x: np.zeros(x.shape), NORMAL), "left at zero", "x"),
     "a bias of the first sample": Case((Network("first"), SAMPLES, CLASSES), "bias not summed over the samples", "b1"),
@@ -199,33 +227,6 @@ BROKEN = {
 }
 
 
-def relu_sum(x: Any) -> Any:
-    return np.maximum(x, 0).sum()
-
-
-def rosenbrock(x: Any) -> Any:
-    return np.sum(1e6 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
-
-
-def rosenbrock_gradient(x: Any) -> Any:
-    g, inner = np.zeros_like(x), 2e6 * (x[1:] - x[:-1] ** 2)
-    g[1:] += inner
-    g[:-1] -= 2 * x[:-1] * inner + 2 * (1 - x[:-1])
-    return g
-
-
-def in_float32(x: Any) -> float:
-    return float(np.sum(np.sin(x.astype(np.float32)), dtype=np.float32))
-
-
-def partly_in_float32(x: Any) -> float:
-    return float(np.sum(np.exp(np.asarray(np.sin(x.astype(np.float32)), dtype=np.float64))))
-
-
-def barely_random(x: Any) -> Any:
-    return np.sum(x**2) * (1 + 1e-14 * RNG.standard_normal())
-
-
 SINGLE_X = NORMAL.astype(np.float32)
 STORED = RNG.standard_normal(5)
 READ_ONLY = NORMAL.copy()
@@ -268,6 +269,9 @@ RIGHT = {
     "f in float32": Case((in_float32, np.cos, NORMAL)),
     "f partly in float32": Case((partly_in_float32, lambda x: np.exp(np.sin(x)) * np.cos(x), NORMAL)),
     "a gradient of float32": Case((lambda x: np.sum(np.sin(x)), lambda x: np.cos(x).astype(np.float32), NORMAL)),
+    "a gradient of float32 that lost digits": Case(
+        (lambda x: np.sum((100 + x) ** 2 - 200 * x), lambda x: 2 * (100 + x.astype(np.float32)) - 200, NORMAL)
+    ),
     "a constant": Case((lambda x: 3.0, lambda x: 0 * x, NORMAL)),
     "the bottom of a bowl": Case((lambda x: np.sum(x**2), lambda x: 2 * x, np.zeros((2, 3)))),
     "a flat bottom": Case(
@@ -290,6 +294,7 @@ RIGHT = {
     "an argument that is ignored": Case((lambda _: cube(STORED), lambda _: 3 * STORED**2, STORED)),
     "no entries": Case((lambda x: 1.0, np.zeros((0, 3)), np.zeros((0, 3)))),
     "9,600 entries, sampled": Case((cube, lambda x: 3 * x**2, WIDE)),
+    "9,600 kinks, sampled": Case((relu_sum, lambda x: (x > 0) * 1.0, np.zeros(WIDE.shape))),
     "complex steps": Case(
         (
             cube,

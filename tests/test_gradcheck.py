@@ -161,6 +161,24 @@ def test_a_million_entries_take_less_than_ten_seconds() -> None:
     assert time.process_time() - started < 10
 
 
+def test_a_gradient_that_is_wrong_everywhere_does_not_cost_many_more_evaluations_than_a_right_one() -> None:
+    x, calls = np.random.default_rng(0).standard_normal((80, 80)), []
+
+    def counted(x: Any) -> Any:
+        calls.append(1)
+        return cube(x)
+
+    assert check_gradient(counted, cube_gradient, x).ok
+    right = len(calls)
+    assert not check_gradient(counted, lambda x: -cube_gradient(x), x).ok
+    assert right < 6 * 64 and len(calls) - right < 12 * 64
+
+
+def test_kinks_in_a_random_direction_send_nobody_searching() -> None:
+    report = check(RIGHT["9,600 kinks, sampled"])
+    assert {entry.verdict for entry in report.entries} == {"kink"} and "searched" not in str(report)
+
+
 @pytest.mark.parametrize("fatal_call", [0, 5, 40, 60, 130])
 def test_x_is_restored_bit_for_bit_also_when_f_raises(fatal_call: int) -> None:
     net, calls = Network(), iter(range(10**6))
@@ -188,7 +206,9 @@ def test_a_sampled_array_is_restored_after_the_search_as_well() -> None:
 
 def test_a_network_that_measures_its_gradient_is_held_to_its_own_quotient() -> None:
     case = RIGHT["TwoLayerNet with hard thresholds"]
-    assert {entry.step for entry in check(case).entries} == {0.5}
+    entries = check(case).entries
+    assert {entry.step for entry in entries} == {0.5} and {entry.verdict for entry in entries} == {"right"}
+    assert max(entry.error for entry in entries) < 1e-13
     net, X, y = case.arguments
     report = check_gradient(lambda _: net.loss(X, y), net.numerical_gradient(X, y, h=0.4), net.params, h=0.5)
     assert not report.ok

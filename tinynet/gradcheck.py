@@ -120,7 +120,7 @@ def check_gradient(
     h : float above 0, optional
         The step, in units of x. None: chosen for each entry from the noise of f and from several steps.
     rtol : float of at least 0
-        What an entry may be off, beside its error bar, relative to itself. A gradient of float32 gets 1e-5.
+        What an entry may be off, beside its error bar, relative to itself; one of float32 also 1e-5 of the largest.
     method : "central", "richardson", "complex" or "quotient"
         "central": differences at two steps, at ten or more where those leave a doubt. "richardson":
         extrapolated to the step 0, more digits of a smooth f. "complex": Im f(x + ih) / h for an

@@ -190,10 +190,9 @@ class Inspection:
 
     def _judge(self, name: str, index: Index, slope: Slope, scale: float) -> Entry:
         """Return the entry with its verdict."""
-        got, eps = float(self.got[name][index]), float(np.finfo(self.got[name].dtype).eps)
+        got, eps = float(self.got[name][index]), self._roundoff(name)
         size = max(abs(got), abs(slope.value)) if math.isfinite(got) else abs(slope.value)
-        own = max(self.options.rtol, FLOOR * eps if eps > 1e-10 else 0.0) * size + FLOOR * eps * scale
-        tolerance = own + slope.error
+        tolerance = self.options.rtol * size + FLOOR * eps * scale + slope.error
         ends = sorted((slope.left, slope.right))
         if not math.isfinite(slope.error):
             verdict = "undecided" if math.isfinite(got) else "wrong"

@@ -18,7 +18,6 @@ Line = Callable[[float], tuple[float, float]]  # t -> where the line was evaluat
 MARGIN = 4.0  # of the noise's standard deviation, on each of the two values in a difference
 RATIO = 8.0  # between the steps of a ladder
 FINEST, COARSEST = 1e-9, 0.1  # steps of a ladder, in units of the scale of x
-EXTRA_RATIO, EXTRA_STEPS = 64.0, 12  # further down, for a function that is steeper than its x lets expect
 RICHARDSON_STEPS = 7
 COMPLEX_STEP = 2.0**-70  # of the scale of x: no subtraction, so nothing cancels
 
@@ -105,13 +104,6 @@ def careful_slope(line: Line, ground: Ground, scales: tuple[float, float]) -> Sl
     finest, coarsest = power_of_two(FINEST * scales[0]), COARSEST * scales[1]
     steps = [finest * RATIO**k for k in range(2 + max(1, round(math.log(coarsest / finest, RATIO))))]
     ladder = _measured(line, ground, steps)
-    for _ in range(EXTRA_STEPS):
-        if len(ladder) < 2 or _agree(ladder[1], ladder[0]):
-            break
-        finer = _measured(line, ground, [power_of_two(ladder[0].step / EXTRA_RATIO)])
-        if not finer or finer[0].noise > 0.1 * abs(finer[0].value):  # rounding is all that is left
-            break
-        ladder = finer + ladder
     if len(ladder) < 2:
         return NO_SLOPE
     believed = 1
