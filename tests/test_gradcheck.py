@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinynet import GradientReport, InvalidTypeError, InvalidValueError, WrongGradientError, check_gradient, diagnosis
+from tinynet.slopes import Ground, careful_slope
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "gradient_check.md").read_text(encoding="utf-8")
@@ -90,6 +91,11 @@ def test_a_kink_inside_the_step_is_said_not_to_be_the_gradients_fault(name: str)
     report = check(RIGHT[name])
     assert "kink" in {entry.verdict for entry in report.entries}
     assert "not the gradient's fault" in str(report)
+
+
+def test_a_kink_beyond_the_step_is_none() -> None:
+    slope = careful_slope(lambda t: (t, abs(t - 0.003)), Ground(0.003, 1e-18, 1.1e-16), (1.0, 1.0))
+    assert not slope.kink and slope.value == pytest.approx(-1, abs=1e-12)
 
 
 def test_beyond_both_slopes_of_a_kink_is_wrong_all_the_same() -> None:

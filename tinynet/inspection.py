@@ -102,8 +102,9 @@ class Inspection:
 
     def run(self) -> tuple[list[Entry], list[Mistake], int]:
         """Return the entries that were measured, the worst first, the mistakes, and how many entries there are."""
-        self.ground = self.subject.ground(self.rng)
         self.got = self._given()
+        self.largest = {name: float(np.abs(got[np.isfinite(got)]).max(initial=0.0)) for name, got in self.got.items()}
+        self.ground = self.subject.ground(self.rng)
         entries = {name: self._entries(name) for name in self.got}
         measured = [entry for found in entries.values() for entry in found]
         mistakes = self._not_deterministic(measured) or self._mistakes(entries)
@@ -136,8 +137,8 @@ class Inspection:
             self.notes.append(f"{name}: a sample of {len(indices)} of {got.size:,} entries, seed {self.options.seed}")
             extra = self._elsewhere(name) if not self._judged(name, slopes_of, only="wrong") else []
             suspects = extra or [e.index for e in self._judged(name, slopes_of, only="wrong")[:1]]
-            for index in [near for suspect in suspects for near in _neighbours(suspect, got.shape, self.rng)]:
-                slopes_of.setdefault(index, self._slope(name, index))
+            near = {index for suspect in suspects for index in _neighbours(suspect, got.shape, self.rng)}
+            slopes_of |= {index: self._slope(name, index) for index in sorted(near - slopes_of.keys())}
         return self._judged(name, slopes_of)
 
     def _slope(self, name: str, index: Index) -> Slope:
@@ -148,7 +149,7 @@ class Inspection:
         if h is not None:
             central = slopes.fixed_slope(line, self.ground, h)
         else:
-            central = slopes.quick_slope(line, self.ground, low if low > 1e-3 * high else high, self._largest(name))
+            central = slopes.quick_slope(line, self.ground, low if low > 1e-3 * high else high, self.largest[name])
             if not self._clear(name, index, central):
                 central = slopes.careful_slope(line, self.ground, (low, high))
                 self.missed[name] += abs(float(self.got[name][index]) - central.value) > MANY * central.error
@@ -163,7 +164,7 @@ class Inspection:
 
     def _clear(self, name: str, index: Index, slope: Slope) -> bool:
         """Say whether two steps are enough: they meet the given entry within a short bar, or miss it as many do."""
-        got, size, scale = float(self.got[name][index]), abs(slope.value), self._largest(name)
+        got, size, scale = float(self.got[name][index]), abs(slope.value), self.largest[name]
         allowed = max(self.options.rtol * size, min(DECISIVE * size, 10 * self.options.rtol * scale), 1e-8 * scale)
         deviation = abs(got - slope.value)
         if deviation > self.options.rtol * size + slope.error:
@@ -172,19 +173,15 @@ class Inspection:
 
     def _complex(self, name: str, index: Index, scale: float, central: Slope) -> Slope:
         value = self.subject.complex_slope(name, index, slopes.COMPLEX_STEP * scale)
-        error = FLOOR * np.finfo(np.float64).eps * max(abs(value), self._largest(name))
+        error = FLOOR * np.finfo(np.float64).eps * max(abs(value), self.largest[name])
         if abs(value - central.value) <= central.error + error:
             return replace(central, value=value, error=error)
         note = "f is not analytic where the complex step and the differences disagree: differences decide there"
         self.notes += [note] if note not in self.notes else []
         return central
 
-    def _largest(self, name: str) -> float:
-        finite = self.got[name][np.isfinite(self.got[name])]
-        return float(np.abs(finite).max(initial=0.0))
-
     def _judged(self, name: str, measured: dict[Index, Slope], only: str = "") -> list[Entry]:
-        scale = max([self._largest(name), *(abs(s.value) for s in measured.values() if math.isfinite(s.error))])
+        scale = max([self.largest[name], *(abs(s.value) for s in measured.values() if math.isfinite(s.error))])
         entries = [self._judge(name, index, slope, scale) for index, slope in measured.items()]
         return [entry for entry in entries if only in ("", entry.verdict)]
 
