@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import types
@@ -23,6 +24,10 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "exact",
     "differences",
     "network",
+    "slopes",
+    "subject",
+    "diagnosis",
+    "inspection",
     "gradcheck",
     "optimizers",
     "files",
@@ -41,7 +46,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "cli",
     "__main__",
 )
-NUMPY_ALONE = (*ORDER[:6], "optimizers", "files", "schedules")
+NUMPY_ALONE = (*ORDER[:12], "optimizers", "files", "schedules")
 LIBRARIES = {  # where a library other than numpy is used
     "sklearn": {"datasets", "estimator", "experiments"},
     "joblib": {"numerical", "experiments"},
@@ -67,6 +72,18 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
     for path in sorted(ROOT.rglob("*.py"))
 }
+
+
+def test_the_picture_of_the_layers_shows_every_module_in_its_place() -> None:
+    page = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^((?:[a-z]+ +)+)", page.partition("Layout")[2].split("```")[1], flags=re.MULTILINE)
+    shown = [name for line in reversed(lines) for name in reversed(line[:62].split())]
+    assert sorted(shown) == sorted({name for name in ORDER if not name.startswith("_")})
+    positions = {name: number for number, name in enumerate(shown)}
+    for module, tree in MODULES.items():
+        for name in own(imports(tree, inside_functions=True)) if layer(module) in positions else ():
+            if layer(name) in positions:
+                assert positions[layer(name)] <= positions[layer(module)], f"{module} imports {name}"
 
 
 def layer(module: str) -> str:

@@ -14,7 +14,11 @@ import pytest
 from programs import Run
 
 FOLDER = Path(__file__).parents[1] / "scripts"
-ELSEWHERE = {FOLDER / "benchmark_gradients.py", FOLDER / "write_api_page.py"}  # test_benchmarks.py, test_api_page.py
+ELSEWHERE = {  # no figure: test_benchmarks.py, test_api_page.py, test_gradcheck.py
+    FOLDER / "benchmark_gradients.py",
+    FOLDER / "write_api_page.py",
+    FOLDER / "compare_gradient_checkers.py",
+}
 SCRIPTS = sorted(set(FOLDER.glob("*.py")) - ELSEWHERE)
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 Array = npt.NDArray[Any]

@@ -15,8 +15,10 @@ from tinynet.errors import (
     NumericalWarning,
     RunFolderError,
     TinynetError,
+    WrongGradientError,
 )
 from tinynet.experiments.plots import plot_confusion_matrix, plot_decision_boundary, plot_loss_curve
+from tinynet.gradcheck import GradientReport, check_gradient
 from tinynet.history import Epoch, History
 from tinynet.losses import cross_entropy, softmax
 from tinynet.model import Model, load_model
@@ -37,6 +39,7 @@ __all__ = [
     "Dataset",
     "DivergedError",
     "Epoch",
+    "GradientReport",
     "History",
     "InvalidTypeError",
     "InvalidValueError",
@@ -46,6 +49,8 @@ __all__ = [
     "TinyNetClassifier",
     "TinynetError",
     "TwoLayerNet",
+    "WrongGradientError",
+    "check_gradient",
     "cross_entropy",
     "get_activation",
     "gradient_descent",

@@ -60,6 +60,10 @@ class DivergedError(TinynetError, ArithmeticError):
         return type(self), (self.epoch, self.step, self.learning_rate, self.loss), {"history": self.history}
 
 
+class WrongGradientError(TinynetError, AssertionError):
+    """A gradient did not pass its check; the text is that of the report."""
+
+
 class Interrupted(KeyboardInterrupt):
     """^C or SIGTERM ended the training; ``signal`` is its number, and the first of two lets a step be finished."""
 

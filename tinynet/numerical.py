@@ -233,9 +233,9 @@ def _quotient(f: Function, x: Array, index: tuple[int, ...], h: float, scheme: s
     upper, lower, width = _ends(original, h, scheme)
     try:
         x[index] = upper
-        f_upper = _checked_number(f(x))
+        f_upper = checked_number(f(x))
         x[index] = lower
-        f_lower = _checked_number(f(x))
+        f_lower = checked_number(f(x))
     finally:
         x[index] = original
     with np.errstate(invalid="ignore", over="ignore"):
@@ -259,7 +259,8 @@ def _as_float64(x: npt.ArrayLike) -> Array:
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def _checked_number(value: Any) -> Any:
+def checked_number(value: Any) -> Any:
+    """Return the one real number that f gave, as a NumPy float, or raise."""
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "fiub":
         got = f"an array of shape {array.shape}" if array.ndim else repr(value)
@@ -306,10 +307,10 @@ def _map(workers: int | MapLike, task: Callable[[Any], Any], chunks: list[Any]) 
 def _refuse_ignored_argument(f: Function, x: Array, h: float) -> None:
     """Raise when f follows x in place but not its argument: a worker's copy would not move it."""
     original = x.copy()
-    f_here, f_argument = _checked_number(f(x)), _checked_number(f(original + h))
+    f_here, f_argument = checked_number(f(x)), checked_number(f(original + h))
     try:
         x += h
-        f_moved = _checked_number(f(x))
+        f_moved = checked_number(f(x))
     finally:
         x[...] = original
     if f_here == f_argument != f_moved:

@@ -1,0 +1,322 @@
+"""Gradients to be checked: wrong ones, each with the mistake it was given, and right ones from every hard corner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinynet import TwoLayerNet, softmax
+
+RNG = np.random.default_rng(7)
+NORMAL = RNG.standard_normal((6, 4))
+SQUARE = RNG.standard_normal((5, 5))
+LEFT = RNG.standard_normal((9, 6))
+LABELS = np.array([0, 1, 2, 3, 0, 1])
+SAMPLES = RNG.standard_normal((12, 5))
+CLASSES = np.arange(12) % 3
+
+
+@dataclass
+class Case:
+    """The arguments of `check_gradient`, and the kind and place it has to name, if any."""
+
+    arguments: tuple[Any, Any, Any]
+    kind: str = ""
+    where: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Network:
+    """A textbook network: tanh, softmax, cross-entropy, and backpropagation in which a mistake can be made."""
+
+    def __init__(self, mistake: str = "", eps: float = 0.0, activation: str = "tanh") -> None:
+        rng = np.random.default_rng(3)
+        self.mistake, self.eps, self.activation = mistake, eps, activation
+        self.params = {"W1": rng.standard_normal((5, 4)), "b1": rng.standard_normal(4) / 5}
+        self.params |= {"W2": 3 * rng.standard_normal((4, 3)), "b2": rng.standard_normal(3) / 5}
+
+    def forward(self, X: Any) -> tuple[Any, Any]:
+        a = X @ self.params["W1"] + self.params["b1"]
+        z = np.maximum(a, 0) if self.activation == "relu" else np.tanh(a)
+        return z, softmax(z @ self.params["W2"] + self.params["b2"])
+
+    def loss(self, X: Any, y: Any) -> float:
+        _, p = self.forward(X)
+        return float(-np.log(p[np.arange(len(X)), y] + self.eps).mean())
+
+    def gradient(self, X: Any, y: Any) -> dict[str, Any]:
+        z, p = self.forward(X)
+        p[np.arange(len(X)), y] -= 1
+        p /= 1 if self.mistake == "1/n missing" else len(X) ** 2 if self.mistake == "1/n twice" else len(X)
+        slope = (z > 0) if self.activation == "relu" else 1 if self.mistake == "no slope" else 1 - z**2
+        if self.mistake == "float32":
+            p, z = p.astype(np.float32), z.astype(np.float32)
+        back = (p @ self.params["W2"].T) * slope
+        bias = {"first": back[0], "all": np.full(4, back.sum())}
+        gradient = {
+            "W1": X.T @ back,
+            "b1": bias.get(self.mistake, back.sum(axis=0)),
+            "W2": z.T @ p,
+            "b2": p.sum(axis=0),
+        }
+        if self.mistake == "flipped":
+            gradient["W2"] *= -1
+        return {key: array.astype(np.float64) for key, array in gradient.items()}
+
+
+def cube(x: Any) -> Any:
+    return np.sum(x**3)
+
+
+def product(W: Any) -> Any:
+    return np.sum(np.sin(LEFT[:, : len(W)] @ W))
+
+
+def product_gradient(W: Any) -> Any:
+    return LEFT[:, : len(W)].T @ np.cos(LEFT[:, : len(W)] @ W)
+
+
+def cross_entropy(eps: float = 0.0) -> Callable[[Any], Any]:
+    def loss(logits: Any) -> Any:
+        return -np.log(softmax(logits)[np.arange(len(logits)), LABELS[: len(logits)]] + eps).sum()
+
+    return loss
+
+
+def cross_entropy_gradient(logits: Any) -> Any:
+    p = softmax(logits)
+    p[np.arange(len(logits)), LABELS[: len(logits)]] -= 1
+    return p
+
+
+def log_sum_exp(logits: Any) -> Any:
+    top = logits.max()
+    return top + np.log(np.exp(logits - top).sum())
+
+
+def unshifted_softmax(logits: Any) -> Any:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.exp(logits) / np.exp(logits).sum()
+
+
+def changed(gradient: Callable[[Any], Any], place: Any, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def wrong(x: Any) -> Any:
+        g = np.array(gradient(x))
+        g[place] = change(g[place])
+        return g
+
+    return wrong
+
+
+def dropout(x: Any) -> Any:
+    return np.sum(x**2 * (RNG.random(x.shape) > 0.5))
+
+
+def relu_sum(x: Any) -> Any:
+    return np.maximum(x, 0).sum()
+
+
+def rosenbrock(x: Any) -> Any:
+    return np.sum(1e6 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def rosenbrock_gradient(x: Any) -> Any:
+    g, inner = np.zeros_like(x), 2e6 * (x[1:] - x[:-1] ** 2)
+    g[1:] += inner
+    g[:-1] -= 2 * x[:-1] * inner + 2 * (1 - x[:-1])
+    return g
+
+
+def in_float32(x: Any) -> float:
+    return float(np.sum(np.sin(x.astype(np.float32)), dtype=np.float32))
+
+
+def partly_in_float32(x: Any) -> float:
+    return float(np.sum(np.exp(np.asarray(np.sin(x.astype(np.float32)), dtype=np.float64))))
+
+
+def barely_random(x: Any) -> Any:
+    return np.sum(x**2) * (1 + 1e-14 * RNG.standard_normal())
+
+
+PROBABILITIES = np.array([1e-6, 3e-6, 1e-4, 0.02, 0.3])
+WIDE = np.random.default_rng(8).standard_normal((80, 120))
+
+BROKEN = {
+    "a sign": Case((cube, lambda x: -3 * x**2, NORMAL), "sign flipped", "x"),
+    "a sign and a factor": Case((cube, lambda x: -6 * x**2, NORMAL), "sign flipped", "x"),
+    "the sign of one array": Case((Network("flipped"), SAMPLES, CLASSES), "sign flipped", "W2"),
+    "a sign, by complex steps": Case((cube, -3 * NORMAL**2, NORMAL), "sign flipped", "x", {"method": "complex"}),
+    "a sign, extrapolated": Case((cube, -3 * NORMAL**2, NORMAL), "sign flipped", "x", {"method": "richardson"}),
+    "a square one transposed": Case((product, lambda W: product_gradient(W).T, SQUARE), "transposed", "x"),
+    "an oblong one in the other order": Case(
+        (product, lambda W: product_gradient(W).T.reshape(W.shape), NORMAL), "transposed", "x"
+    ),
+    "transposed and doubled": Case((product, lambda W: 2 * product_gradient(W).T, SQUARE), "transposed", "x"),
+    "doubled": Case((cube, lambda x: 6 * x**2, NORMAL), "constant factor", "x"),
+    "halved": Case((lambda x: np.sum(x**2), lambda x: x, NORMAL), "constant factor", "x"),
+    "1/n missing": Case((Network("1/n missing"), SAMPLES, CLASSES), "constant factor", "W1, W2, b1, b2"),
+    "1/n twice": Case((Network("1/n twice"), SAMPLES, CLASSES), "constant factor", "W1, W2, b1, b2"),
+    "a factor, where f is in float32": Case((in_float32, lambda x: 1000 * np.cos(x), NORMAL), "constant factor", "x"),
+    "the mean's 1/n missing": Case((lambda x: np.mean(x**3), lambda x: 3 * x**2, NORMAL), "constant factor", "x"),
+    "left at zero": Case((cube, lambda x: np.zeros(x.shape), NORMAL), "left at zero", "x"),
+    "a bias of the first sample": Case((Network("first"), SAMPLES, CLASSES), "bias not summed over the samples", "b1"),
+    "a bias summed over the units": Case((Network("all"), SAMPLES, CLASSES), "bias not summed over the samples", "b1"),
+    "ε in the log of f": Case(
+        (lambda p: -np.sum(np.log(p + 1e-7)), lambda p: -1 / p, PROBABILITIES), "ε inside a log", "x"
+    ),
+    "ε in the gradient of a log": Case(
+        (lambda p: -np.sum(np.log(p)), lambda p: -1 / (p + 1e-7), PROBABILITIES), "ε inside a log", "x"
+    ),
+    "ε for rows of logits": Case((cross_entropy(1e-7), cross_entropy_gradient, 4 * NORMAL), "ε inside a log", "x"),
+    "ε for one sample": Case((cross_entropy(1e-7), cross_entropy_gradient, 9 * NORMAL[2:3]), "ε inside a log", "x"),
+    "ε in the loss of a network": Case((Network(eps=1e-6), SAMPLES, CLASSES), "ε inside a log", "W1, W2, b1, b2"),
+    "a softmax that overflows": Case((log_sum_exp, unshifted_softmax, 5000 * NORMAL), "softmax without its shift", "x"),
+    "an infinite entry": Case(
+        (cube, changed(lambda x: 3 * x**2, (1, 2), lambda g: g * np.inf), NORMAL), "not finite", "x"
+    ),
+    "a row": Case((product, changed(product_gradient, 3, lambda g: 0 * g), NORMAL), "one row wrong", "x[3, :]"),
+    "a row's sign": Case((product, changed(product_gradient, 5, lambda g: -g), NORMAL), "one row wrong", "x[5, :]"),
+    "a column": Case(
+        (product, changed(product_gradient, (slice(None), 2), lambda g: g + 1), NORMAL), "one column wrong", "x[:, 2]"
+    ),
+    "an entry": Case(
+        (product, changed(product_gradient, (1, 3), lambda g: g * 1.001), NORMAL), "one entry wrong", "x[1, 3]"
+    ),
+    "a row of 80, sampled": Case(
+        (cube, changed(lambda x: 3 * x**2, 17, lambda g: g / 3), WIDE), "one row wrong", "x[17, :]"
+    ),
+    "a column of 120, sampled": Case(
+        (cube, changed(lambda x: 3 * x**2, (slice(None), 111), lambda g: 2 * g), WIDE), "one column wrong", "x[:, 111]"
+    ),
+    "an entry of 9,600": Case(
+        (cube, changed(lambda x: 3 * x**2, (55, 100), lambda g: g + 1), WIDE), "one entry wrong", "x[55, 100]"
+    ),
+    "an entry beside a kink": Case(
+        (lambda x: np.maximum(x, 0).sum(), np.array([0.0, 1, 5]), np.array([-1.0, 2, 0])), "one entry wrong", "x[2]"
+    ),
+    "float32 throughout": Case(
+        (
+            lambda x: np.sum((100 + x) ** 2 - 200 * x),
+            lambda x: (2 * (100 + x.astype(np.float32)) - 200).astype(float),
+            NORMAL,
+        ),
+        "float32 inside",
+        "x",
+    ),
+    "float32 in a product": Case(
+        (
+            lambda x: np.sum((100 + x) ** 2 - 200 * x) / 3,
+            lambda x: (2 * (100 + x.astype(np.float32)) - 200).astype(np.float64) / 3,
+            NORMAL,
+        ),
+        "float32 inside",
+        "x",
+    ),
+    "dropout": Case((dropout, lambda x: 2 * x, NORMAL), "function not deterministic", "f"),
+    "a gradient of other samples each time": Case(
+        (cube, lambda x: 3 * x**2 * (RNG.random(x.shape) > 0.5), NORMAL), "function not deterministic", "grad, x"
+    ),
+    "an f that does not use its argument": Case(
+        (lambda _: 3.0, lambda x: 2 * x, [1.0, 2.0]), "function does not use x", "x"
+    ),
+    "the slope of tanh forgotten": Case((Network("no slope"), SAMPLES, CLASSES), "no known pattern", "W1, b1"),
+}
+
+
+SINGLE_X = NORMAL.astype(np.float32)
+STORED = RNG.standard_normal(5)
+READ_ONLY = NORMAL.copy()
+READ_ONLY.flags.writeable = False
+HILBERT = 1 / (np.arange(8)[:, None] + np.arange(8) + 1)
+MOONLIKE = TwoLayerNet(5, 4, 3, seed=1)
+SIGNS = TwoLayerNet(5, 4, 3, activation="sign", seed=1)
+
+RIGHT = {
+    "a smooth function": Case((cube, lambda x: 3 * x**2, NORMAL)),
+    "an array instead of a function": Case((cube, 3 * NORMAL**2, NORMAL)),
+    "saturated units": Case(
+        (lambda x: np.tanh(x).sum(), lambda x: 1 - np.tanh(x) ** 2, np.array([40.0, -40.0, 9.0, 0.1]))
+    ),
+    "all units saturated": Case((lambda x: np.tanh(x).sum(), lambda x: 1 - np.tanh(x) ** 2, np.array([40.0, -50.0]))),
+    "a kink, its left slope": Case((relu_sum, lambda x: (x > 0) * 1.0, np.array([0.0, 1.0, -1.0]))),
+    "a kink, its right slope": Case((relu_sum, lambda x: (x >= 0) * 1.0, np.array([0.0, 1.0, -1.0]))),
+    "a kink, half way": Case((relu_sum, lambda x: (np.sign(x) + 1) / 2, np.array([0.0, 1.0, -1.0]))),
+    "just beside a kink": Case((relu_sum, lambda x: (x > 0) * 1.0, np.array([1e-13, -1e-13, 1.0, 1e-7, -1e-6, 1e-3]))),
+    "kinks within the steps": Case(
+        (lambda x: np.abs(x).sum() + np.sum(x**2), lambda x: np.sign(x) + 2 * x, np.array([1e-5, -3e-8, 2.0, 1e-9]))
+    ),
+    "the larger of equal ones": Case((np.max, np.array([1.0, 0.0, 0.0]), np.array([2.0, 2.0, 1.0]))),
+    "x of 1e-12": Case((lambda x: np.sum(np.sin(1e12 * x)), lambda x: 1e12 * np.cos(1e12 * x), 1e-12 * NORMAL)),
+    "x of 1e12": Case((lambda x: np.sum(np.sin(1e-12 * x)), lambda x: 1e-12 * np.cos(1e-12 * x), 1e12 * NORMAL)),
+    "x of 1e-200": Case((lambda x: np.sum((1e200 * x) ** 2), lambda x: 2e200 * (1e200 * x), 1e-200 * NORMAL)),
+    "values of 1e-200": Case((lambda x: 1e-200 * np.sum(x**3), lambda x: 3e-200 * x**2, NORMAL)),
+    "values of 1e200": Case((lambda x: 1e200 * np.sum(x**3), lambda x: 3e200 * x**2, NORMAL)),
+    "sizes from 1e-9 to 1e9": Case(
+        (
+            lambda x: np.sum(np.sin(x / [1e-9, 1.0, 1e9])),
+            lambda x: np.cos(x / [1e-9, 1.0, 1e9]) / [1e-9, 1.0, 1e9],
+            np.array([1e-9, 1.0, 1e9]),
+        )
+    ),
+    "a large constant": Case((lambda x: 1e8 + cube(x), lambda x: 3 * x**2, NORMAL)),
+    "digits lost inside": Case((lambda x: np.sum((1e7 + x) - 1e7) + cube(x), lambda x: 1 + 3 * x**2, NORMAL)),
+    "x of float32": Case((lambda x: np.sum(np.sin(x)), np.cos, NORMAL.astype(np.float32))),
+    "x of float32, ignored": Case((lambda _: np.sum(np.sin(SINGLE_X)), lambda _: np.cos(SINGLE_X), SINGLE_X)),
+    "f in float32": Case((in_float32, np.cos, NORMAL)),
+    "f partly in float32": Case((partly_in_float32, lambda x: np.exp(np.sin(x)) * np.cos(x), NORMAL)),
+    "a gradient of float32": Case((lambda x: np.sum(np.sin(x)), lambda x: np.cos(x).astype(np.float32), NORMAL)),
+    "a gradient of float32 that lost digits": Case(
+        (lambda x: np.sum((100 + x) ** 2 - 200 * x), lambda x: 2 * (100 + x.astype(np.float32)) - 200, NORMAL)
+    ),
+    "a constant": Case((lambda x: 3.0, lambda x: 0 * x, NORMAL)),
+    "the bottom of a bowl": Case((lambda x: np.sum(x**2), lambda x: 2 * x, np.zeros((2, 3)))),
+    "a flat bottom": Case(
+        (lambda x: np.sum((x - 1) ** 4), lambda x: 4 * (x - 1) ** 3, np.array([1.0, 1.0 + 1e-4, 2.0]))
+    ),
+    "a jump far away": Case((lambda x: np.sum(x**2 + 5 * (x > 1.5)), lambda x: 2 * x, np.array([1.0, 1.45, -2.0]))),
+    "stairs, on a step": Case((lambda x: np.floor(x).sum(), lambda x: 0 * x, np.array([0.3, 1.6, -0.5]))),
+    "a jump at x": Case((lambda x: np.sum(x + np.sign(x)), lambda x: 0 * x + 1, np.array([0.0, 1.0, 2.0]))),
+    "Rosenbrock's valley": Case((rosenbrock, rosenbrock_gradient, np.array([1.1, 1.21, 1.4641, 2.1436]))),
+    "the end of Rosenbrock's valley": Case((rosenbrock, rosenbrock_gradient, np.ones(5))),
+    "a Hilbert matrix": Case((lambda x: x @ HILBERT @ x / 2, lambda x: HILBERT @ x, np.linspace(-1, 1, 8))),
+    "a fast oscillation": Case((lambda x: np.sum(np.sin(1e5 * x)), lambda x: 1e5 * np.cos(1e5 * x), NORMAL)),
+    "steep at zero": Case((lambda x: np.sum(np.sin(1e6 * x)), lambda x: 1e6 * np.cos(1e6 * x), np.zeros(30))),
+    "the edge of a domain": Case((lambda x: np.sum(np.log(x)), lambda x: 1 / x, np.array([1e-8, 1e-3, 1.0, 3.0]))),
+    "logits of 1e4": Case((log_sum_exp, softmax, np.array([1e4, 1e4 + 1, -1e4]))),
+    "one number": Case((lambda x: np.exp(x), np.exp(0.7), 0.7)),
+    "integers": Case((lambda x: np.sum(x**2), [2, 4], [1, 2])),
+    "a read-only array": Case((cube, 3 * NORMAL**2, READ_ONLY)),
+    "every other column": Case((cube, 3 * NORMAL[:, ::2] ** 2, NORMAL.copy()[:, ::2])),
+    "an argument that is ignored": Case((lambda _: cube(STORED), lambda _: 3 * STORED**2, STORED)),
+    "no entries": Case((lambda x: 1.0, np.zeros((0, 3)), np.zeros((0, 3)))),
+    "9,600 entries, sampled": Case((cube, lambda x: 3 * x**2, WIDE)),
+    "9,600 kinks, sampled": Case((relu_sum, lambda x: (x > 0) * 1.0, np.zeros(WIDE.shape))),
+    "complex steps": Case(
+        (
+            cube,
+            lambda x: 3 * x**2,
+            NORMAL,
+        ),
+        options={"method": "complex"},
+    ),
+    "complex steps where f is not analytic": Case(
+        (lambda x: np.sum(np.abs(x) ** 2 * x), lambda x: 3 * x**2, NORMAL), options={"method": "complex"}
+    ),
+    "extrapolation": Case(
+        (lambda x: np.sum(np.exp(x)), np.exp, NORMAL), options={"method": "richardson", "rtol": 1e-10}
+    ),
+    "extrapolation beside a kink": Case(
+        (lambda x: relu_sum(x) + cube(x), lambda x: (x > 0) + 3 * x**2, np.array([1e-3, 1.0])),
+        options={"method": "richardson"},
+    ),
+    "a step of one's own": Case((cube, lambda x: 3 * x**2, NORMAL), options={"h": 1e-3}),
+    "backpropagation, tanh": Case((Network(), SAMPLES, CLASSES)),
+    "backpropagation, relu": Case((Network(activation="relu"), SAMPLES, CLASSES)),
+    "TwoLayerNet": Case((MOONLIKE, SAMPLES, CLASSES)),
+    "TwoLayerNet with hard thresholds": Case((SIGNS, SAMPLES, CLASSES), options={"h": 0.5}),
+    "noise of the last digits": Case((barely_random, lambda x: 2 * x, NORMAL)),
+}
