@@ -38,6 +38,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "checkpoint",
     "schedules",
     "signals",
+    "progress",
     "training",
     "estimator",
     "experiments",  # a layer of its own, whose modules import one another without a circle
@@ -50,7 +51,7 @@ NUMPY_ALONE = (*ORDER[:12], "optimizers", "files", "schedules")
 LIBRARIES = {  # where a library other than numpy is used
     "sklearn": {"datasets", "estimator", "experiments"},
     "joblib": {"numerical", "experiments"},
-    "tqdm": {"training", "experiments"},
+    "tqdm": {"progress"},
     "matplotlib": {"experiments"},
     "pydantic": {"experiments"},
     "pydantic_core": {"experiments"},

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +30,7 @@ from tinynet.errors import (
 from tinynet.history import Epoch, History
 from tinynet.losses import mean_loss, weighted
 from tinynet.network import METHODS, TwoLayerNet
+from tinynet.progress import progress_bar
 from tinynet.schedules import Schedule
 from tinynet.signals import held_back
 from tinynet.storage import only_writer
@@ -179,7 +179,7 @@ def train(
             raise InvalidValueError(f"epochs must be at least the {len(history)} that were trained, got {epochs}")
         if schedule is not None:
             _compare_rates(schedule, state, n_steps)
-        bar = _progress_bar(epochs, len(history), progress)
+        bar = progress_bar(epochs, len(history), "epoch", progress)
         try:
             if on_start is not None:
                 on_start(history)
@@ -199,7 +199,7 @@ def train(
                 state.epoch_s, state.good = 0.0, _copy(net.params)
                 state.best = state.good if history.best is row else state.best
                 history.stopped_early = patience is not None and epoch - history.best.epoch >= patience
-                bar(row)
+                bar(f"loss={row.train_loss:.4f}, accuracy={row.train_accuracy:.4f}")
                 answer = None if on_epoch is None else on_epoch(row)
                 if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
                     history.stopped_early = True
@@ -387,22 +387,3 @@ def _learning_rate(optimizer: Optimizer) -> float:
 
 def _copy(params: dict[str, Array]) -> dict[str, Array]:
     return {key: param.copy() for key, param in params.items()}
-
-
-def _progress_bar(epochs: int, done: int, progress: bool) -> Callable[[Epoch | None], None]:
-    """Return a function that shows an epoch, or closes the bar when given None."""
-    if not progress or sys.stderr is None:
-        return lambda row: None
-    from tqdm import tqdm
-
-    bar: Any = tqdm(total=epochs, initial=done, unit="epoch", disable=None, dynamic_ncols=True)
-
-    def show(row: Epoch | None) -> None:
-        if row is None:
-            bar.close()
-            return
-        losses: Iterable[tuple[str, float]] = [("loss", row.train_loss), ("accuracy", row.train_accuracy)]
-        bar.set_postfix({name: f"{value:.4f}" for name, value in losses}, refresh=False)
-        bar.update()
-
-    return show

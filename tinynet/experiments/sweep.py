@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import threading
 import time
 import uuid
@@ -23,6 +22,7 @@ from tinynet.experiments.keys import Config
 from tinynet.experiments.results import FINAL, Row, counts, csv_text, read_summary, run_row
 from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare, refuse_a_run
 from tinynet.experiments.tracking import check_tracking
+from tinynet.progress import progress_bar
 from tinynet.storage import only_writer, sync_folder, write_atomically
 
 SAVE_EVERY_S = 1.0
@@ -107,14 +107,14 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
         tasks = [(setting.config, str(folder.absolute() / setting.folder)) for setting in together]
         save = _saver(folder / "sweep.csv", rows)
         told: set[str] = set()
-        show = _progress_bar(len(rows), len(rows) - len(tasks), progress)
+        show = progress_bar(len(rows), len(rows) - len(tasks), "run", progress)
         try:
             with closing(backend(train_one, tasks)) as outcomes:
                 for (_, path), outcome in outcomes:
                     name = Path(path).name
                     rows[name] = run_row(missing[name], folder, outcome)
                     save(name)
-                    show(rows)
+                    show(counts(row for row in rows.values() if row["status"] != "missing"))
                     for note in set(outcome.value or ()) - told:
                         told.add(note)
                         warnings.warn(note, stacklevel=2)
@@ -204,21 +204,3 @@ def _saver(path: Path, rows: dict[str, Row]) -> Callable[..., None]:
             saved = time.monotonic()
 
     return save
-
-
-def _progress_bar(total: int, done: int, progress: bool) -> Callable[[dict[str, Row] | None], None]:
-    """Return a function that shows one more run, or closes the bar when given None."""
-    if not progress or sys.stderr is None:
-        return lambda rows: None
-    from tqdm import tqdm
-
-    bar: Any = tqdm(total=total, initial=done, unit="run", disable=None, dynamic_ncols=True)
-
-    def show(rows: dict[str, Row] | None) -> None:
-        if rows is None:
-            bar.close()
-            return
-        bar.set_postfix_str(counts(row for row in rows.values() if row["status"] != "missing"), refresh=False)
-        bar.update()
-
-    return show
