@@ -49,11 +49,10 @@ def test_the_training_that_is_resumed_here_ends_early_and_not_with_its_last_weig
     assert outcome(last, history) != whole  # the best ones are restored
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_training_resumed_from_any_step_ends_in_the_same_bits(number: int, whole: Any, tmp_path: Path) -> None:
+def test_a_training_resumed_from_any_step_ends_in_the_same_bits(whole: Any, tmp_path: Path) -> None:
     steps = N_STEPS * len(Training().run())
     for step in range(1, steps + 1):
-        folder = tmp_path / str(step)
+        folder, number = tmp_path / str(step), (signal.SIGINT, signal.SIGTERM)[step % 2]
         interruption = Training().run_until(step, folder, number)
         assert (interruption.signal, interruption.at_once, max(paths(folder))) == (number, False, step)
         again = Training()

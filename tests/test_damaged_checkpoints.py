@@ -372,7 +372,7 @@ def test_fault_36_what_was_altered_is_refused(number: int, refused: Callable[[An
 # Any bytes
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=4),
     cut=st.none() | st.floats(0, 1),
@@ -395,7 +395,7 @@ JSON = st.recursive(
 KEYS = ["format_version", "settings", "step", "epoch_s", "learning_rate", "stopped_early", "velocity"]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=3), setting=st.dictionaries(st.text(), JSON))
 def test_any_meta_is_a_state_or_a_fault(changes: Any, setting: Any, made: Path, tmp_path: Path) -> None:
     there = members(made / NEWEST)
@@ -404,7 +404,7 @@ def test_any_meta_is_a_state_or_a_fault(changes: Any, setting: Any, made: Path, 
     attempt(tmp_path, archive(there | {"meta": meta(there, **changes)}))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["meta", "history", "params_W1", "velocity_b2", "best_W2"]),
     begin=st.sampled_from(
