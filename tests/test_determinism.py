@@ -21,16 +21,13 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_order_of_hashes_and_the_threads_of_blas_change_no_bit() -> None:
-    environments = [{"PYTHONHASHSEED": "1", "OPENBLAS_NUM_THREADS": "2"}, {"PYTHONHASHSEED": "4294967295"}]
-    for number, variables in enumerate(environments):
-        command = [TINYNET, "train", *WORDS, "--out", f"run-{number}"]
-        subprocess.run(command, check=True, timeout=120, env=os.environ | variables)
-    for number in (2, 3):
-        assert main(["train", *WORDS, "--out", f"run-{number}"]) == 0
-    first, *others = [outcome(f"run-{number}") for number in range(4)]
-    assert len(first["model"]) > 10_000 and first["loss_curve.png"]
-    for other in others:
-        assert other == first
+    variables = {"PYTHONHASHSEED": "4294967295", "OPENBLAS_NUM_THREADS": "2"}
+    command = [TINYNET, "train", *WORDS, "--out", "told"]
+    subprocess.run(command, check=True, timeout=120, env=os.environ | variables)
+    for name in ("first", "second"):
+        assert main(["train", *WORDS, "--out", name]) == 0
+    assert outcome("first") == outcome("second") == outcome("told")
+    assert len(outcome("first")["model"]) > 10_000 and outcome("first")["loss_curve.png"]
 
 
 def test_a_run_of_a_sweep_has_the_bits_of_the_same_run_alone() -> None:
