@@ -12,6 +12,7 @@ import struct
 import sys
 import tempfile
 import time
+import tomllib
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,10 +24,12 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from resuming import Training, npy, sealed
 
 from tinynet import TinynetError, load_dataset
+from tinynet.checkpoint import Keeper
 from tinynet.experiments.axes import load_grid
 from tinynet.experiments.config import dotted_keys, load_config, preset_names, preset_text
 from tinynet.experiments.keys import Config
@@ -35,6 +38,7 @@ from tinynet.experiments.run import execute, prepare
 from tinynet.model import load_model, predictions_csv
 
 DEADLINE_S = 5
+CHECKPOINT = "checkpoint-000000008.npz"
 MEMORY = 2**30  # bytes, beyond what the imports and the libraries' threads have taken
 QUICK = ("training.epochs=2", "network.hidden_units=3")
 Bytes = st.SearchStrategy[bytes]
@@ -66,14 +70,33 @@ def _changed(content: bytes, changes: list[tuple[tuple[float, float, str], bytes
     return content
 
 
-def array_bytes(array: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.asanyarray(array), allow_pickle=False)
-    return buffer.getvalue()
-
-
-DESCRS = ["'<f8'", "'>f4'", "'<f2'", "'<f16'", "'<i8'", "'|b1'", "'<U1'", "'<U3'", "'|S8'", "'|O'", "'<c16'", "'<M8[s]'"]
-DESCRS += ["()", "('<f8',)", "[('a', '<f8')]", "[('a', '|O')]", "'a'", "'<U999999999'", "'\\d'", "1", "None", "'<f8,<f8'"]
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+DESCRS = [
+    "'<f8'",
+    "'>f4'",
+    "'<f2'",
+    "'<f16'",
+    "'<i8'",
+    "'|b1'",
+    "'<U1'",
+    "'<U3'",
+    "'|S8'",
+    "'|O'",
+    "'<c16'",
+    "'<M8[s]'",
+]
+DESCRS += [
+    "()",
+    "('<f8',)",
+    "[('a', '<f8')]",
+    "[('a', '|O')]",
+    "'a'",
+    "'<U999999999'",
+    "'\\d'",
+    "1",
+    "None",
+    "'<f8,<f8'",
+]
 SHAPES = ["()", "(12,)", "(12, 4)", "(4, 12)", "(-1, 4)", "(-4, -12)", "(0, 4)", "(0,)", "(True, 12)", "(2**62,)", "5"]
 SHAPES += ["(4611686018427387904, 4)", "(99999999999999999999999, 0)", "(12, 4, 1)", "((12,), 4)", "(12.0, 4)", "[12]"]
 HEADERS = st.builds(
@@ -106,18 +129,35 @@ def archive(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STO
     return buffer.getvalue()
 
 
+def whole_archive(arrays: dict[str, Any], compression: int = zipfile.ZIP_STORED) -> bytes:
+    return archive([(f"{name}.npy", npy(array)) for name, array in arrays.items()], compression)
+
+
 def archives(arrays: dict[str, Any]) -> Bytes:
     """Return NPZ archives that are damaged, or of which some members are crafted, twice there or otherwise compressed."""
-    whole = {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
-    methods = st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-    odd = [array_bytes(array) for array in ODD_ARRAYS]
+    whole = {f"{name}.npy": npy(array) for name, array in arrays.items()}
+    odd = [npy(array) for array in ODD_ARRAYS]
     member = CRAFTED | damaged(list(whole.values()), [b"(", b"'", b"O", b"9", b"-", b",", b"\n", b"\xff"])
     names = st.sampled_from(sorted(whole))
-    changed = st.dictionaries(names, st.sampled_from(odd) | member, max_size=2).map(lambda new: [*(whole | new).items()])
+    changed = st.dictionaries(names, st.sampled_from(odd) | member, max_size=2).map(
+        lambda new: [*(whole | new).items()]
+    )
     doubled = st.lists(st.tuples(names, st.sampled_from([*whole.values()]) | member), max_size=2)
-    seeds = st.builds(lambda members, more, method: archive(members + more, method), changed, doubled, methods)
-    zips = [archive([*whole.items()], method) for method in (0, 8, 12, 14)]
-    words = [b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x0e\0", b"\x0c\0"]
+    seeds = st.builds(
+        lambda members, more, method: archive(members + more, method), changed, doubled, st.sampled_from(METHODS)
+    )
+    zips = [whole_archive(arrays, method) for method in METHODS]
+    words = [
+        b"PK\1\2",
+        b"PK\3\4",
+        b"PK\5\6",
+        b"PK\6\6",
+        b"PK\6\7",
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\0",
+        b"\x0e\0",
+        b"\x0c\0",
+    ]
     return seeds | damaged(zips, words)
 
 
@@ -136,21 +176,27 @@ ODD_ARRAYS: list[Any] = [
     np.array("quantised:99999999999999999999"),
 ]
 
+
+def encoded(texts: list[str]) -> list[bytes]:
+    return [text.encode() for text in texts]
+
+
 # Targets
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a reader is fed with, and the reader, which may read and write the current folder alone."""
+    """What readers take whole, the same damaged, and the readers, which use the current folder alone."""
 
+    whole: Any
     inputs: st.SearchStrategy[Any]
-    read: Callable[[Any], object]
+    read: Callable[[Any], list[str]]
 
 
-def answered(read: Callable[[], object]) -> str:
-    """Return the fault, a printable line or several, with which tinynet answers; '' when it takes the input."""
+def answer(read: Callable[..., object], *arguments: Any, **options: Any) -> str:
+    """Return the fault that tinynet names, in printable lines; '' when it takes the input."""
     try:
-        read()
+        read(*arguments, **options)
     except TinynetError as error:
         lines = str(error).splitlines()
         assert lines and all(line.isprintable() and len(line) < 2000 for line in lines), lines
@@ -162,35 +208,79 @@ CONFIG = """name = "own"\nseed = 3\n[dataset]\nname = "blobs"\nn_samples = 60\n[
 activation = "quantised:4"\n[optimizer]\nlearning_rate = 0.1\nschedule = "step"\nstep_epochs = 2
 [training]\nepochs = 2\nbatch_size = 10\npatience = 3\n"""
 SWEEP = '[sweep]\n"optimizer.learning_rate" = [0.1, 0.3]\nseed = "0..3"\nnetwork.activation = ["relu", "sign"]\n'
-WORDS = ["[", "]", "{", "}", '"', "'", '"""', "=", ",", ".", "..", "\n", "\r", "\0", "\\", "\\u0000", "\\ud800", "#", "-"]
-WORDS += ["nan", "inf", "1e400", "1e-400", "9" * 30, "0x" + "f" * 1900, "true", "1979-05-27T07:32:00Z", "\ufeff", "é", "\x1b[2J"]
-WORDS += ["0..99999", "0..99999999999999", "[sweep]\n", "[[sweep]]\n", "dataset.path", '"csv"', "\t", "[" * 900, '{"a":\n' * 900]
+WORDS = [
+    "[",
+    "]",
+    "{",
+    "}",
+    '"',
+    "'",
+    '"""',
+    "=",
+    ",",
+    ".",
+    "..",
+    "\n",
+    "\r",
+    "\0",
+    "\\",
+    "\\u0000",
+    "\\ud800",
+    "#",
+    "-",
+]
+WORDS += [
+    "nan",
+    "inf",
+    "1e400",
+    "1e-400",
+    "9" * 30,
+    "0x" + "f" * 1900,
+    "true",
+    "1979-05-27T07:32:00Z",
+    "\ufeff",
+    "é",
+    "\x1b[2J",
+]
+WORDS += [
+    "0..99999",
+    "0..99999999999999",
+    "[sweep]\n",
+    "[[sweep]]\n",
+    "dataset.path",
+    '"csv"',
+    "\t",
+    "[" * 900,
+    '{"a":\n' * 900,
+]
 WORDS += ["a." * 900, *dotted_keys(Config)]
 
 
 def json_of(text: str, **more: Any) -> bytes:
-    Path("seed.toml").write_text(text, encoding="utf-8")
-    return json.dumps(json.loads(load_config("seed.toml").to_json()) | more, indent=1).encode()
+    return json.dumps(tomllib.loads(text) | more, indent=1).encode()
 
 
-@cache
 def config_inputs(kind: str) -> Bytes:
     texts = [CONFIG, CONFIG + SWEEP, *map(preset_text, preset_names())]
-    words = [word.encode("utf-8") for word in WORDS]
     if kind == "toml":
-        return damaged([text.encode() for text in texts], words)
+        return damaged(encoded(texts), encoded(WORDS))
     axes = {"sweep": {"optimizer": {"learning_rate": [0.1, 0.3]}, "seed": "0..3", "network.activation": ["relu"]}}
-    return damaged([json_of(CONFIG), json_of(CONFIG, **axes), json_of(preset_text("digits"))], words)
+    return damaged([json_of(CONFIG), json_of(CONFIG, **axes), json_of(preset_text("digits"))], encoded(WORDS))
 
 
-def read_config(kind: str, content: bytes) -> None:
+def read_config(kind: str, content: bytes) -> list[str]:
     path = f"own.{kind}"
     Path(path).write_bytes(content)
-    answered(lambda: load_config(path))
-    answered(lambda: load_grid(path))
+    return [answer(load_config, path), answer(load_grid, path, ["seed=0,1"])]
 
 
-WHOLE_WORDS = ["optimizer.learning_rate=0.1,0.3", "seed=0..4", "name='a','b'", "training.patience=3", "dataset.label=-1"]
+WHOLE_WORDS = [
+    "optimizer.learning_rate=0.1,0.3",
+    "seed=0..4",
+    "name='a','b'",
+    "training.patience=3",
+    "dataset.label=-1",
+]
 WHOLE_WORDS += ['network.activation="relu","quantised:3"', "dataset.noise=0.1,[0.2,{a=1}]", 'dataset.path="a.csv"']
 
 
@@ -198,14 +288,11 @@ def text_of(content: bytes) -> str:
     return content.decode("utf-8", errors="surrogateescape")  # as Python decodes the command line
 
 
-OVERRIDES = st.lists(
-    damaged([word.encode() for word in WHOLE_WORDS], [word.encode() for word in WORDS]).map(text_of), max_size=4
-)
+OVERRIDES = st.lists(damaged(encoded(WHOLE_WORDS), encoded(WORDS)).map(text_of), max_size=4)
 
 
-def read_overrides(words: list[str]) -> None:
-    answered(lambda: load_config("moons", words))
-    answered(lambda: load_grid("moons", words))
+def read_overrides(words: list[str]) -> list[str]:
+    return [answer(load_config, "moons", words), answer(load_grid, "moons", ["training.epochs=4,5", *words])]
 
 
 TABLES = [
@@ -214,9 +301,27 @@ TABLES = [
     "1\t2\t0\n3\t4\t1\n" * 12,
     'a|"b\n2"|c\n' + "1| 2 |10\n3|4|9\n" * 12,
 ]
-CELLS = [",", ";", "\t", "|", '"', '""', "\n", "\r", "\r\n", "\n\n", "\0", "\ufeff", "nan", "inf", "1e999", "1_0", "1,5"]
+CELLS = [
+    ",",
+    ";",
+    "\t",
+    "|",
+    '"',
+    '""',
+    "\n",
+    "\r",
+    "\r\n",
+    "\n\n",
+    "\0",
+    "\ufeff",
+    "nan",
+    "inf",
+    "1e999",
+    "1_0",
+    "1,5",
+]
 CELLS += ["9" * 400, "x" * 300, "label", "\u0661", "\x1b[2J", "\u2028", "\x1c", "NA", "-", "=1+1", '"' + "x" * 140_000]
-CSV = damaged([table.encode() for table in TABLES], [cell.encode() for cell in CELLS] + [b"\xff", b"\xed\xa0\x80"])
+CSV = damaged(encoded(TABLES), [*encoded(CELLS), b"\xff", b"\xed\xa0\x80"])
 CSV_OPTIONS = st.fixed_dictionaries(
     {},
     optional={
@@ -228,17 +333,17 @@ CSV_OPTIONS = st.fixed_dictionaries(
 )
 
 
-def read_table(given: tuple[bytes, dict[str, Any]]) -> None:
+def read_table(given: tuple[bytes, dict[str, Any]]) -> list[str]:
     Path("own.csv").write_bytes(given[0])
-    answered(lambda: load_dataset("csv", path="own.csv", **given[1]))
+    return [answer(load_dataset, "csv", path="own.csv", **given[1])]
 
 
-NPZ = archives({"X": np.arange(48.0).reshape(12, 4), "y": np.array(["off", "on", "on"] * 4)})
+ARRAYS = {"X": np.arange(48.0).reshape(12, 4), "y": np.array(["off", "on", "on"] * 4)}
 
 
-def read_arrays(content: bytes) -> None:
+def read_arrays(content: bytes) -> list[str]:
     Path("own.npz").write_bytes(content)
-    answered(lambda: load_dataset("npz", path="own.npz", validation_size=0))
+    return [answer(load_dataset, "npz", path="own.npz", validation_size=0)]
 
 
 @cache
@@ -249,74 +354,88 @@ def run_files() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
 
 
-@cache
-def models() -> Bytes:
-    with np.load(io.BytesIO(run_files()["model.npz"])) as arrays:
-        return archives(dict(arrays))
-
-
 ROWS = np.array([[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 4.0, 1.2]])
 
 
-def read_model(content: bytes) -> None:
+def read_model(content: bytes) -> list[str]:
     Path("run").mkdir(exist_ok=True)
     Path("run/model.npz").write_bytes(content)
 
     def predict() -> None:
         probabilities = load_model("run").predict_proba(ROWS)
-        assert probabilities.shape[0] == 2 and np.isfinite(probabilities).all()
+        assert len(probabilities) == 2 and np.isfinite(probabilities).all()
 
-    answered(predict)
+    return [answer(predict)]
 
 
-NEW_ROWS = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm),more\n" + "5.1,3.5,1.4,0.2,x\n" * 3
-ROW_FILES = st.tuples(st.just("rows.csv"), damaged([NEW_ROWS.encode(), b"5.1,3.5,1.4,0.2\n" * 3], [c.encode() for c in CELLS]))
+NEW_ROWS = b"sepal length (cm),sepal width (cm),petal length (cm),petal width (cm),more\n" + b"5.1,3.5,1.4,0.2,x\n" * 3
+ROW_FILES = st.tuples(st.just("rows.csv"), damaged([NEW_ROWS, b"5.1,3.5,1.4,0.2\n" * 3], encoded(CELLS)))
 ROW_FILES |= st.tuples(st.just("rows.npz"), archives({"X": np.arange(48.0).reshape(12, 4)}))
 
 
-def read_rows(given: tuple[str, bytes]) -> None:
+def read_rows(given: tuple[str, bytes]) -> list[str]:
     Path("run").mkdir(exist_ok=True)
     Path("run/model.npz").write_bytes(run_files()["model.npz"])
     Path(given[0]).write_bytes(given[1])
     model = load_model("run")
-    answered(lambda: predictions_csv(model, model.read(given[0])))
+    return [answer(lambda: predictions_csv(model, model.read(given[0])))]
 
 
-SWEEP_TABLE = b"run,status,error\nrun,completed,\nlost,killed,signal 9\nother,failed,\"a, b\"\n"
+SWEEP_TABLE = b'run,status,error\nrun,completed,\nlost,killed,signal 9\nother,failed,"a, b"\n'
 
 
-@cache
 def run_folders() -> st.SearchStrategy[dict[str, bytes]]:
     """Return files to put into the place of those of a run, and beside it."""
-    words = [word.encode() for word in WORDS if "n_samples" not in word] + [cell.encode() for cell in CELLS]
-    words += [b"null", b"1e308", b"-1", b"NaN", b"-Infinity", b"</script>", b"..", b"/"]
-    files = {name: run_files()[name] for name in ("config.json", "summary.json", "environment.json", "metrics.csv")}
-    one = st.sampled_from(["summary.json", "metrics.csv", "metrics.csv", "config.json", "environment.json", "../sweep.csv"])
-    whole = files | {"../sweep.csv": SWEEP_TABLE}
-    part = one.flatmap(lambda name: st.tuples(st.just(name), damaged([whole[name]], words)))
+    words = [*encoded(WORDS + CELLS), b"null", b"1e308", b"-1", b"NaN", b"-Infinity", b"</script>", b"..", b"/"]
+    whole = run_files() | {"../sweep.csv": SWEEP_TABLE}
+    names = ["config.json", "summary.json", "environment.json", "metrics.csv", "../sweep.csv"]
+    part = st.sampled_from(names).flatmap(lambda name: st.tuples(st.just(name), damaged([whole[name]], words)))
     return st.lists(part, min_size=1, max_size=2).map(dict)
 
 
-def read_folder(given: dict[str, bytes]) -> None:
+def read_folder(given: dict[str, bytes]) -> list[str]:
     shutil.rmtree("runs", ignore_errors=True)
     Path("runs/run").mkdir(parents=True)
     for name, content in (run_files() | given).items():
         Path("runs/run", name).write_bytes(content)
-    for folder in ("runs/run", "runs"):
-        answered(lambda folder=folder: write_report([folder], "report.html"))  # type: ignore[misc]
+    return [answer(write_report, [folder], "report.html") for folder in ("runs/run", "runs")]
 
 
-def targets() -> dict[str, Target]:
-    return {
-        "toml": Target(config_inputs("toml"), lambda content: read_config("toml", content)),
-        "json": Target(config_inputs("json"), lambda content: read_config("json", content)),
-        "overrides": Target(OVERRIDES, read_overrides),
-        "csv": Target(st.tuples(CSV, CSV_OPTIONS), read_table),
-        "npz": Target(NPZ, read_arrays),
-        "model": Target(models(), read_model),
-        "rows": Target(ROW_FILES, read_rows),
-        "folder": Target(run_folders(), read_folder),
-    }
+@cache
+def checkpoint() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        Training().run_until(8, Path(folder))
+        return Path(folder, CHECKPOINT).read_bytes()
+
+
+def read_checkpoint(content: bytes) -> list[str]:
+    Path("made").mkdir(exist_ok=True)
+    Path("made", CHECKPOINT).write_bytes(content)
+    with np.load(io.BytesIO(checkpoint())) as arrays:
+        wanted = json.loads(arrays["meta"].tobytes())["settings"]
+    return [answer(Keeper(Path("made"), 0.0).load, wanted, Training().net.params)]
+
+
+def npz_arrays(content: bytes) -> dict[str, Any]:
+    with np.load(io.BytesIO(content)) as arrays:
+        return dict(arrays)
+
+
+def checkpoints() -> Bytes:
+    return damaged([checkpoint()], [b"PK", b"\0\0"]) | archives(npz_arrays(checkpoint())).map(sealed)
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    "toml": lambda: Target(CONFIG.encode(), config_inputs("toml"), lambda content: read_config("toml", content)),
+    "json": lambda: Target(json_of(CONFIG), config_inputs("json"), lambda content: read_config("json", content)),
+    "overrides": lambda: Target(["seed=1"], OVERRIDES, read_overrides),
+    "csv": lambda: Target((TABLES[0].encode(), {}), st.tuples(CSV, CSV_OPTIONS), read_table),
+    "npz": lambda: Target(whole_archive(ARRAYS), archives(ARRAYS), read_arrays),
+    "model": lambda: Target(run_files()["model.npz"], archives(npz_arrays(run_files()["model.npz"])), read_model),
+    "rows": lambda: Target(("rows.csv", NEW_ROWS), ROW_FILES, read_rows),
+    "folder": lambda: Target({"../sweep.csv": SWEEP_TABLE}, run_folders(), read_folder),
+    "checkpoint": lambda: Target(checkpoint(), checkpoints(), read_checkpoint),
+}
 
 
 # Limits
@@ -328,18 +447,18 @@ class TooLongError(Exception):
 
 @contextmanager
 def deadline() -> Iterator[None]:
-    """Stop what takes longer than 5 s of computing."""
+    """Stop what takes longer than 5 s."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise TooLongError(f"still busy after {DEADLINE_S} s")
 
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, DEADLINE_S)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, DEADLINE_S)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def limit_memory() -> None:
@@ -349,35 +468,32 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def main(name: str, n_examples: int) -> None:
-    """Feed one target, and print how many examples it got, in how many seconds and how much memory."""
+def fed(target: Target, n_examples: int, **options: Any) -> Callable[[], None]:
+    """Return a test that feeds a target `n_examples` inputs in the current folder, each to be answered in 5 s."""
+
+    @settings(max_examples=n_examples, database=None, suppress_health_check=list(HealthCheck), **options)
+    @given(target.inputs)
+    def feed(given: Any) -> None:
+        with deadline():
+            target.read(given)
+
+    return feed
+
+
+def main(name: str, n_examples: int, seed_number: int = 0) -> None:
+    """Feed one target within the limits; print the number of examples, the seconds, and the memory in all."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        target, n = targets()[name], 0
-        target.read(run_files() if name == "folder" else ("rows.csv", b"") if name == "rows" else b"" if name not in ("csv", "overrides") else [] if name == "overrides" else (b"", {}))
+        warnings.simplefilter("error")
+        target = TARGETS[name]()
+        target.read(target.whole)  # imports what it needs
         limit_memory()
-
-        @settings(
-            max_examples=n_examples,
-            deadline=None,
-            database=None,
-            derandomize=False,
-            phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(target.inputs)
-        def feed(given: Any) -> None:
-            nonlocal n
-            n += 1
-            with deadline():
-                target.read(given)
-
         began = time.perf_counter()
-        feed()
+        seed(seed_number)(fed(target, n_examples, deadline=None, phases=[Phase.generate, Phase.shrink]))()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(f"{name}: {n:,} examples in {time.perf_counter() - began:.0f} s, {peak:.0f} MiB at most")
+        print(f"{name}: {n_examples:,} examples in {time.perf_counter() - began:.0f} s, {peak:.0f} MiB")
         os.chdir("/")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

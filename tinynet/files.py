@@ -121,7 +121,7 @@ def read_npz(path: FilePath, wanted: Collection[str], *, compressed: bool = True
         except InvalidValueError:
             raise
         except DAMAGE as error:
-            raise DataError(f"no NPZ archive, or a damaged one: {error!s:.300}") from error
+            raise DataError(f"no NPZ archive, or a damaged one: {shown_path(f'{error!s:.300}')}") from error
 
 
 def shown_path(path: FilePath) -> str:
