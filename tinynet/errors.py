@@ -130,7 +130,7 @@ def did_you_mean(value: object, allowed: Iterable[str]) -> str:
     names = list(allowed)
     near = difflib.get_close_matches(str(value), names, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{guess} allowed: {', '.join(names)}"
+    return f"{guess} allowed: {', '.join(name if name.isprintable() else repr(name) for name in names)}"
 
 
 def missing_extra(libraries: str, extra: str) -> str:

@@ -11,6 +11,7 @@ import re
 import stat
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from array import array
@@ -40,6 +41,7 @@ DAMAGE = (  # what zipfile and numpy raise on bytes that are no archive
     tokenize.TokenError,
     ValueError,
     TypeError,
+    LookupError,
     SyntaxError,
     RuntimeError,
     OverflowError,
@@ -119,7 +121,7 @@ def read_npz(path: FilePath, wanted: Collection[str], *, compressed: bool = True
         except InvalidValueError:
             raise
         except DAMAGE as error:
-            raise DataError(f"no NPZ archive, or a damaged one: {error}") from error
+            raise DataError(f"no NPZ archive, or a damaged one: {shown_path(f'{error!s:.300}')}") from error
 
 
 def shown_path(path: FilePath) -> str:
@@ -139,6 +141,8 @@ def opened(path: FilePath) -> Iterator[BinaryIO]:
             yield file
     except InvalidValueError as error:
         raise DataError(f"{name}: {error}") from error
+    except UnicodeEncodeError as error:  # half of a surrogate pair, which no name of a file holds
+        raise DataError(f"{name}: is not a file") from error
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
 
@@ -164,7 +168,8 @@ def _rows(file: BinaryIO, separator: str | None) -> Iterator[Row]:
                 yield begin, cells
             begin = skipped + reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"line {begin}: {error}") from error
+        message = str(error).replace("\t", "\\t")  # it shows the separator as it is
+        raise DataError(f"line {begin}: {message}") from error
     if not width:
         raise DataError("is empty")
 
@@ -309,6 +314,8 @@ def _as_labels(texts: list[str]) -> Array:
 
 def _member(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Array:
     """Return one array of an archive."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others take what memory they declare
+        raise DataError(f"array {name} is compressed by method {info.compress_type}, which NumPy does not use")
     with archive.open(info) as stream:
         shape, fortran_order, dtype = _npy_header(stream)
         if dtype.hasobject:
@@ -334,10 +341,12 @@ def _member(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, nam
 
 def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Python and NumPy, about how the header is written
+        if version == (1, 0):
+            return np.lib.format.read_array_header_1_0(stream)
+        if version == (2, 0):
+            return np.lib.format.read_array_header_2_0(stream)
     raise DataError(f"an array in NPY format {version[0]}.{version[1]}, which plain numbers and text do not need")
 
 

@@ -96,8 +96,8 @@ def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
         raise DataError(f"X has no columns, got shape {array.shape}")
     if n_features is not None and array.shape[1] != n_features:
         raise DataError(f"X has {array.shape[1]} features, the network was made for {n_features}")
-    array = np.ascontiguousarray(array, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
+        array = np.ascontiguousarray(array, dtype=np.float64)
         suspicious = not np.isfinite(array.sum())
     if suspicious and not np.isfinite(array).all():
         rows, columns = np.nonzero(~np.isfinite(array))

@@ -157,11 +157,14 @@ def _model(arrays: dict[str, Array]) -> Model:
     for name, array in arrays.items():
         if array.dtype.kind not in ("U" if name in NAMES else "fiu"):
             raise DataError(f"{name} must hold {'text' if name in NAMES else 'numbers'}, got dtype {array.dtype}")
-        if name not in NAMES and not (np.abs(array) <= LARGEST).all():
+    with np.errstate(over="ignore"):
+        numbers = {name: np.array(arrays[name], dtype=np.float64) for name in (*PARAMS, "offset", "scale")}
+    for name, array in numbers.items():  # in float32 LARGEST itself would be inf
+        if not (np.abs(array) <= LARGEST).all():
             raise DataError(f"{name} must hold finite numbers up to {LARGEST:g}")
-    if not (arrays["scale"] * LARGEST >= 1).all():
+    if not (numbers["scale"] * LARGEST >= 1).all():
         raise DataError("scale must be above 0, and not so small that what is divided by it overflows")
     net = TwoLayerNet(d, m, k, activation=str(arrays["activation"]), seed=0)
-    net.params = {name: np.array(arrays[name], dtype=np.float64) for name in PARAMS}
-    scaling = Scaling("stored", *(np.array(arrays[name], dtype=np.float64) for name in ("offset", "scale")))
+    net.params = {name: numbers[name] for name in PARAMS}
+    scaling = Scaling("stored", numbers["offset"], numbers["scale"])
     return Model(net, scaling, tuple(arrays["class_names"].tolist()), tuple(arrays["feature_names"].tolist()))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from tinynet.experiments.keys import Config
 from tinynet.history import COLUMNS, Epoch, History
 
 FINISHED = ("completed", "stopped early")
+MAX_JSON, MAX_CSV = 2**20, 2**25  # bytes; a sweep of 100,000 runs has a third of that
 MAX_FAULTS = 20  # told; whoever has more reads no further
 T = TypeVar("T")
 
@@ -140,9 +142,8 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _sweep_rows(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-            return [{"label": row["run"], "status": row["status"], "error": row.get("error") or ""} for row in rows]
+        rows = list(csv.DictReader(io.StringIO(_text(path, MAX_CSV), newline=""), restval=""))
+        return [{"label": row["run"], "status": row["status"], "error": row.get("error", "")} for row in rows]
     except (KeyError, ValueError, csv.Error) as error:
         raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
 
@@ -161,11 +162,22 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
+def _text(path: Path, most: int) -> str:
+    """Return the text of a file, which must be one, and of `most` bytes at most."""
+    if path.exists() and not path.is_file():  # a pipe could keep us waiting for ever
+        raise RunFolderError(f"{shown(str(path))}: is not a file")
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise RunFolderError(f"{shown(str(path))}: is damaged: larger than {most // 2**20} MiB")
+    return content.decode("utf-8")
+
+
 def _json(path: Path, validate: Callable[[Any], T]) -> T | None:
     """Return what a JSON file holds, None when there is none."""
     name = shown(str(path))
     try:
-        return validate(json.loads(path.read_text(encoding="utf-8")))
+        return validate(json.loads(_text(path, MAX_JSON)))
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -177,7 +189,7 @@ def _json(path: Path, validate: Callable[[Any], T]) -> T | None:
 def _history(path: Path, *, whole: bool) -> History:
     """Read metrics.csv; when the run was not `whole`, a missing file and a last line cut short are no fault."""
     try:
-        content = path.read_text(encoding="utf-8")
+        content = _text(path, MAX_CSV)
     except FileNotFoundError:
         if whole:
             raise
@@ -186,7 +198,8 @@ def _history(path: Path, *, whole: bool) -> History:
         raise RunFolderError(f"{shown(str(path))}: is damaged: not UTF-8") from error
     if not whole:
         content = content[: content.rfind("\n") + 1]
-    header, *rows = list(csv.reader(content.splitlines())) or [list(COLUMNS)]
+    rows = _cells(path, content)
+    header = next(rows, list(COLUMNS))
     if header != list(COLUMNS):
         raise RunFolderError(f"{shown(str(path))}: line 1: is damaged: the columns must be {','.join(COLUMNS)}")
     read = _adapter(Epoch).validate_python
@@ -200,8 +213,15 @@ def _history(path: Path, *, whole: bool) -> History:
         except ValidationError as error:
             raise RunFolderError(f"{where}: {_first(error)}") from error
     if whole and content and not content.endswith("\n"):
-        raise RunFolderError(f"{shown(str(path))}: line {len(rows) + 1}: is damaged: cut short")
+        raise RunFolderError(f"{shown(str(path))}: line {len(history) + 1}: is damaged: cut short")
     return history
+
+
+def _cells(path: Path, content: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(content.splitlines())
+    except csv.Error as error:
+        raise RunFolderError(f"{shown(str(path))}: is damaged: {error}") from error
 
 
 def _first(error: ValidationError) -> str:
