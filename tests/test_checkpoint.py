@@ -501,7 +501,15 @@ def test_fault_34_a_damaged_newest_is_named_and_the_one_before_is_used(whole: An
         f"{newest}: is cut short or damaged: its checksum does not match; "
         "going on from checkpoint-000000007.npz, the one before"
     )
-    assert len(caught) == 1 and Path(caught[0].filename).name == "resuming.py"  # who called train
+    assert len(caught) == 1
+
+
+def test_the_warning_of_a_damaged_newest_points_at_the_caller_of_train(folder: Path) -> None:
+    newest = paths(folder)[8]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    with pytest.warns(UserWarning) as caught:
+        Training().run(folder, resume=True)
+    assert Path(caught[0].filename).name == "resuming.py"
 
 
 def test_fault_34_a_damaged_checkpoint_is_removed_once_a_new_one_is_there(folder: Path) -> None:

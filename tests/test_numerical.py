@@ -33,6 +33,12 @@ def test_a_step_of_10e_50_gives_exactly_zero_and_says_so_once() -> None:
     with pytest.warns(NumericalWarning, match="x \\+ h rounds to x") as caught:
         assert numerical_diff(parabola, 5.0, h=10e-50, scheme="forward") == 0.0
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("differentiate", [numerical_diff, numerical_gradient, gradient_descent])
+def test_the_warning_of_a_lost_step_points_at_the_caller(differentiate: Callable[..., Any]) -> None:
+    with pytest.warns(NumericalWarning) as caught:
+        differentiate(parabola, 5.0, h=10e-50)
     assert caught[0].filename == __file__
 
 
