@@ -1,0 +1,22 @@
+"""docs/reliability.md: its table names the tests of every fault, and its examples run."""
+
+from __future__ import annotations
+
+import doctest
+
+from fault_table import PAGE, ROW, current
+
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_every_fault_has_a_test_that_carries_its_number_and_the_table_is_current() -> None:
+    rows = ROW.findall(TEXT)
+    assert [int(number) for number, *_ in rows] == list(range(1, 44))
+    assert all(tests for *_, tests in rows)
+    assert current(TEXT) == TEXT, "python tests/fault_table.py writes the table anew"
+
+
+def test_the_examples_run() -> None:
+    example = TEXT.partition("```python\n")[2].partition("```")[0]
+    session = doctest.DocTestParser().get_doctest(example, {}, "reliability.md", None, 0)
+    assert session.examples and doctest.DocTestRunner().run(session).failed == 0
