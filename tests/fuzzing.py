@@ -134,7 +134,7 @@ def whole_archive(arrays: dict[str, Any], compression: int = zipfile.ZIP_STORED)
 
 
 def archives(arrays: dict[str, Any]) -> Bytes:
-    """Return NPZ archives that are damaged, or of which some members are crafted, twice there or otherwise compressed."""
+    """Return NPZ archives that are damaged, or have members that are crafted, twice there or otherwise compressed."""
     whole = {f"{name}.npy": npy(array) for name, array in arrays.items()}
     odd = [npy(array) for array in ODD_ARRAYS]
     member = CRAFTED | damaged(list(whole.values()), [b"(", b"'", b"O", b"9", b"-", b",", b"\n", b"\xff"])
