@@ -88,9 +88,8 @@ def train(
     X_validation, y_validation : arrays, optional
         Measured after every epoch, never trained on; without rows they count as not given.
     sample_weight, sample_weight_validation : arrays, shape (n_samples,), at least 0, optional
-        Losses and accuracies become means weighted by them. A sample of weight 0 is left out; the loss of a
-        batch is the mean of w_i L_i, w_i in units of the mean weight of all, so that a weight counts in the
-        smallest batch as well.
+        Losses and accuracies become means weighted by them; a weight of 0 leaves a sample out. The loss of a
+        batch is the mean of w_i L_i, w_i in units of the mean weight of all: it counts in a batch of one as well.
     h : float above 0
         The step of the differences, in units of a weight.
     method : "auto", "loop", "exact" or "series"; see `TwoLayerNet.numerical_gradient`
@@ -156,9 +155,8 @@ def train(
         if validation is None:
             raise InvalidValueError("patience needs validation data: give X_validation and y_validation")
     if batch_size > (n := np.shape(y)[0]):
-        warnings.warn(
-            f"batch_size {batch_size} is larger than the {n} training samples: one batch an epoch", stacklevel=2
-        )
+        surplus = f"batch_size {batch_size} is larger than the {n} training samples"
+        warnings.warn(f"{surplus}: one batch an epoch", stacklevel=2)
 
     reused = np.empty((min(batch_size, len(X)), X.shape[1]))  # to page in new memory takes longer than to fill it
     settings = {"activation": net.activation.name, "batch_size": batch_size, "seed": seed, "h": h, "method": method}
@@ -316,19 +314,13 @@ def _all_finite(grads: dict[str, Array]) -> bool:
 
 
 def _measure(
-    net: TwoLayerNet,
-    training: Part,
-    validation: Part | None,
-    epoch: int,
-    step: int,
-    learning_rate: float,
-    started: float,
+    net: TwoLayerNet, training: Part, validation: Part | None, epoch: int, step: int, rate: float, started: float
 ) -> Epoch:
     train_loss, train_accuracy = evaluate(net, *training)
     validation_loss, validation_accuracy = (math.nan, math.nan) if validation is None else evaluate(net, *validation)
     for loss in (train_loss, 0.0 if validation is None else validation_loss):
         if not math.isfinite(loss):
-            raise DivergedError(epoch, step, learning_rate, loss)
+            raise DivergedError(epoch, step, rate, loss)
     return Epoch(
         epoch=epoch,
         step=step,
@@ -336,7 +328,7 @@ def _measure(
         train_accuracy=train_accuracy,
         validation_loss=validation_loss,
         validation_accuracy=validation_accuracy,
-        learning_rate=learning_rate,
+        learning_rate=rate,
         loss_evaluations=2 * net.n_parameters * step,
         duration_s=time.perf_counter() - started,
     )
