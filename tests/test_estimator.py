@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse
 from reference import largest_error
@@ -135,13 +135,16 @@ def test_a_grid_search_in_a_pipeline_reaches_96_percent_on_breast_cancer() -> No
 
 
 def test_names_of_features_come_through_a_pipeline_that_makes_data_frames() -> None:
-    frame = load_iris(as_frame=True)
-    pipeline = make_pipeline(StandardScaler(), small()).set_output(transform="pandas").fit(frame.data, frame.target)
-    assert pipeline[-1].feature_names_in_.tolist() == frame.feature_names
+    iris = load_iris()
+    frame = pl.DataFrame(iris.data, schema=iris.feature_names)
+    pipeline = make_pipeline(StandardScaler(), small()).set_output(transform="polars").fit(frame, iris.target)
+    assert pipeline[-1].feature_names_in_.tolist() == iris.feature_names
     assert pipeline[-1].n_features_in_ == 4
     with pytest.raises(ValueError, match="feature names should match"):
-        pipeline[-1].predict(pipeline[0].transform(frame.data).rename(columns={"sepal length (cm)": "length"}))
-    plain = make_pipeline(StandardScaler(), small()).fit(frame.data.to_numpy(), frame.target)
+        pipeline[-1].predict(pipeline[0].transform(frame).rename({"sepal length (cm)": "length"}))
+    plain = make_pipeline(StandardScaler(), small()).fit(
+        np.asfortranarray(iris.data), iris.target
+    )  # as polars has them
     assert bits(plain[-1]) == bits(pipeline[-1])
 
 
@@ -159,7 +162,7 @@ def test_sparse_input_is_refused_as_scikit_learn_refuses_it(kind: Any) -> None:
     [
         np.asfortranarray,
         lambda X: np.repeat(X, 2, axis=1)[:, ::2],
-        lambda X: pd.DataFrame(X),
+        lambda X: pl.DataFrame(X),
         lambda X: X.tolist(),
         lambda X: X.astype(np.longdouble),
     ],
