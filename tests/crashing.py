@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable
 from multiprocessing.context import ForkProcess
 from pathlib import Path
@@ -70,6 +71,20 @@ def outcome(folder: str | Path) -> Outcome:
 def half_written(folder: str | Path) -> list[Path]:
     """Return what an attempt that ended badly has left below a folder; a lock that nobody holds is none of it."""
     return [path for path in Path(folder).rglob(".*") if path.suffix != ".lock" and path.name != ".lock"]
+
+
+def cut_short(folder: str | Path) -> list[Path]:
+    """Return the files below a folder that are not whole, but for those that hide and the growing metrics.csv."""
+    ends = {".json": b"}\n", ".html": b"</html>\n", ".png": b"IEND\xaeB`\x82"}
+    cut = []
+    for path in (path for path in Path(folder).rglob("*") if path.is_file() and not path.name.startswith(".")):
+        if path.suffix == ".npz":
+            whole = zipfile.is_zipfile(path)
+        else:
+            whole = path.read_bytes().endswith(ends.get(path.suffix, b"\n"))
+        if not whole:
+            cut.append(path)
+    return [path for path in cut if path.name != "metrics.csv"]
 
 
 def saved_steps(folder: str | Path) -> int:

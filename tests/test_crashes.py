@@ -12,7 +12,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from crashing import SAID, Faults, Outcome, ended, forked, half_written, outcomes, reference, saved_steps, to_go_on
+from crashing import (
+    SAID,
+    Faults,
+    Outcome,
+    cut_short,
+    ended,
+    forked,
+    half_written,
+    outcomes,
+    reference,
+    saved_steps,
+    to_go_on,
+)
 from matplotlib.figure import Figure
 from sweeping import TINYNET
 
@@ -60,6 +72,7 @@ def meet_a_fault(command: tuple[str, ...], at: int, deed: str, whole: dict[str, 
         assert all(line.startswith("tinynet: ") for line in said.splitlines()), said
     if status == 0:  # it was of no consequence
         assert outcomes("x") == whole
+    assert cut_short("x") == [], "a file is there whole or not at all"
     assert saved_steps("x") >= faults.saved.value, "nothing older is lost"
     assert ended(forked(*to_go_on(command, "x"))) == 0, SAID.read_text(encoding="utf-8")
     assert outcomes("x") == whole and not half_written("x")
