@@ -1,5 +1,6 @@
-"""``pip install atheris; python tests/fuzz_atheris.py TARGET -timeout=5 -rss_limit_mb=1024 -max_total_time=180``:
-What a target of tests/fuzzing.py is fed with is chosen by what code it reaches.
+"""What a target of tests/fuzzing.py is fed with, chosen by what code it reaches; for ``pip install atheris``.
+
+``python tests/fuzz_atheris.py TARGET -timeout=5 -rss_limit_mb=1024 -max_total_time=180``
 """
 
 from __future__ import annotations

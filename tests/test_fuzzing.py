@@ -133,3 +133,9 @@ def test_a_huge_file_in_a_run_folder_is_refused_unread(name: str, most: int) -> 
     os.truncate(f"runs/{name}", 2**40)
     said = answer(write_report, ["runs/run"], "page.html")
     assert said == f"runs/{name}: is damaged: larger than {most // 2**20} MiB"
+
+
+def test_a_model_that_grows_when_it_is_read_is_refused() -> None:
+    bomb = whole_archive(npz_arrays(run_files()["model.npz"]) | {"W1": np.zeros((2**20, 4))}, zipfile.ZIP_DEFLATED)
+    said = TARGETS["model"]().read(bomb)
+    assert said == ["run/model.npz: holds compressed arrays, which tinynet does not write there"]
