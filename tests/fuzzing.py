@@ -468,7 +468,7 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def fed(target: Target, n_examples: int, **options: Any) -> Callable[[], None]:
+def fed(target: Target, n_examples: int, **options: Any) -> Any:
     """Return a test that feeds a target `n_examples` inputs in the current folder, each to be answered in 5 s."""
 
     @settings(max_examples=n_examples, database=None, suppress_health_check=list(HealthCheck), **options)

@@ -105,7 +105,7 @@ def load_model(run_folder: FilePath) -> Model:
             f"{shown_path(run_folder)}: no run folder: it has no model.npz, which 'tinynet train' leaves in one"
         )
     try:
-        arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"])
+        arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], compressed=False)
     except DataError as error:
         raise RunFolderError(str(error)) from error
     try:

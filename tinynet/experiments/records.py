@@ -143,6 +143,8 @@ def _subfolders(folder: Path) -> list[Path]:
 def _sweep_rows(path: Path) -> list[dict[str, str]]:
     try:
         rows = list(csv.DictReader(io.StringIO(_text(path, MAX_CSV), newline=""), restval=""))
+        if not all(row["run"] for row in rows):
+            raise ValueError("a row without a run")
         return [{"label": row["run"], "status": row["status"], "error": row.get("error", "")} for row in rows]
     except (KeyError, ValueError, csv.Error) as error:
         raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
