@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,8 +53,20 @@ def test_a_derivative_of_an_array_is_elementwise() -> None:
 
 def test_a_function_of_a_plain_number_may_use_the_math_module() -> None:
     result = numerical_diff(math.sin, 0)
-    assert isinstance(result, float)
+    assert type(result) is float
     assert result == pytest.approx(1.0, abs=1e-8)
+
+
+def test_values_that_are_whole_numbers_do_not_wrap_around_in_their_difference() -> None:
+    for kind in (bool, np.uint8, np.int8):
+        slopes = numerical_diff(lambda x, kind=kind: (x < 1).astype(kind), np.array([1.0, 2.0]), h=0.25)
+        assert slopes.tolist() == [-2.0, 0.0]
+
+
+def test_values_of_a_higher_precision_keep_it() -> None:
+    tiny = np.finfo(np.longdouble).eps
+    slopes = numerical_diff(lambda x: 1 + tiny * np.sign(x).astype(np.longdouble), np.zeros(2), h=0.5)
+    assert slopes.dtype == np.longdouble and (slopes == 2 * tiny).all()
 
 
 def test_the_central_scheme_is_of_second_order_and_the_forward_scheme_of_first() -> None:
@@ -156,8 +170,9 @@ def test_fault_06_a_step_that_is_no_positive_number_is_refused(h: Any) -> None:
 
 
 def test_an_unknown_scheme_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean 'central'"):
-        numerical_gradient(sum_of_squares, 1.0, scheme="centra")
+    for call in (numerical_diff, numerical_gradient):
+        with pytest.raises(ValueError, match="^unknown scheme 'centra'; did you mean 'central'"):
+            call(sum_of_squares, 1.0, scheme="centra")
 
 
 def test_a_gradient_whose_every_perturbation_is_lost_warns_once() -> None:
@@ -178,6 +193,21 @@ def test_workers_give_the_bits_of_the_serial_result(workers: Any, rng: np.random
     serial = numerical_gradient(lambda a: np.sum(np.sin(a) ** 3), x)
     assert numerical_gradient(lambda a: np.sum(np.sin(a) ** 3), x, workers=workers).tobytes() == serial.tobytes()
     assert x.tobytes() == before
+
+
+def test_workers_are_processes_of_their_own() -> None:
+    here = os.getpid()
+    slopes = numerical_gradient(lambda x: (1 if os.getpid() == here else 2) * np.sum(x), np.ones(3), workers=2)
+    np.testing.assert_allclose(slopes, 2.0, atol=1e-10)
+
+
+def test_in_a_worker_f_may_write_into_a_large_array_of_its_own() -> None:
+    def doubled(buffer: Any, x: Any) -> Any:
+        buffer[: len(x)] = 2 * x
+        return buffer.sum()
+
+    own = np.zeros(2**18)  # 2 MB, which joblib would lend read-only
+    np.testing.assert_allclose(numerical_gradient(partial(doubled, own), np.ones(2), workers=2), 2.0, atol=1e-10)
 
 
 def test_workers_that_share_memory_do_not_disturb_each_other(rng: np.random.Generator) -> None:
@@ -212,6 +242,28 @@ def test_a_wrong_number_of_workers_is_refused(workers: Any) -> None:
 def test_gradient_descent_walks_to_the_textbook_minimum() -> None:
     x = gradient_descent(sum_of_squares, np.array([-3.0, 4.0]), lr=0.1, step_num=100)
     np.testing.assert_allclose(x, [-6.1e-10, 8.1e-10], rtol=0.02)
+
+
+def test_gradient_descent_takes_a_hundred_steps_at_a_rate_of_one_hundredth_by_default() -> None:
+    x, expected = gradient_descent(lambda x: np.sum(x**3), [2.0]), 2.0
+    for _ in range(100):
+        expected -= 0.01 * (3 * expected**2 + 1e-4**2)  # the central difference of a cube is off by h²
+    assert x == pytest.approx([expected], abs=1e-9)
+
+
+def test_gradient_descent_of_no_steps_stays_where_it_is() -> None:
+    assert gradient_descent(sum_of_squares, [-3.0, 4.0], step_num=0).tolist() == [-3.0, 4.0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr", math.nan), ("step_num", -1)])
+def test_a_wrong_rate_or_number_of_steps_is_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        gradient_descent(sum_of_squares, [1.0], **{name: value})
+
+
+def test_a_lost_step_is_said_also_when_nan_follows() -> None:
+    with pytest.warns(NumericalWarning, match="is too small"):
+        assert np.isnan(gradient_descent(lambda _: math.inf, [1e20], step_num=3)).all()
 
 
 def test_too_large_a_rate_blows_up_and_too_small_a_rate_hardly_moves() -> None:
