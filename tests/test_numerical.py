@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinynet import NumericalWarning, TwoLayerNet, gradient_descent, numerical_diff, numerical_gradient
+from tinynet.numerical import checked_number
 
 
 def parabola(x: Any) -> Any:
@@ -152,6 +153,30 @@ def test_a_function_that_returns_no_single_real_number_is_an_error(value: Any) -
     assert (x == 1.0).all()
 
 
+@pytest.mark.parametrize(
+    ("value", "got"), [(np.ones(2), r"an array of shape \(2,\) \(ndarray\)"), ("1.0", r"'1.0' \(str\)")]
+)
+def test_what_a_function_returned_instead_of_a_number_is_said(value: Any, got: str) -> None:
+    with pytest.raises(TypeError, match=f"^f must return one real number, got {got}$"):
+        numerical_gradient(lambda _: value, np.ones(2))
+
+
+@pytest.mark.parametrize("value", [2, True, np.uint8(2), np.array([[2]]), np.array([2.0])])
+def test_one_value_of_any_shape_and_real_kind_is_a_float(value: Any) -> None:
+    number = checked_number(value)
+    assert type(number) is np.float64 and number == np.sum(value)
+
+
+def test_a_gradient_in_a_higher_precision_keeps_it() -> None:
+    tiny = np.finfo(np.longdouble).eps
+    slopes = numerical_gradient(lambda x: 1 + tiny * np.sign(x[0]), np.zeros(1, np.longdouble), h=0.5)
+    assert slopes.dtype == np.longdouble and slopes[0] == 2 * tiny
+
+
+def test_a_difference_beyond_the_largest_float_is_infinite_without_a_warning() -> None:
+    assert np.isposinf(numerical_gradient(lambda x: 1.7e308 * np.sign(x[0]), np.zeros(1)))
+
+
 def test_a_function_of_another_shape_is_an_error_for_numerical_diff() -> None:
     with pytest.raises(TypeError, match="of shape"):
         numerical_diff(lambda x: np.sum(x), np.ones(3))
@@ -171,7 +196,7 @@ def test_fault_06_a_step_that_is_no_positive_number_is_refused(h: Any) -> None:
 
 def test_an_unknown_scheme_names_the_nearest() -> None:
     for call in (numerical_diff, numerical_gradient):
-        with pytest.raises(ValueError, match="^unknown scheme 'centra'; did you mean 'central'"):
+        with pytest.raises(ValueError, match=r"^unknown scheme 'centra'; did you mean 'central'"):
             call(sum_of_squares, 1.0, scheme="centra")
 
 
@@ -228,9 +253,17 @@ def test_the_futures_of_a_cluster_are_waited_for() -> None:
 
 def test_workers_refuse_a_function_that_ignores_its_argument() -> None:
     x = np.ones(3)
-    with pytest.raises(ValueError, match="f ignores its argument"):
+    with pytest.raises(
+        ValueError,
+        match=r"^f ignores its argument, so workers, who have copies of x, cannot move it; "
+        "let f use its argument, or leave workers=1$",
+    ):
         numerical_gradient(lambda _: np.sum(x**2), x, workers=2)
     assert (x == 1.0).all()
+
+
+def test_with_workers_a_constant_has_a_gradient_of_zero() -> None:
+    assert numerical_gradient(lambda _: 1.0, np.ones(3), workers=map).tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("workers", [0, -2, 1.5, "two"])
