@@ -211,6 +211,28 @@ def test_one_surviving_perturbation_is_enough_to_be_silent() -> None:
     numerical_gradient(sum_of_squares, np.array([1e20, 1.0]))
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_perturbation_that_survives_on_one_side_only_is_silent() -> None:
+    assert numerical_gradient(np.sum, [2.0**53], h=1.0) == [0.5]  # x + 1 rounds to x, x − 1 does not
+
+
+def test_the_step_is_a_ten_thousandth_by_default() -> None:
+    assert numerical_gradient(lambda x: np.sum(x**3), [0.0]) == pytest.approx([1e-8])  # of a cube: h²
+
+
+def test_every_entry_costs_two_evaluations_here() -> None:
+    calls: list[Any] = []
+
+    def counted(x: Any) -> Any:
+        calls.append(None)
+        return sum_of_squares(x)
+
+    numerical_gradient(counted, np.ones((2, 3)))
+    assert len(calls) == 12
+    gradient_descent(counted, np.ones(3), step_num=5)
+    assert len(calls) == 12 + 30
+
+
 @pytest.mark.parametrize("workers", [2, -1, map])
 def test_workers_give_the_bits_of_the_serial_result(workers: Any, rng: np.random.Generator) -> None:
     x = rng.standard_normal((5, 7))
@@ -224,6 +246,21 @@ def test_workers_are_processes_of_their_own() -> None:
     here = os.getpid()
     slopes = numerical_gradient(lambda x: (1 if os.getpid() == here else 2) * np.sum(x), np.ones(3), workers=2)
     np.testing.assert_allclose(slopes, 2.0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("cores", "chunks"), [(3, [24]), (None, [])])
+def test_a_map_is_given_eight_chunks_a_core(
+    cores: int | None, chunks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def counting(task: Callable[[Any], Any], chunks: list[Any]) -> list[Any]:
+        given.append(len(chunks))
+        return [task(chunk) for chunk in chunks]
+
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    numerical_gradient(sum_of_squares, np.ones(100), workers=counting)
+    assert given == chunks  # without cores to count it is one process
 
 
 def test_in_a_worker_f_may_write_into_a_large_array_of_its_own() -> None:
@@ -268,7 +305,7 @@ def test_with_workers_a_constant_has_a_gradient_of_zero() -> None:
 
 @pytest.mark.parametrize("workers", [0, -2, 1.5, "two"])
 def test_a_wrong_number_of_workers_is_refused(workers: Any) -> None:
-    with pytest.raises((ValueError, TypeError), match="workers"):
+    with pytest.raises((ValueError, TypeError), match=r"^workers \(an int, -1 for all cores, or a map-like callable\)"):
         numerical_gradient(sum_of_squares, [1.0], workers=workers)
 
 
