@@ -33,9 +33,12 @@ def test_the_textbook_parabola_has_its_textbook_slopes(x: float, slope: float) -
 
 
 def test_a_step_of_10e_50_gives_exactly_zero_and_says_so_once() -> None:
-    with pytest.warns(NumericalWarning, match="x \\+ h rounds to x") as caught:
+    with pytest.warns(NumericalWarning) as caught:
         assert numerical_diff(parabola, 5.0, h=10e-50, scheme="forward") == 0.0
-    assert len(caught) == 1
+    assert [str(warning.message) for warning in caught] == [
+        "h=1e-49 is too small: x + h rounds to x, so the difference is 0 whatever f is; "
+        "float64 keeps about 16 digits, 1e-4 is a good h"
+    ]
 
 
 @pytest.mark.parametrize("differentiate", [numerical_diff, numerical_gradient, gradient_descent])
@@ -59,9 +62,8 @@ def test_a_function_of_a_plain_number_may_use_the_math_module() -> None:
 
 
 def test_values_that_are_whole_numbers_do_not_wrap_around_in_their_difference() -> None:
-    for kind in (bool, np.uint8, np.int8):
-        slopes = numerical_diff(lambda x, kind=kind: (x < 1).astype(kind), np.array([1.0, 2.0]), h=0.25)
-        assert slopes.tolist() == [-2.0, 0.0]
+    for step in (lambda x: x < 1, lambda x: (x < 1).astype(np.uint8)):
+        assert numerical_diff(step, np.array([1.0, 2.0]), h=0.25).tolist() == [-2.0, 0.0]
 
 
 def test_values_of_a_higher_precision_keep_it() -> None:
@@ -171,6 +173,18 @@ def test_a_gradient_in_a_higher_precision_keeps_it() -> None:
     tiny = np.finfo(np.longdouble).eps
     slopes = numerical_gradient(lambda x: 1 + tiny * np.sign(x[0]), np.zeros(1, np.longdouble), h=0.5)
     assert slopes.dtype == np.longdouble and slopes[0] == 2 * tiny
+
+
+def test_a_step_beyond_the_largest_float_ends_at_infinity_without_a_warning() -> None:
+    asked: list[float] = []
+
+    def asking(x: Any) -> float:
+        asked.append(float(x))
+        return 0.0
+
+    numerical_diff(asking, 1.7e308, h=1e308)
+    numerical_gradient(asking, 1.7e308, h=1e308)
+    assert asked == 2 * [math.inf, 1.7e308 - 1e308]
 
 
 def test_a_difference_beyond_the_largest_float_is_infinite_without_a_warning() -> None:
@@ -326,7 +340,7 @@ def test_gradient_descent_of_no_steps_stays_where_it_is() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("lr", math.nan), ("step_num", -1)])
-def test_a_wrong_rate_or_number_of_steps_is_refused_by_name(name: str, value: float) -> None:
+def test_a_wrong_rate_or_number_of_steps_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be"):
         gradient_descent(sum_of_squares, [1.0], **{name: value})
 
