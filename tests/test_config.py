@@ -130,6 +130,16 @@ def test_overrides_take_the_place_of_what_stands_in_the_file() -> None:
     assert config.optimizer.momentum == load_config("moons").optimizer.momentum
 
 
+def test_the_path_of_the_data_is_as_seen_from_the_config_and_on_the_command_line_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    Path("sub/my.toml").write_text('[dataset]\nname = "csv"\npath = "flowers.csv"\n', encoding="utf-8")
+    assert load_config("sub/my.toml").dataset.path == str(tmp_path / "sub" / "flowers.csv")
+    assert load_config("sub/my.toml", ["dataset.path='own.csv'"]).dataset.path == str(tmp_path / "own.csv")
+
+
 def test_an_override_may_name_a_section_that_the_file_does_not_have(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(IRIS)
     assert load_config(str(tmp_path / "my.toml"), ["training.epochs=2"]).training.epochs == 2
@@ -548,6 +558,12 @@ def test_fault_08_what_cannot_be_printed_is_not_offered_for_typing() -> None:
         load_config("iris", ["name=\x1b[31m"])
     assert caught.value.faults[0].startswith("command line: name: '\\x1b[31m' is not a TOML value; ")
     assert caught.value.faults[0].endswith("does not take away: 'name=\"text\"'")
+
+
+@pytest.mark.parametrize(("length", "typed"), [(80, "e" * 80), (81, "text")])
+def test_fault_08_a_word_too_long_for_a_line_is_not_offered_for_typing(length: int, typed: str) -> None:
+    with pytest.raises(ConfigError, match=f"does not take away: 'name=\"{typed}\"'$"):
+        load_config("iris", [f"name={'e' * length}"])
 
 
 def test_fault_13_a_number_beyond_every_machine_is_refused(faults: Faults) -> None:
