@@ -237,7 +237,7 @@ def _classes(y: npt.ArrayLike, n_samples: int) -> tuple[Array, tuple[str, ...]]:
     if y.dtype.kind == "O" and all(isinstance(label, str) for label in y):
         y = y.astype(str)
     if y.dtype.kind == "f":
-        broken = y[~(np.abs(y) <= np.longdouble(LARGEST)) | (y != np.floor(y))]
+        broken = y[~(np.abs(y) <= np.longdouble(np.finfo(np.float64).max)) | (y != np.floor(y))]
         if len(broken):
             raise DataError(f"y must hold whole numbers or strings, got values such as {broken[:3].tolist()}")
     if y.dtype.kind not in "iubfU":
