@@ -229,6 +229,13 @@ def test_a_random_f_is_not_blamed_on_the_gradient_but_cannot_pass() -> None:
     assert str(report).startswith("nothing was decided")
 
 
+def test_where_no_two_steps_agree_nothing_is_decided_and_nothing_passes() -> None:
+    report = check_gradient(lambda x: np.sign(x).sum(), np.zeros(3), np.zeros(3))
+    assert not report.ok and not report.wrong
+    with pytest.raises(WrongGradientError, match="nothing was decided"):
+        report.raise_if_failed()
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -260,6 +267,12 @@ def test_what_cannot_be_checked_is_refused_with_the_reason(
         check_gradient(*arguments, **options)
     assert isinstance(refusal.value, TypeError | ValueError)
     assert "\n" not in str(refusal.value)
+
+
+def test_an_f_without_values_beside_x_is_left_undecided() -> None:
+    x = NORMAL.copy()  # moved in place, where NORMAL stays
+    report = check_gradient(lambda x: 1.0 if np.array_equal(x, NORMAL) else math.nan, cube_gradient, x)
+    assert {entry.verdict for entry in report.entries} == {"undecided"} and not report.ok
 
 
 def test_an_f_that_changes_its_argument_is_refused_and_undone() -> None:
