@@ -270,7 +270,8 @@ def test_what_cannot_be_checked_is_refused_with_the_reason(
 
 
 def test_an_f_without_values_beside_x_is_left_undecided() -> None:
-    report = check_gradient(lambda x: 1.0 if np.array_equal(x, NORMAL) else math.nan, cube_gradient, NORMAL)
+    x = NORMAL.copy()  # moved in place, where NORMAL stays
+    report = check_gradient(lambda x: 1.0 if np.array_equal(x, NORMAL) else math.nan, cube_gradient, x)
     assert {entry.verdict for entry in report.entries} == {"undecided"} and not report.ok
 
 
