@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 matplotlib.use("agg")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started to ignore it
 settings.register_profile("tinynet", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("tinynet")
 
