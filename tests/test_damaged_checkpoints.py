@@ -369,6 +369,18 @@ def test_fault_36_what_was_altered_is_refused(number: int, refused: Callable[[An
     assert refused(altered(made / NEWEST, ALTERED[number]))
 
 
+def test_fault_36_of_a_table_or_weights_of_another_shape_the_shape_is_said(
+    refused: Callable[[Any], str], made: Path
+) -> None:
+    said = {
+        "history": "a history of shape (2, 1)",
+        "params_b1": "an array of shape (5, 1) and dtype float64 for weights of (5,)",
+    }
+    for name, what in said.items():
+        other = altered(made / NEWEST, changed(name, lambda array: array[:, None] if array.ndim == 1 else array[:, :1]))
+        assert refused(other) == f"is not what tinynet wrote: {what}"
+
+
 # Any bytes
 
 
