@@ -63,7 +63,7 @@ def fault(model: Model, path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda activation: str(activation).partition(" at ")[0])
 @pytest.mark.parametrize("name", RAW)
 def test_onnxruntime_gives_the_probabilities_and_labels_of_raw_rows(
     name: str, activation: Any, capfd: pytest.CaptureFixture[str]

@@ -20,7 +20,7 @@ from tinynet.experiments.keys import Config
 from tinynet.history import COLUMNS, Epoch, History
 
 FINISHED = ("completed", "stopped early")
-MAX_JSON, MAX_CSV = 2**20, 2**25  # bytes; a sweep of 100,000 runs has a third of that
+MAX_JSON, MAX_CSV = 2**20, 2**28  # bytes; a million epochs have less than that
 MAX_FAULTS = 20  # told; whoever has more reads no further
 T = TypeVar("T")
 
