@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rights import unprivileged
 
-from tinynet import ConfigError, TinynetError
+from tinynet import ConfigError, RunFolderError, TinynetError
 from tinynet.datasets import DATASETS
 from tinynet.experiments import config as config_module
-from tinynet.experiments.config import load_config, nearest_key, origin, preset_names, preset_text
+from tinynet.experiments.config import check_same, load_config, nearest_key, origin, preset_names, preset_text
 from tinynet.experiments.keys import OPTIONS, Config, DatasetConfig, GradientConfig
 from tinynet.network import METHODS
 
@@ -689,6 +689,11 @@ batch_size = "100"
         ["my.toml", "training.batch_size"],
         ["my.toml", "unknown key sed; did you mean 'seed'? allowed"],
     ]
+
+
+def test_fault_11_a_key_that_a_run_was_begun_without_is_absent_there() -> None:
+    with pytest.raises(RunFolderError, match=r"^run was begun with another config: a\.b \(absent there, 3 here\)$"):
+        check_same("run", {"seed": 0}, {"seed": 0, "a.b": 3})
 
 
 def test_the_origin_of_a_config_names_file_and_command_line() -> None:

@@ -381,6 +381,15 @@ def test_fault_36_of_a_table_or_weights_of_another_shape_the_shape_is_said(
         assert refused(other) == f"is not what tinynet wrote: {what}"
 
 
+def test_fault_11_of_many_settings_that_differ_twenty_are_named(made: Path, wanted: dict[str, Any]) -> None:
+    with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\) and 5 more$"):
+        load(made, wanted | {f"s{i}": i for i in range(25)})
+
+
+def test_the_settings_name_the_sizes_of_the_network(wanted: dict[str, Any]) -> None:
+    assert wanted["network"] == "4-5-3" and len(wanted["training data"]) == 16
+
+
 # Any bytes
 
 
