@@ -100,16 +100,17 @@ def test_fault_31_a_terminated_sweep_saves_the_runs_under_way_and_ends_in_the_sa
 
 
 def test_fault_31_the_second_signal_ends_a_sweep_at_once() -> None:
-    process = started("sweep", *SLOW, "training.epochs=1", "seed=0..1", "--jobs", "2", "--out", "s")
+    words = (*SLOW[:3], "network.hidden_units=30", "--quiet", "training.epochs=1", "seed=0..1", "--jobs", "2")
+    process = started("sweep", *words, "--out", "s")  # whose one step takes seconds
     wait_for(lambda: len(list(Path("s").glob(".*.part/metrics.csv"))) == 2, process)
-    time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    os.killpg(process.pid, signal.SIGTERM)  # not the same again, which the kernel may make one of
+    for _ in range(2):
+        time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=60)
-    assert process.returncode in (130, 143) and len(err.splitlines()) == 1, err
+    assert process.returncode == 130 and len(err.splitlines()) == 1, err
     assert saved_steps("s") == 0, "the steps under way are given up"
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet", "--jobs", "2"]) == 0
-    assert main(["sweep", *SLOW, "training.epochs=1", "seed=0..1", "--jobs", "2", "--out", "whole"]) == 0
+    assert main(["sweep", *words, "--out", "whole"]) == 0
     assert outcomes("s") == outcomes("whole")
 
 
