@@ -65,7 +65,8 @@ def test_fault_31_a_run_finishes_its_step_saves_says_how_to_resume_and_ends_in_t
 
 
 def test_fault_31_the_second_signal_ends_a_run_at_once_and_costs_the_epoch_under_way_at_most() -> None:
-    process = started("train", *SLOW, "training.epochs=2", "--out", "x")
+    words = ("train", *SLOW, "training.epochs=2", "training.checkpoint_every_s=0", "--out")
+    process = started(*words, "x")
     wait_for(lambda: saved_steps("x") == 1 if Path("x").is_dir() else False, process)
     for _ in range(2):
         time.sleep(0.1)  # into the next step, and apart: two of a kind that wait together are one
@@ -75,7 +76,7 @@ def test_fault_31_the_second_signal_ends_a_run_at_once_and_costs_the_epoch_under
     assert saved_steps("x") == 1, "the step under way is given up"
     assert not Path("x/report.html").exists(), "nothing is drawn"
     assert main(["train", "--out", "x", "--resume", "--quiet"]) == 0
-    assert main(["train", *SLOW, "training.epochs=2", "--out", "whole"]) == 0
+    assert main([*words, "whole"]) == 0
     assert outcomes("x") == outcomes("whole")
 
 
