@@ -671,3 +671,20 @@ def test_fault_39_the_curve_is_drawn_without_a_display_whatever_back_end_is_aske
     ended = run("train", "iris", QUICK, "--out", "x", "--quiet", MPLBACKEND="nonsense")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert Path("x/loss_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_interrupt_that_breaks_something_else_is_an_interrupt_and_a_bug_stays_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise RuntimeError("release unlocked lock") from None
+
+    monkeypatch.setattr("tinynet.experiments.run.prepare", broken)
+    assert main(["train", "iris"]) == 130
+    assert capsys.readouterr() == ("", "tinynet: interrupted\n")
+    monkeypatch.setattr("tinynet.experiments.run.prepare", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["train", "iris"])

@@ -65,7 +65,15 @@ def test_fault_31_a_run_finishes_its_step_saves_says_how_to_resume_and_ends_in_t
 
 
 def test_fault_31_the_second_signal_ends_a_run_at_once_and_costs_the_epoch_under_way_at_most() -> None:
-    words = ("train", *SLOW, "training.epochs=2", "training.checkpoint_every_s=0", "--out")
+    words = (
+        "train",
+        *SLOW[:3],
+        "network.hidden_units=30",
+        "--quiet",
+        "training.epochs=2",
+        "training.checkpoint_every_s=0",
+        "--out",
+    )
     process = started(*words, "x")
     wait_for(lambda: saved_steps("x") == 1 if Path("x").is_dir() else False, process)
     for _ in range(2):

@@ -72,8 +72,21 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError as error:
         _complain(f"failed: out of memory: {error}")
         return FAILED
+    except Exception as error:
+        interrupt = _interrupt_behind(error)
+        if interrupt is None:
+            raise
+        _complain("interrupted")
+        return _interrupted(interrupt)
     finally:
         _flush()
+
+
+def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the ^C that broke what then failed otherwise: a lock, an import."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def _train(options: argparse.Namespace) -> int:
