@@ -121,6 +121,27 @@ def test_what_another_worker_has_finished_meanwhile_is_kept(monkeypatch: pytest.
     assert made_at() == before and not list(Path("s").glob(".*"))
 
 
+def test_a_run_begun_before_whose_checkpoint_is_damaged_is_trained_anew_and_nothing_stays_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swept("seed=0..1", *QUICK)
+    whole, first = results("s"), run_folders()[0]
+    part = first.rename(first.with_name(f".{first.name}.part"))
+    for path in part.glob("checkpoint-*.npz"):
+        path.write_bytes(path.read_bytes()[:-1])
+    attempts: list[str] = []
+    real = sweep.execute
+
+    def watched(prepared: run.Run, folder: Path, **options: Any) -> Any:
+        attempts.append(folder.name)
+        return real(prepared, folder, **options)
+
+    monkeypatch.setattr(sweep, "execute", watched)
+    swept("seed=0..1", *QUICK, "--resume")
+    assert attempts[0] == part.name and attempts[1].startswith(f"{part.name}-") and len(attempts) == 2
+    assert results("s") == whole and not list(Path("s").glob(".*"))
+
+
 def test_a_worker_that_does_not_see_the_folder_says_what_a_cluster_needs() -> None:
     setting = load_grid("iris", ["seed=0..1"]).settings[0]
     with pytest.raises(OSError, match=r"nowhere is not there: all machines of a cluster must see the same folder"):

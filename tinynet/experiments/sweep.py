@@ -143,10 +143,8 @@ def train_one(config: Config, path: str) -> list[str]:
         warnings.filterwarnings("always", category=UserWarning)
         try:
             _train_in(part, config)
-        except (
-            RunFolderError
-        ):  # what a killed attempt left cannot be resumed, or a worker taken for dead is still at it
-            part = part.with_suffix(f".{uuid.uuid4().hex[:8]}")
+        except RunFolderError:  # what is left of an attempt is damaged, or a worker taken for dead is still at it
+            part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # of which _tidy knows
             _train_in(part, config)
         if read_summary(folder) is None:
             part.rename(folder)
