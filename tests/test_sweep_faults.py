@@ -130,7 +130,7 @@ def test_a_run_begun_before_whose_checkpoint_is_damaged_is_trained_anew_and_noth
     for path in part.glob("checkpoint-*.npz"):
         path.write_bytes(path.read_bytes()[:-1])
     attempts: list[str] = []
-    real = sweep.execute
+    real = run.execute
 
     def watched(prepared: run.Run, folder: Path, **options: Any) -> Any:
         attempts.append(folder.name)
