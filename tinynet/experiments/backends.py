@@ -5,6 +5,7 @@ Each yields (task, outcome) as tasks finish; a worker that dies takes no other t
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -130,6 +131,7 @@ def _end_with(parent: int) -> None:
     SIGTERM is for a run under way, which saves itself; a process between two runs has nothing to save.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    gc.freeze()  # loky collects garbage every second, through all of scikit-learn; what was copied here is none
 
     def watch() -> None:
         while os.getppid() == parent:

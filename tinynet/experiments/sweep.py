@@ -107,6 +107,7 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
         tasks = [(setting.config, str(folder.absolute() / setting.folder)) for setting in together]
         save = _saver(folder / "sweep.csv", rows)
         told: set[str] = set()
+        _about()  # for all processes that begin as copies of this one
         show = progress_bar(len(rows), len(rows) - len(tasks), "run", progress)
         try:
             with closing(backend(train_one, tasks)) as outcomes:
