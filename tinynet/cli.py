@@ -38,26 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     _spare_the_collector()
     try:
         options = parsed(sys.argv[1:] if arguments is None else arguments)
-        if options.command == "train":
-            with _notes():
-                return _train(options)
-        if options.command == "report":
-            with _notes():
-                return _report(options.folders, options.output)
-        if options.command == "check":
-            with _notes():
-                return _check(options)
-        if options.command == "predict":
-            with _notes():
-                return _predict(options.run, options.file, options.output)
-        if options.command == "export":
-            return _export(options.run, options.file)
-        if options.command == "schema":
-            return _schema(options.markdown, options.output)
-        if options.command == "sweep":
-            with _notes():
-                return _sweep(options)
-        return _presets(options.name)
+        with _notes():
+            return COMMANDS[options.command](options)
     except ConfigError as error:
         for fault in error.faults:
             _complain(fault)
@@ -237,11 +219,11 @@ def _conclude(summary: dict[str, Any]) -> None:
     )
 
 
-def _report(folders: list[str], output: str | None) -> int:
+def _report(options: argparse.Namespace) -> int:
     os.environ["MPLBACKEND"] = "agg"
     from tinynet.experiments.report import write_report
 
-    _say(f"report         {write_report(folders, output)}")
+    _say(f"report         {write_report(options.folders, options.output)}")
     return DONE
 
 
@@ -274,43 +256,43 @@ def _check(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _predict(run: str, file: str, output: str | None) -> int:
+def _predict(options: argparse.Namespace) -> int:
     from tinynet.model import load_model, predictions_csv
 
-    model = load_model(run)
-    text = predictions_csv(model, model.read(file))
-    if output is not None and os.path.exists(output) and os.path.samefile(output, file):
+    model, output = load_model(options.run), options.output
+    text = predictions_csv(model, model.read(options.file))
+    if output is not None and os.path.exists(output) and os.path.samefile(output, options.file):
         raise ConfigError([f"command line: --output: {output} holds the rows to predict, and would be overwritten"])
     return _deliver(text, output)
 
 
-def _export(run: str, file: str) -> int:
+def _export(options: argparse.Namespace) -> int:
     from tinynet.experiments.export import CHECKED_ROWS, TOLERANCE, export_onnx
     from tinynet.model import load_model
 
-    export_onnx(load_model(run), file)
-    _say(f"model          {file}")
+    export_onnx(load_model(options.run), options.file)
+    _say(f"model          {options.file}")
     _say(f"checked        by onnxruntime, on {CHECKED_ROWS:,} rows: the same probabilities within {TOLERANCE:g}")
     return DONE
 
 
-def _presets(name: str | None) -> int:
+def _presets(options: argparse.Namespace) -> int:
     from tinynet.experiments.config import preset_names, preset_text
 
-    if name is not None:
+    if options.name is not None:
         from tinynet.experiments.schema import commented_preset
 
-        _say(commented_preset(name).rstrip("\n"))
+        _say(commented_preset(options.name).rstrip("\n"))
         return DONE
     for preset in preset_names():
         _say(f"{preset:15}{preset_text(preset).splitlines()[0].removeprefix('# ')}")
     return DONE
 
 
-def _schema(markdown: bool, output: str | None) -> int:
+def _schema(options: argparse.Namespace) -> int:
     from tinynet.experiments.schema import key_table, schema_text
 
-    return _deliver(key_table() if markdown else schema_text(), output)
+    return _deliver(key_table() if options.markdown else schema_text(), options.output)
 
 
 def _deliver(text: str, output: str | None) -> int:
@@ -326,6 +308,18 @@ def _deliver(text: str, output: str | None) -> int:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError([f"command line: --output: {output!r} cannot be written: {reason}"]) from error
     return DONE
+
+
+COMMANDS = {
+    "train": _train,
+    "sweep": _sweep,
+    "report": _report,
+    "check": _check,
+    "predict": _predict,
+    "export": _export,
+    "presets": _presets,
+    "schema": _schema,
+}
 
 
 @contextmanager
