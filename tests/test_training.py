@@ -376,6 +376,7 @@ GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
         ({"patience": 0, "X_validation": np.zeros((1, 4)), "y_validation": [0]}, InvalidValueError, "patience"),
         ({"X_validation": np.zeros((1, 4))}, DataError, "X_validation and y_validation belong together"),
         ({"y_validation": [0]}, DataError, "X_validation and y_validation belong together"),
+        ({"sample_weight_validation": [1.0]}, DataError, "but no samples to weigh: X_validation, y_validation"),
         ({"X_validation": np.zeros((0, 4)), "y_validation": [0]}, DataError, "no rows"),
         ({"X_validation": np.zeros((1, 4)), "y_validation": []}, DataError, "one label a sample"),
         ({"X_validation": np.zeros((1, 5)), "y_validation": [0]}, DataError, "X has 5 features"),

@@ -340,6 +340,8 @@ def _validation_part(
     if (X is None) != (y is None):
         raise DataError("X_validation and y_validation belong together, but only one of them was given")
     if X is None or y is None or np.shape(X)[:1] == np.shape(y)[:1] == (0,):
+        if sample_weight is not None and np.size(sample_weight):
+            raise DataError("sample_weight_validation was given, but no samples to weigh: X_validation, y_validation")
         return None
     return weighted(*net._check(X, y), sample_weight)
 
