@@ -53,11 +53,11 @@ def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: 
         swept.append(len(load_grid(options.config, options.overrides).settings))
         return cli.DONE
 
-    monkeypatch.setattr(cli, "_train", only_read)
-    monkeypatch.setattr(cli, "_predict", lambda *_: cli.DONE)
-    monkeypatch.setattr(cli, "_export", lambda *_: cli.DONE)
-    monkeypatch.setattr(cli, "_check", lambda *_: cli.DONE)
-    monkeypatch.setattr(cli, "_sweep", only_combine)
+    monkeypatch.setitem(cli.COMMANDS, "train", only_read)
+    monkeypatch.setitem(cli.COMMANDS, "predict", lambda *_: cli.DONE)
+    monkeypatch.setitem(cli.COMMANDS, "export", lambda *_: cli.DONE)
+    monkeypatch.setitem(cli.COMMANDS, "check", lambda *_: cli.DONE)
+    monkeypatch.setitem(cli.COMMANDS, "sweep", only_combine)
     for line in COMMANDS:
         command = re.match(r"(?:.*/bin/)?tinynet (.*?)(?: > (\S+))?(?: +#.*)?$", line)
         if command is not None:
