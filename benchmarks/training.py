@@ -1,13 +1,15 @@
-"""Whole training: tinynet against scikit-learn's MLPClassifier, and TinyNetClassifier against train."""
+"""Whole training: tinynet against scikit-learn's MLPClassifier, TinyNetClassifier and checkpoints against train."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -40,7 +42,9 @@ class Task:
     epochs: int
 
 
-TASKS = (Task("digits, 64-50-10", digits, 20), Task("5,000 images, 784-50-10", images, 20))
+IMAGES = Task("5,000 images, 784-50-10", images, 20)
+TASKS = (Task("digits, 64-50-10", digits, 20), IMAGES)
+LONGER_TASKS = (Task("digits, 64-50-10", digits, 300), IMAGES)  # 20 epochs of digits end before a checkpoint is due
 QUICK_TASKS = (
     Task("digits, 64-50-10", digits, 1),
     Task("200 images, 784-50-10", partial(images, n_train=200, n_test=100), 1),
@@ -56,12 +60,13 @@ def measure(*, quick: bool = False) -> Report:
     )
     introduction = INTRODUCTION.format(hidden=HIDDEN_UNITS, momentum=MOMENTUM, rate=LEARNING_RATE, batch=BATCH_SIZE)
     tables = []
-    for title, fits in (
-        ("Training, wall time in pairs", {"tinynet": _tinynet, "MLPClassifier": _scikit_learn}),
-        ("The estimator beside train, in pairs", {"TinyNetClassifier": _estimator, "train": _tinynet}),
+    for title, fits, tasks in (
+        ("Training, wall time in pairs", {"tinynet": _tinynet, "MLPClassifier": _scikit_learn}, TASKS),
+        ("The estimator beside train, in pairs", {"TinyNetClassifier": _estimator, "train": _tinynet}, TASKS),
+        ("Checkpoints, in pairs", {"train with checkpoints": _checkpointed, "train": _tinynet}, LONGER_TASKS),
     ):
         columns = ("data set", "epochs", "library", "wall time", f"/ {list(fits)[-1]}", "test accuracy (%)")
-        rows = [row for task in (QUICK_TASKS if quick else TASKS) for row in _rows(task, fits, n_seeds, n_pairs)]
+        rows = [row for task in (QUICK_TASKS if quick else tasks) for row in _rows(task, fits, n_seeds, n_pairs)]
         tables.append(Table(title, columns, rows, note))
     return Report("Whole training", introduction, tables)
 
@@ -87,12 +92,18 @@ def _rows(task: Task, libraries: Mapping[str, Fit], n_seeds: int, n_pairs: int) 
     return rows
 
 
-def _tinynet(data: Data, epochs: int, seed: int) -> tuple[float, float]:
+def _tinynet(data: Data, epochs: int, seed: int, checkpoint_dir: str | None = None) -> tuple[float, float]:
     X, y, X_test, y_test = data
     started = time.perf_counter()
     net = TwoLayerNet(X.shape[1], HIDDEN_UNITS, 10, seed=seed)
-    train(net, X, y, SGD(LEARNING_RATE, MOMENTUM), epochs=epochs, batch_size=BATCH_SIZE, seed=seed)
+    options: dict[str, Any] = {"epochs": epochs, "batch_size": BATCH_SIZE, "seed": seed}
+    train(net, X, y, SGD(LEARNING_RATE, MOMENTUM), checkpoint_dir=checkpoint_dir, **options)
     return time.perf_counter() - started, net.accuracy(X_test, y_test)
+
+
+def _checkpointed(data: Data, epochs: int, seed: int) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory(dir=".") as folder:  # on a disk, which /tmp may not be
+        return _tinynet(data, epochs, seed, folder)
 
 
 def _estimator(data: Data, epochs: int, seed: int) -> tuple[float, float]:
