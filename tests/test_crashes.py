@@ -95,6 +95,7 @@ def test_fault_32_any_call_that_changes_a_file_may_fail_or_be_the_last(
 @pytest.mark.parametrize("command", [TRAIN, SWEEP], ids=["train", "sweep"])
 def test_fault_32_every_call_that_changes_a_file_may_fail_or_be_the_last(command: tuple[str, ...], deed: str) -> None:
     calls, whole = survey(command)
+    print(f"{calls} faults")
     for at in range(1, calls + 1):
         meet_a_fault(command, at, deed, whole)
     faults = Faults(calls + 1, "kill")
