@@ -92,10 +92,12 @@ def own_model(**changes: Any) -> bytes:
 
 DAMAGED = "own.npz: no NPZ archive, or a damaged one: "
 SEPARATOR = {"separator": "x"}
+NEWER_NUMPY = np.lib.NumpyVersion(np.__version__) >= "2.5.0"  # which has forgotten the name
+OLD_NAME = f"{DAMAGED}descr is not a valid dtype" if NEWER_NUMPY else "array X must hold numbers or text, got dtype"
 FOUND: dict[str, tuple[str, Callable[[], Any], str]] = {
     "an empty type": ("npz", lambda: own_npz(X=header("()")), DAMAGED + "tuple index out of range"),
     "a type without a size": ("npz", lambda: own_npz(X=header("('<f8',)")), DAMAGED + "tuple index out of range"),
-    "a type of an old name": ("npz", lambda: own_npz(X=header("'a'")), "array X must hold numbers or text, got dtype"),
+    "a type of an old name": ("npz", lambda: own_npz(X=header("'a'")), OLD_NAME),
     "an escape in a type": ("npz", lambda: own_npz(X=header("'<0\x1b[2JU4'")), r"\x1b[2J"),
     "LZMA": ("npz", damaged_lzma, "own.npz: array X is compressed by method 14, which NumPy does not use"),
     "long doubles": ("npz", lambda: own_npz(X=npy(ODD_ARRAYS[1])), "X holds 48 values that are nan or inf"),

@@ -21,8 +21,6 @@ from tinynet.parser import parsed
 from tinynet.signals import termination_raised
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tinynet.experiments.axes import Grid
     from tinynet.experiments.backends import Backend
 
