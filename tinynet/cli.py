@@ -336,7 +336,7 @@ def _prepare_streams() -> None:
 
 
 def _spare_the_collector() -> None:
-    """Look for garbage rarely while libraries load, and no more at the end: 0.2 s of a command."""
+    """Look for garbage rarely while libraries load, and no more at the end: 0.2 to 0.4 s of a command."""
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
 
