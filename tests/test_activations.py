@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +59,12 @@ def test_a_callable_may_return_booleans_or_integers() -> None:
     assert z.dtype == np.float64 and z.tolist() == [0.0, 1.0]
 
 
+def test_a_ufunc_of_python_objects_is_called_as_any_other_function() -> None:
+    X, objects = [[1.0, 2.0]], np.frompyfunc(math.tanh, 1, 1)
+    nets = [TwoLayerNet(2, 3, 2, activation=tanh, seed=0) for tanh in (objects, np.tanh)]
+    np.testing.assert_allclose(nets[0].logits(X), nets[1].logits(X), rtol=1e-15)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -87,6 +94,7 @@ def test_what_is_neither_name_nor_callable_is_refused() -> None:
         (softmax_like, "not elementwise"),
         (in_place, "changes its argument"),
         (lambda a: [["x"] * 7] * 2, "raised"),
+        (lambda a: np.sqrt(a + 0j), "returned complex numbers; it must return real ones"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -543,3 +543,14 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     state = keeper.load(settings, training.net.params)
     assert state is not None and to_bytes(state) == paths(folder)[8].read_bytes()
     assert str(untimed(state.history)) == str(untimed(Training().run(epochs=2, patience=None)))
+
+
+def test_fewer_epochs_than_were_trained_change_nothing(tmp_path: Path) -> None:
+    X, y, optimizer = np.eye(4), np.arange(4) % 2, SGD(0.1, momentum=0.9)
+    options: dict[str, Any] = {"batch_size": 2, "seed": 0, "checkpoint_dir": tmp_path}
+    train(TwoLayerNet(4, 3, 2, seed=0), X, y, SGD(0.1, momentum=0.9), epochs=3, **options)
+    net = TwoLayerNet(4, 3, 2, seed=0)
+    before = {key: param.copy() for key, param in net.params.items()}
+    with pytest.raises(InvalidValueError, match="epochs must be at least the 3 that were trained, got 2"):
+        train(net, X, y, optimizer, epochs=2, resume=True, **options)
+    assert all((net.params[key] == before[key]).all() for key in before) and not optimizer.velocity

@@ -195,6 +195,8 @@ def test_your_own_names_and_image_shape_are_kept() -> None:
     assert (data.name, data.class_names, data.feature_names) == ("own", ("off", "on"), ("a", "b", "c", "d"))
     assert data.image_shape == (2, 2)
     assert split_dataset(X, y).feature_names == ("x0", "x1", "x2", "x3")
+    named = split_dataset(X, y, class_names=np.array(["off", "on"]), feature_names=np.array(list("abcd")))  # type: ignore[arg-type]
+    assert (named.class_names, named.feature_names) == (data.class_names, data.feature_names)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,26 @@ def test_a_kink_inside_the_step_is_said_not_to_be_the_gradients_fault(name: str)
     assert "not the gradient's fault" in str(report)
 
 
+@pytest.mark.parametrize("x", [1e-320, 5e-324])
+def test_the_smallest_numbers_have_steps_as_well(x: float) -> None:
+    assert check_gradient(np.sum, np.ones(1), np.array([x])).n_entries == 1
+
+
+def test_three_values_whose_sum_overflows_decide_as_others_do() -> None:
+    assert check_gradient(lambda x: 1e308 * np.sum(x), np.array([1e308]), np.array([1.0])).ok
+
+
+def test_quotients_are_not_measured_along_a_direction_that_says_nothing_of_them() -> None:
+    calls = []
+
+    def f(x: Any) -> Any:
+        calls.append(0)
+        return np.sum(x**2)
+
+    assert check_gradient(f, 2 * np.ones(100), np.ones(100), method="quotient", sample=4).ok
+    assert len(calls) < 4 * 9 + 12  # the noise: 4 times 9 points, and 3; two each of 4 entries
+
+
 def test_a_kink_beyond_the_step_is_none() -> None:
     slope = careful_slope(lambda t: (t, abs(t - 0.003)), Ground(0.003, 1e-18, 1.1e-16), (1.0, 1.0))
     assert not slope.kink and slope.value == pytest.approx(-1, abs=1e-12)

@@ -77,6 +77,7 @@ def test_fault_28_a_label_outside_the_classes_is_named(label: int) -> None:
         (["a", "b"], "integer labels"),
         ([[1, 1, 0], [0, 0, 1]], "not one-hot"),
         ([np.nan, 1.0], "integer labels"),
+        ([[0], [1, 2]], "y must be a table of numbers, every row of the same length"),
     ],
 )
 def test_fault_22_labels_that_are_none_are_refused(y: Any, message: str) -> None:

@@ -168,6 +168,14 @@ def test_predictions_are_a_label_and_a_probability_for_each_class() -> None:
         np.testing.assert_allclose([float(cell) for cell in probabilities], expected, rtol=5e-6)
 
 
+def test_the_label_is_that_of_predict_where_probabilities_round_to_the_same() -> None:
+    model = model_of(("a", "b"))
+    for key, value in (("W1", 0.0), ("W2", 0.0), ("b2", [0.0, 1e-17])):
+        model.net.params[key][...] = value
+    _, row = predictions_csv(model, RAW.X_test[:1]).splitlines()
+    assert row == "b,0.5,0.5" and model.predict(RAW.X_test[:1]).tolist() == ["b"]
+
+
 @pytest.mark.parametrize(
     ("name", "cell"),
     [

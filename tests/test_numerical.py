@@ -267,7 +267,7 @@ def test_workers_are_processes_of_their_own() -> None:
     np.testing.assert_allclose(slopes, 2.0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("cores", "chunks"), [(3, [24]), (None, [])])
+@pytest.mark.parametrize(("cores", "chunks"), [(3, [24]), (1, [8]), (None, [8])])
 def test_a_map_is_given_eight_chunks_a_core(
     cores: int | None, chunks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,7 +279,7 @@ def test_a_map_is_given_eight_chunks_a_core(
 
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     numerical_gradient(sum_of_squares, np.ones(100), workers=counting)
-    assert given == chunks  # without cores to count it is one process
+    assert given == chunks  # a map may be that of a cluster, whatever this machine has
 
 
 def test_in_a_worker_f_may_write_into_a_large_array_of_its_own() -> None:

@@ -80,6 +80,8 @@ class Activation:
         z = np.asarray(self.function(a, out=out) if isinstance(self.function, np.ufunc) else self.function(a))
         if z.shape != a.shape:
             raise InvalidValueError(f"activation {self.name!r} returned shape {z.shape} for input of shape {a.shape}")
+        if z.dtype.kind == "c":
+            raise InvalidValueError(f"activation {self.name!r} returned complex numbers; it must return real ones")
         return z if z.dtype.kind == "f" and z.dtype.itemsize >= 8 else z.astype(np.float64)
 
 
@@ -89,8 +91,8 @@ def get_activation(activation: str | Callable[[Array], Any]) -> Activation:
     Raises
     ------
     InvalidValueError
-        For an unknown name, and for a callable that raises, changes its argument, is not
-        finite, returns another shape or is not elementwise: it is tried on a few values.
+        For an unknown name, and for a callable that raises, changes its argument, is not finite
+        and real, returns another shape or is not elementwise: it is tried on a few values.
     InvalidTypeError
         When it is neither a name nor callable.
     """
@@ -100,7 +102,10 @@ def get_activation(activation: str | Callable[[Array], Any]) -> Activation:
         return Activation(activation, _named(activation))
     if not callable(activation):
         raise InvalidTypeError(f"activation must be a name or an elementwise callable, got {activation!r}")
-    candidate = Activation(getattr(activation, "__name__", type(activation).__name__), activation)
+    name, function = getattr(activation, "__name__", type(activation).__name__), activation
+    if isinstance(activation, np.ufunc) and "d->d" not in activation.types:
+        function = partial(activation)  # which cannot write into an array of float64
+    candidate = Activation(name, function)
     _try_out(candidate)
     return candidate
 

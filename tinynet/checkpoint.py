@@ -40,7 +40,7 @@ ZIP64, SIGNATURE = b"PK\x06\x07", b"PK\x05\x06"
 MAX_SHOWN = 20  # settings that differ
 BLOCK = 2**20  # bytes read at a time
 FIRST_COST_S = 0.005  # a guess at what the first checkpoint costs
-INTEGERS = {column.name for column in fields(Epoch) if column.type == "int"}
+KINDS: list[Any] = [int if column.type == "int" else float for column in fields(Epoch)]
 
 
 @dataclass
@@ -221,8 +221,10 @@ def _read(path: Path, params: Mapping[str, Array]) -> State:
         groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
         wanted = {group: {key: f"{group}_{key}" for key in params} for group in groups}
         arrays = read_npz(path, [name for names in wanted.values() for name in names.values()], compressed=False)
+        if not all(isinstance(value, str | int | float | None) for _, value in meta["settings"].items()):
+            raise ValueError("a setting that is a list or an object")
         state = State(
-            settings={key: _plain(value) for key, value in meta["settings"].items()},
+            settings=meta["settings"],
             step=int(meta["step"]),
             epoch_s=float(meta["epoch_s"]),
             learning_rate=float(meta["learning_rate"]),
@@ -286,13 +288,6 @@ def _check_position(path: Path, state: State) -> None:
         raise ValueError(f"step {state.step} after {len(state.history)} epochs of {n_steps} steps")
 
 
-def _plain(value: object) -> Any:
-    """Return a value of JSON that holds no others."""
-    if not isinstance(value, str | int | float | None):
-        raise ValueError("a setting that is a list or an object")
-    return value
-
-
 def _shown(value: object, length: int = 60) -> str:
     return shown_path(f"{value!s:.{length}}")
 
@@ -304,8 +299,7 @@ def _name(step: int) -> str:
 def _history(table: Array, stopped_early: bool) -> History:
     if table.ndim != 2 or table.shape[1] != len(COLUMNS) or list(table[:, 0]) != list(range(1, len(table) + 1)):
         raise ValueError(f"a history of shape {table.shape}")
-    kinds: list[Any] = [int if name in INTEGERS else float for name in COLUMNS]
-    rows = [Epoch(*(kind(cell) for kind, cell in zip(kinds, row, strict=True))) for row in table]
+    rows = [Epoch(*(kind(cell) for kind, cell in zip(KINDS, row, strict=True))) for row in table]
     return History(rows, stopped_early)
 
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from os import PathLike, fspath
 from typing import Any
 
@@ -134,14 +134,7 @@ def load_dataset(
             raise InvalidTypeError(f"{name} has no option {option!r}{hint}")
     source = loader(check_integer("seed", seed, 0, LARGEST_SEED), **options)
     return split_dataset(
-        source.pop("X"),
-        source.pop("y"),
-        name=name,
-        seed=seed,
-        validation_size=validation_size,
-        test_size=test_size,
-        scaling=scaling,
-        **source,
+        **source, name=name, seed=seed, validation_size=validation_size, test_size=test_size, scaling=scaling
     )
 
 
@@ -195,7 +188,10 @@ def split_dataset(
     if sum(sizes) >= 1:
         raise InvalidValueError(f"validation_size + test_size must be below 1, got {sizes[0]:g} + {sizes[1]:g}")
     check_choice("scaling", scaling, ("minmax", "standard", "none"))
-    class_names, feature_names = class_names or names, feature_names or tuple(f"x{i}" for i in range(X.shape[1]))
+    class_names = names if class_names is None else tuple(map(str, class_names))
+    feature_names = (
+        tuple(f"x{i}" for i in range(X.shape[1])) if feature_names is None else tuple(map(str, feature_names))
+    )
     if len(class_names) != len(names):
         raise DataError(f"{len(class_names)} class_names for {len(names)} classes")
     if len(feature_names) != X.shape[1]:
@@ -211,8 +207,8 @@ def split_dataset(
         y_validation=labels[validation],
         X_test=fitted.transform(X[test]),
         y_test=labels[test],
-        class_names=tuple(class_names),
-        feature_names=tuple(feature_names),
+        class_names=class_names,
+        feature_names=feature_names,
         scaling=fitted,
         image_shape=image_shape,
     )
@@ -303,18 +299,15 @@ def _bunch(name: str) -> Any:
     return getattr(datasets, f"load_{name}")()
 
 
-def _bundled(name: str) -> Callable[[int], dict[str, Any]]:
-    def load(seed: int) -> dict[str, Any]:
-        bunch = _bunch(name)
-        return {
-            "X": bunch.data,
-            "y": bunch.target,
-            "class_names": tuple(str(label) for label in bunch.target_names),
-            "feature_names": tuple(str(feature) for feature in bunch.feature_names),
-            "image_shape": bunch.images.shape[1:] if "images" in bunch else None,
-        }
-
-    return load
+def _bundled(name: str, seed: int) -> dict[str, Any]:
+    bunch = _bunch(name)
+    return {
+        "X": bunch.data,
+        "y": bunch.target,
+        "class_names": tuple(map(str, bunch.target_names)),
+        "feature_names": tuple(map(str, bunch.feature_names)),
+        "image_shape": bunch.images.shape[1:] if "images" in bunch else None,
+    }
 
 
 def _moons(seed: int, n_samples: int = 1000, noise: float = 0.2) -> dict[str, Any]:
@@ -387,11 +380,11 @@ def _path(path: FilePath | None) -> str:
 
 
 DATASETS: dict[str, Callable[..., dict[str, Any]]] = {
-    "digits": _bundled("digits"),
+    "digits": partial(_bundled, "digits"),
     "moons": _moons,
-    "iris": _bundled("iris"),
-    "wine": _bundled("wine"),
-    "breast_cancer": _bundled("breast_cancer"),
+    "iris": partial(_bundled, "iris"),
+    "wine": partial(_bundled, "wine"),
+    "breast_cancer": partial(_bundled, "breast_cancer"),
     "circles": _circles,
     "blobs": _blobs,
     "csv": _csv,

@@ -193,18 +193,14 @@ def _epsilon(c: Comparison) -> Mistake | None:
     return None
 
 
-def _constant(sizes: Array) -> bool:
-    middle = np.median(sizes) if sizes.size else 0.0
-    return sizes.size > 0 and middle > 0 and bool(np.all(np.abs(sizes - middle) <= 0.05 * middle))
-
-
 def _either(p: Array, ratio: Array, how: str) -> tuple[float, bool, str] | None:
     """Return the ε of got / expected = 1 + ε/p, or of its inverse, if one ε serves all."""
     with np.errstate(divide="ignore"):
         inverse = 1 / ratio
     for sizes, forgotten in ((p * (ratio - 1), True), (p * (inverse - 1), False)):
-        if np.all(np.isfinite(sizes)) and _constant(sizes):
-            return float(np.median(sizes)), forgotten, how
+        middle = float(np.median(sizes))
+        if 0 < middle < math.inf and np.allclose(sizes, middle, rtol=0.05, atol=0.0):
+            return middle, forgotten, how
     return None
 
 

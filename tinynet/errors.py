@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from numbers import Integral, Real
 
@@ -117,20 +117,18 @@ def check_step_size(h: object) -> float:
     return check_number("h", h, 0.0, closed=False)
 
 
-def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
+def check_choice(name: str, value: object, allowed: Collection[str]) -> str:
     """Return `value` when it is one of `allowed`, or raise with the nearest of them."""
-    names = list(allowed)
-    if isinstance(value, str) and value in names:
+    if isinstance(value, str) and value in allowed:
         return value
-    raise InvalidValueError(f"unknown {name} {value!r}{did_you_mean(value, names)}")
+    raise InvalidValueError(f"unknown {name} {value!r}{did_you_mean(value, allowed)}")
 
 
-def did_you_mean(value: object, allowed: Iterable[str]) -> str:
+def did_you_mean(value: object, allowed: Collection[str]) -> str:
     """Return the end of a message: the name nearest to `value`, and all that are allowed."""
-    names = list(allowed)
-    near = difflib.get_close_matches(str(value), names, n=1)
+    near = difflib.get_close_matches(str(value), allowed, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{guess} allowed: {', '.join(name if name.isprintable() else repr(name) for name in names)}"
+    return f"{guess} allowed: {', '.join(name if name.isprintable() else repr(name) for name in allowed)}"
 
 
 def missing_extra(libraries: str, extra: str) -> str:

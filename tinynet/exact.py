@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -61,20 +62,13 @@ def exact_gradient(
     W1_b1, W2_b2 = np.zeros((n_features + 1, n_units)), np.zeros((n_units + 1, n_classes))
     with np.errstate(all="ignore"):  # nan and inf are the answer where the input holds them
         for rows in blocks(n, ROW_VALUES // max(n_features + 1, n_units + 1, n_classes)):
-            at = forward(params, activation, X[rows], labels[rows], None if weights is None else weights[rows])
+            a, some = X[rows] @ params["W1"] + params["b1"], None if weights is None else weights[rows]
+            at = seen_from_largest(params, X[rows], labels[rows], a, activation(a), some)
             add_output_layer(W2_b2, at, h)
             add_hidden_layer(W1_b1, at, activation, h)
         W1_b1 /= 2 * h * n
         W2_b2 /= 2 * h * n
     return {"W1": W1_b1[:-1], "b1": W1_b1[-1], "W2": W2_b2[:-1], "b2": W2_b2[-1]}
-
-
-def forward(
-    params: Mapping[str, Array], activation: Activation, X: Array, labels: Array, weights: Array | None
-) -> Forward:
-    """Return the forward pass of the rows `X`."""
-    a = X @ params["W1"] + params["b1"]
-    return seen_from_largest(params, X, labels, a, activation(a), weights)
 
 
 def seen_from_largest(
@@ -140,9 +134,7 @@ def add_hidden_layer(total: Array, at: Forward, activation: Activation, h: float
     Moving W1[i, j] moves a_j by h x_i, so z_j by δ and the logits by δ W2[j, :]. Inputs that
     are 0 move nothing: only the pairs (feature, sample) with an x are visited.
     """
-    tables = _Tables(
-        activation, at.a, at.z[:, :-1], at.p, at.log_p, at.W2.T[:, None], at.W2.T[at.w], at.W2.T[at.labels]
-    )
+    tables = _Tables(activation, at, slice(None), at.a, at.z[:, :-1], at.W2.T[:, None])
     features, samples = np.nonzero(at.X.T)
     n_units, n_classes = at.W2.shape
     for units in blocks(n_units, BLOCK_VALUES // n_classes):
@@ -157,11 +149,8 @@ def add_hidden_layer(total: Array, at: Forward, activation: Activation, h: float
 
 def add_pairs(total: Array, at: Forward, activation: Activation, h: float, samples: Array, units: Array) -> None:
     """Add what `add_hidden_layer` adds for these pairs (sample, unit) alone, sorted by unit."""
-    of_w, of_label = at.W2[units, at.w[samples]], at.W2[units, at.labels[samples]]
-    of_pair = (at.a[samples, units], at.z[samples, units], of_w, of_label)
-    a, z, of_w, of_label = (values[:, None] for values in of_pair)
-    p, log_p, W2 = at.p[samples], at.log_p[samples], at.W2[units].T[..., None]
-    tables = _Tables(activation, a, z, p, log_p, W2, of_w, of_label)
+    a, z = at.a[samples, units, None], at.z[samples, units, None]
+    tables = _Tables(activation, at, samples, a, z, at.W2[units].T[..., None])
     for some in blocks(len(units), BLOCK_VALUES // at.X.shape[1]):
         j = units[some]
         change = tables.change(some, slice(None), h * at.X[samples[some]])
@@ -175,23 +164,17 @@ class _Tables:
     """ΔL when z moves by δ: log Σ_k p_k exp(δ (W2[j, k] − W2[j, w])) + δ lin, lin = W2[j, w] − W2[j, label].
 
     Tables of N rows and U columns hold what the moves of a pair share: rows are samples and
-    columns units, or rows are pairs and there is one column.
+    columns units, or rows are pairs and there is one column. `samples` are those of the rows,
+    and W2 is (n_classes, N or 1, U or 1).
     """
 
     def __init__(
-        self,
-        activation: Activation,
-        a: Array,
-        z: Array,
-        p: Array,
-        log_p: Array,
-        W2: Array,  # (n_classes, N or 1, U or 1)
-        of_w: Array,
-        of_label: Array,
+        self, activation: Activation, at: Forward, samples: Array | slice, a: Array, z: Array, W2: Array
     ) -> None:
-        self.activation, self.a, self.z, self.p, self.log_p, self.of_w = activation, a, z, p, log_p, of_w
-        self.W2 = np.broadcast_to(W2, (len(W2), *z.shape))
-        self.lin = of_w - of_label
+        self.activation, self.a, self.z, self.p, self.log_p = activation, a, z, at.p[samples], at.log_p[samples]
+        self.W2, rows = np.broadcast_to(W2, (len(W2), *z.shape)), np.arange(len(z))
+        self.of_w = self.W2[at.w[samples], rows]
+        self.lin = self.of_w - self.W2[at.labels[samples], rows]
         self.spread = float((W2.max(axis=0) - W2.min(axis=0)).max(initial=0.0))
         self.moments: list[Array] = []
         self.levels = self._rises(_levels(z))
@@ -208,20 +191,18 @@ class _Tables:
             return change
         up, down = moved - z
         farthest = max(np.abs(up).max(), np.abs(down).max()) * self.spread
-        K = self._log_mean(s, j, up, down, farthest)
+        K = self._rise(s, j, up, down, farthest)
         return np.asarray((up - down) * self.lin[s, j] + K)
 
-    def _log_mean(self, s: Array | slice, j: slice, up: Array, down: Array, farthest: float) -> Array:
-        """Return K(up) − K(down), K(δ) = log Σ_k p_k exp(δ (W2[j, k] − W2[j, w])).
+    def _rise(self, s: Array | slice, j: slice, up: Array, down: Array, farthest: float) -> Array:
+        """Return K(up) − K(down), the K of `_log_mean`.
 
         Small moves take a Taylor polynomial of Σ_k p_k expm1, of the degree that leaves nothing
         above rounding, and one logarithm for both ends.
         """
         degree = next((r for r in range(1, MAX_DEGREE + 1) if farthest**r / math.factorial(r + 1) < 1e-17), None)
-        if farthest >= MAX_EXPONENT:
-            return self._log_mean_exp(s, j, up) - self._log_mean_exp(s, j, down)
         if degree is None:
-            return np.asarray(np.log1p(self._mean_expm1(s, j, up)) - np.log1p(self._mean_expm1(s, j, down)))
+            return self._log_mean(s, j, up, farthest) - self._log_mean(s, j, down, farthest)
         if len(self.moments) < degree:
             self.moments = self._moments(degree)
         local = [moment[s, j] for moment in self.moments[:degree]]
@@ -233,18 +214,11 @@ class _Tables:
             E_down *= down
         return np.asarray(np.log1p((E_up - E_down) / (1.0 + E_down)))
 
-    def _mean_expm1(self, s: Array | slice, j: slice, delta: Array) -> Array:
-        E = np.zeros_like(delta)
-        for p, D in self._classes(s, j, self.p):
-            E += p * np.expm1(delta * D)
-        return E
-
-    def _log_mean_exp(self, s: Array | slice, j: slice, delta: Array) -> Array:
-        """Return log Σ_k p_k exp(δ (W2[j, k] − W2[j, w])) where exp overflows."""
-        K = np.full_like(delta, -np.inf)
-        for log_p, D in self._classes(s, j, self.log_p):
-            np.logaddexp(K, log_p + delta * D, out=K)
-        return K
+    def _log_mean(self, s: Array | slice, j: slice, delta: Array, farthest: float) -> Array:
+        """Return K(δ) = log Σ_k p_k exp(δ (W2[j, k] − W2[j, w])), by logarithms alone where exp may overflow."""
+        if farthest >= MAX_EXPONENT:
+            return reduce(np.logaddexp, (log_p + delta * D for log_p, D in self._classes(s, j, self.log_p)))
+        return np.asarray(np.log1p(sum(p * np.expm1(delta * D) for p, D in self._classes(s, j, self.p))))
 
     def _classes(self, s: Array | slice, j: slice, p: Array) -> Iterator[tuple[Array, Array]]:
         """Yield column k of `p` and W2[j, k] − W2[j, w] for one class after the other."""
@@ -269,17 +243,12 @@ class _Tables:
         everywhere, rises = slice(None), []
         for level in levels:
             delta = level - self.z
-            if np.abs(delta).max() * self.spread >= MAX_EXPONENT:
-                K = self._log_mean_exp(everywhere, everywhere, delta)
-            else:
-                K = np.log1p(self._mean_expm1(everywhere, everywhere, delta))
+            K = self._log_mean(everywhere, everywhere, delta, np.abs(delta).max() * self.spread)
             rises.append(delta * self.lin + K)
         return [(level, rise - rises[0]) for level, rise in zip(levels, rises, strict=True)]
 
     def _change_by_level(self, s: Array | slice, j: slice, moved: Array) -> Array | None:
         """Return the change from the levels moved to; None when another value turns up."""
-        if not self.levels:
-            return None
         found, change = 0, np.zeros(moved.shape[1:])
         for number, (level, rise) in enumerate(self.levels):
             is_level = moved == level

@@ -188,9 +188,7 @@ def _head(
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
-    number = 0
-    while raw := file.readline(MAX_LINE + 1):
-        number += 1
+    for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
         if len(raw) > MAX_LINE:
             raise DataError(f"line {number} is longer than {MAX_LINE:,} bytes")
         try:
@@ -287,8 +285,7 @@ def _number(line: int, names: list[str], column: int, cells: list[str], at: int 
     if text.lower() in MISSING:
         return math.nan
     try:
-        [number] = _floats([text])
-        return number
+        return _floats([text])[0]
     except ValueError as error:
         shown = repr(text if len(text) <= 40 else f"{text[:40]}...")
         hint = "" if at is None else f"; text may stand in the label column alone, which is {names[at]!r}"

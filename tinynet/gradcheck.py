@@ -87,9 +87,8 @@ class GradientReport:
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
     def _counts(self) -> str:
-        counts = {verdict: len(self.having(verdict)) for verdict in ("wrong", "kink", "undecided")}
         words = {"wrong": "wrong", "kink": "at a kink", "undecided": "undecided"}
-        found = [f"{count} {words[verdict]}" for verdict, count in counts.items() if count]
+        found = [f"{n} {word}" for verdict, word in words.items() if (n := len(self.having(verdict)))]
         return ", ".join([f"{len(self.entries):,} of {self.n_entries:,} entries measured", *found])
 
 

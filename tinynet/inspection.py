@@ -19,10 +19,9 @@ from tinynet import diagnosis, slopes
 from tinynet.diagnosis import Comparison, Mistake
 from tinynet.errors import InvalidTypeError, InvalidValueError
 from tinynet.slopes import Slope
-from tinynet.subject import Index, Subject
+from tinynet.subject import Block, Index, Subject
 
 Array = npt.NDArray[Any]
-Block = tuple[slice, ...]
 
 QUOTIENT_STEP = 1e-4  # the h of numerical_gradient
 FLOOR = 100.0  # in roundoffs of the largest entry: what a sum of many terms may lose
@@ -123,10 +122,7 @@ class Inspection:
         named = {str(name): g for name, g in given.items()} if self.subject.is_dict else {"x": given}
         if named.keys() != arrays.keys():
             raise InvalidValueError(f"grad must have the keys of x, {', '.join(arrays)}; got {', '.join(named)}")
-        return {name: _checked_gradient(self._title(name), named[name], array) for name, array in arrays.items()}
-
-    def _title(self, name: str) -> str:
-        return f"grad[{name!r}]" if self.subject.is_dict else "grad"
+        return {name: _checked_gradient(self.subject.title("grad", name), named[name], x) for name, x in arrays.items()}
 
     def _entries(self, name: str) -> list[Entry]:
         """Return the entries of one array: all, or a sample and what a look at the whole array adds."""
@@ -135,8 +131,8 @@ class Inspection:
         slopes_of = {index: self._slope(name, index) for index in indices}
         if len(indices) < got.size:
             self.notes.append(f"{name}: a sample of {len(indices)} of {got.size:,} entries, seed {self.options.seed}")
-            extra = self._elsewhere(name) if not self._judged(name, slopes_of, only="wrong") else []
-            suspects = extra or [e.index for e in self._judged(name, slopes_of, only="wrong")[:1]]
+            wrong = [entry.index for entry in self._judged(name, slopes_of) if entry.verdict == "wrong"]
+            suspects = wrong[:1] or self._elsewhere(name)
             near = {index for suspect in suspects for index in _neighbours(suspect, got.shape, self.rng)}
             slopes_of |= {index: self._slope(name, index) for index in sorted(near - slopes_of.keys())}
         return self._judged(name, slopes_of)
@@ -180,10 +176,9 @@ class Inspection:
         self.notes += [note] if note not in self.notes else []
         return central
 
-    def _judged(self, name: str, measured: dict[Index, Slope], only: str = "") -> list[Entry]:
+    def _judged(self, name: str, measured: dict[Index, Slope]) -> list[Entry]:
         scale = max([self.largest[name], *(abs(s.value) for s in measured.values() if math.isfinite(s.error))])
-        entries = [self._judge(name, index, slope, scale) for index, slope in measured.items()]
-        return [entry for entry in entries if only in ("", entry.verdict)]
+        return [self._judge(name, index, slope, scale) for index, slope in measured.items()]
 
     def _judge(self, name: str, index: Index, slope: Slope, scale: float) -> Entry:
         """Return the entry with its verdict."""
@@ -204,9 +199,11 @@ class Inspection:
     def _elsewhere(self, name: str) -> list[Index]:
         """Hold the whole array against the slope along a random direction; return an entry where they part."""
         direction, shape = self.subject.direction(name, self.rng), self.got[name].shape
+        if self.options.method == "quotient":  # of which no direction knows
+            return []
         whole = tuple(slice(0, n) for n in shape)
-        slope = slopes.careful_slope(self.subject.block_line(name, whole, direction), self.ground, (1.0, 1.0))
-        if slope.kink or not math.isfinite(slope.error) or self.options.method == "quotient":
+        slope = slopes.careful_slope(self.subject.line(name, whole, direction), self.ground, (1.0, 1.0))
+        if slope.kink or not math.isfinite(slope.error):
             return []
         if not self._parts(name, whole, direction, slope):
             self.notes.append(f"{name}: all {direction.size:,} entries together agree along a random direction")
@@ -214,7 +211,7 @@ class Inspection:
         block = whole
         while any(part.stop - part.start > 1 for part in block):
             half, other = _halves(block)
-            line = self.subject.block_line(name, half, direction)
+            line = self.subject.line(name, half, direction[half])
             found = slopes.fixed_slope(line, self.ground, slope.step)
             block = half if self._parts(name, half, direction, found) else other
         self.notes.append(f"{name}: off along a random direction of all {direction.size:,} entries, and so searched")

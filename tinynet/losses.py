@@ -83,10 +83,7 @@ def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
     """
     if hasattr(X, "toarray"):
         raise DataError(f"X is a sparse {type(X).__name__}; the network takes dense arrays: use X.toarray()")
-    try:
-        array = np.asarray(X)
-    except ValueError as error:
-        raise DataError(f"X must be a table of numbers, every row of the same length: {error}") from error
+    array = _regular("X", X)
     if array.ndim != 2:
         hint = "; for one sample use X.reshape(1, -1)" if array.ndim == 1 else ""
         raise DataError(f"X must have two dimensions (n_samples, n_features), got shape {array.shape}{hint}")
@@ -109,7 +106,7 @@ def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
 
 def class_labels(y: npt.ArrayLike, n_samples: int, n_classes: int) -> npt.NDArray[np.intp]:
     """Return `y`, integer labels, whole floats or one-hot rows, as checked integer labels."""
-    labels = np.asarray(y)
+    labels = _regular("y", y)
     if labels.ndim == 2 and labels.shape[1] == n_classes:
         if not (((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise DataError("y has two dimensions but its rows are not one-hot (one 1, else 0)")
@@ -136,7 +133,7 @@ def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tu
     """
     if sample_weight is None:
         return X, labels, None
-    weights = np.asarray(sample_weight)
+    weights = _regular("sample_weight", sample_weight)
     if weights.shape != (len(X),):
         raise DataError(f"sample_weight must have shape ({len(X)},), one number a sample, got {weights.shape}")
     if weights.dtype.kind not in "fiub":
@@ -153,6 +150,13 @@ def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tu
     if not counts.all():  # a sample of weight 0 is as good as not there, whatever its loss
         X, labels, weights = X[counts], labels[counts], weights[counts]
     return X, labels, None if (weights == 1).all() else weights / weights.mean()
+
+
+def _regular(name: str, values: npt.ArrayLike) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name} must be a table of numbers, every row of the same length: {error}") from error
 
 
 def _as_float(values: npt.ArrayLike) -> Array:

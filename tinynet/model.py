@@ -133,9 +133,8 @@ def predictions_csv(model: Model, X: npt.ArrayLike) -> str:
     text = StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["label", *(f"probability_{name}" for name in model.class_names)])
-    for probabilities in model.predict_proba(X):
-        label = _text_cell(model.class_names[probabilities.argmax()])
-        table.writerow([label, *(f"{probability:.6g}" for probability in probabilities)])
+    for label, probabilities in zip(model.predict(X), model.predict_proba(X), strict=True):
+        table.writerow([_text_cell(label), *(f"{probability:.6g}" for probability in probabilities)])
     return text.getvalue()
 
 

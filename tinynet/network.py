@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -95,9 +96,7 @@ class TwoLayerNet:
     @property
     def n_parameters(self) -> int:
         """The number of weights and biases; a loop needs twice as many loss evaluations a gradient."""
-        d, m = self.shapes["W1"]
-        k = self.shapes["W2"][1]
-        return d * m + m + m * k + k
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
     def logits(self, X: npt.ArrayLike) -> Array:
         """Return the logits of `X`, shape (n_samples, n_features), as (n_samples, n_classes)."""
@@ -195,17 +194,11 @@ class TwoLayerNet:
         return X, class_labels(y, len(X), self.shapes["b2"][0])
 
     def _check_X(self, X: npt.ArrayLike) -> Array:
-        self._check_params()
-        return check_X(X, self.shapes["W1"][0])
-
-    def _check_params(self) -> None:
         for key, shape in self.shapes.items():
             param = self.params.get(key)
             if not isinstance(param, np.ndarray) or param.dtype != np.float64:
-                raise InvalidTypeError(f"params[{key!r}] must be a float64 array, got {_describe(param)}")
+                got = f"dtype {param.dtype}" if isinstance(param, np.ndarray) else type(param).__name__
+                raise InvalidTypeError(f"params[{key!r}] must be a float64 array, got {got}")
             if param.shape != shape:
                 raise InvalidValueError(f"params[{key!r}] must have shape {shape}, got {param.shape}")
-
-
-def _describe(value: object) -> str:
-    return f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+        return check_X(X, self.shapes["W1"][0])

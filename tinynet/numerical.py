@@ -111,7 +111,7 @@ def numerical_gradient(
 
     Returns
     -------
-    array of float64, shape of `x`
+    array of float64, or of longdouble where `x` is; shape of `x`
         nan or inf where `f` returns them.
 
     Warns
@@ -207,7 +207,7 @@ def _gradient(
     survived = x.size == 0 or bool(np.any(upper != lower))
     entries = np.nditer(x, flags=["multi_index", "zerosize_ok"], order="C")
     indices = [entries.multi_index for _ in entries]
-    if n_workers == 1:
+    if n_workers == 1 and not callable(workers):
         values = _quotients(f, x, h, scheme, indices)
     else:
         _refuse_ignored_argument(f, x, h)

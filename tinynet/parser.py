@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NoReturn
 
 from tinynet.errors import ConfigError, did_you_mean
@@ -56,7 +56,7 @@ def _place_config(options: argparse.Namespace, train: argparse.ArgumentParser) -
         train.error("the following arguments are required: CONFIG")
 
 
-def _command_meant(word: str, commands: Iterable[str]) -> str:
+def _command_meant(word: str, commands: Collection[str]) -> str:
     from tinynet.experiments.config import preset_names
 
     is_config = word in preset_names() or word.endswith((".toml", ".json"))

@@ -8,10 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 Line = Callable[[float], tuple[float, float]]  # t -> where the line was evaluated, after rounding, and the value
 
@@ -103,7 +101,7 @@ def careful_slope(line: Line, ground: Ground, scales: tuple[float, float]) -> Sl
     """
     finest, coarsest = power_of_two(FINEST * scales[0]), COARSEST * scales[1]
     steps = [finest * RATIO**k for k in range(2 + max(1, round(math.log(coarsest / finest, RATIO))))]
-    ladder = _measured(line, ground, steps)
+    ladder = [slope for h in steps if (slope := _difference(line, ground, h))]
     if len(ladder) < 2:
         return NO_SLOPE
     believed = 1
@@ -140,12 +138,7 @@ def richardson_slope(line: Line, ground: Ground, scale: float) -> Slope:
 
 def power_of_two(h: float) -> float:
     """Return the power of two nearest to h, a step that x takes without rounding."""
-    return 2.0 ** min(max(round(math.log2(h)), -1022), 1000)
-
-
-def exponents(scale: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return powers of two of the size of `scale`, entry by entry."""
-    return np.asarray(np.ldexp(1.0, np.frexp(scale)[1] - 1))
+    return 2.0 ** min(max(round(math.log2(h)), -1022), 1000) if h else 2.0**-1022
 
 
 def _difference(line: Line, ground: Ground, h: float) -> Slope | None:
@@ -158,10 +151,6 @@ def _difference(line: Line, ground: Ground, h: float) -> Slope | None:
     value = (f_upper - f_lower) / (upper - lower)
     left, right = (f_lower - ground.value) / lower, (f_upper - ground.value) / upper
     return Slope(value, noise, h, left, right, noise) if math.isfinite(value + noise) else None
-
-
-def _measured(line: Line, ground: Ground, steps: list[float]) -> list[Slope]:
-    return [slope for h in steps if (slope := _difference(line, ground, h)) is not None]
 
 
 def _agree(coarser: Slope, finer: Slope) -> bool:

@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from tinynet.errors import InvalidTypeError, InvalidValueError
 from tinynet.numerical import checked_number
-from tinynet.slopes import Ground, Line, exponents, noise_level
+from tinynet.slopes import Ground, Line, noise_level
 
 Array = npt.NDArray[Any]
 Index = tuple[int, ...]
+Block = tuple[slice, ...]
 
 NOISE_STEPS = (-48, -34, -22, -22)  # powers of 2, in units of x; the last, which may cross a kink, is tried twice
 NOISE_POINTS = 9
@@ -36,18 +37,21 @@ class Subject:
     def __init__(self, f: Callable[[Any], Any], x: Any) -> None:
         self.f, self.is_dict = f, isinstance(x, Mapping)
         named = x if isinstance(x, Mapping) else {"x": x}
-        self.arrays = {str(name): _working_array(_name_of(x, name), array) for name, array in named.items()}
+        self.arrays = {str(name): _working_array(self.title("x", name), array) for name, array in named.items()}
         self.copied = [name for name in named if self.arrays[str(name)] is not named[name]]
         if isinstance(x, Mapping):
             self.argument: Any = {name: self.arrays[str(name)] for name in named} if self.copied else x
         else:
             self.argument = self.arrays["x"]
         self.scales = {name: _typical_size(array) for name, array in self.arrays.items()}
-        self.roundoff = float(np.finfo(np.float64).eps)
         self.moved = False  # whether any step has changed the value
         self.largest = 0.0  # of the values at all steps
         self.spread = 0.0  # of values at one and the same x
         self._value = math.nan
+
+    def title(self, what: str, name: Any) -> str:
+        """Return what a message calls an array: such as grad['W1'], or grad where there is only one."""
+        return f"{what}[{name!r}]" if self.is_dict else what
 
     def value(self) -> float:
         """Return f where x is now."""
@@ -72,7 +76,7 @@ class Subject:
         if len(set(values)) > 1:
             values += [self.value() for _ in range(REPEATS)]
             self.spread = float(np.std(values, ddof=1))
-        self._value = float(np.mean(values))
+        self._value = float(np.mean(values)) if self.spread else values[0]
         levels = [noise_level(points) for points in self._tiny_steps(rng) if np.all(np.isfinite(points))]
         coarse = [min(levels.pop(), levels.pop())] if len(levels) == len(NOISE_STEPS) else []
         noise = max(self.spread, self.roundoff / 2 * abs(self._value), *levels, *coarse)
@@ -83,31 +87,17 @@ class Subject:
         typical, own = self.scales[name], abs(float(self.arrays[name][index]))
         return (min(own, typical), max(own, typical)) if own else (typical, typical)
 
-    def line(self, name: str, index: Index) -> Line:
-        """Return f along one entry."""
-        array = self.arrays[name]
-        original = array[index]
+    def line(self, name: str, where: Index | Block, direction: Array | float = 1.0) -> Line:
+        """Return f along one entry, or along `direction` of a whole block of entries at once."""
+        array = self.arrays[name][(*where, ...)]  # a view, of one entry as well
+        original = array.copy()
 
         def at(t: float) -> tuple[float, float]:
             try:
                 with np.errstate(over="ignore"):
-                    array[index] = original + t
-                moved = float(array[index] - original)
+                    array[...] = original + t * direction
+                moved = t if array.ndim else float(array - original)
                 return moved, self._watched()
-            finally:
-                array[index] = original
-
-        return at
-
-    def block_line(self, name: str, block: tuple[slice, ...], direction: Array) -> Line:
-        """Return f along `direction` of a whole block of entries at once."""
-        array = self.arrays[name][block]
-        original, direction = array.copy(), direction[block]
-
-        def at(t: float) -> tuple[float, float]:
-            try:
-                array[...] = original + t * direction
-                return t, self._watched()
             finally:
                 array[...] = original
 
@@ -116,8 +106,8 @@ class Subject:
     def direction(self, name: str, rng: np.random.Generator) -> Array:
         """Return steps of the size of the entries, powers of two with random signs, so that x takes them exactly."""
         array = self.arrays[name]
-        size = np.where(array == 0, self.scales[name], np.abs(array))
-        return np.asarray(exponents(size) * rng.choice([-1.0, 1.0], array.shape), dtype=array.dtype)
+        _, exponents = np.frexp(np.where(array == 0, self.scales[name], np.abs(array)))
+        return np.asarray(np.ldexp(1.0, exponents - 1) * rng.choice([-1.0, 1.0], array.shape), dtype=array.dtype)
 
     def complex_slope(self, name: str, index: Index, h: float) -> float:
         """Return Im f(x + ih) / h: Lyness and Moler (1967), Squire and Trapp, SIAM Rev. 40 (1998)."""
@@ -169,10 +159,6 @@ class Subject:
                 with self.shifted({name: k * step * direction for name, direction in directions.items()}):
                     values.append(self._watched())
             yield values
-
-
-def _name_of(x: Any, name: Any) -> str:
-    return f"x[{name!r}]" if isinstance(x, Mapping) else "x"
 
 
 def _working_array(what: str, value: Any) -> Array:

@@ -149,7 +149,10 @@ def train(
     seed, h, method = check_integer("seed", seed, 0), check_step_size(h), check_choice("method", method, METHODS)
     if not callable(getattr(optimizer, "update", None)):
         raise InvalidTypeError(f"optimizer must have update(params, grads), as SGD has, got {optimizer!r}")
-    _check_schedule(schedule, optimizer)
+    if schedule is not None and not callable(schedule):
+        raise InvalidTypeError(f"schedule must be a function of the epochs done, got {schedule!r}")
+    if schedule is not None and not hasattr(optimizer, "learning_rate"):
+        raise InvalidTypeError(f"a schedule needs an optimizer with a learning_rate, got {optimizer!r}")
     if patience is not None:
         check_integer("patience", patience, 1)
         if validation is None:
@@ -171,10 +174,10 @@ def train(
         good=_copy(net.params),
         best=_copy(net.params),
     )
-    with _pauses(state, optimizer, (training, validation), checkpoint_dir, checkpoint_every_s, resume) as pause:
+    with _pauses(
+        state, optimizer, (training, validation), checkpoint_dir, checkpoint_every_s, epochs if resume else None
+    ) as pause:
         history, n_steps = state.history, math.ceil(len(X) / batch_size)
-        if len(history) > epochs:
-            raise InvalidValueError(f"epochs must be at least the {len(history)} that were trained, got {epochs}")
         if schedule is not None:
             _compare_rates(schedule, state, n_steps)
         bar = progress_bar(epochs, len(history), "epoch", progress)
@@ -221,15 +224,15 @@ def _pauses(
     data: tuple[Part, Part | None],
     checkpoint_dir: str | os.PathLike[str] | None,
     every_s: float,
-    resume: bool,
+    resumed_epochs: int | None,
 ) -> Iterator[Callable[..., None]]:
-    """Put the last checkpoint into `state`, and yield what is called between steps.
+    """Put the last checkpoint into `state` when it is to reach `resumed_epochs`; yield what is called between steps.
 
     It saves `state` when a checkpoint is due, and ends the training when a signal has come. Where a second signal has
     ended a step under way, the state after the last whole epoch is saved.
     """
     if checkpoint_dir is None:
-        if resume:
+        if resumed_epochs is not None:
             raise InvalidValueError("resume needs checkpoint_dir, the folder with the checkpoints")
         yield lambda **_: None
         return
@@ -244,8 +247,8 @@ def _pauses(
     whole = -1, 0, 0.0, dict[str, Array]()
     keeper.folder.mkdir(parents=True, exist_ok=True)
     with only_writer(keeper.folder, ".training.lock"), held_back() as stop:
-        if resume:
-            _resume(state, optimizer, keeper)
+        if resumed_epochs is not None:
+            _resume(state, optimizer, keeper, resumed_epochs)
         elif paths(keeper.folder):
             raise RunFolderError(f"{keeper.folder} holds checkpoints already; resume=True goes on from them")
 
@@ -270,11 +273,13 @@ def _pauses(
             raise
 
 
-def _resume(state: State, optimizer: Any, keeper: Keeper) -> None:
+def _resume(state: State, optimizer: Any, keeper: Keeper, epochs: int) -> None:
     """Put the last checkpoint, if there is one, into `state`, the network and the optimizer behind it."""
     saved = keeper.load(state.settings, state.params)
     if saved is None:
         return
+    if len(saved.history) > epochs:
+        raise InvalidValueError(f"epochs must be at least the {len(saved.history)} that were trained, got {epochs}")
     state.params.update(saved.params)
     optimizer.velocity = saved.velocity
     if hasattr(optimizer, "learning_rate"):
@@ -344,15 +349,6 @@ def _validation_part(
             raise DataError("sample_weight_validation was given, but no samples to weigh: X_validation, y_validation")
         return None
     return weighted(*net._check(X, y), sample_weight)
-
-
-def _check_schedule(schedule: object, optimizer: Optimizer) -> None:
-    if schedule is None:
-        return
-    if not callable(schedule):
-        raise InvalidTypeError(f"schedule must be a function of the epochs done, got {schedule!r}")
-    if not hasattr(optimizer, "learning_rate"):
-        raise InvalidTypeError(f"a schedule needs an optimizer with a learning_rate, got {optimizer!r}")
 
 
 def _compare_rates(schedule: Schedule, state: State, n_steps: int) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.diagnosis import label
 from tinynet.errors import DivergedError, NumericalWarning
 from tinynet.experiments.extended import EPS, Extended, Weight
 from tinynet.experiments.kinks import Kink, find_kinks, reaches, share_of_moves
@@ -210,18 +211,12 @@ def agreements(case: Case, weights: Sequence[Weight], truth: Array, scale: float
                 engine=float(errors.max()) / scale,
                 loop=float(np.abs(loop - truth)[own].max()) / scale,
                 engine_to_loop=float(np.abs(engine - loop)[own].max()) / scale,
-                worst=named(weights[worst]),
+                worst=label(*weights[worst]),
                 got=float(engine[worst]),
                 expected=float(truth[worst]),
             )
         )
     return found
-
-
-def named(weight: Weight) -> str:
-    """Return a weight as one writes it, such as W1[3, 7]."""
-    key, index = weight
-    return f"{key}[{', '.join(str(i) for i in index)}]"
 
 
 def bound(case: Case, scale: float) -> float:

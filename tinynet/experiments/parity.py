@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.activations import NAMED, Activation, sigmoid
+from tinynet.diagnosis import label
 from tinynet.errors import ConfigError, DivergedError, InvalidValueError
-from tinynet.experiments.check import named, rounding_bound
+from tinynet.experiments.check import rounding_bound
 from tinynet.experiments.kinks import find_kinks, reaches
 from tinynet.experiments.run import Run, one_blas_thread, schedule_of
 from tinynet.losses import softmax
@@ -239,7 +240,7 @@ class _Beside:
         return Gap(
             step=self.step,
             size=size,
-            worst=named((key, tuple(int(i) for i in index))),
+            worst=label(key, tuple(int(i) for i in index)),
             quotient=float(grads[key][index]),
             derivative=float(derivative[key][index]),
             kinks=int(np.count_nonzero(reaches(a, X, self.kinks) <= self.run.config.gradient.h)),
