@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 # the last one is XLA's: it sizes JAX's thread pool, whatever XLA_FLAGS says
 THREAD_LIMITS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
+CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numdifftools", "jax", "torch")
 
 
@@ -18,8 +21,22 @@ def limit_to_one_core() -> None:
     To be called before NumPy, JAX or PyTorch are imported.
     """
     os.environ.update(dict.fromkeys(THREAD_LIMITS, "1"))
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    if CORES is not None:
+        os.sched_setaffinity(0, {max(CORES)})
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Give the processes that are started meanwhile every core that there was, each with one BLAS thread."""
+    if CORES is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def describe() -> str:

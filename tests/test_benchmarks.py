@@ -291,7 +291,7 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     command = [sys.executable, "-c", WITHOUT, str(SCRIPT), "--quick", "--output", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    parts = ("gradients", "growth", "profile", "memory", "training", "thresholds")
+    parts = ("gradients", "growth", "profile", "memory", "training", "sweep", "thresholds")
     texts = {part: (tmp_path / "out" / f"{part}.md").read_text(encoding="utf-8") for part in parts}
     assert done.stdout == "".join(text + "\n" for text in texts.values())
     for method in METHODS:
@@ -311,6 +311,11 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
         ratio = seconds(ours[4]) / seconds(theirs[4])
         assert float(ours[5].split()[0]) == pytest.approx(ratio, rel=0.02)
         assert theirs[5].split() == ["1.00", "[1.00,", "1.00]"]
+    swept = [line.split("|")[1:] for line in texts["sweep"].splitlines() if line.startswith(("| script", "| --jobs"))]
+    assert [row[0].strip() for row in swept] == ["script", "--jobs 1", "--jobs 2"]
+    for name, wall, beside_script, beside_one, _ in swept:
+        assert float(beside_script.split()[0]) == pytest.approx(seconds(wall) / seconds(swept[0][1]), rel=0.02), name
+        assert float(beside_one.split()[0]) == pytest.approx(seconds(wall) / seconds(swept[1][1]), rel=0.02), name
     assert "| exponent over the last decade " in texts["growth"]
     assert texts["memory"].count(" MB  ") == 2
     for part in ("gradients", "growth"):

@@ -17,6 +17,7 @@ from resuming import EPOCHS, N_STEPS, Training, altered, meta, outcome, untimed
 
 from tinynet import SGD, History, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet, train
 from tinynet import checkpoint as checkpoint_module
+from tinynet import training as training_module
 from tinynet.checkpoint import FIRST_COST_S, Keeper, State, digest, paths, to_bytes
 from tinynet.errors import Interrupted
 from tinynet.schedules import cosine
@@ -405,21 +406,24 @@ def test_inside_an_epoch_a_checkpoint_is_due_after_so_many_seconds(clock: Clock,
     assert keeper.is_due() and Keeper(tmp_path, 0.0).is_due()
 
 
-def test_at_the_end_of_an_epoch_a_checkpoint_is_due_once_it_costs_2_percent_of_the_training(
+def test_at_the_end_of_an_epoch_a_checkpoint_is_due_once_all_cost_2_percent_of_the_training(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(path: Path, content: bytes) -> None:
         clock.now += cost
 
-    keeper, cost = Keeper(tmp_path, 1e9), FIRST_COST_S
+    begun, spent, cost = clock.now, 0.3, FIRST_COST_S
+    keeper = Keeper(tmp_path, 1e9, spent)
     monkeypatch.setattr(checkpoint_module, "write_atomically", write)
     monkeypatch.setattr(checkpoint_module, "to_bytes", lambda state: b"")
-    for step, next_cost in enumerate([0.1, 3.0, 0.002, 1.0], 1):
-        clock.now += 0.999 * 50 * cost
-        assert not keeper.is_due(epoch_ended=True)
-        clock.now += 0.002 * 50 * cost
+    for step, next_cost in enumerate([0.1, 0.2, 3.0, 0.002, 1.0], 1):
+        due_at = begun + 50 * (spent + 2 * cost)
+        if clock.now < due_at:
+            clock.now = due_at - 1e-6
+            assert not keeper.is_due(epoch_ended=True)
+            clock.now = due_at + 1e-6
         assert keeper.is_due(epoch_ended=True) and not keeper.is_due()
-        cost = next_cost
+        cost, spent = next_cost, spent + next_cost
         keeper.save(state(step))
 
 
@@ -437,7 +441,25 @@ def test_checkpoints_of_a_training_take_no_more_than_2_percent_whatever_they_cos
 
     monkeypatch.setattr(checkpoint_module, "write_atomically", write)
     Training(checkpoint_every_s=1e9, patience=None, epochs=200).run(tmp_path, on_epoch=train_an_epoch)
-    assert 0.015 * 200 < spent < 0.021 * 200
+    assert 0.018 * 200 < spent < 0.0201 * 200
+
+
+def test_the_digest_of_the_data_is_a_cost_of_checkpoints(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*arguments: Any) -> dict[str, Any]:
+        clock.now += 1.0
+        return {}
+
+    monkeypatch.setattr(training_module, "particulars", slow)
+    saved: list[bool] = []
+
+    def train_an_epoch(row: Any) -> None:
+        clock.now += 10.0
+        saved.append(bool(paths(tmp_path)))
+
+    Training(checkpoint_every_s=1e9, patience=None, epochs=8).run(tmp_path, on_epoch=train_an_epoch)
+    assert saved == [False] * 6 + [True] * 2  # the first after 60 s
 
 
 def test_two_generations_are_kept(tmp_path: Path) -> None:

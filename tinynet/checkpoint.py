@@ -29,7 +29,7 @@ Arrays = dict[str, Array]
 
 FORMAT = 1
 DIGEST = 64  # bytes: SHA-256 of the file before them, in hexadecimal digits; to ZIP they are the archive's comment
-SHARE = 50  # a checkpoint at the end of an epoch waits until the training since the last took so many times its cost
+SHARE = 50  # a checkpoint at the end of an epoch waits until the training has taken so many times what all of them cost
 NAME = re.compile(r"checkpoint-([0-9]{9,18})\.npz")
 GROUPS = ("params", "velocity", "good", "best")
 MAX_META = 2**20  # bytes
@@ -76,16 +76,19 @@ class Keeper:
     ----------
     folder : Path
     every_s : float, seconds of training between checkpoints inside an epoch; 0 saves every step
+    spent_s : float, seconds that it took to prepare for checkpoints
 
     Notes
     -----
-    At the end of an epoch a checkpoint is due once it costs no more than 2 % of the training since the last
-    one: epochs of milliseconds are not saved one by one.
+    At the end of an epoch a checkpoint is due once all together, this one and the last of all included, cost no
+    more than 2 % of the training: epochs of milliseconds are not saved one by one.
     """
 
-    def __init__(self, folder: Path, every_s: float) -> None:
+    def __init__(self, folder: Path, every_s: float, spent_s: float = 0.0) -> None:
         self.folder, self.every_s = folder, every_s
-        self._saved, self._saved_at, self._cost_s = (-1, -1), time.perf_counter(), FIRST_COST_S
+        self._begun_at = self._saved_at = time.perf_counter()
+        self._spent_s, self._cost_s = spent_s, FIRST_COST_S  # of all checkpoints, of one
+        self._saved = -1, -1  # step and epochs of the newest
         self._damaged: set[int] = set()
 
     def load(self, settings: Mapping[str, Any], params: Mapping[str, Array]) -> State | None:
@@ -125,8 +128,9 @@ class Keeper:
 
     def is_due(self, *, epoch_ended: bool = False) -> bool:
         """Return whether so much was trained since the last checkpoint that a new one is worth its cost."""
-        trained_s = time.perf_counter() - self._saved_at
-        return trained_s >= self.every_s or (epoch_ended and trained_s >= SHARE * self._cost_s)
+        now = time.perf_counter()
+        worth_it = now - self._begun_at >= SHARE * (self._spent_s + 2 * self._cost_s)  # this one, and that at the end
+        return now - self._saved_at >= self.every_s or (epoch_ended and worth_it)
 
     def save(self, state: State) -> None:
         """Write the checkpoint of `state` unless that or a later one is there, and keep the one before, no other.
@@ -148,6 +152,7 @@ class Keeper:
             there[step].unlink(missing_ok=True)
         self._saved, self._saved_at = saved, time.perf_counter()
         self._cost_s = self._saved_at - started
+        self._spent_s += self._cost_s
 
 
 def to_bytes(state: State) -> bytes:

@@ -236,12 +236,14 @@ def _pauses(
             raise InvalidValueError("resume needs checkpoint_dir, the folder with the checkpoints")
         yield lambda **_: None
         return
-    keeper = Keeper(Path(checkpoint_dir), check_number("checkpoint_every_s", every_s, 0.0))
+    check_number("checkpoint_every_s", every_s, 0.0)
     if not isinstance(getattr(optimizer, "velocity", None), dict):
         raise InvalidTypeError(
             f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}"
         )
+    started = time.perf_counter()
     state.settings |= particulars(state.params, optimizer, *data)
+    keeper = Keeper(Path(checkpoint_dir), every_s, time.perf_counter() - started)
     if state.settings["schedule"]:  # which sets the rate, whatever it is before
         state.settings.pop("learning_rate", None)
     whole = -1, 0, 0.0, dict[str, Array]()
