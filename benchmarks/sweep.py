@@ -62,8 +62,8 @@ def measure(*, quick: bool = False) -> Report:
         cells.append([name, duration(float(np.median(taken))), *ratios])
     own, times = duration(float(np.median(inside))), spread(np.divide(seconds["--jobs 1"], inside))
     note = (
-        f"Rounds: {n_rounds}. Medians, in brackets the quartiles. With --jobs 1 the runs' own durations add up to {own}; "
-        f"the command takes {times} times as long: imports, scikit-learn's above all, come first."
+        f"Rounds: {n_rounds}. Medians, in brackets the quartiles. With --jobs 1 the runs' own durations add up to "
+        f"{own}; the command takes {times} times as long: imports, scikit-learn's above all, come first."
     )
     columns = ("command", "wall time", "/ script", "/ --jobs 1")
     table = Table(f"{n_runs} runs of digits, {epochs} epochs", columns, cells, note)
