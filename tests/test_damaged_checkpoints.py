@@ -26,7 +26,8 @@ from resuming import Training, altered, archive, members, meta, npy, sealed
 from sweeping import QUICK, TINYNET
 
 from tinynet import RunFolderError, TinynetError
-from tinynet.checkpoint import MAX_DIRECTORY, MAX_HISTORY, Keeper, State, paths, to_bytes
+from tinynet import checkpoint as checkpoint_module
+from tinynet.checkpoint import MAX_DIRECTORY, MAX_HISTORY, MAX_META, Keeper, State, paths, to_bytes
 from tinynet.experiments.config import load_config
 from tinynet.experiments.run import execute, prepare
 
@@ -316,6 +317,15 @@ def test_fault_36_a_file_larger_than_any_such_checkpoint_is_refused_unread(refus
     assert MAX_HISTORY >= 72 * 10_000_000  # bytes of as many epochs
 
 
+def test_fault_36_a_file_of_the_largest_size_is_read_and_a_byte_more_is_not(
+    refused: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_module, "MAX_HISTORY", 1000)
+    largest = 4 * 8 * NET.n_parameters + 1000 + MAX_META + MAX_DIRECTORY
+    assert refused(bytes(largest)) == "is cut short or damaged: its checksum does not match"
+    assert refused(bytes(largest + 1)) == f"has {largest + 1:,} bytes, more than such a network can need"
+
+
 # What is not as it was written
 
 
@@ -381,13 +391,31 @@ def test_fault_36_of_a_table_or_weights_of_another_shape_the_shape_is_said(
         assert refused(other) == f"is not what tinynet wrote: {what}"
 
 
+def test_fault_36_of_a_setting_that_is_no_number_or_text_it_is_said(refused: Callable[[Any], str], made: Path) -> None:
+    other = altered(made / NEWEST, changed_meta(settings={"a": []}))
+    assert refused(other) == "is not what tinynet wrote: a setting that is a list or an object"
+
+
+def test_fault_11_a_setting_that_is_missing_on_one_side_is_absent(made: Path, wanted: dict[str, Any]) -> None:
+    with pytest.raises(RunFolderError, match=r"another extra \(absent there, 1 here\)$"):
+        load(made, wanted | {"extra": 1})
+    with pytest.raises(RunFolderError, match=r"another h \(0\.0001 there, absent here\)$"):
+        load(made, {key: value for key, value in wanted.items() if key != "h"})
+
+
 def test_fault_11_of_many_settings_that_differ_twenty_are_named(made: Path, wanted: dict[str, Any]) -> None:
+    with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\)$"):
+        load(made, wanted | {f"s{i}": i for i in range(20)})
     with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\) and 5 more$"):
         load(made, wanted | {f"s{i}": i for i in range(25)})
 
 
-def test_the_settings_name_the_sizes_of_the_network(wanted: dict[str, Any]) -> None:
-    assert wanted["network"] == "4-5-3" and len(wanted["training data"]) == 16
+def test_the_settings_name_the_sizes_of_the_network(tmp_path: Path) -> None:
+    Training().run_until(1, tmp_path)
+    with np.load(tmp_path / "checkpoint-000000001.npz") as file:
+        there = json.loads(file["meta"].tobytes())["settings"]
+    assert there["network"] == "4-5-3"
+    assert len(there["training data"]) == len(there["validation data"]) == 16
 
 
 # Any bytes

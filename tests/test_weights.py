@@ -184,6 +184,7 @@ def test_an_accuracy_of_all_right_is_exactly_one(rng: np.random.Generator) -> No
         ([1.0] * 19, r"sample_weight must have shape \(20,\), one number a sample, got \(19,\)"),
         ([[1.0]] * 20, r"got \(20, 1\)"),
         (2.0, r"got \(\)"),
+        ([1.0] * 19 + [[1.0]], "sample_weight must be a table of numbers, every row of the same length"),
         (["1"] * 20, "sample_weight must hold real numbers, got dtype <U1"),
         ([1.0] * 4 + [-0.5] * 16, "sample_weight must be finite and at least 0, got -0.5 in row 4"),
         ([1.0] * 19 + [math.nan], "got nan in row 19"),

@@ -88,7 +88,7 @@ class Keeper:
         self.folder, self.every_s = folder, every_s
         self._begun_at = self._saved_at = time.perf_counter()
         self._spent_s, self._cost_s = spent_s, FIRST_COST_S  # of all checkpoints, of one
-        self._saved = -1, -1  # step and epochs of the newest
+        self._saved = 0, 0  # step and epochs of the newest
         self._damaged: set[int] = set()
 
     def load(self, settings: Mapping[str, Any], params: Mapping[str, Array]) -> State | None:

@@ -117,9 +117,11 @@ class _Pairs:
     """Arrays over the pairs (sample, unit) of a block of samples; the last z is 1 and belongs to b2."""
 
     def __init__(self, n: int, m: int, k: int) -> None:
+        # the values at a + SHIFTS, the rows of FIT times these, κ1; C and the moments in float32; w and room to work
         self.shifted, self.C, self.lin = np.empty((5, n, m)), np.empty((4, n * m)), np.empty((n, m))
         self.c, self.moments = np.empty((3, n, m), np.float32), np.empty((3, n, m), np.float32)
         self.w, self.t = np.empty((2, n, m), np.float32)
+        # e = p − Y and q of `_output_layer`; z and z³ in float32
         self.e, self.e32, self.q, self.r = np.empty((k, n)), *np.empty((3, k, n), np.float32)
         self.z, self.z3 = np.ones((n, m + 1), np.float32), np.empty((n, m + 1), np.float32)
         self.rows, self.ones = np.arange(n), np.ones(n)

@@ -175,7 +175,7 @@ class _Tables:
         self.W2, rows = np.broadcast_to(W2, (len(W2), *z.shape)), np.arange(len(z))
         self.of_w = self.W2[at.w[samples], rows]
         self.lin = self.of_w - self.W2[at.labels[samples], rows]
-        self.spread = float((W2.max(axis=0) - W2.min(axis=0)).max(initial=0.0))
+        self.spread = float((W2.max(axis=0) - W2.min(axis=0)).max(initial=0.0))  # of two logits for δ = 1
         self.moments: list[Array] = []
         self.levels = self._rises(_levels(z))
 

@@ -246,7 +246,7 @@ def _pauses(
     keeper = Keeper(Path(checkpoint_dir), every_s, time.perf_counter() - started)
     if state.settings["schedule"]:  # which sets the rate, whatever it is before
         state.settings.pop("learning_rate", None)
-    whole = -1, 0, 0.0, dict[str, Array]()
+    whole = -1, 0, 0.0, dict[str, Array]()  # epochs, step, rate and velocity at the end of the last whole epoch
     keeper.folder.mkdir(parents=True, exist_ok=True)
     with only_writer(keeper.folder, ".training.lock"), held_back() as stop:
         if resumed_epochs is not None:
