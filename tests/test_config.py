@@ -250,6 +250,7 @@ def test_fault_02_json_that_holds_no_object_or_a_key_twice(faults: Faults) -> No
 
 def test_fault_03_a_file_that_is_not_utf_8(faults: Faults) -> None:
     assert faults(b'# fine\nname = "\xe9"\n') == ("my.toml: line 2: not UTF-8: byte 0xe9",)
+    assert faults(b"\n\n\xe9") == ("my.toml: line 3: not UTF-8: byte 0xe9",)
     assert faults(IRIS.encode("utf-16")) == ("my.toml: line 1: not UTF-8: byte 0xff",)
 
 
@@ -549,6 +550,7 @@ def test_fault_08_a_string_without_quotes_is_answered_with_what_to_type(key: str
     (fault,) = caught.value.faults
     before, hint, typed = fault.partition("a string needs quotes that the shell does not take away: ")
     assert before.startswith(f"command line: {key}: ") and hint
+    assert word.isascii() or word in typed
     (argument,) = shlex.split(typed)  # as a shell reads it
     assert tomllib.loads(argument) == tomllib.loads(f"{key} = {json.dumps(word)}")
 
@@ -589,6 +591,14 @@ def test_fault_14_what_no_config_holds_is_refused(text: str, expected: str, faul
     assert faults(text) == (expected,)
 
 
+def test_fault_14_what_is_as_long_as_is_allowed_is_read(tmp_path: Path) -> None:
+    file, longest = tmp_path / "my.toml", "#" * 2000 + "\n"
+    n_lines, rest = divmod(2**16 - len(IRIS), len(longest))
+    file.write_text(IRIS + n_lines * longest + rest * "#")
+    assert file.stat().st_size == 2**16 and load_config(str(file)) == load_config(str(file), ["seed=0"])
+    assert load_config("iris", ["training.epochs=5" + 1999 * " "]).training.epochs == 5
+
+
 def test_fault_14_deeply_nested_json_is_refused(faults: Faults) -> None:
     assert faults("[\n" * 30_000, file="my.json") == ("my.json: nested too deeply for a config",)
 
@@ -609,13 +619,14 @@ def test_fault_14_a_file_of_100_megabytes_is_refused_without_being_read(tmp_path
 
 @pytest.mark.parametrize("file", ["my.toml", "my.json"])
 def test_fault_14_a_file_of_faults_is_answered_with_the_first_and_their_number(file: str, faults: Faults) -> None:
-    keys = [f"key{number}" for number in range(3000)]
-    text = (
-        "\n".join(f"{key} = 1" for key in keys) if file == "my.toml" else json.dumps(dict.fromkeys(keys, 1), indent=0)
-    )
-    found = faults(text, file=file)
-    assert found[-1] == f"{file}: 2981 more faults"  # with the dataset that is missing
-    assert len(found) == 21
+    def found(n_keys: int) -> tuple[str, ...]:
+        keys = [f"key{number}" for number in range(n_keys)]
+        toml = "\n".join(f"{key} = 1" for key in keys)
+        return faults(toml if file == "my.toml" else json.dumps(dict.fromkeys(keys, 1), indent=0), file=file)
+
+    assert len(found(3000)) == 21
+    assert found(3000)[-1] == f"{file}: 2981 more faults"  # with the dataset that is missing
+    assert len(found(19)) == 20 and "more" not in found(19)[-1]
 
 
 def test_fault_14_a_dotted_key_of_a_thousand_parts_is_refused(faults: Faults) -> None:
@@ -645,6 +656,7 @@ def test_fault_15_a_file_with_an_odd_name_is_shown_in_one_line(tmp_path: Path, m
     with pytest.raises(ConfigError) as caught:
         load_config("a\n\x1b[31mb.toml")
     assert caught.value.faults == ("'a\\n\\x1b[31mb.toml': cannot be read: No such file or directory",)
+    assert (origin("a" * 100, []), origin("a" * 101, [])[0]) == ("a" * 100, "'")
 
 
 @pytest.mark.parametrize("name", ["run", "Größe 2", "2024-01-02", "v1.2_final", "数"])
@@ -694,6 +706,9 @@ batch_size = "100"
 def test_fault_11_a_key_that_a_run_was_begun_without_is_absent_there() -> None:
     with pytest.raises(RunFolderError, match=r"^run was begun with another config: a\.b \(absent there, 3 here\)$"):
         check_same("run", {"seed": 0}, {"seed": 0, "a.b": 3})
+    several = r"config: seed \(0 there, 1 here\), a\.b \(3 there, absent here\)$"
+    with pytest.raises(RunFolderError, match=several):
+        check_same("run", {"seed": 0, "a.b": 3}, {"seed": 1})
 
 
 def test_the_origin_of_a_config_names_file_and_command_line() -> None:
