@@ -209,6 +209,57 @@ def test_the_series_serves_smooth_units_alone(monkeypatch: pytest.MonkeyPatch) -
         )
 
 
+def asked(monkeypatch: pytest.MonkeyPatch, activation: Any, X: Any, W2: Any, h: float) -> bool:
+    """Return whether every pair is asked for itself, and not all together by their means."""
+    calls, one_by_one = [], differences._Series._unserved
+
+    def record(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return one_by_one(*arguments)
+
+    monkeypatch.setattr(differences._Series, "_unserved", record)
+    W2 = np.array(W2, float)
+    net = TwoLayerNet(X.shape[1], len(W2), W2.shape[1], activation=activation, seed=0)
+    net.params["W1"][:], net.params["W2"][:] = 0.0, W2
+    net.numerical_gradient(X, np.zeros(len(X), int), h=h)
+    return bool(calls)
+
+
+@pytest.mark.parametrize(("part", "is_asked"), [(0.99, False), (1.01, True)])
+@pytest.mark.parametrize(
+    ("activation", "x", "w", "h"),
+    [
+        (
+            lambda a: a,
+            1.0,
+            lambda part: 50 * part,
+            1e-4,
+        ),  # moves a logit by STEEP, by twice the largest of W2
+        (lambda a: a, 3.0, lambda part: 50 / 3 * part, 1e-4),
+        (lambda a: a, 0.01, lambda part: 5e5 * part, 1e-8),  # float32 has no room for more
+    ],
+    ids=["steep", "steep by x", "large"],
+)
+def test_all_pairs_are_served_together_up_to_the_bounds_of_their_means(
+    part: float, is_asked: bool, activation: Any, x: float, w: Any, h: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = np.full((7, 2), x)
+    assert asked(monkeypatch, activation, X, [[0.0, w(part)]], h) == is_asked
+
+
+@pytest.mark.parametrize("m", [1, 3])
+@pytest.mark.parametrize(("part", "is_asked"), [(0.99, False), (1.01, True)])
+@pytest.mark.parametrize(
+    "activation",
+    [lambda part: lambda a: a + 4 * part * a**3, lambda part: lambda a: a + part * a**4],
+    ids=["ROUGH_3", "ROUGH_4"],
+)
+def test_all_pairs_are_served_together_up_to_the_bounds_of_the_polynomial(
+    m: int, part: float, is_asked: bool, activation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asked(monkeypatch, activation(part), np.full((7, 2), 0.5), np.eye(3)[:m], 1e-4) == is_asked
+
+
 def test_only_the_pairs_with_a_kink_in_their_window_are_visited(monkeypatch: pytest.MonkeyPatch) -> None:
     visited: list[tuple[int, int]] = []
     add_pairs = exact.add_pairs
@@ -245,7 +296,9 @@ def test_one_sample_out_of_reach_costs_the_others_nothing(monkeypatch: pytest.Mo
 def many_problems(rng: np.random.Generator) -> list[tuple[TwoLayerNet, Any, Any, float]]:
     X, y = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
     cases = [("tanh", 1e-4), ("relu", 1e-3), ("sign", 1e-4), ("sign", 0.5), ("quantised:4", 0.5), ("tanh", 0.5)]
-    return [(TwoLayerNet(5, 4, 3, activation=name, seed=1), X, y, h) for name, h in cases]
+    problems = [(TwoLayerNet(5, 4, 3, activation=name, seed=1), X, y, h) for name, h in cases]
+    outlier = X * np.where(np.arange(40) == 3, 1e4, 1.0)[:, None]  # whose z is too large for the output layer's series
+    return [*problems, (TwoLayerNet(5, 4, 3, activation="relu", weight_scale=0.5, seed=1), outlier, y, 1e-4)]
 
 
 def test_blocks_do_not_change_the_gradient(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +317,14 @@ def test_a_used_workspace_gives_the_bits_of_a_new_one(rng: np.random.Generator) 
             used = net.numerical_gradient(X[:n], y[:n], h=h)
             new = pickle.loads(pickle.dumps(net)).numerical_gradient(X[:n], y[:n], h=h)
             assert all(used[key].tobytes() == new[key].tobytes() for key in new)
+
+
+def test_a_workspace_keeps_the_arrays_of_six_shapes() -> None:
+    workspace = differences.Workspace()
+    kept = [workspace.get(np.ndarray, n) for n in range(1, 7)]
+    assert [workspace.get(np.ndarray, n) is kept[n - 1] for n in range(1, 7)] == [True] * 6
+    workspace.get(np.ndarray, 7)
+    assert workspace.get(np.ndarray, 2) is kept[1] and workspace.get(np.ndarray, 1) is not kept[0]
 
 
 def test_gradients_are_the_callers_own(rng: np.random.Generator) -> None:
