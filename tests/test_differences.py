@@ -309,6 +309,25 @@ def test_blocks_do_not_change_the_gradient(rng: np.random.Generator, monkeypatch
                 small.setattr(module, "ROW_VALUES", 50)
                 small.setattr(module, "BLOCK_VALUES", 9)
             assert largest_error(net.numerical_gradient(X, y, h=h), whole) < 1e-12
+            three = net.numerical_gradient(X[:30], y[:30], h=h)  # blocks of ROW_VALUES
+        assert largest_error(three, net.numerical_gradient(X[:30], y[:30], h=h)) < 1e-12
+
+
+def test_a_series_is_a_series_for_every_h(rng: np.random.Generator) -> None:
+    net, X, y, _ = many_problems(rng)[0]
+    series, whole = (net.numerical_gradient(X, y, h=0.5, method=method) for method in ("series", "exact"))
+    assert 1e-6 < largest_error(series, whole) < 1
+
+
+@pytest.mark.parametrize("margin", [30, 45, 60, 95, 102, 250])
+def test_what_is_learned_for_sure_has_a_gradient_all_the_same(margin: int, rng: np.random.Generator) -> None:
+    X, y = 0.1 * rng.standard_normal((12, 5)), np.arange(12) % 3
+    X[:, :3], net = np.eye(3)[y], TwoLayerNet(5, 4, 3, seed=1)
+    net.params["W1"][:3, :3] = np.eye(3)
+    net.params["W2"][:3] += margin / np.tanh(1) * np.eye(3)
+    truth = extended_gradient(net.params, np.tanh, X, y, 1e-4)
+    assert 0 < max(np.abs(entry).max() for entry in truth.values()) < np.exp(-0.7 * margin)
+    assert largest_error(net.numerical_gradient(X, y), truth) < 1e-10
 
 
 def test_a_used_workspace_gives_the_bits_of_a_new_one(rng: np.random.Generator) -> None:
