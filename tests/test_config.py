@@ -477,7 +477,7 @@ def test_fault_07_an_unknown_preset_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
         preset_text("digit")
     assert caught.value.faults == (f"unknown preset digit; did you mean 'digits'? allowed: {names}",)
-    with pytest.raises(ConfigError, match="CONFIG comes before KEY=VALUE"):
+    with pytest.raises(ConfigError, match="file; CONFIG comes before KEY=VALUE; allowed: "):
         load_config("seed=1", ["iris"])
 
 
