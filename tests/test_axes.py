@@ -225,3 +225,11 @@ def test_fault_15_a_folder_name_is_plain_and_short_whatever_the_values_are() -> 
         assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.=+-]{1,130}", setting.folder) and ".." not in setting.folder
     names = sorted(setting.folder for setting in grid.settings)
     assert all(one != other for one, other in pairwise(names))
+
+
+def test_fault_09_an_axis_that_stands_twice_in_the_table_is_refused(tmp_path: Path) -> None:
+    file, base = tmp_path / "my.json", {"dataset": {"name": "iris"}}
+    table = {"optimizer": {"momentum": [0.1, 0.2]}, "optimizer.momentum": [0.5, 0.6]}
+    file.write_text(json.dumps(base | {"sweep": table}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"sweep\.optimizer\.momentum: given twice"):
+        load_grid(str(file))

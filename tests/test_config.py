@@ -379,6 +379,11 @@ def test_fault_06_a_value_out_of_range(override: str, allowed: str) -> None:
     assert caught.value.faults == (f"command line: {override.partition('=')[0]}: {allowed}",)
 
 
+def test_fault_06_a_section_that_is_left_out_is_checked_against_the_others(faults: Faults) -> None:
+    (fault,) = faults(f"{IRIS}[optimizer]\nwarmup_epochs = 50\n")
+    assert fault.startswith("my.toml: training: training.epochs 20 must be above optimizer.warmup_epochs")
+
+
 def test_fault_06_the_smallest_h_that_changes_a_weight_is_allowed() -> None:
     assert load_config("iris", ["gradient.h=2.3e-16"]).gradient.h == 2.3e-16
 
@@ -706,6 +711,9 @@ batch_size = "100"
 def test_fault_11_a_key_that_a_run_was_begun_without_is_absent_there() -> None:
     with pytest.raises(RunFolderError, match=r"^run was begun with another config: a\.b \(absent there, 3 here\)$"):
         check_same("run", {"seed": 0}, {"seed": 0, "a.b": 3})
+    long = "/somewhere" * 10
+    with pytest.raises(RunFolderError, match=r"path \(…\S*/here\.csv there, …\S*/there\.csv here\)$"):
+        check_same("run", {"path": f"{long}/here.csv"}, {"path": f"{long}/there.csv"})
     several = r"config: seed \(0 there, 1 here\), a\.b \(3 there, absent here\)$"
     with pytest.raises(RunFolderError, match=several):
         check_same("run", {"seed": 0, "a.b": 3}, {"seed": 1})

@@ -15,7 +15,17 @@ import onnxruntime
 import pytest
 from rights import unprivileged
 
-from tinynet import ConfigError, Dataset, InvalidValueError, Model, RunFolderError, TwoLayerNet, load_dataset, quantised
+from tinynet import (
+    ConfigError,
+    Dataset,
+    InvalidValueError,
+    Model,
+    RunFolderError,
+    TwoLayerNet,
+    load_dataset,
+    quantised,
+    storage,
+)
 from tinynet.activations import NAMED
 from tinynet.cli import main
 from tinynet.experiments import export
@@ -246,6 +256,6 @@ def test_fault_33_a_full_disk_is_a_failure_and_what_was_there_stays(
     def full(path: Path, content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(export, "write_atomically", full)
+    monkeypatch.setattr(storage, "write_atomically", full)
     assert main(["export", iris, "iris.onnx"]) == 3
     assert capsys.readouterr() == ("", "tinynet: failed: iris.onnx: No space left on device\n")

@@ -287,3 +287,22 @@ def test_a_fault_in_the_file_names_config_key_file_and_line(capsys: pytest.Captu
     path = Path("data/breast_cancer.csv").absolute()
     expected = f"tumours.toml: dataset.path: {path}: line 571 has 3 columns, the first row has 31"
     assert fault(capsys, "train", "tumours.toml") == expected
+
+
+def test_output_does_not_take_the_place_of_the_trained_network(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = rows_file(["5.1,3.5,1.4,0.2"])
+    line = fault(capsys, "predict", iris, file, "--output", f"{iris}/model.npz")
+    assert line == (f"command line: --output: {iris}/model.npz holds the trained network, and would be overwritten")
+
+
+def test_fault_33_output_that_fills_the_disk_leaves_what_was_there(
+    iris: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    Path("old.csv").write_text("old", encoding="utf-8")
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["predict", iris, rows_file(["5.1,3.5,1.4,0.2"]), "--output", "old.csv"]) == 3
+    assert capsys.readouterr().err == "tinynet: failed: old.csv: No space left on device\n"
+    assert Path("old.csv").read_text(encoding="utf-8") == "old" and not list(Path().glob(".*.tmp"))

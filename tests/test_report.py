@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pages import NASTY, Reader, fault, page, rewrite
 
-from tinynet import RunFolderError
+from tinynet import RunFolderError, storage
 from tinynet.cli import main
 from tinynet.experiments import report as report_module
 from tinynet.experiments.page import GENERATOR
@@ -81,7 +81,15 @@ def test_a_report_that_cannot_be_written_fails_the_run_with_its_files_kept(
     go_on = "go on with: tinynet train --out x --resume"
     assert capsys.readouterr().err == f"tinynet: the run failed: x/report.html: No space left on device; {go_on}\n"
     assert Path("x/model.npz").is_file()
-    assert "cannot be written: No space left on device" in fault(capsys, "x")
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+
+    def full_when_opened(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage, "write_atomically", full_when_opened)
+    assert main(["report", "x"]) == 3
+    assert capsys.readouterr().err == "tinynet: failed: x/report.html: No space left on device\n"
 
 
 # The file
@@ -280,3 +288,13 @@ def test_all_damaged_runs_of_a_sweep_are_named_at_once(runs: Path, capsys: pytes
     with pytest.raises(RunFolderError, match="13 more faults") as error:
         write_report(["sweep"])
     assert len(str(error.value).splitlines()) == 21
+
+
+def test_a_run_that_holds_other_runs_gets_the_report_about_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["iris", "--out", "runs"], ["moons"], ["moons", "seed=1"]):
+        assert main(["train", *words, "training.epochs=1", "--quiet"]) == 0
+    assert main(["train", "--out", "runs", "--resume", "training.epochs=2", "--quiet"]) == 0
+    assert "<h1>iris" in Path("runs/report.html").read_text(encoding="utf-8")

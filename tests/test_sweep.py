@@ -297,3 +297,32 @@ def test_a_file_of_ones_own_is_swept_reported_and_predicted_from(capsys: pytest.
     folder = next(path for path in Path("s").iterdir() if path.name.startswith("learning_rate=0.3-seed=1"))
     assert main(["predict", str(folder), "new.csv"]) == 0
     assert re.fullmatch(r"label,.*\n((benign|malignant),0?\.?\S+\n){3}", capsys.readouterr().out)
+
+
+def test_settings_without_a_validation_part_come_last(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "iris", "dataset.validation_size=0,0.1", *QUICK, "--out", "s"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (line.split() for line in lines[lines.index("") + 2 :][:2])
+    assert (first[0], second[0], second[2]) == ("validation_size=0.1", "validation_size=0", "-")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ['{"status": "completed"}', '{"status": "completed", "final": 5}', "[" * 200_000, '"completed"'],
+    ids=["no figures", "another kind", "deep", "text"],
+)
+def test_a_run_with_a_damaged_summary_is_moved_aside_and_run_again(damage: str) -> None:
+    swept()
+    first, _ = run_folders()
+    (first / "summary.json").write_text(damage, encoding="utf-8")
+    assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
+    assert statuses() == ["completed"] * 2
+    (aside,) = Path("s").glob(f"{first.name}.damaged-*")
+    assert (aside / "summary.json").read_text(encoding="utf-8") == damage
+
+
+def test_a_sweep_of_very_many_seeds_can_be_repeated() -> None:
+    grid = load_grid("iris", ["seed=0..99999"], many=True)
+    folder = create_sweep_folder("s", grid)
+    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["sweep"] == {"seed": "0..99999"}
+    assert load_grid("s/sweep.json", many=True).axes == grid.axes

@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         _complain("interrupted")
         return _interrupted(error)
     except OSError as error:
-        _complain(f"failed: {error.filename}: {error.strerror}")
+        _complain(f"failed: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
         return FAILED
     except MemoryError as error:
         _complain(f"failed: out of memory: {error}")
@@ -243,6 +243,8 @@ def _check(options: argparse.Namespace) -> int:
     try:
         findings = parity_findings(run, progress=True) if options.parity else check_findings(run)
     except DivergedError as error:
+        if folder is not None:
+            folder.rmdir()
         _complain(f"{error}")
         return FAILED
     _say(findings.text.rstrip("\n"))
@@ -259,8 +261,9 @@ def _predict(options: argparse.Namespace) -> int:
 
     model, output = load_model(options.run), options.output
     text = predictions_csv(model, model.read(options.file))
-    if output is not None and os.path.exists(output) and os.path.samefile(output, options.file):
-        raise ConfigError([f"command line: --output: {output} holds the rows to predict, and would be overwritten"])
+    for taken, what in ((options.file, "rows to predict"), (os.path.join(options.run, "model.npz"), "trained network")):
+        if output is not None and os.path.exists(output) and os.path.samefile(output, taken):
+            raise ConfigError([f"command line: --output: {output} holds the {what}, and would be overwritten"])
     return _deliver(text, output)
 
 
@@ -298,12 +301,12 @@ def _deliver(text: str, output: str | None) -> int:
     if output is None:
         _say(text.rstrip("\n"))
         return DONE
+    from tinynet.storage import write_named
+
     try:
-        Path(output).write_text(text, encoding="utf-8", newline="")
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.filename is None:  # it was opened, but the disk is full
-            raise OSError(error.errno, error.strerror, output) from error
-        reason = error.strerror if isinstance(error, OSError) else error
+        write_named(Path(output), text.encode())
+    except (RunFolderError, ValueError) as error:
+        reason = getattr(error.__cause__, "strerror", error)
         raise ConfigError([f"command line: --output: {output!r} cannot be written: {reason}"]) from error
     return DONE
 

@@ -33,16 +33,13 @@ def parsed(words: list[str]) -> argparse.Namespace:
     if options.command is None:
         parser.error(f"a command is missing: {' or '.join(commands)}")
     unknown = [word for word in rest if word.startswith("-")]
-    words_of = {"train": "overrides", "sweep": "overrides", "check": "overrides", "report": "folders"}.get(
-        options.command
-    )
+    words_of = next((name for name in ("overrides", "folders") if hasattr(options, name)), None)
     if unknown or (rest and words_of is None):
         command = commands[options.command]
         command.error(_unrecognized((unknown or rest)[0], re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
     if words_of is not None:
-        setattr(
-            options, words_of, [*getattr(options, words_of), *rest]
-        )  # argparse gives those behind an option to nobody
+        # argparse gives those behind an option to nobody
+        setattr(options, words_of, [*getattr(options, words_of), *rest])
     if options.command == "train":
         _place_config(options, commands["train"])
     return options
@@ -78,7 +75,7 @@ def _unrecognized(word: str, options: list[str]) -> str:
     return f"unknown option {name!r}{near}"
 
 
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     from tinynet import __version__
 
     parser = _Parser(
@@ -131,16 +128,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     schema = commands.add_parser("schema", help="print the config's JSON Schema, for editors", allow_abbrev=False)
     schema.add_argument("--output", metavar="FILE", help="write it there")
     schema.add_argument("--markdown", action="store_true", help="a table for readers instead")
-    return parser, {
-        "train": train,
-        "sweep": sweep,
-        "report": report,
-        "check": check,
-        "predict": predict,
-        "export": export,
-        "presets": presets,
-        "schema": schema,
-    }
+    return parser, commands.choices
 
 
 def _n_jobs(text: str) -> int:

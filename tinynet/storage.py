@@ -39,6 +39,27 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def write_named(path: Path, content: bytes) -> None:
+    """Write a file that a user has named as `write_atomically` does, and straight into what is none, such as a pipe.
+
+    Raises
+    ------
+    RunFolderError
+        When it cannot be opened.
+    OSError
+        With its name, when it was opened but the disk is full.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+        else:
+            write_atomically(path, content)
+    except OSError as error:
+        if error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise RunFolderError(f"{shown_path(path)}: cannot be written: {error.strerror}") from error
+
+
 def check_target(path: Path, kind: str, is_one: Callable[[Path], bool]) -> None:
     """Refuse a place where no file can be written, and one that holds something else than a `kind` of file.
 

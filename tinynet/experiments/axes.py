@@ -32,6 +32,7 @@ from tinynet.experiments.keys import Config
 MANY = 1000  # combinations; more than these are run when somebody says yes
 MOST = 100_000
 MAX_LABEL = 100  # characters of a folder's name before its hash
+READ_AT_A_GLANCE = 20  # values of an axis
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Grid:
         for key in self.axes:
             section, _, last = key.rpartition(".")
             (common[section] if section else common).pop(last, None)
-        return json.dumps(common | {"sweep": self.axes}, indent=2, ensure_ascii=False) + "\n"
+        axes = {key: _as_range(values) for key, values in self.axes.items()}
+        return json.dumps(common | {"sweep": axes}, indent=2, ensure_ascii=False) + "\n"
 
 
 def load_grid(source: str, words: Iterable[str] = (), *, many: bool = False) -> Grid:
@@ -123,6 +125,13 @@ def short_names(keys: Collection[str]) -> dict[str, str]:
     return {key: last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)}
 
 
+def _as_range(values: list[Any]) -> Any:
+    """Return many whole numbers that follow one another as "0..99", others as they are."""
+    if len(values) <= READ_AT_A_GLANCE or {type(value) for value in values} != {int}:
+        return values
+    return f"{values[0]}..{values[-1]}" if values == list(range(values[0], values[-1] + 1)) else values
+
+
 def _typed_axes(words: Iterable[str]) -> tuple[dict[str, list[Any]], list[str]]:
     """Return the axes of the command line, and what is wrong with them."""
     texts, faults = override_texts(words)
@@ -144,8 +153,8 @@ def _table_axes(table: Any) -> tuple[dict[str, list[Any]], list[str]]:
         return {}, [f": must be a table of keys and their values, got {table!r:.100}"]
     axes, faults, known = {}, [], dotted_keys(Config)
     for key, value in _flat(table):
-        if key not in known:
-            faults.append(f": {unknown_key(key, known)}")
+        if key not in known or key in axes:
+            faults.append(f".{key}: given twice" if key in axes else f": {unknown_key(key, known)}")
             continue
         try:
             values = value if isinstance(value, list) else (isinstance(value, str) and _integers(value)) or [value]

@@ -22,6 +22,7 @@ from tinynet.experiments.keys import CombinationError, Config, DatasetName, show
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
 MAX_LINE = 2000  # characters; tomllib's time and memory grow with the square of a dotted key's length
+MAY_CHANGE = {"training.epochs", "dataset.path"}  # in a run that is resumed
 MAX_FAULTS = 20  # reported; whoever made more reads no further
 
 
@@ -83,7 +84,8 @@ def load_resumed(folder: str, source: str | None, overrides: Iterable[str] = ())
     ConfigError
         As `load_config` does.
     RunFolderError
-        When there is no run, or it was begun with another config: training.epochs alone may differ.
+        When there is no run, or it was begun with another config: training.epochs alone may differ, and
+        where the data lie, of which checkpoints hold a digest.
     """
     path = os.path.join(folder, "config.json")
     if not os.path.isfile(path):
@@ -92,19 +94,24 @@ def load_resumed(folder: str, source: str | None, overrides: Iterable[str] = ())
         raise RunFolderError(f"{shown(folder)} holds no run to resume: there is no config.json in it{hint}")
     config = load_config(path if source is None else source, overrides)
     before, now = (flat(one.model_dump(exclude_none=True)) for one in (load_config(path), config))
-    check_same(folder, before, now | {"training.epochs": before["training.epochs"]})
+    check_same(folder, before, now | {key: before[key] for key in MAY_CHANGE & before.keys()})
     return config
 
 
 def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise RunFolderError where values by dotted key differ from those that `folder` was begun with."""
     differing = [
-        f"{key} ({before.get(key, 'absent')!s:.60} there, {now.get(key, 'absent')!s:.60} here)"
+        f"{key} ({_end(before.get(key, 'absent'))} there, {_end(now.get(key, 'absent'))} here)"
         for key in before | now
         if before.get(key) != now.get(key)
     ]
     if differing:
         raise RunFolderError(f"{shown(folder)} was begun with another config: {', '.join(differing)}")
+
+
+def _end(value: object) -> str:
+    """Return a value for a message; of a long path the end tells more."""
+    return text if len(text := str(value)) <= 60 else f"…{text[-59:]}"
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,10 +11,10 @@ import numpy as np
 from tinynet import __version__
 from tinynet.activations import NAMED, Activation, staircase
 from tinynet.datasets import LARGEST
-from tinynet.errors import ConfigError, InvalidValueError, RunFolderError, missing_extra
-from tinynet.files import FilePath, shown_path
+from tinynet.errors import ConfigError, InvalidValueError, missing_extra
+from tinynet.files import FilePath
 from tinynet.model import Model
-from tinynet.storage import check_target, write_atomically
+from tinynet.storage import check_target, write_named
 
 TOLERANCE = 1e-6  # the largest difference of a probability between the file and the model
 CHECKED_ROWS = 1000
@@ -106,12 +106,7 @@ def export_onnx(model: Model, path: FilePath) -> float:
             f"onnxruntime finds other probabilities than tinynet, by up to {difference:g}; {TOLERANCE:g} is allowed; "
             f"the largest weight is {largest:g}, and with huge ones rounding decides"
         )
-    try:
-        write_atomically(target, content)
-    except OSError as error:
-        if error.filename is None:  # it was opened, but the disk is full
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise RunFolderError(f"{shown_path(path)}: cannot be written: {error.strerror}") from error
+    write_named(target, content)
     return difference
 
 

@@ -35,7 +35,7 @@ class CombinationError(ValueError):
 class Section(BaseModel):
     """Strict types, no unknown keys, no nan or inf."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
 def _option(description: str, example: Any, **limits: Any) -> Any:
@@ -58,7 +58,6 @@ class DatasetConfig(Section):
         default=0.2,
         ge=0,
         lt=1,
-        validate_default=True,
         description="fraction of the samples that is measured once, at the end",
     )
     n_samples: int | None = _option("samples of moons, circles or blobs; unset: 1000", 1000, ge=10, lt=TOO_LARGE)
@@ -69,9 +68,7 @@ class DatasetConfig(Section):
     n_features: int | None = _option("features of blobs; unset: 2", 2, ge=1, lt=TOO_LARGE)
     centers: int | None = _option("blobs, each of them a class; unset: 3", 3, ge=2, lt=TOO_LARGE)
     cluster_std: float | None = _option("standard deviation of a blob; unset: 1.0", 1.0, ge=0)
-    path: str | None = _option(
-        "the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1, validate_default=True
-    )
+    path: str | None = _option("the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1)
     label: int | str | None = _option(
         "column of the labels in a csv, by name or number from 1; unset: -1, the last", -1
     )
@@ -191,14 +188,12 @@ class OptimizerConfig(Section):
         10,
         ge=1,
         lt=TOO_LARGE,
-        validate_default=True,
     )
     step_factor: float | None = _option(
         "fraction to which it falls; schedule step alone; unset: 0.1",
         0.1,
         gt=0,
         lt=1,
-        validate_default=True,
     )
 
     @field_validator("nesterov")

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Summary(BaseModel):
-    """What summary.json must hold for a report; more may stand there."""
+    """What summary.json must hold for a report or a row of a sweep; more may stand there."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -38,6 +38,8 @@ class Summary(BaseModel):
     test_loss: float | None
     test_accuracy: float | None
     duration_s: float
+    final: dict[str, float | None] | None = None
+    best: dict[str, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def read_records(folders: Sequence[Path]) -> tuple[list[Record], list[Absent]]:
     found = [_collect(faults, _runs_in, folder) or ([], []) for folder in folders]
     runs = {run.resolve(): run for inner, _ in found for run in inner}
     root = Path(os.path.commonpath([run.parent for run in runs])) if runs else Path()
-    records = [_collect(faults, _read, run, str(place.relative_to(root))) for place, run in runs.items()]
+    records = [_collect(faults, read_record, run, str(place.relative_to(root))) for place, run in runs.items()]
     if faults:
         more = [] if len(faults) <= MAX_FAULTS else [f"{len(faults) - MAX_FAULTS} more faults"]
         raise RunFolderError("\n".join([*faults[:MAX_FAULTS], *more]))
@@ -129,7 +131,8 @@ def _runs_in(folder: Path) -> tuple[list[Path], list[Absent]]:
     if sweep.is_file():
         rows = _sweep_rows(sweep)
         absent = [Absent(**row) for row in rows if not (folder / row["label"] / "config.json").is_file()]
-        runs = [run for run in runs if any(run.name == row["label"] for row in rows)]
+        named = {row["label"] for row in rows}
+        runs = [run for run in runs if run.name in named]
     if not runs and not absent:
         raise RunFolderError(f"{name}: no run in it: neither config.json nor a folder that holds one")
     return runs, absent
@@ -150,7 +153,8 @@ def _sweep_rows(path: Path) -> list[dict[str, str]]:
         raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
 
 
-def _read(folder: Path, label: str) -> Record:
+def read_record(folder: Path, label: str) -> Record:
+    """Read one run folder; `read_records` collects what is wrong with many."""
     config = load_config(str(folder / "config.json"))
     summary = _json(folder / "summary.json", Summary.model_validate)
     history = _history(folder / "metrics.csv", whole=summary is not None)

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tinynet.errors import ConfigError, RunFolderError
+from tinynet.errors import ConfigError
 from tinynet.experiments.comparison import comparison_page
-from tinynet.experiments.config import shown
 from tinynet.experiments.page import GENERATOR
 from tinynet.experiments.portrait import run_page
-from tinynet.experiments.records import Record, is_run, read_records
+from tinynet.experiments.records import Record, is_run, read_record, read_records
 from tinynet.experiments.run import Run, prepare
 from tinynet.model import load_model
-from tinynet.storage import check_target, write_atomically
+from tinynet.storage import check_target, write_atomically, write_named
 from tinynet.training import evaluate
 
 NAME = "report.html"
@@ -46,10 +45,7 @@ def write_report(folders: Sequence[str | Path], output: str | Path | None = None
         page = run_page(records[0], rebuilt(records[0]))
     else:
         page = comparison_page(records, absent, paths[0].resolve().name if len(paths) == 1 else "")
-    try:
-        write_atomically(target, page)
-    except OSError as error:
-        raise RunFolderError(f"{shown(str(target))}: cannot be written: {error.strerror}") from error
+    write_named(target, page)
     return target
 
 
@@ -99,8 +95,7 @@ def rebuilt(record: Record) -> Run | str:
 
 
 def _write_own(run: Run, folder: Path) -> None:
-    ((record,), _) = read_records([folder])
-    write_atomically(folder / NAME, run_page(record, run))
+    write_atomically(folder / NAME, run_page(read_record(folder, folder.resolve().name), run))
 
 
 def _is_report(path: Path) -> bool:

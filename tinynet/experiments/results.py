@@ -16,6 +16,7 @@ from typing import Any
 
 from tinynet.experiments.axes import Grid, Setting, short_names
 from tinynet.experiments.backends import Outcome
+from tinynet.experiments.records import Summary
 
 TRAINED = ("completed", "stopped early")
 FINAL = (*TRAINED, "diverged")  # a run that ended so is not run again
@@ -27,10 +28,10 @@ Row = dict[str, Any]
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
     """Return summary.json of a run that ended, or None."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if isinstance(summary, dict) and summary.get("status") in FINAL:
-            return summary
+        if Summary.model_validate(summary).status in FINAL:
+            return dict(summary)
     return None
 
 
@@ -78,7 +79,7 @@ def results_table(grid: Grid, rows: list[Row]) -> str:
     table = []
     for label, group in groups.items():
         trained = [row for row in group if row["status"] in TRAINED]
-        losses = [row[loss] for row in trained]
+        losses = [row[loss] for row in trained if row[loss] is not None]
         number = f"{len(group)}" if len(trained) == len(group) else f"{len(trained)} of {len(group)}"
         accuracies = [100 * row["test_accuracy"] for row in trained if row["test_accuracy"] is not None]
         cells = [label, number, _spread(losses, ".4g", ".2g"), _spread(accuracies, ".1f", ".1f")]
