@@ -110,7 +110,7 @@ def test_more_settings_than_colours_leave_the_rest_faint(runs: Path) -> None:
     styles = [path.get("class") or "" for path in accuracy.iter("path")]
     assert styles.count("line c6 faint") == 3
     assert len({style for style in styles if re.fullmatch(r"line c\d d\d", style)}) == 8
-    assert "the 3 settings behind them" in html
+    assert "3 settings behind them" in html
 
 
 def test_without_validation_and_test_the_training_loss_decides(runs: Path) -> None:
@@ -122,6 +122,19 @@ def test_without_validation_and_test_the_training_loss_decides(runs: Path) -> No
     assert "training loss" in head and first[head.index("test accuracy")] == "—"
     assert "Training loss by epoch" in charts(html)
     assert not any("test accuracy" in title for title in charts(html))
+
+
+def test_a_run_without_validation_leaves_the_curves_to_the_others(runs: Path) -> None:
+    for size in ("0", "0.1"):
+        train(runs / "mixed" / size, "iris", f"dataset.validation_size={size}", "training.epochs=2")
+    html = page("mixed")
+    assert "Validation loss by epoch" in charts(html)
+    assert [text for text in re.findall(r"</svg>(.*?) \(n = 1\)", html)] == ["validation_size = 0.1"]
+
+
+def test_one_run_in_a_folder_is_one_run(runs: Path) -> None:
+    train(runs / "only" / "one", "iris", "training.epochs=2")
+    assert "1 run of 1 setting" in (html := page("only")) and "nothing but the seed" not in html
 
 
 def test_a_sweep_with_huge_losses_or_no_finished_run_is_still_drawn(runs: Path) -> None:

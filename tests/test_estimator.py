@@ -355,6 +355,9 @@ def test_a_partial_fit_may_lack_classes_and_take_weights_and_a_new_learning_rate
     model = small(class_weight={0: 2.0, 1: 1.0, 2: 5.0}).partial_fit(X[:80], y[:80], classes=[2, 1, 0])
     assert model.classes_.tolist() == [0, 1, 2]
     np.testing.assert_allclose(calls[0]["sample_weight"][[0, -1]], np.array([2.0, 1.0]) / (130 / 80))
+    some = small(class_weight={0: 2.0, 2: 3.0}).partial_fit(X[y < 2], y[y < 2], classes=[0, 1, 2])
+    weights = calls.pop()["sample_weight"]
+    assert some.classes_.tolist() == [0, 1, 2] and weights[0] == 2 * weights[-1]
     model.set_params(learning_rate=0.5).partial_fit(X[80:], y[80:], np.arange(70) + 1.0)
     assert (calls[1]["optimizer"].learning_rate, calls[1]["optimizer"].velocity.keys()) == (
         0.5,

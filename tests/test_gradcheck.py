@@ -242,6 +242,46 @@ def test_a_network_that_measures_its_gradient_is_held_to_its_own_quotient() -> N
     assert check_gradient(lambda _: net.loss(X, y), quotient, net.params, h=0.4, method="quotient").ok
 
 
+class Net:
+    """A linear network whose gradient is twice too large; `loss` is told the outputs."""
+
+    def __init__(self, loss: Any, factor: float = 2.0) -> None:
+        self.params, self._loss, self.factor = {"W": np.array([0.3, -0.7])}, loss, factor
+
+    def loss(self, X: Any, y: Any) -> float:
+        return float(self._loss(X @ self.params["W"] - y))
+
+    def gradient(self, X: Any, y: Any) -> dict[str, Any]:
+        slopes, h = np.zeros(2), 1e-6
+        for j in range(2):
+            start = self.params["W"][j]
+            values = []
+            for self.params["W"][j] in (start + h, start - h):
+                values.append(self.loss(X, y))
+            self.params["W"][j] = start
+            slopes[j] = (values[0] - values[1]) / (2 * h)
+        return {"W": self.factor * slopes}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [lambda gap: np.mean(gap**2) - 1000, lambda gap: np.mean(gap**2) if len(gap) > 1 else np.nan],
+    ids=["below -700", "not of one sample"],
+)
+def test_a_loss_that_tells_nothing_of_single_samples_does_not_end_the_check(loss: Any) -> None:
+    X, y = np.random.default_rng(0).standard_normal((8, 2)), np.arange(8.0)
+    report = check_gradient(Net(loss), X, y, rtol=1e-4)
+    assert [(mistake.kind, "doubled" in str(mistake)) for mistake in report.mistakes] == [("constant factor", True)]
+
+
+def test_of_one_sample_no_division_by_their_number_is_missing() -> None:
+    X, y = np.array([[1.0, 2.0]]), np.array([3.0])
+    (mistake,) = check_gradient(Net(lambda gap: np.mean(gap**2), 1.01), X, y, rtol=1e-4).mistakes
+    assert "1/n" not in str(mistake)
+    (mistake,) = check_gradient(lambda x: np.sum(x**2), lambda x: 2e-11 * x, NORMAL).mistakes
+    assert "1/n" not in str(mistake)
+
+
 def test_a_random_f_is_not_blamed_on_the_gradient_but_cannot_pass() -> None:
     rng = np.random.default_rng(0)
     report = check_gradient(lambda x: np.sum(x**2) + rng.standard_normal(), lambda x: 2 * x, NORMAL)

@@ -240,3 +240,8 @@ def test_the_digits_that_agree_are_told_step_by_step() -> None:
 def test_early_stopping_is_left_out_and_that_is_said() -> None:
     found = trained_twice("iris", "training.patience=1", "training.epochs=6", "optimizer.learning_rate=3.0")
     assert "early stopping is left out" in words(found) and len(found.gaps) == 6 * 7
+
+
+def test_weights_whose_squares_overflow_have_a_distance_all_the_same() -> None:
+    found = trained_twice("iris", "optimizer.learning_rate=1e200", "training.epochs=2")
+    assert all(np.isfinite(found.distances))

@@ -249,6 +249,27 @@ def test_data_that_changed_since_are_not_shown(runs: Path) -> None:
     assert "do not fit the network of model.npz" in words("iris")
 
 
+@pytest.mark.parametrize("change", ["fewer", "scaled", "renamed", "relabelled"])
+def test_data_that_changed_are_seen_without_a_test_part(change: str, runs: Path) -> None:
+    rows = [f"{i % 9},{i % 7},{'ab'[i % 2]}" for i in range(120)]
+    Path("two.csv").write_text("\n".join(["x,y,class", *rows]), encoding="utf-8")
+    parts = "scaling = 'standard'\nvalidation_size = 0\ntest_size = 0"
+    Path("two.toml").write_text(f"[dataset]\nname = 'csv'\npath = 'two.csv'\n{parts}\n[training]\nepochs = 2\n")
+    train(runs / "two", "two.toml")
+    assert "Decision boundary" in page("two")
+    match change:
+        case "fewer":
+            rows = rows[:-4]
+        case "scaled":
+            rows = [f"1{row}" for row in rows]
+        case "relabelled":
+            rows = [row.replace("a", "c") for row in rows]
+    header = "x,z,class" if change == "renamed" else "x,y,class"
+    Path("two.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+    said = words("two")
+    assert "they have changed since, and are not shown" in said and "Decision boundary" not in said
+
+
 def test_a_file_of_your_own_is_shown_while_it_is_there_and_unchanged(runs: Path) -> None:
     source = Path(__file__).parents[1] / "data" / "breast_cancer.csv"
     shutil.copy(source, "own.csv")

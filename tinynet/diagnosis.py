@@ -32,6 +32,7 @@ UNDECIDED = "nothing could be decided"
 UNKNOWN = "no known pattern"
 
 MEANINGFUL = 10.0  # how often its error bar an entry must be to say anything about a ratio
+MOST_SAMPLES = 10**7  # that a factor is taken for
 FIT = 4.0  # how often its tolerance an entry may be off an explanation: it is fitted too
 
 
@@ -157,13 +158,12 @@ def _name_factor(factor: float, where: str, n: int | None) -> tuple[str, str, st
 
 def _reasons(size: float, n: int | None) -> list[tuple[float, str]]:
     whole, parts = round(size), round(1 / size)
-    known = (
-        [] if n is None else [(float(n), f"1/n is missing, n = {n} samples"), (1 / n, f"1/n twice, n = {n} samples")]
-    )
-    found = [*known, (2.0, "doubled"), (0.5, "halved")]
-    if whole > 2:
+    found = [(2.0, "doubled"), (0.5, "halved")]
+    if n is not None and n > 1:
+        found = [(float(n), f"1/n is missing, n = {n} samples"), (1 / n, f"1/n twice, n = {n} samples"), *found]
+    if 2 < whole < MOST_SAMPLES:
         found.append((float(whole), f"1/n is missing if n = {whole}"))
-    if parts > 2:
+    if 2 < parts < MOST_SAMPLES:
         found.append((1 / parts, f"1/n once too often if n = {parts}"))
     return found
 
@@ -233,7 +233,8 @@ def _epsilon_of_rows(c: Comparison) -> tuple[float, bool, str] | None:
 
 def _epsilon_of_samples(c: Comparison) -> tuple[float, bool, str] | None:
     """Explain −log(p + ε) by the samples one by one, whose losses say what p is."""
-    found = [(math.exp(-loss), given / slope) for loss, slope, given in (probe() for probe in c.probes) if slope]
+    probed = (probe() for probe in c.probes)
+    found = [(math.exp(-loss), given / slope) for loss, slope, given in probed if slope and abs(loss) < 700]
     p, ratio = np.array(found).reshape(-1, 2).T
     use = np.isfinite(p * ratio) & (ratio > 0) & (np.abs(ratio - 1) > 1e-7)
     p, ratio = p[use], ratio[use]

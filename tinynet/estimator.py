@@ -278,11 +278,11 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         X, labels, weights = weighted(X, np.searchsorted(classes, y), sample_weight)
         if self.class_weight is None:
             return X, labels, weights
-        present, of_class = np.unique(labels), np.ones(len(classes))
         if self.class_weight == "balanced":
+            present, of_class = np.unique(labels), np.ones(len(classes))
             of_class[present] = 1.0 / np.bincount(labels, weights)[present]
         else:
-            of_class[present] = compute_class_weight(self.class_weight, classes=classes[present], y=classes[labels])
+            of_class = compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
         for label, weight in zip(classes.tolist(), of_class.tolist(), strict=True):
             check_number(f"class_weight of {label!r}", weight, 0.0)
         return weighted(X, labels, of_class[labels] * (1.0 if weights is None else weights))

@@ -15,6 +15,7 @@ from tinynet import slopes
 from tinynet.diagnosis import Mistake
 from tinynet.errors import (
     InvalidTypeError,
+    InvalidValueError,
     WrongGradientError,
     check_choice,
     check_integer,
@@ -190,7 +191,10 @@ def _inspection_of_net(net: Any, X: Any, y: Any, options: Options) -> Inspection
         subject = Subject(lambda _: net.loss(X[alone], y[alone]), net.params)
         given = np.asarray(gradient(X[alone], y[alone])[name])
         index = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(given)), given.shape))
-        ground = subject.ground(np.random.default_rng(options.seed))
+        try:
+            ground = subject.ground(np.random.default_rng(options.seed))
+        except InvalidValueError:  # as of batch normalisation: of one sample alone there is no loss
+            return math.nan, 0.0, 0.0
         slope = slopes.careful_slope(subject.line(name, index), ground, subject.reach(name, index))
         return ground.value, slope.value, float(given[index])
 

@@ -135,7 +135,7 @@ def _verdict(found: Parity) -> str:
             f"the two; a smaller h keeps them together for longer. At the end: {apart}."
         )
     if found.beyond_truncation is None:
-        return f"PARITY in all {last.step:,} steps. At the end: {apart}."
+        return f"PARITY in {f'all {last.step:,} steps' if last.step > 1 else 'the only step'}. At the end: {apart}."
     return (
         f"PARITY but for kinks: every step's gradients agree as rounding, truncation and kinks explain, and the "
         f"trainings part in step {found.beyond_truncation.step:,}. At the end: {apart}."

@@ -53,7 +53,8 @@ class Series:
 class Axis:
     """One axis: its label, its range, and whether it counts in powers of ten.
 
-    `marks` are values to be named where there is room; `names` stand for 0, 1, 2, ...
+    `marks` are values to be named where there is room; `names` stand for 0, 1, 2, ...; between `whole`
+    numbers nothing is named.
     """
 
     label: str
@@ -62,6 +63,7 @@ class Axis:
     log: bool = False
     marks: tuple[float, ...] = ()
     names: tuple[str, ...] = ()
+    whole: bool = False
 
     def place(self, values: Array) -> Array:
         """Return where `values` lie between the ends, as fractions."""
@@ -76,8 +78,10 @@ class Axis:
             return list(enumerate(self.names))
         values = self._marked() or (_powers(self.low, self.high) if self.log else [])
         if len(values) < 2:
-            values = _steps(self.low, self.high)
-        return [(value, f"{value:.4g}") for value in values if self.low <= value <= self.high]
+            values = _steps(self.low, self.high, 1.0 if self.whole else 1 / HUGE)
+        values = [value for value in values if self.low <= value <= self.high]
+        digits = next(n for n in range(4, 18) if n == 17 or len({f"{value:.{n}g}" for value in values}) == len(values))
+        return [(value, f"{value:.{digits}g}") for value in values]
 
     def _marked(self) -> list[float]:
         kept: list[float] = []
@@ -87,9 +91,9 @@ class Axis:
         return kept
 
 
-def _steps(low: float, high: float) -> list[float]:
-    """Return the multiples between `low` and `high` of 1, 2 or 5 times a power of ten, at most six."""
-    least = max((high - low) / 5, 1 / HUGE)
+def _steps(low: float, high: float, least: float) -> list[float]:
+    """Return the multiples between `low` and `high` of 1, 2 or 5 times a power of ten, `least` or more, at most six."""
+    least = max((high - low) / 5, least)
     power = 10.0 ** math.floor(math.log10(least))
     step = next(times * power for times in (1, 2, 5, 10, 20) if times * power >= least)
     return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
@@ -109,7 +113,9 @@ def line_style(number: int) -> str:
     return f"line c{number % N_COLOURS} d{number % N_DASHES}"
 
 
-def axis_of(label: str, values: Sequence[Array], *, log: bool = False, from_zero: bool = False) -> Axis:
+def axis_of(
+    label: str, values: Sequence[Array], *, log: bool = False, from_zero: bool = False, whole: bool = False
+) -> Axis:
     """Return an axis that holds all finite `values`, and a little room around them."""
     every = np.concatenate([np.ravel(part) for part in values]) if values else np.zeros(0)
     every = every[(np.abs(every) < HUGE) & (every > 1 / HUGE if log else True)]
@@ -122,7 +128,7 @@ def axis_of(label: str, values: Sequence[Array], *, log: bool = False, from_zero
         return Axis(label, low / room, high * room, log)
     low = min(low, 0.0) if from_zero else low
     room = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
-    return Axis(label, low if from_zero and low == 0 else low - room, high + room)
+    return Axis(label, low if from_zero and low == 0 else low - room, high + room, whole=whole)
 
 
 def spans_decades(values: Sequence[Array]) -> bool:
@@ -160,7 +166,7 @@ def key(entries: Sequence[tuple[str, str, int | None]]) -> Html:
 
 def _frame(x: Axis, y: Axis, background: str) -> str:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    lines = [f'<text x="4" y="16">{text(y.label)}</text>']
+    lines = [f'<text x="4" y="16">{text(_short(y.label, 60))}</text>']
     if background:
         size = f'x="{LEFT}" y="{TOP}" width="{right - LEFT}" height="{bottom - TOP}"'
         lines.append(f'<image {size} preserveAspectRatio="none" href="{background}"/>')
@@ -175,7 +181,7 @@ def _frame(x: Axis, y: Axis, background: str) -> str:
         turn = f'class="end" transform="rotate(-30 {at} {bottom + 14})"' if slanted else 'class="middle"'
         lines.append(f'<text {turn} x="{at}" y="{bottom + 17}">{text(_short(label, 9 if slanted else 16))}</text>')
     lines.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
-    lines.append(f'<text class="end" x="{right}" y="{HEIGHT - 4}">{text(x.label)}</text>')
+    lines.append(f'<text class="end" x="{right}" y="{HEIGHT - 4}">{text(_short(x.label, 60))}</text>')
     return "\n".join(lines)
 
 

@@ -123,8 +123,10 @@ def _part(records: Sequence[Record]) -> str:
 
 
 def _lead(records: Sequence[Record], settings: Sequence[Setting], keys: Sequence[str]) -> str:
-    what = f"{len(records)} runs of {len(settings)} setting{'s' if len(settings) > 1 else ''}"
-    return f"{what}; they differ in {', '.join(keys)}" if keys else f"{what}; they differ in nothing but the seed"
+    numbers = (len(records), "run"), (len(settings), "setting")
+    what = " of ".join(f"{number} {word}{'s' if number > 1 else ''}" for number, word in numbers)
+    differ = ", ".join(keys) or "nothing but the seed"
+    return what if len(records) == 1 else f"{what}; they differ in {differ}"
 
 
 def _order_sentence(records: Sequence[Record]) -> str:
@@ -227,13 +229,15 @@ def _curves(settings: Sequence[Setting]) -> list[Html]:
     word = (
         "training" if _part([record for setting in drawn for record in setting.records]) == "training" else "validation"
     )
+    has = [[getattr(record.history.best, f"{PARTS[word]}_loss") for record in setting.finished] for setting in drawn]
+    drawn = [setting for setting, losses in zip(drawn, has, strict=True) if np.isfinite(losses).any()]
     styles = [line_style(place) if place < MOST_COLOURED else FAINT for place in range(len(drawn))]
     entries: list[tuple[str, str, int | None]] = [
         (f"{setting.label} (n = {len(setting.finished)})", style, None)
         for setting, style in zip(drawn[:MOST_COLOURED], styles, strict=False)
     ]
-    if len(drawn) > MOST_COLOURED:
-        entries.append((f"the {len(drawn) - MOST_COLOURED} settings behind them", FAINT, None))
+    if (more := len(drawn) - MOST_COLOURED) > 0:
+        entries.append((f"{more} setting{'s' if more > 1 else ''} behind them", FAINT, None))
     losses, accuracies = (
         [
             _mean_line(setting, f"{PARTS[word]}_{what}", most, style, banded=place < MOST_BANDED)
@@ -259,7 +263,7 @@ def _curve(what: str, unit: str, lines: Sequence[Series]) -> Html:
     y = axis_of(f"{what} {unit}", [*(line.y for line in lines), *edges], log=log, from_zero="loss" in what)
     title = f"{what.capitalize()} by epoch{', ' + unit if log else ''}"
     ends = " ".join(f"{line.label}: {line.y[-1]:.4g} at the end." for line in lines[:MOST_COLOURED])
-    return figure(chart(title, ends, lines[::-1], axis_of("epoch", [line.x for line in lines]), y), title)
+    return figure(chart(title, ends, lines[::-1], axis_of("epoch", [line.x for line in lines], whole=True), y), title)
 
 
 def _mean_line(setting: Setting, column: str, most: float, style: str, *, banded: bool) -> Series:

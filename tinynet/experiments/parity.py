@@ -201,13 +201,11 @@ class _Beside:
         return self.X[rows], self.labels[rows]
 
     def _distances(self) -> tuple[float, float]:
-        pairs = [(self.net.params[key], self.twin.params[key]) for key in self.net.params]
-        gaps = [ours - theirs for ours, theirs in pairs]
-        norm = math.sqrt(sum(float(np.vdot(ours, ours)) for ours, _ in pairs))
-        return (
-            max(float(np.abs(gap).max()) for gap in gaps),
-            math.sqrt(sum(float(np.vdot(gap, gap)) for gap in gaps)) / norm,
-        )
+        ours = list(self.net.params.values())
+        gaps = [param - self.twin.params[key] for key, param in self.net.params.items()]
+        unit = max(float(np.abs(param).max()) for param in ours) or 1.0  # so that no square overflows
+        length = [math.sqrt(sum(float(np.vdot(part / unit, part / unit)) for part in parts)) for parts in (gaps, ours)]
+        return max(float(np.abs(gap).max()) for gap in gaps), length[0] / length[1]
 
     def _note(self) -> None:
         losses = (evaluate(net, self.X, self.labels)[0] for net in (self.net, self.twin))

@@ -43,7 +43,7 @@ TINTS = np.array(  # the colours of the style sheet, halfway between light and d
 )
 ENDINGS = {
     "unfinished": "The run has not ended: it is still going, or it was killed. This is what it has written so far.",
-    "diverged": "The loss or its gradient stopped being finite; the weights are those after the last epoch below.",
+    "diverged": "The loss or its gradient stopped being finite; the weights are those after the last whole epoch.",
     "interrupted": "The run was interrupted; the figures end with the last whole epoch.",
     "failed": "The run failed before its end; the figures end with the last whole epoch.",
 }
@@ -158,7 +158,7 @@ def _curve(history: History, what: str, label: str, *, log: bool) -> Html:
 
 
 def _epochs(history: History) -> Axis:
-    return axis_of("epoch", [np.array(history["epoch"])])
+    return axis_of("epoch", [np.array(history["epoch"])], whole=True)
 
 
 def _test_sections(record: Record, run: Run) -> list[Html]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from tinynet.datasets import Dataset
 from tinynet.errors import ConfigError
 from tinynet.experiments.comparison import comparison_page
 from tinynet.experiments.page import GENERATOR
 from tinynet.experiments.portrait import run_page
-from tinynet.experiments.records import Record, is_run, read_record, read_records
+from tinynet.experiments.records import Record, Summary, is_run, read_record, read_records
 from tinynet.experiments.run import Run, prepare
-from tinynet.model import load_model
+from tinynet.model import Model, load_model
 from tinynet.storage import check_target, write_atomically, write_named
 from tinynet.training import evaluate
 
@@ -27,7 +28,7 @@ def write_report(folders: Sequence[str | Path], output: str | Path | None = None
     Parameters
     ----------
     folders : one or more
-        With one run between them the report is about that run; with more it compares them.
+        Of one run folder the report is about that run; of more, or a folder of them, it compares them.
     output : path, optional
         None means report.html in the folder, or in the current one when there are several.
 
@@ -67,23 +68,28 @@ def reported(run: Run, folder: Path) -> Iterator[None]:
 def rebuilt(record: Record) -> Run | str:
     """Return the trained run behind a record, or a sentence that says why there is none.
 
-    The data are made again from config.json, so that a run folder need not hold them; whether
-    they are still the same is seen from the test loss that summary.json holds.
+    The data are made again from config.json, so that a run folder need not hold them; whether they are still
+    the same is seen from what model.npz holds of them, and from the numbers and the test loss in summary.json.
     """
     if not (record.folder / "model.npz").is_file():
         return "The folder holds no model.npz, so nothing can be predicted again."
-    net = load_model(record.folder).net
+    model = load_model(record.folder)
     try:
         run = prepare(record.config)
     except (ConfigError, OSError) as error:
         reason = " ".join(str(error).removeprefix("config: ").split())
         return f"The data of this run cannot be found here, so nothing can be predicted again: {reason}"
-    if net.shapes != run.net.shapes:
+    if model.net.shapes != run.net.shapes:
         return (
             "The data that config.json names do not fit the network of model.npz: they are not what it was trained on."
         )
-    run.net = net
-    summary = record.summary
+    data, summary = run.dataset, record.summary
+    if not _fits(model, data) or (summary is not None and _numbers(data) != _numbers(summary)):
+        return (
+            "The data that config.json names are not those that the run was trained on: "
+            "they have changed since, and are not shown."
+        )
+    run.net = model.net
     if summary is not None and summary.test_loss is not None:
         loss = evaluate(run.net, run.dataset.X_test, run.dataset.y_test)[0] if len(run.dataset.X_test) else np.nan
         if not np.isclose(loss, summary.test_loss, rtol=1e-6, atol=1e-9):
@@ -92,6 +98,18 @@ def rebuilt(record: Record) -> Run | str:
                 f"measured {summary.test_loss:.6g}: they have changed since, and are not shown."
             )
     return run
+
+
+def _fits(model: Model, data: Dataset) -> bool:
+    named = (model.class_names, model.feature_names) == (data.class_names, data.feature_names)
+    pairs = (model.scaling.offset, data.scaling.offset), (model.scaling.scale, data.scaling.scale)
+    return named and all(np.allclose(*pair, rtol=1e-9, atol=0.0) for pair in pairs)
+
+
+def _numbers(samples: Dataset | Summary) -> tuple[int, ...]:
+    if isinstance(samples, Dataset):
+        return len(samples.X_train), len(samples.X_validation), len(samples.X_test)
+    return samples.n_train, samples.n_validation, samples.n_test
 
 
 def _write_own(run: Run, folder: Path) -> None:
