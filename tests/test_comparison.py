@@ -128,6 +128,8 @@ def test_a_run_without_validation_leaves_the_curves_to_the_others(runs: Path) ->
     for size in ("0", "0.1"):
         train(runs / "mixed" / size, "iris", f"dataset.validation_size={size}", "training.epochs=2")
     html = page("mixed")
+    assert [row[1] for row in table(html, "Settings")[1:]] == ["0.1", "0"]  # whatever the losses are
+    assert [row[0] for row in table(html, "All runs")[1:]] == ["0.1", "0"]
     assert "Validation loss by epoch" in charts(html)
     assert [text for text in re.findall(r"</svg>(.*?) \(n = 1\)", html)] == ["validation_size = 0.1"]
 

@@ -322,7 +322,7 @@ def test_a_run_with_a_damaged_summary_is_moved_aside_and_run_again(damage: str) 
 
 
 def test_a_sweep_of_very_many_seeds_can_be_repeated() -> None:
-    grid = load_grid("iris", ["seed=0..99999"], many=True)
+    grid = load_grid("iris", ["seed=0..5999"], many=True)
     folder = create_sweep_folder("s", grid)
-    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["sweep"] == {"seed": "0..99999"}
+    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["sweep"] == {"seed": "0..5999"}
     assert load_grid("s/sweep.json", many=True).axes == grid.axes

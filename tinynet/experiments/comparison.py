@@ -55,7 +55,7 @@ def comparison_page(records: Sequence[Record], absent: Sequence[Absent], name: s
     `absent` are runs of the same sweep that left no folder.
     """
     keys = swept_keys(records)
-    settings = sorted(group(records, keys), key=_rank)
+    settings = sorted(group(records, keys), key=lambda setting: _rank(setting.finished))
     failed = [record for record in records if not record.finished]
     title = name or f"{len(records)} runs"
     parts = [Html(f"<h1>{text(title)}</h1>"), paragraph(_lead(records, settings, keys), "lead")]
@@ -111,9 +111,12 @@ def test_accuracy(record: Record) -> float:
     return math.nan if measured is None else measured
 
 
-def _rank(setting: Setting) -> float:
-    losses = setting.measured(best_loss)
-    return float(_mean_and_sd(losses)[0]) if len(losses) else math.inf
+def _rank(finished: Sequence[Record]) -> tuple[bool, float]:
+    """Return what orders settings, and runs: the loss, but without a validation part it is no match for the others."""
+    losses = [best_loss(record) for record in finished]
+    kept = [loss for loss in losses if math.isfinite(loss)]
+    unlike = not kept or any(math.isnan(record.history.best.validation_loss) for record in finished)
+    return unlike, float(np.mean(kept)) if kept else math.inf
 
 
 def _part(records: Sequence[Record]) -> str:
@@ -181,7 +184,7 @@ def _runs_table(records: Sequence[Record], keys: Sequence[str]) -> Html:
     part = _part(records)
     head = ("run", *keys, "seed", "best epoch", f"{part} loss", "test accuracy", "time", "status")
     rows = []
-    for record in sorted(records, key=lambda record: best_loss(record) if record.finished else math.inf):
+    for record in sorted(records, key=lambda record: _rank([record] if record.finished else [])):
         has_epochs = len(record.history) > 0
         accuracy = test_accuracy(record)
         rows.append(
