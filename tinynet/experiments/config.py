@@ -22,7 +22,6 @@ from tinynet.experiments.keys import CombinationError, Config, DatasetName, show
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
 MAX_LINE = 2000  # characters; tomllib's time and memory grow with the square of a dotted key's length
-MAY_CHANGE = {"training.epochs", "dataset.path"}  # in a run that is resumed
 MAX_FAULTS = 20  # reported; whoever made more reads no further
 
 
@@ -84,8 +83,7 @@ def load_resumed(folder: str, source: str | None, overrides: Iterable[str] = ())
     ConfigError
         As `load_config` does.
     RunFolderError
-        When there is no run, or it was begun with another config: training.epochs alone may differ, and
-        where the data lie, of which checkpoints hold a digest.
+        When there is no run, or it was begun with another config: training.epochs alone may differ.
     """
     path = os.path.join(folder, "config.json")
     if not os.path.isfile(path):
@@ -94,7 +92,7 @@ def load_resumed(folder: str, source: str | None, overrides: Iterable[str] = ())
         raise RunFolderError(f"{shown(folder)} holds no run to resume: there is no config.json in it{hint}")
     config = load_config(path if source is None else source, overrides)
     before, now = (flat(one.model_dump(exclude_none=True)) for one in (load_config(path), config))
-    check_same(folder, before, now | {key: before[key] for key in MAY_CHANGE & before.keys()})
+    check_same(folder, before, now | {"training.epochs": before["training.epochs"]})
     return config
 
 
