@@ -306,3 +306,18 @@ def test_fault_33_output_that_fills_the_disk_leaves_what_was_there(
     assert main(["predict", iris, rows_file(["5.1,3.5,1.4,0.2"]), "--output", "old.csv"]) == 3
     assert capsys.readouterr().err == "tinynet: failed: old.csv: No space left on device\n"
     assert Path("old.csv").read_text(encoding="utf-8") == "old" and not list(Path().glob(".*.tmp"))
+
+
+def test_output_that_is_a_link_or_a_device_stays_one(iris: str) -> None:
+    file = rows_file(["5.1,3.5,1.4,0.2"])
+    wanted = run("predict", iris, file).stdout
+    Path("there.csv").write_text("old", encoding="utf-8")
+    Path("link.csv").symlink_to("there.csv")
+    assert main(["predict", iris, file, "--output", "link.csv"]) == 0
+    assert Path("link.csv").is_symlink() and Path("there.csv").read_text(encoding="utf-8") == wanted
+    assert run("predict", iris, file, "--output", "/dev/stdout").stdout == wanted
+    assert main(["predict", iris, file, "--output", "/dev/null"]) == 0 and Path("/dev/null").is_char_device()
+    Path("stdout").symlink_to("/dev/stdout")
+    with open("redirected.csv", "w", encoding="utf-8") as out:
+        subprocess.run([TINYNET, "predict", iris, file, "--output", "stdout"], stdout=out, check=True)
+    assert Path("stdout").is_symlink() and Path("redirected.csv").read_text(encoding="utf-8") == wanted

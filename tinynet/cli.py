@@ -243,8 +243,6 @@ def _check(options: argparse.Namespace) -> int:
     try:
         findings = parity_findings(run, progress=True) if options.parity else check_findings(run)
     except DivergedError as error:
-        if folder is not None:
-            folder.rmdir()
         _complain(f"{error}")
         return FAILED
     _say(findings.text.rstrip("\n"))

@@ -40,7 +40,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_named(path: Path, content: bytes) -> None:
-    """Write a file that a user has named as `write_atomically` does, and straight into what is none, such as a pipe.
+    """Write a file that a user has named, as `write_atomically` does, or straight into a pipe or what a link leads to.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def write_named(path: Path, content: bytes) -> None:
         With its name, when it was opened but the disk is full.
     """
     try:
-        if path.exists() and not path.is_file():
+        if path.exists() and (path.is_symlink() or not path.is_file()):
             path.write_bytes(content)
         else:
             write_atomically(path, content)
