@@ -688,3 +688,12 @@ def test_an_interrupt_that_breaks_something_else_is_an_interrupt_and_a_bug_stays
     monkeypatch.setattr("tinynet.experiments.run.prepare", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["train", "iris"])
+
+
+def test_a_failure_of_no_file_names_none(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(options: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(cli.COMMANDS, "presets", full)
+    assert main(["presets"]) == 3
+    assert capsys.readouterr().err == "tinynet: failed: No space left on device\n"

@@ -243,7 +243,7 @@ def test_a_network_that_measures_its_gradient_is_held_to_its_own_quotient() -> N
 
 
 class Net:
-    """A linear network whose gradient is twice too large; `loss` is told the outputs."""
+    """A linear network whose gradient is `factor` times too large; `loss` is told the gaps between outputs and y."""
 
     def __init__(self, loss: Any, factor: float = 2.0) -> None:
         self.params, self._loss, self.factor = {"W": np.array([0.3, -0.7])}, loss, factor

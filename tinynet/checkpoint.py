@@ -127,7 +127,7 @@ class Keeper:
         return None
 
     def is_due(self, *, epoch_ended: bool = False) -> bool:
-        """Return whether so much was trained since the last checkpoint that a new one is worth its cost."""
+        """Return whether it is time for a checkpoint, or, where an epoch ended, whether one is worth its cost."""
         now = time.perf_counter()
         worth_it = now - self._begun_at >= SHARE * (self._spent_s + 2 * self._cost_s)  # this one, and that at the end
         return now - self._saved_at >= self.every_s or (epoch_ended and worth_it)

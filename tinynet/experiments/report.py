@@ -13,7 +13,7 @@ from tinynet.errors import ConfigError
 from tinynet.experiments.comparison import comparison_page
 from tinynet.experiments.page import GENERATOR
 from tinynet.experiments.portrait import run_page
-from tinynet.experiments.records import Record, Summary, is_run, read_record, read_records
+from tinynet.experiments.records import Record, is_run, read_record, read_records
 from tinynet.experiments.run import Run, prepare
 from tinynet.model import Model, load_model
 from tinynet.storage import check_target, write_atomically, write_named
@@ -84,7 +84,9 @@ def rebuilt(record: Record) -> Run | str:
             "The data that config.json names do not fit the network of model.npz: they are not what it was trained on."
         )
     data, summary = run.dataset, record.summary
-    if not _fits(model, data) or (summary is not None and _numbers(data) != _numbers(summary)):
+    numbers = [len(part) for part in (data.X_train, data.X_validation, data.X_test)]
+    differ = summary is not None and numbers != [summary.n_train, summary.n_validation, summary.n_test]
+    if differ or not _fits(model, data):
         return (
             "The data that config.json names are not those that the run was trained on: "
             "they have changed since, and are not shown."
@@ -104,12 +106,6 @@ def _fits(model: Model, data: Dataset) -> bool:
     named = (model.class_names, model.feature_names) == (data.class_names, data.feature_names)
     pairs = (model.scaling.offset, data.scaling.offset), (model.scaling.scale, data.scaling.scale)
     return named and all(np.allclose(*pair, rtol=1e-9, atol=0.0) for pair in pairs)
-
-
-def _numbers(samples: Dataset | Summary) -> tuple[int, ...]:
-    if isinstance(samples, Dataset):
-        return len(samples.X_train), len(samples.X_validation), len(samples.X_test)
-    return samples.n_train, samples.n_validation, samples.n_test
 
 
 def _write_own(run: Run, folder: Path) -> None:
