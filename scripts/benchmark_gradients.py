@@ -13,7 +13,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-PARTS = ("gradients", "growth", "profile", "memory", "training", "sweep", "thresholds")
+PARTS = ("gradients", "growth", "profile", "memory", "training", "startup", "sweep", "thresholds")
 
 
 def main() -> None:

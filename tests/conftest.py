@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import signal
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
@@ -12,6 +16,9 @@ import pages
 import programs
 import pytest
 from hypothesis import settings
+from matplotlib.figure import Figure
+
+from tinynet.experiments import run
 
 matplotlib.use("agg")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started to ignore it
@@ -24,10 +31,38 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20240917)
 
 
+@pytest.fixture(autouse=True)
+def plain_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs in this process draw empty curves: drawing takes longest of all that a short run does."""
+    monkeypatch.setattr(run, "plot_loss_curve", lambda history: Figure(figsize=(0.1, 0.1)))
+
+
 @pytest.fixture(scope="session")
-def made_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the folders that the tests copy: three runs, and a sweep in which one run diverged."""
-    root = tmp_path_factory.mktemp("made")
+def make(tmp_path_factory: pytest.TempPathFactory) -> programs.Make:
+    """Return a function that has a folder made, once for all the processes of a test run, and gives its path."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def made(name: str, maker: Callable[[Path], None]) -> Path:
+        path = root / f"made-{name}"
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                part = Path(tempfile.mkdtemp(dir=root))
+                maker(part)
+                part.rename(path)
+        return path
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def made_runs(make: programs.Make) -> Path:
+    """Return the folders that the tests copy: three runs, and a sweep in which one run diverged."""
+    return make("runs", _train_runs)
+
+
+def _train_runs(root: Path) -> None:
     pages.train(root / "iris", "iris", "training.epochs=4")
     pages.train(root / "digits", "digits", "training.epochs=3")
     pages.train(root / "moons", "moons", "training.epochs=3")
@@ -37,7 +72,6 @@ def made_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pages.train(root / "sweep" / f"rate={rate},seed={seed}", "iris", *overrides)
     huge = ["optimizer.learning_rate=3.0", "network.activation='relu'", "optimizer.momentum=0.99"]
     pages.train(root / "sweep" / "bad", "iris", *huge, "training.epochs=5", "network.weight_scale=1e200", "seed=1")
-    return root
 
 
 @pytest.fixture
@@ -49,6 +83,6 @@ def runs(made_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 @pytest.fixture(scope="session")
-def run_script(tmp_path_factory: pytest.TempPathFactory) -> programs.Run:
+def run_script(make: programs.Make) -> programs.Run:
     """Return a function that runs a script, once, and gives what it printed and where its figure is."""
-    return programs.runner(tmp_path_factory.mktemp("scripts"))
+    return programs.runner(make)

@@ -28,7 +28,7 @@ NASTY = '<script>alert("x")</script>\'&"'
 def train(folder: Path, source: str, *overrides: str) -> Path:
     config = load_config(source, overrides)
     with suppress(DivergedError):
-        execute(prepare(config), create_folder(str(folder), config.name))
+        execute(prepare(config), create_folder(str(folder), config.name), report=False)
     return folder
 
 

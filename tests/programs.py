@@ -5,23 +5,27 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "scripts"
+Make = Callable[[str, Callable[[Path], None]], Path]
 Run = Callable[[str], tuple[str, Path]]
 
 
-def runner(root: Path) -> Run:
-    """Return a function that runs a script below `root` and gives what it printed and where its figure is."""
+def runner(make: Make) -> Run:
+    """Return a function that runs a script in a folder of its own and gives what it printed and where its figure is."""
 
-    @cache
     def printed_and_figure(name: str) -> tuple[str, Path]:
-        folder = root / name
-        folder.mkdir()
-        command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), "figure.png"]
-        process = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
-        assert (process.returncode, process.stderr) == (0, "")
-        return process.stdout, folder / "figure.png"
+        def run(folder: Path) -> None:
+            (folder / "out").mkdir()
+            command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), "figure.png"]
+            with (folder / "printed").open("w") as printed:
+                process = subprocess.run(
+                    command, cwd=folder / "out", stdout=printed, stderr=subprocess.PIPE, encoding="utf-8", check=False
+                )
+            assert (process.returncode, process.stderr) == (0, "")
+
+        folder = make(name, run)
+        return (folder / "printed").read_text(encoding="utf-8"), folder / "out" / "figure.png"
 
     return printed_and_figure

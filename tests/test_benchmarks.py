@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from reference import backpropagation, extended_gradient, largest_error
 
-from benchmarks import datasets, gradients, measure, memory, thresholds
+from benchmarks import datasets, gradients, measure, memory, startup, thresholds
 from benchmarks.backpropagation import Backpropagation, straight_through
 from benchmarks.datasets import images
 from benchmarks.methods import METHODS, Method, as_vector
@@ -291,7 +291,7 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     command = [sys.executable, "-c", WITHOUT, str(SCRIPT), "--quick", "--output", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    parts = ("gradients", "growth", "profile", "memory", "training", "sweep", "thresholds")
+    parts = ("gradients", "growth", "profile", "memory", "training", "startup", "sweep", "thresholds")
     texts = {part: (tmp_path / "out" / f"{part}.md").read_text(encoding="utf-8") for part in parts}
     assert done.stdout == "".join(text + "\n" for text in texts.values())
     for method in METHODS:
@@ -316,6 +316,12 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     for name, wall, beside_script, beside_one, _ in swept:
         assert float(beside_script.split()[0]) == pytest.approx(seconds(wall) / seconds(swept[0][1]), rel=0.02), name
         assert float(beside_one.split()[0]) == pytest.approx(seconds(wall) / seconds(swept[1][1]), rel=0.02), name
+    begun = [
+        line.split("|")[1:] for line in texts["startup"].splitlines() if line.startswith(("| python", "| tinynet"))
+    ]
+    assert [row[0].strip() for row in begun] == list(startup.COMMANDS)
+    for name, wall, beside_numpy, _ in begun:
+        assert float(beside_numpy.split()[0]) == pytest.approx(seconds(wall) / seconds(begun[0][1]), rel=0.02), name
     assert "| exponent over the last decade " in texts["growth"]
     assert texts["memory"].count(" MB  ") == 2
     for part in ("gradients", "growth"):

@@ -9,7 +9,6 @@ import json
 import os
 import pty
 import re
-import resource
 import runpy
 import shlex
 import signal
@@ -379,19 +378,6 @@ def test_fault_13_a_network_that_no_memory_holds_is_refused(capsys: pytest.Captu
     line = fault(capsys, "train", "iris", "network.hidden_units=1_000_000_000_000")
     assert line.startswith("tinynet: iris and command line: network.hidden_units: 1,000,000,000,000 hidden units")
     assert "GiB; this machine has" in line
-
-
-def test_a_config_mistake_takes_less_than_half_a_second() -> None:
-    def processor_time() -> float:  # that of other processes does not count
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    durations = []
-    for _ in range(2):
-        before = processor_time()
-        assert run("train", "digits", "optimizer.learning_rate=0", QUICK).returncode == 2
-        durations.append(processor_time() - before)
-    assert min(durations) < 0.5
 
 
 def test_a_config_mistake_is_answered_before_slow_libraries_are_imported() -> None:

@@ -25,10 +25,7 @@ from crashing import (
     saved_steps,
     to_go_on,
 )
-from matplotlib.figure import Figure
 from sweeping import TINYNET
-
-from tinynet.experiments import run
 
 SHORT = ("iris", "training.epochs=2", "training.batch_size=60", "training.checkpoint_every_s=0", "--quiet")
 TRAIN = ("train", *SHORT, "--out", "x")
@@ -39,12 +36,6 @@ SWEEP = ("sweep", *SHORT, "seed=0..1", "--out", "x")
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def plain_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw an empty curve: drawing takes longest of all that a short run does."""
-    monkeypatch.setattr(run, "plot_loss_curve", lambda history: Figure(figsize=(0.1, 0.1)))
 
 
 # At every call

@@ -311,9 +311,7 @@ def test_fault_36_a_file_larger_than_any_such_checkpoint_is_refused_unread(refus
         with path.open("wb") as file:
             file.truncate(2**42)
 
-    started = time.perf_counter()
     assert refused(sparse) == "has 4,398,046,511,104 bytes, more than such a network can need"
-    assert time.perf_counter() - started < 5
     assert MAX_HISTORY >= 72 * 10_000_000  # bytes of as many epochs
 
 

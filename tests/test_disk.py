@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 from crashing import SAID, ended, forked, outcomes, reference, saved_steps
-from matplotlib.figure import Figure
 from rights import NOBODY
 from sweeping import TINYNET
 
 from tinynet.cli import main
-from tinynet.experiments import run
 
 STRACE = shutil.which("strace")
 WITHOUT = "no strace on this machine ('apt-get install strace'); .ci/run installs it"
@@ -34,7 +32,6 @@ Event = tuple[str, ...]  # a call, and the files that it names
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o777)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "plot_loss_curve", lambda history: Figure(figsize=(0.1, 0.1)))
 
 
 # The order of calls

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from programs import Run
+
+from tinynet.cli import main
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -25,8 +28,11 @@ SCRIPT = re.compile(r"python scripts/(\w+)\.py docs/images/\1\.png")
 ELSEWHERE = {"api.md", "check.md"}  # run as doctests where they stand; timings and rounding, in test_check.py
 
 
-def shell(command: str) -> str:
-    """Return what a command prints where tinynet is installed."""
+def printed_by(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what a command prints where tinynet is installed; tinynet alone needs no process of its own."""
+    if command.startswith("tinynet ") and not set(command) & set("|<>;&*$"):
+        main(shlex.split(command)[1:])
+        return "".join(capsys.readouterr())
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env={"PATH": path})
     return result.stdout + result.stderr
@@ -43,7 +49,7 @@ def run_python(examples: str, names: dict[str, object], page: str) -> None:
 @pytest.mark.filterwarnings("ignore::tinynet.NumericalWarning")  # a reader is told on stderr, which no page shows
 @pytest.mark.parametrize("page", sorted(set(PAGES) - ELSEWHERE))
 def test_a_page_prints_what_it_says(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_script: Run
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run_script: Run
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "data", "data")
@@ -56,7 +62,7 @@ def test_a_page_prints_what_it_says(
         else:
             for command, printed in COMMAND.findall(block):
                 script = SCRIPT.fullmatch(command)
-                output = run_script(script[1])[0] if script else shell(command)
+                output = run_script(script[1])[0] if script else printed_by(command, capsys)
                 assert TIME.sub("TIME", output) == TIME.sub("TIME", printed), command
 
 

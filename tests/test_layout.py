@@ -201,13 +201,6 @@ def test_importing_tinynet_loads_no_library_but_numpy() -> None:
     assert python(f"import sys, tinynet; print(sys.modules.keys() & set({heavy}))") == "set()"
 
 
-def test_importing_tinynet_takes_less_than_a_fifth_of_a_second_numpy_included() -> None:
-    # in processor time, which a busy machine does not stretch
-    code = "from time import process_time as now; t = now(); import tinynet; print(now() - t)"
-    fastest = min(float(python(code)) for _ in range(5))
-    assert fastest < 0.2
-
-
 def test_importing_tinynet_changes_no_state_of_others() -> None:
     code = """
 import random, warnings

@@ -12,13 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from crashing import FORK, Faults, ended, forked, half_written, outcomes, reference
-from matplotlib.figure import Figure
 
 from tinynet import checkpoint, training
 from tinynet.checkpoint import Keeper, State
 from tinynet.cli import main
 from tinynet.errors import DataError
-from tinynet.experiments import run
 from tinynet.experiments.config import load_config
 from tinynet.experiments.run import prepare
 
@@ -30,7 +28,6 @@ SWEEP = ("sweep", *SHORT, "seed=0..1", "--out", "x")
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "plot_loss_curve", lambda history: Figure(figsize=(0.1, 0.1)))
 
 
 def race(*words: str, also: str = "") -> None:

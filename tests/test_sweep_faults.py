@@ -33,7 +33,7 @@ from tinynet.experiments.axes import load_grid
 from tinynet.experiments.results import read_summary
 from tinynet.storage import write_atomically
 
-LONG = ("training.epochs=400", "network.hidden_units=3")  # long enough to be met on the way
+LONG = ("training.epochs=200", "network.hidden_units=3")  # long enough to be met on the way
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,7 @@ def test_a_worker_that_does_not_see_the_folder_says_what_a_cluster_needs() -> No
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_the_rest(jobs: str) -> None:
-    process = command("iris", "seed=0..4", *LONG, "--out", "s", "--jobs", jobs)
+    process = command("iris", "seed=0..3", *LONG, "--out", "s", "--jobs", jobs)
     wait_for(a_run_to_be_whole, process)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -160,13 +160,13 @@ def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_t
     )
     before = made_at()
     begun = list(Path("s").glob(".*.part"))
-    assert 1 <= len(before) < 5 and len(begun) <= int(jobs)
-    assert statuses().count("completed") == len(before) and statuses().count("missing") == 5 - len(before)
+    assert 1 <= len(before) < 4 and len(begun) <= int(jobs)
+    assert statuses().count("completed") == len(before) and statuses().count("missing") == 4 - len(before)
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
-    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*"))
+    assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
     assert before.items() <= made_at().items()
     interrupted = results("s")
-    assert main(["sweep", "iris", "seed=0..4", *LONG, "--out", "s2", "--quiet"]) == 0
+    assert main(["sweep", "iris", "seed=0..3", *LONG, "--out", "s2", "--quiet"]) == 0
     assert results("s2") == interrupted
 
 
@@ -178,7 +178,7 @@ def workers_of(pid: int) -> list[int]:
 
 
 def test_fault_40_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
-    process = command("iris", "seed=0..4", *LONG, "--out", "s", "--jobs", "2")
+    process = command("iris", "seed=0..3", *LONG, "--out", "s", "--jobs", "2")
     wait_for(a_run_to_be_whole, process)
     workers = workers_of(process.pid)
     process.kill()
@@ -186,17 +186,17 @@ def test_fault_40_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
     assert len(workers) == 2
     before = made_at()
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
-    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*"))
+    assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
     assert before.items() <= made_at().items()
 
 
 def test_fault_40_a_killed_worker_does_not_stop_the_sweep_and_every_run_is_done() -> None:
-    process = command("iris", "seed=0..4", *LONG, "--out", "s", "--jobs", "2", "--quiet")
+    process = command("iris", "seed=0..3", *LONG, "--out", "s", "--jobs", "2", "--quiet")
     wait_for(a_run_to_be_whole, process)
     os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     assert process.communicate(timeout=100) == ("", "")
     assert process.returncode == 0
-    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*"))
+    assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
 
 
 # On a Dask cluster
@@ -242,12 +242,12 @@ def test_fault_40_a_killed_worker_of_a_cluster_does_not_stop_the_sweep_and_every
     cluster: tuple[str, list[subprocess.Popen[str]]],
 ) -> None:
     address, (worker, _) = cluster
-    process = command("iris", "seed=0..4", *LONG, "--out", "s", "--dask", address, "--quiet")
+    process = command("iris", "seed=0..3", *LONG, "--out", "s", "--dask", address, "--quiet")
     wait_for(a_run_to_be_whole, process)
     worker.kill()
     _, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (0, "")
-    assert statuses() == ["completed"] * 5 and not list(Path("s").glob(".*"))
+    assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
 
 
 def test_a_local_cluster_is_started_and_leaves_nobody_behind(capfd: pytest.CaptureFixture[str]) -> None:
