@@ -19,6 +19,7 @@ from hypothesis import settings
 from matplotlib.figure import Figure
 
 from tinynet.experiments import run
+from tinynet.experiments.plots import plot_loss_curve
 
 matplotlib.use("agg")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started to ignore it
@@ -35,6 +36,12 @@ def rng() -> np.random.Generator:
 def plain_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs in this process draw empty curves: drawing takes longest of all that a short run does."""
     monkeypatch.setattr(run, "plot_loss_curve", lambda history: Figure(figsize=(0.1, 0.1)))
+
+
+@pytest.fixture
+def real_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs in this process draw what they draw for a user."""
+    monkeypatch.setattr(run, "plot_loss_curve", plot_loss_curve)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.usefixtures("real_curves")
 def test_the_order_of_hashes_and_the_threads_of_blas_change_no_bit() -> None:
     variables = {"PYTHONHASHSEED": "4294967295", "OPENBLAS_NUM_THREADS": "2"}
     command = [TINYNET, "train", *WORDS, "--out", "told"]

@@ -24,7 +24,6 @@ import tinynet
 from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet, schedules
 from tinynet.experiments import run as run_module
 from tinynet.experiments.config import load_config
-from tinynet.experiments.plots import plot_loss_curve
 from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare
 from tinynet.model import model_bytes
 from tinynet.storage import write_atomically
@@ -148,8 +147,8 @@ def test_the_model_alone_predicts_what_the_summary_says() -> None:
     assert net.loss(X, data.y_test) == pytest.approx(summary["test_loss"], rel=1e-12)
 
 
-def test_the_curve_is_a_picture_with_something_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "plot_loss_curve", plot_loss_curve)
+@pytest.mark.usefixtures("real_curves")
+def test_the_curve_is_a_picture_with_something_on_it() -> None:
     train_iris()
     pixels = imread("run/loss_curve.png")
     assert pixels.shape[0] > 400 and pixels.shape[1] > 1000
@@ -476,6 +475,7 @@ def files_of_at_most(n_bytes: int) -> Iterator[None]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.usefixtures("real_curves")
 @pytest.mark.parametrize(
     ("n_bytes", "complete"),
     [
