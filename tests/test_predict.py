@@ -216,7 +216,7 @@ def test_an_npz_file_is_named_in_a_config_likewise() -> None:
 
 
 def test_fault_43_a_project_moved_as_a_whole_repeats_its_runs(project: Path, tmp_path: Path) -> None:
-    assert run("train", "tumours.toml", "--out", "runs/first").returncode == 0
+    assert main(["train", "tumours.toml", "--quiet", "--out", "runs/first"]) == 0
     config = json.loads(Path("runs/first/config.json").read_text(encoding="utf-8"))
     assert config["dataset"]["path"] == os.path.join("..", "..", "data", "breast_cancer.csv")
     shutil.copytree(project, tmp_path / "moved")
