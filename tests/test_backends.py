@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -93,7 +94,12 @@ def test_a_task_whose_process_dies_is_tried_again_and_no_other_is_lost(tmp_path:
     assert calls["1"] == calls["4"] == 2 and sum(calls.values()) <= 10  # each time its neighbour at most
 
 
-def test_a_task_that_kills_every_worker_of_a_cluster_is_given_up_and_the_cluster_goes_on(
+def complains(number: int) -> int:
+    logging.getLogger("distributed.worker").error("as of a heartbeat that meets the end of the cluster")
+    return number
+
+
+def test_a_task_that_kills_every_worker_of_a_cluster_is_given_up_and_the_cluster_goes_on_in_silence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(config["distributed"]["scheduler"], "allowed-failures", 0)
@@ -101,6 +107,7 @@ def test_a_task_that_kills_every_worker_of_a_cluster_is_given_up_and_the_cluster
     with backends.dask_client("local", 1) as client:
         assert by_task(backends.dask(dies, [fatal], client=client)) == {fatal: KILLED}
         assert by_task(backends.dask(dies, [other], client=client)) == {other: Outcome(5)}
+        assert by_task(backends.dask(complains, [(6,)], client=client)) == {(6,): Outcome(6)}
     assert capfd.readouterr() == ("", "")
 
 

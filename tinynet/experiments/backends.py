@@ -181,7 +181,7 @@ def dask_client(address: str, workers: int | None = None) -> Iterator[Any]:
         raise ConfigError([f"command line: --dask: {missing_extra('dask.distributed', 'cluster')}"]) from error
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it tells, the outcomes tell
     if address == "local":
-        options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.ERROR}
+        options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
         with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
             yield client
         return
