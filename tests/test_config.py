@@ -719,6 +719,13 @@ def test_fault_11_a_key_that_a_run_was_begun_without_is_absent_there() -> None:
         check_same("run", {"seed": 0, "a.b": 3}, {"seed": 1})
 
 
+def test_of_a_long_value_that_differs_the_end_is_told() -> None:
+    whole = "/" + "x" * 55 + ".csv"
+    with pytest.raises(RunFolderError) as caught:
+        check_same("run", {"dataset.path": whole}, {"dataset.path": f"/{whole}"})
+    assert len(whole) == 60 and f"dataset.path ({whole} there, …{whole[1:]} here)" in str(caught.value)
+
+
 def test_the_origin_of_a_config_names_file_and_command_line() -> None:
     assert origin("my.toml", []) == "my.toml"
     assert origin("my own.toml", ["seed=1"]) == "'my own.toml' and command line"
