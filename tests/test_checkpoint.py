@@ -269,7 +269,8 @@ def test_fault_11_another_network_is_refused(folder: Path) -> None:
     training.net = TwoLayerNet(4, 5, 3, activation="relu", seed=1)
     assert refusal(folder, training).endswith("another activation (tanh there, relu here)")
     training.net = TwoLayerNet(4, 6, 3, seed=1)
-    assert "an array of shape (4, 5) and dtype float64 for weights of (4, 6)" in refusal(folder, training)
+    said = refusal(folder, training)
+    assert "for such a network: an array of shape (4, 5) and dtype float64 for weights of (4, 6)" in said
 
 
 def test_the_same_data_in_another_layout_are_the_same(whole: Any, folder: Path) -> None:

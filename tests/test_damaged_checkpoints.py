@@ -150,7 +150,7 @@ def test_fault_34_a_checkpoint_under_the_name_of_another_is_no_checkpoint(
     refused: Callable[[Any], str], made: Path
 ) -> None:
     content = (made / "checkpoint-000000007.npz").read_bytes()
-    assert refused(content) == "is not what tinynet wrote: step 7 after 2 epochs of 3 steps"
+    assert refused(content) == "is not what tinynet wrote for such a network: step 7 after 2 epochs of 3 steps"
 
 
 # What is no file
@@ -248,7 +248,10 @@ BOMBS: dict[str, tuple[Any, str]] = {
         lambda there: there.update(history=header("(1000000000000, 9)") + bytes(72)),
         "array history of shape (1000000000000, 9) needs 72,000,000,000,000 bytes, the file has 72",
     ),
-    "nothing": (lambda there: there.update(history=header("(1000000000000000, 0)")), "is not what tinynet wrote"),
+    "nothing": (
+        lambda there: there.update(history=header("(1000000000000000, 0)")),
+        "is not what tinynet wrote for such a network",
+    ),
     "letters": (lambda there: there.update(meta=header("(1,)", "<U100000000") + bytes(8)), "array meta of shape (1,)"),
     "deep list": (lambda there: there.update(meta=npy(np.full(2**20, ord("["), np.uint8))), "is not what tinynet"),
     "deep object": (
@@ -386,12 +389,12 @@ def test_fault_36_of_a_table_or_weights_of_another_shape_the_shape_is_said(
     }
     for name, what in said.items():
         other = altered(made / NEWEST, changed(name, lambda array: array[:, None] if array.ndim == 1 else array[:, :1]))
-        assert refused(other) == f"is not what tinynet wrote: {what}"
+        assert refused(other) == f"is not what tinynet wrote for such a network: {what}"
 
 
 def test_fault_36_of_a_setting_that_is_no_number_or_text_it_is_said(refused: Callable[[Any], str], made: Path) -> None:
     other = altered(made / NEWEST, changed_meta(settings={"a": []}))
-    assert refused(other) == "is not what tinynet wrote: a setting that is a list or an object"
+    assert refused(other) == "is not what tinynet wrote for such a network: a setting that is a list or an object"
 
 
 def test_fault_11_a_setting_that_is_missing_on_one_side_is_absent(made: Path, wanted: dict[str, Any]) -> None:

@@ -244,7 +244,9 @@ def _read(path: Path, params: Mapping[str, Array]) -> State:
     except (RunFolderError, DataError):
         raise
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
-        raise DataError(f"{shown_path(path)}: is not what tinynet wrote: {_shown(error, 100)}") from error
+        raise DataError(
+            f"{shown_path(path)}: is not what tinynet wrote for such a network: {_shown(error, 100)}"
+        ) from error
 
 
 def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
