@@ -15,8 +15,7 @@ from benchmarks.one_core import all_cores
 from benchmarks.report import Report, Table, duration, spread
 
 INTRODUCTION = """\
-Every command is a new process, Python's own start included, that has all cores and one BLAS thread; they take turns.
-Files have been read before."""
+Every command is a new process, Python's own start included, that has all cores and one BLAS thread; they take turns."""
 
 ALONE, MISTAKE = 'python -c "import numpy"', "tinynet train digits optimizer.learning_rate=0"
 COMMANDS = {

@@ -71,7 +71,7 @@ def meet_a_fault(command: tuple[str, ...], at: int, deed: str, whole: dict[str, 
 
 
 @pytest.mark.parametrize("deed", ["fail", "fail on", "kill"])
-@pytest.mark.parametrize(("command", "every"), [(TRAIN, 23), (SWEEP, 101)], ids=["train", "sweep"])
+@pytest.mark.parametrize(("command", "every"), [(TRAIN, 14), (SWEEP, 66)], ids=["train", "sweep"])
 def test_fault_32_any_call_that_changes_a_file_may_fail_or_be_the_last(
     command: tuple[str, ...], every: int, deed: str
 ) -> None:
