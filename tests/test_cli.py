@@ -500,6 +500,7 @@ def test_what_goes_wrong_during_the_run_is_one_line_that_names_the_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fails(*_: object, **__: object) -> None:
+        Path("x/config.json").touch()  # a run that was begun
         raise error
 
     monkeypatch.setattr("tinynet.experiments.run.execute", fails)

@@ -6,7 +6,6 @@ import argparse
 import atexit
 import gc
 import os
-import shlex
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinynet.errors import ConfigError, DivergedError, RunFolderError, TinynetError
+from tinynet.files import shown_path, typed_path
 from tinynet.parser import parsed
 from tinynet.signals import termination_raised
 
@@ -97,28 +97,37 @@ def _train(options: argparse.Namespace) -> int:
             f"{config.name}: network {sizes} ({run.net.activation.name}), {run.net.n_parameters:,} parameters; "
             f"{len(run.dataset.X_train):,} training samples"
         )
-    go_on = f"tinynet train --out {shlex.quote(str(folder))} --resume"
     try:
         with reported(run, folder):
             summary = execute(run, folder, resume=options.resume, progress=not quiet and sys.stderr is not None)
     except DivergedError as error:
-        _complain(f"{error}; the weights of the last good epoch are in {folder / 'model.npz'}")
+        _complain(f"{error}; the weights of the last good epoch are in {shown_path(folder / 'model.npz')}")
         return FAILED
     except KeyboardInterrupt as error:
-        _complain(f"interrupted; go on with: {go_on}")
+        _complain(f"interrupted; {_how_to_go_on(folder)}")
         return _interrupted(error)
     except RunFolderError:
         raise
     except OSError as error:
         if run.summary is not None and run.summary["status"] in REPORTED and not quiet:
             _conclude(run.summary)  # trained in vain, but for these
-        _complain(f"the run failed: {error.filename or folder}: {error.strerror or error}; go on with: {go_on}")
+        where = shown_path(str(error.filename or folder))
+        _complain(f"the run failed: {where}: {error.strerror or error}; {_how_to_go_on(folder)}")
         return FAILED
     if not quiet:
         _conclude(summary)
         _say(f"curve          {folder / 'loss_curve.png'}")
         _say(f"report         {folder / 'report.html'}")
     return DONE
+
+
+def _how_to_go_on(folder: Path) -> str:
+    """Return what to type after a run broke off: one that has not written its first file cannot be resumed."""
+    with suppress(OSError):  # a folder that was moved away is resumed where it is
+        if "config.json" not in os.listdir(folder):
+            return "nothing of it was saved yet; run the command again"
+    name = str(folder)
+    return f"go on with: tinynet train --out{'=' if name.startswith('-') else ' '}{typed_path(name)} --resume"
 
 
 def _folder_to_resume(options: argparse.Namespace, name: str) -> str:
@@ -179,9 +188,10 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tuple[list[dict[str, Any]], int]:
     """Return a row a run and the exit status; what did not finish is said, and how to go on."""
+    from tinynet.experiments.config import sweep_command
     from tinynet.experiments.sweep import run_sweep
 
-    go_on = f"tinynet sweep {shlex.quote(str(folder / 'sweep.json'))} --resume"
+    go_on = sweep_command(str(folder))
     try:
         rows = run_sweep(grid, folder, backend, progress=not quiet and sys.stderr is not None)
     except KeyboardInterrupt as error:
@@ -190,7 +200,7 @@ def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tupl
     except RunFolderError:
         raise
     except OSError as error:
-        reason = f"{error.filename or folder}: {error.strerror or error}"
+        reason = f"{shown_path(str(error.filename or folder))}: {error.strerror or error}"
         _complain(f"the sweep failed: {reason}; the runs that finished are kept; go on with: {go_on}")
         return [], FAILED
     unfinished = [row for row in rows if row["status"] in ("failed", "killed", "missing")]

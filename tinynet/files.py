@@ -8,6 +8,7 @@ import math
 import mmap
 import os
 import re
+import shlex
 import stat
 import struct
 import tokenize
@@ -128,6 +129,14 @@ def shown_path(path: FilePath) -> str:
     """Return a path for a message, in one line whatever stands in it."""
     text = os.fspath(path)
     return text if text and text.isprintable() else repr(text)
+
+
+def typed_path(path: FilePath) -> str:
+    """Return a path as it is typed into bash, in one line whatever stands in it."""
+    text = os.fspath(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + repr(b'"' + os.fsencode(text))[3:]  # the quote lets repr escape every ' in it; bash reads the rest
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from tinynet.errors import ConfigError, RunFolderError, did_you_mean
 from tinynet.experiments.keys import CombinationError, Config, DatasetName, shown_value
+from tinynet.files import typed_path
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
 MAX_LINE = 2000  # characters; tomllib's time and memory grow with the square of a dotted key's length
@@ -88,12 +89,18 @@ def load_resumed(folder: str, source: str | None, overrides: Iterable[str] = ())
     path = os.path.join(folder, "config.json")
     if not os.path.isfile(path):
         is_sweep = os.path.isfile(os.path.join(folder, "sweep.json"))
-        hint = f", but it is a sweep's: 'tinynet sweep {folder}/sweep.json --resume'" if is_sweep else ""
+        hint = f", but it is a sweep's: '{sweep_command(folder)}'" if is_sweep else ""
         raise RunFolderError(f"{shown(folder)} holds no run to resume: there is no config.json in it{hint}")
     config = load_config(path if source is None else source, overrides)
     before, now = (flat(one.model_dump(exclude_none=True)) for one in (load_config(path), config))
     check_same(folder, before, now | {"training.epochs": before["training.epochs"]})
     return config
+
+
+def sweep_command(folder: str) -> str:
+    """Return what to type into bash so that the sweep in `folder` goes on."""
+    path = os.path.join("./" if folder.startswith("-") else "", folder, "sweep.json")
+    return f"tinynet sweep {typed_path(path)} --resume"
 
 
 def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
