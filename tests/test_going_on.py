@@ -116,3 +116,15 @@ def test_a_run_that_was_interrupted_before_its_first_file_is_begun_again_by_the_
         assert main(command) == 130
     assert capsys.readouterr().err == "tinynet: interrupted; nothing of it was saved yet; run the command again\n"
     assert main(command) == 0
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "iris"], ["sweep", "iris", "seed=0..1"]])
+def test_no_folder_is_not_the_current_one_when_a_run_or_a_sweep_is_resumed(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*(words if len(words) > 1 else ["train", "iris"]), *QUICK, "--out", "here", "--quiet"]) == 0
+    monkeypatch.chdir("here")
+    before = sorted((path, path.stat().st_mtime_ns) for path in Path().rglob("*"))
+    assert main([*words, *(QUICK if len(words) > 1 else ()), "--out", "", "--resume"]) == 2
+    assert capsys.readouterr() == ("", "tinynet: command line: --out: must name a folder, got ''\n")
+    assert sorted((path, path.stat().st_mtime_ns) for path in Path().rglob("*")) == before

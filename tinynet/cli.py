@@ -132,6 +132,8 @@ def _how_to_go_on(folder: Path) -> str:
 
 def _folder_to_resume(options: argparse.Namespace, name: str) -> str:
     """Return the folder of --out, or that of the file `name` as CONFIG."""
+    if options.out == "":
+        raise RunFolderError("command line: --out: must name a folder, got ''")
     if options.out is not None:
         return str(options.out)
     if os.path.basename(options.config or "") != name:
