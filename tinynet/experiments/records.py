@@ -145,7 +145,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _sweep_rows(path: Path) -> list[dict[str, str]]:
     try:
-        rows = list(csv.DictReader(io.StringIO(_text(path, MAX_CSV), newline=""), restval=""))
+        rows = list(csv.DictReader(io.StringIO(bounded_text(path, MAX_CSV), newline=""), restval=""))
         if not all(row["run"] for row in rows):
             raise ValueError("a row without a run")
         return [{"label": row["run"], "status": row["status"], "error": row.get("error", "")} for row in rows]
@@ -168,7 +168,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _text(path: Path, most: int) -> str:
+def bounded_text(path: Path, most: int) -> str:
     """Return the text of a file, which must be one, and of `most` bytes at most."""
     if path.exists() and not path.is_file():  # a pipe could keep us waiting for ever
         raise RunFolderError(f"{shown(str(path))}: is not a file")
@@ -183,7 +183,7 @@ def _json(path: Path, validate: Callable[[Any], T]) -> T | None:
     """Return what a JSON file holds, None when there is none."""
     name = shown(str(path))
     try:
-        return validate(json.loads(_text(path, MAX_JSON)))
+        return validate(json.loads(bounded_text(path, MAX_JSON)))
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -195,7 +195,7 @@ def _json(path: Path, validate: Callable[[Any], T]) -> T | None:
 def _history(path: Path, *, whole: bool) -> History:
     """Read metrics.csv; when the run was not `whole`, a missing file and a last line cut short are no fault."""
     try:
-        content = _text(path, MAX_CSV)
+        content = bounded_text(path, MAX_CSV)
     except FileNotFoundError:
         if whole:
             raise

@@ -16,7 +16,7 @@ from typing import Any
 
 from tinynet.experiments.axes import Grid, Setting, short_names
 from tinynet.experiments.backends import Outcome
-from tinynet.experiments.records import Summary
+from tinynet.experiments.records import MAX_JSON, Summary, bounded_text
 
 TRAINED = ("completed", "stopped early")
 FINAL = (*TRAINED, "diverged")  # a run that ended so is not run again
@@ -29,7 +29,7 @@ Row = dict[str, Any]
 def read_summary(folder: Path) -> dict[str, Any] | None:
     """Return summary.json of a run that ended, or None."""
     with suppress(OSError, ValueError, RecursionError):
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = json.loads(bounded_text(folder / "summary.json", MAX_JSON))
         if Summary.model_validate(summary).status in FINAL:
             return dict(summary)
     return None
