@@ -287,13 +287,13 @@ class Config(Section):
         """Return the resolved config; read again, from `folder` when it was written there, it gives an equal one.
 
         A data file is named as seen from `folder` when both are below the current folder, so that a project may
-        be moved as a whole; else by its absolute path.
+        be moved as a whole; else, or when `folder` is reached by a symbolic link, by its absolute path.
         """
         values = self.model_dump(exclude_none=True)
         here = Path.cwd()
         if folder is not None and self.dataset.path is not None and Path(self.dataset.path).is_relative_to(here):
-            target = folder.absolute()
-            if target.is_relative_to(here):
+            target = folder.resolve()  # behind a link ".." leads elsewhere, to whoever came by another way
+            if target.is_relative_to(here) and target == Path(os.path.abspath(folder)):
                 values["dataset"]["path"] = os.path.relpath(self.dataset.path, target)
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
