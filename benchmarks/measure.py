@@ -1,12 +1,15 @@
-"""Timing in one process: every round visits every method, each beside the reference that it is divided by."""
+"""Timing: of commands, and in one process by rounds of every method, each beside the reference it is divided by."""
 
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,16 @@ class Timing:
     def over(self, other: Timing) -> float:
         """Return the median ratio of this method's rounds to those of another method."""
         return float(np.median([mine / its for mine, its in zip(self.ratios, other.ratios, strict=False)]))
+
+
+def timed(*arguments: str, status: int = 0, cwd: str | Path | None = None) -> tuple[float, str]:
+    """Return how long Python takes for a command that ends with `status`, and what it prints."""
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, check=False)
+    elapsed = time.perf_counter() - started
+    if done.returncode != status:
+        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}, not {status}: {done.stderr}")
+    return elapsed, done.stdout
 
 
 def interleave(

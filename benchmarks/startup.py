@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
-import time
 from collections import defaultdict
 
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.measure import timed
 from benchmarks.one_core import all_cores
 from benchmarks.report import Report, Table, duration, spread
 
@@ -33,7 +31,7 @@ def measure(*, quick: bool = False) -> Report:
     with all_cores():
         for _ in tqdm(range(n_rounds), desc="startup", unit="round", disable=None, leave=False):
             for name, arguments in COMMANDS.items():
-                seconds[name].append(_timed(arguments, 2 if name == MISTAKE else 0))
+                seconds[name].append(_in_an_empty_folder(arguments, 2 if name == MISTAKE else 0))
     cells = [
         [name, duration(float(np.median(taken))), spread(np.divide(taken, seconds[ALONE]))]
         for name, taken in seconds.items()
@@ -42,12 +40,7 @@ def measure(*, quick: bool = False) -> Report:
     return Report("Start", INTRODUCTION, [Table("Whole processes", ("command", "wall time", "/ numpy"), cells, note)])
 
 
-def _timed(arguments: tuple[str, ...], status: int) -> float:
-    """Return how long Python takes for a command that ends with `status`."""
+def _in_an_empty_folder(arguments: tuple[str, ...], status: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        done = subprocess.run([sys.executable, *arguments], capture_output=True, cwd=folder, check=False)
-        elapsed = time.perf_counter() - started
-    if done.returncode != status:
-        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}, not {status}")
+        elapsed, _ = timed(*arguments, status=status, cwd=folder)
     return elapsed

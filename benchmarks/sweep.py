@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.measure import timed
 from benchmarks.one_core import all_cores
 from benchmarks.report import Report, Table, duration, spread
 
@@ -71,19 +69,12 @@ def measure(*, quick: bool = False) -> Report:
 
 
 def _script(n_runs: int, epochs: int) -> tuple[float, list[str]]:
-    elapsed, printed = _timed("-c", SCRIPT, str(n_runs), str(epochs))
+    elapsed, printed = timed("-c", SCRIPT, str(n_runs), str(epochs))
     return elapsed, printed.splitlines()
 
 
 def _sweep(n_runs: int, epochs: int, jobs: int, out: Path) -> tuple[float, list[dict[str, str]]]:
     axes = (f"training.epochs={epochs}", f"seed=0..{n_runs - 1}")
-    elapsed, _ = _timed("-m", "tinynet", "sweep", "digits", *axes, "--jobs", str(jobs), "--out", str(out))
+    elapsed, _ = timed("-m", "tinynet", "sweep", "digits", *axes, "--jobs", str(jobs), "--out", str(out))
     with (out / "sweep.csv").open(encoding="utf-8", newline="") as table:
         return elapsed, list(csv.DictReader(table))
-
-
-def _timed(*arguments: str) -> tuple[float, str]:
-    """Return how long Python takes for a command, and what it prints."""
-    started = time.perf_counter()
-    done = subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True)
-    return time.perf_counter() - started, done.stdout

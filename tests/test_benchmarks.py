@@ -225,6 +225,14 @@ def test_the_cores_in_use_are_measured() -> None:
     assert timings["idle"].cores[0] < 0.5
 
 
+def test_a_command_is_timed_where_it_runs_with_what_it_prints_and_fails_when_it_ends_otherwise(tmp_path: Path) -> None:
+    program = "import os, sys, time; time.sleep(0.1); print(os.getcwd()); sys.exit('no such thing')"
+    elapsed, printed = measure.timed("-c", program, status=1, cwd=tmp_path)
+    assert elapsed >= 0.1 and printed == f"{tmp_path}\n"
+    with pytest.raises(RuntimeError, match=r"ended with 1, not 0: no such thing"):
+        measure.timed("-c", program)
+
+
 def test_a_difference_between_methods_is_taken_seed_by_seed() -> None:
     accuracies = {"ours": [0.9, 0.9, 0.8, 0.7], "other": [0.8, 0.8, 0.8, 0.8]}
     assert thresholds.beside(accuracies, "ours", "other") == "+2.50 ± 9.57 (2 / 1 / 1)"
