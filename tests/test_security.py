@@ -9,6 +9,7 @@ import pytest
 from sweeping import QUICK
 
 from tinynet.cli import main
+from tinynet.errors import RunFolderError
 from tinynet.storage import only_writer, write_atomically
 
 
@@ -18,7 +19,7 @@ def test_a_link_in_a_strangers_folder_is_not_written_through(tmp_path: Path) -> 
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / ".lock").symlink_to(precious)
-    with pytest.raises(OSError, match="symbolic link"), only_writer(folder):
+    with pytest.raises(RunFolderError, match="is no lock of tinynet's; remove it"), only_writer(folder):
         pass
     (folder / "summary.json").symlink_to(precious)
     (folder / f".summary.json.{os.getpid()}.tmp").symlink_to(precious)

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from rights import unprivileged
 
-from tinynet import RunFolderError
-from tinynet.storage import left_behind, only_writer, sync_folder, write_atomically
+from tinynet import RunFolderError, storage
+from tinynet.errors import LockedError
+from tinynet.storage import left_behind, make_folder, only_writer, sync_folder, write_atomically
 
 HOLDER = "from tinynet.storage import only_writer; from pathlib import Path; import sys\n"
 HOLD = HOLDER + "with only_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
@@ -231,6 +232,132 @@ def test_half_written_files_of_killed_processes_are_removed_and_no_others() -> N
         Path(name).touch()
     with only_writer(Path()):
         assert {path.name for path in Path().iterdir()} == {".lock", "mine.tmp", "model.npz", ".hidden"}
+
+
+def test_a_file_that_somebody_is_writing_is_nobodys_left_over() -> None:
+    seen: list[str] = []
+
+    def while_it_is_written(descriptor: int) -> None:
+        with only_writer(Path()):
+            seen.extend(path.name for path in Path().glob(".*.tmp"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", while_it_is_written)
+        write_atomically(Path("report.html"), b"whole")
+    assert seen == [f".report.html.{os.getpid()}.tmp"] and Path("report.html").read_bytes() == b"whole"
+
+
+def test_a_file_that_was_taken_for_a_left_over_as_it_was_begun_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    flock, removed = fcntl.flock, list[str]()
+
+    def late(file: Any, operation: int) -> None:
+        if not removed:
+            removed.extend(path.name for path in Path().glob(".*.tmp"))
+            Path(removed[0]).unlink()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_atomically(Path("file"), b"new")
+    assert removed == [f".file.{os.getpid()}.tmp"] and Path("file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("what", ["folder", "link", "hard link", "pipe", "foreign"])
+def test_what_only_looks_like_a_left_over_stays(what: str) -> None:
+    Path("precious").write_text("precious", encoding="utf-8")
+    path = Path(".x.tmp" if what == "foreign" else ".x.12.tmp")
+    if what == "folder":
+        path.mkdir()
+    elif what == "link":
+        path.symlink_to("precious")
+    elif what == "hard link":
+        os.link("precious", path)
+    elif what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+    with only_writer(Path()):
+        pass
+    assert os.path.lexists(path) and Path("precious").read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.parametrize("what", ["hard link", "pipe", "link"])
+def test_what_stands_in_the_place_of_a_lock_is_refused_and_stays_as_it_was(what: str) -> None:
+    Path("precious").write_text("precious", encoding="utf-8")
+    if what == "pipe":
+        os.mkfifo(".lock")
+    elif what == "link":
+        Path(".lock").symlink_to("precious")
+    else:
+        os.link("precious", ".lock")
+    with pytest.raises(RunFolderError, match=r"^\.lock: is no lock of tinynet's; remove it$"), only_writer(Path()):
+        raise AssertionError
+    assert Path("precious").read_text(encoding="utf-8") == "precious" and os.path.lexists(".lock")
+
+
+def test_fault_16_another_users_lock_is_read_while_it_is_held_and_replaced_when_it_was_left_behind() -> None:
+    Path().chmod(0o777)
+    with only_writer(Path()):
+        Path(".lock").chmod(0o644)
+        holder = f"process {os.getpid()} on {socket.gethostname()} is writing there"
+        with unprivileged(), pytest.raises(RunFolderError, match=holder), only_writer(Path()):
+            raise AssertionError
+        assert Path(".lock").exists()
+    Path(".lock").write_text("process 1 on elsewhere", encoding="utf-8")  # it was killed
+    Path(".lock").chmod(0o644)
+    with unprivileged(), only_writer(Path()):
+        assert Path(".lock").stat().st_uid == os.geteuid()
+        assert Path(".lock").read_text(encoding="utf-8") == f"process {os.getpid()} on {socket.gethostname()}"
+    assert not Path(".lock").exists()
+
+
+def test_another_users_lock_that_is_replaced_as_it_is_looked_at_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    Path().chmod(0o777)
+    Path(".lock").touch(0o644)
+    flock, third = fcntl.flock, list[int]()
+
+    def late(file: Any, operation: int) -> None:
+        flock(file, operation)
+        if not third:
+            Path(".lock").rename("old")
+            third.append(os.open(".lock", os.O_WRONLY | os.O_CREAT, 0o644))
+            os.write(third[0], b"a third one")
+            flock(third[0], operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with unprivileged(), pytest.raises(LockedError, match="a third one is writing there"), only_writer(Path()):
+        raise AssertionError
+    os.close(third[0])
+    assert Path(".lock").read_text(encoding="utf-8") == "a third one"
+
+
+def test_who_holds_a_lock_finds_out_that_the_folder_was_moved_and_leaves_the_others_lock_alone() -> None:
+    Path("run").mkdir()
+    with only_writer(Path("run")) as check:
+        check()
+        Path("run").rename("moved")
+        check()  # what is written then has no place, and fails by itself
+        Path("run").mkdir()
+        with pytest.raises(
+            RunFolderError, match=r"^run: the lock of this process is not there any more: its folder was"
+        ):
+            check()
+        Path("run/.lock").touch()
+        with pytest.raises(RunFolderError):
+            check()
+    assert Path("run/.lock").exists()
+
+
+def test_a_new_folder_and_those_above_it_are_brought_to_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(storage, "sync_folder", synced.append)
+    make_folder(Path("a/b/c"))
+    assert Path("a/b/c").is_dir() and synced == [Path("a/b"), Path("a"), Path()]
+    make_folder(Path("a/b/c"))
+    assert len(synced) == 3
 
 
 def test_a_folder_that_goes_away_meanwhile_is_no_matter_to_the_lock() -> None:

@@ -45,6 +45,14 @@ class RunFolderError(TinynetError, OSError):
     """A run folder cannot be created, written or read."""
 
 
+class LockedError(RunFolderError):
+    """Another process is writing into a folder."""
+
+
+class DamagedError(RunFolderError):
+    """No checkpoint in a folder can be read."""
+
+
 class DivergedError(TinynetError, ArithmeticError):
     """The loss stopped being finite; ``epoch``, ``step`` and ``learning_rate`` say where."""
 
