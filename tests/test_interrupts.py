@@ -96,6 +96,21 @@ def test_fault_31_a_terminated_sweep_saves_the_runs_under_way_and_ends_in_the_sa
     assert outcomes("s") == outcomes("whole")
 
 
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_fault_31_sigterm_to_the_command_and_then_to_its_group_is_one_signal(command: str) -> None:
+    axes = ("seed=0..1", "--jobs", "2") if command == "sweep" else ()
+    words = (command, *SLOW, "training.epochs=1", *axes, "--out")  # whose one step takes long
+    process = started(*words, "x")
+    pattern, n_runs = (".*.part/metrics.csv", 2) if command == "sweep" else ("metrics.csv", 1)
+    wait_for(lambda: len(list(Path("x").glob(pattern))) == n_runs, process)
+    time.sleep(0.1)  # into the step
+    os.kill(process.pid, signal.SIGTERM)  # as timeout and batch systems do
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and len(err.splitlines()) == 1, err
+    assert saved_steps("x") == n_runs, "the steps under way are finished"
+
+
 def test_fault_31_the_second_signal_ends_a_sweep_at_once() -> None:
     words = (*SLOW, "training.epochs=1", "seed=0..1", "--jobs", "2")
     process = started("sweep", *words, "--out", "s")  # whose one step takes long

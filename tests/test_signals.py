@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from tinynet.errors import Interrupted
 from tinynet.history import History
-from tinynet.signals import STOPS, held_back, termination_raised
+from tinynet.signals import ECHO_S, STOPS, held_back, termination_raised
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +43,16 @@ def test_a_signal_is_held_back_until_it_is_asked_for(number: int) -> None:
     assert isinstance(caught.value, KeyboardInterrupt)
 
 
+@pytest.fixture
+def slow_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let any two signals be far from one another."""
+    clock = itertools.count(step=ECHO_S)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+
+
 @pytest.mark.parametrize("first", STOPS)
 @pytest.mark.parametrize("second", STOPS)
+@pytest.mark.usefixtures("slow_time")
 def test_the_second_signal_ends_at_once_and_so_does_a_third(first: int, second: int) -> None:
     with pytest.raises(Interrupted) as caught, held_back():
         signal.raise_signal(first)
@@ -52,6 +62,31 @@ def test_the_second_signal_ends_at_once_and_so_does_a_third(first: int, second: 
             with pytest.raises(Interrupted):
                 signal.raise_signal(second)
     assert (caught.value.signal, caught.value.at_once) == (second, True)
+
+
+def test_a_sigterm_that_comes_again_at_once_is_one_as_timeout_and_batch_systems_send_it() -> None:
+    with pytest.raises(Interrupted) as caught, termination_raised():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            caught_up = True
+    assert caught_up and caught.value.signal == signal.SIGTERM
+    with pytest.raises(Interrupted) as caught, termination_raised(), held_back() as stop:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGTERM)
+        assert stop() is not None
+    assert not caught.value.at_once
+    with pytest.raises(Interrupted) as caught, termination_raised():
+        try:
+            with held_back() as stop:
+                signal.raise_signal(signal.SIGTERM)
+                interrupted = stop()
+                assert interrupted is not None
+                raise interrupted
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # while a command writes what it has
+    assert caught.value is interrupted
 
 
 def test_a_signal_that_came_too_late_to_be_asked_for_is_passed_on_to_whom_it_belongs() -> None:

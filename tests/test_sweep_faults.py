@@ -58,9 +58,9 @@ def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
     swept("seed=0..3", *QUICK, "--resume")
     assert (fourth / "summary.json").stat().st_mtime_ns == before
     assert statuses() == ["completed"] * 4
-    damaged = [path for path in run_folders() if ".damaged-" in path.name]
-    assert [path.name.partition(".damaged")[0] for path in damaged] == [first.name, second.name]
-    for path in damaged:
+    aside = [path for path in run_folders() if ".aside-" in path.name]
+    assert [path.name.partition(".aside")[0] for path in aside] == [first.name, second.name]
+    for path in aside:
         path.rename(path.name)
     assert results("s") == whole
     assert not list(Path("s").glob(".*"))
@@ -146,6 +146,19 @@ def test_a_worker_that_does_not_see_the_folder_says_what_a_cluster_needs() -> No
     setting = load_grid("iris", ["seed=0..1"]).settings[0]
     with pytest.raises(OSError, match=r"nowhere is not there: all machines of a cluster must see the same folder"):
         sweep.train_one(setting.config, "nowhere/run")
+
+
+def test_fault_40_a_worker_that_somebody_terminates_does_not_stop_the_sweep_and_its_run_goes_on() -> None:
+    process = command("iris", "seed=0..3", *LONG, "--out", "s", "--jobs", "2", "--quiet")
+    wait_for(a_run_to_be_whole, process)
+    wait_for(lambda: list(Path("s").glob(".*.part/metrics.csv")), process)
+    for worker in workers_of(process.pid):
+        os.kill(worker, signal.SIGTERM)
+    assert process.communicate(timeout=100) == ("", "")
+    assert process.returncode == 0
+    assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
+    assert main(["sweep", "iris", "seed=0..3", *LONG, "--out", "s2", "--quiet"]) == 0
+    assert results("s2") == results("s")
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -100,8 +100,8 @@ def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Ta
                 broken = True
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 task = running.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    broken = True
+                if isinstance(future.exception(), BrokenProcessPool | KeyboardInterrupt):  # it was ended, by a signal
+                    broken = broken or isinstance(future.exception(), BrokenProcessPool)
                     lost.append(task)
                 else:
                     yield task, _outcome(future.result)
