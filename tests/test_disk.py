@@ -20,7 +20,7 @@ from tinynet.cli import main
 
 STRACE = shutil.which("strace")
 WITHOUT = "no strace on this machine ('apt-get install strace'); .ci/run installs it"
-CALLS = "write,writev,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat"
+CALLS = "mkdir,mkdirat,write,writev,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat"
 MANY = ("training.epochs=50", "training.batch_size=105", "training.checkpoint_every_s=0", "--quiet")
 TRAIN = ("train", "iris", *MANY, "--out", "x")
 MADE_AGAIN = ("loss_curve.png", "report.html", "sweep.csv")  # from the rest, by a command
@@ -48,7 +48,7 @@ def traced(folder: Path, *words: str) -> list[Event]:
     for line in log.read_text(encoding="utf-8").splitlines():
         call, _, rest = line.partition("(")
         files = re.findall(r'(?:<|")(/[^">]*)(?:>|")', rest)
-        if any(file.startswith(str(folder)) for file in files) and "= -1 " not in line:
+        if any(file.startswith(str(folder)) or file == str(folder.parent) for file in files) and "= -1 " not in line:
             events.append((call, *files))
     return events
 
@@ -57,6 +57,7 @@ def unsafe(events: list[Event]) -> list[str]:
     """Return what a loss of power could cost, given the calls in order."""
     faults: list[str] = []
     dirty, unnamed, promised = set[str](), set[str](), ""  # content, names, and a name that something was promised for
+    made = set[str]()  # folders
     for call, *files in [*events, ("end", "of all")]:
         file, name = files[-1], os.path.basename(files[-1])
         if promised and (call, file) != ("fsync", os.path.dirname(promised)):
@@ -68,11 +69,15 @@ def unsafe(events: list[Event]) -> list[str]:
                 faults.append(f"{file} is written in place")
         elif call == "fsync":
             dirty.discard(file)
-            unnamed = {path for path in unnamed if os.path.dirname(path) != file}
+            unnamed, made = ({path for path in paths if os.path.dirname(path) != file} for paths in (unnamed, made))
+        elif call.startswith("mkdir"):
+            made.add(file)
         elif call.startswith("rename"):
             inside = {path for path in dirty | unnamed if path.startswith(f"{files[0]}/")}
             if files[0] in dirty or inside or (name == "summary.json" and dirty):
                 faults.append(f"{file} gets its name before {dirty | inside} is on disk")
+            if any(file.startswith(f"{folder}/") for folder in made):
+                faults.append(f"{file} gets its name in a folder that may be lost: {made}")
             unnamed.add(file)
             promised = file if name.startswith("checkpoint-") or "." not in name else ""
     lost = {path for path in unnamed if not path.endswith(MADE_AGAIN)}

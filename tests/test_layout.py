@@ -38,6 +38,7 @@ ORDER = (  # from DESIGN.md, section 2; a module imports from those before it
     "checkpoint",
     "schedules",
     "signals",
+    "resumption",
     "progress",
     "training",
     "estimator",

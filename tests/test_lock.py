@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from crashing import FORK, Faults, ended, forked, half_written, outcomes, reference
 
-from tinynet import checkpoint, training
+from tinynet import checkpoint, resumption
 from tinynet.checkpoint import Keeper, State
 from tinynet.cli import main
 from tinynet.errors import DataError
@@ -42,7 +42,7 @@ def race(*words: str, also: str = "") -> None:
             over.wait(60)
             real(keeper, state)
 
-        real, vars(training)["Keeper"] = Keeper.save, type("SlowKeeper", (Keeper,), {"save": save})
+        real, vars(resumption)["Keeper"] = Keeper.save, type("SlowKeeper", (Keeper,), {"save": save})
         barrier.wait()
 
     said = [Path("said by one"), Path("said by the other")]
@@ -106,7 +106,7 @@ def test_fault_16_readers_are_never_kept_waiting_and_never_see_half_a_file() -> 
         assert main(["report", "x", "--output", "report.html"]) == 0
         for path in checkpoint.paths(Path("x")).values():
             try:
-                checkpoint._read(path, params)
+                checkpoint._check_whole(path, params)
             except DataError:
                 assert not path.exists()  # an older one, removed meanwhile
         rounds += 1

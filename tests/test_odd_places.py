@@ -49,9 +49,10 @@ def test_what_is_no_summary_is_moved_aside_with_its_run_and_the_run_is_trained_a
     ODD[kind](summary, text)
     command = [TINYNET, "sweep", "s/sweep.json", "--resume", "--quiet"]
     done = subprocess.run(["bash", "-c", LIMITED, *command], capture_output=True, timeout=COMMAND_S, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (0, b"", 1), done.stderr
+    assert f"tinynet: note: '{summary}': is ".encode() in done.stderr
     assert statuses() == ["completed"] * 2
-    (aside,) = [path for path in run_folders() if ".damaged-" in path.name]
+    (aside,) = [path for path in run_folders() if ".aside-" in path.name]
     assert aside.name.startswith(first.name) and read_summary(aside) is None
     aside.rename("aside")
     assert results("s") == whole

@@ -24,7 +24,8 @@ import tinynet
 from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet, schedules
 from tinynet.experiments import run as run_module
 from tinynet.experiments.config import load_config
-from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare
+from tinynet.experiments.environment import environment, one_blas_thread
+from tinynet.experiments.run import create_folder, execute, prepare
 from tinynet.model import model_bytes
 from tinynet.storage import write_atomically
 

@@ -317,7 +317,7 @@ def test_a_run_with_a_damaged_summary_is_moved_aside_and_run_again(damage: str) 
     (first / "summary.json").write_text(damage, encoding="utf-8")
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
     assert statuses() == ["completed"] * 2
-    (aside,) = Path("s").glob(f"{first.name}.damaged-*")
+    (aside,) = Path("s").glob(f"{first.name}.aside-*")
     assert (aside / "summary.json").read_text(encoding="utf-8") == damage
 
 

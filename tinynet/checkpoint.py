@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.errors import DataError, InvalidTypeError, RunFolderError
-from tinynet.files import opened, read_npz, shown_path
+from tinynet.errors import DamagedError, DataError, InvalidTypeError, RunFolderError
+from tinynet.files import digest, opened, read_npz, shown_path
 from tinynet.history import COLUMNS, Epoch, History
+from tinynet.network import TwoLayerNet
 from tinynet.storage import sync_folder, write_atomically
 
 Array = npt.NDArray[Any]
@@ -40,6 +41,8 @@ ZIP64, SIGNATURE = b"PK\x06\x07", b"PK\x05\x06"
 MAX_SHOWN = 20  # settings that differ
 BLOCK = 2**20  # bytes read at a time
 FIRST_COST_S = 0.005  # a guess at what the first checkpoint costs
+SIMPLE = str, int, float, type(None)  # what JSON gives back as it was
+KNOWN = *SIMPLE, tuple, np.generic  # what an optimizer may be made with
 KINDS: list[Any] = [int if column.type == "int" else float for column in fields(Epoch)]
 
 
@@ -106,25 +109,31 @@ class Keeper:
 
         Raises
         ------
+        DamagedError
+            When none can be read.
         RunFolderError
-            When none can be read, one comes from another version, or the settings differ; these are named.
+            When one comes from another version, or the settings differ; these are named.
         """
         damage: list[str] = []
         for step, path in reversed(paths(self.folder).items()):
             try:
-                state = _read(path, params)
+                state = _read(path, params, settings)
             except DataError as error:
                 damage.append(str(error))
                 self._damaged.add(step)
                 continue
-            _check_settings(path, state.settings, settings)
             if damage:  # 6: who called train
                 warnings.warn(f"{'; '.join(damage)}; going on from {path.name}, the one before", stacklevel=6)
             self._saved = state.step, len(state.history)
             return state
         if damage:
-            raise RunFolderError("\n".join(damage))
+            raise DamagedError("\n".join(damage))
         return None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was saved or loaded."""
+        return self._saved == (0, 0)
 
     def is_due(self, *, epoch_ended: bool = False) -> bool:
         """Return whether it is time for a checkpoint, or, where an epoch ended, whether one is worth its cost."""
@@ -149,7 +158,8 @@ class Keeper:
         self._damaged.discard(state.step)
         older = [step for step in there if step < state.step and step not in self._damaged]
         for step in there.keys() - {state.step, *older[-1:]}:  # a later one could not be read
-            there[step].unlink(missing_ok=True)
+            if not there[step].is_dir():  # which is nobody's checkpoint
+                there[step].unlink(missing_ok=True)
         self._saved, self._saved_at = saved, time.perf_counter()
         self._cost_s = self._saved_at - started
         self._spent_s += self._cost_s
@@ -181,29 +191,50 @@ def to_bytes(state: State) -> bytes:
 
 
 def particulars(
-    params: Mapping[str, Array],
+    net: TwoLayerNet,
     optimizer: object,
     training: Sequence[Array | None],
     validation: Sequence[Array | None] | None,
 ) -> dict[str, Any]:
-    """Return the settings of a state that are read off network, optimizer and data."""
-    attributes = getattr(optimizer, "__dict__", {}).items()
+    """Return the settings of a state that are read off network, optimizer and data.
+
+    A function has no version that could be compared: that of an activation is known by some of its values.
+
+    Raises
+    ------
+    InvalidTypeError
+        When the optimizer has a state that no checkpoint could keep.
+    """
+    if not isinstance(getattr(optimizer, "velocity", None), dict):
+        raise InvalidTypeError(
+            f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}"
+        )
+    own = own_attributes(optimizer)
+    if besides := [name for name, value in own.items() if not isinstance(value, KNOWN)]:
+        raise InvalidTypeError(
+            f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}, which has "
+            f"{', '.join(besides)} besides"
+        )
+    with np.errstate(all="ignore"):
+        values = net.activation(np.linspace(-10.0, 10.0, 4001))
+    rate = getattr(optimizer, "learning_rate", None)
     return {
-        "network": "-".join(str(size) for size in (*params["W1"].shape, len(params["b2"]))),
-        **{name: value for name, value in attributes if isinstance(value, bool | int | float)},
+        "network": "-".join(str(size) for size in (*net.params["W1"].shape, len(net.params["b2"]))),
+        "activation": net.activation.name,
+        "activation's values": digest(np.round(values, 6) + 0.0),  # the same on every machine; -0.0 is 0.0
+        "optimizer": type(optimizer).__qualname__,
+        **{name: value if isinstance(value, SIMPLE) else str(value) for name, value in own.items()},
+        **({} if rate is None else {"learning_rate": float(rate)}),
         "training data": digest(*training),
         "validation data": digest(*(validation or ())),
     }
 
 
-def digest(*arrays: Array | None) -> str:
-    """Return a digest of numbers and shapes, whatever the arrays' layout in memory."""
-    sha = hashlib.sha256()
-    for array in arrays:
-        sha.update(str(None if array is None else array.shape).encode())
-        for rows in [] if array is None else np.array_split(array, 1 + array.nbytes // 2**24):
-            sha.update(np.ascontiguousarray(rows).data)
-    return sha.hexdigest()[:16]
+def own_attributes(optimizer: object) -> dict[str, Any]:
+    """Return what an optimizer was made with, which may not change: all but what a checkpoint keeps, and functions."""
+    attributes = getattr(optimizer, "__dict__", {}).items()
+    kept = ("velocity", "learning_rate")
+    return {name: value for name, value in attributes if name not in kept and not callable(value)}
 
 
 def paths(folder: Path) -> dict[int, Path]:
@@ -212,8 +243,11 @@ def paths(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _read(path: Path, params: Mapping[str, Array]) -> State:
-    """Return the state in a file, or raise DataError where the file is not exactly what was written."""
+def _read(path: Path, params: Mapping[str, Array], settings: Mapping[str, Any]) -> State:
+    """Return the state in a file, or raise DataError where the file is not exactly what was written.
+
+    Settings come first: those that differ say more than the shapes of weights that do not fit.
+    """
     try:
         _check_whole(path, params)
         known = read_npz(path, ["meta", "history"], compressed=False)
@@ -223,11 +257,12 @@ def _read(path: Path, params: Mapping[str, Array]) -> State:
                 f"{shown_path(path)}: has format version {_shown(meta['format_version'])}, and this tinynet "
                 f"reads {FORMAT}; resume with the version of tinynet that wrote it, or a newer one"
             )
+        if not all(isinstance(value, str | int | float | None) for _, value in meta["settings"].items()):
+            raise ValueError("a setting that is a list or an object")
+        _check_settings(path, meta["settings"], settings)
         groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
         wanted = {group: {key: f"{group}_{key}" for key in params} for group in groups}
         arrays = read_npz(path, [name for names in wanted.values() for name in names.values()], compressed=False)
-        if not all(isinstance(value, str | int | float | None) for _, value in meta["settings"].items()):
-            raise ValueError("a setting that is a list or an object")
         state = State(
             settings=meta["settings"],
             step=int(meta["step"]),

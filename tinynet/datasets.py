@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from os import PathLike, fspath
 from typing import Any
 
@@ -23,7 +24,7 @@ from tinynet.errors import (
     check_number,
     did_you_mean,
 )
-from tinynet.files import SEPARATORS, FilePath, read_csv, read_npz
+from tinynet.files import SEPARATORS, FilePath, digest, read_csv, read_npz
 from tinynet.losses import check_X
 
 Array = npt.NDArray[Any]
@@ -80,6 +81,13 @@ class Dataset:
     def n_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits that any other number, label or name in the three parts would make others."""
+        samples = (self.X_train, self.X_validation, self.X_test, self.y_train, self.y_validation, self.y_test)
+        names = json.dumps([self.feature_names, self.class_names]).encode()
+        return digest(*samples, np.frombuffer(names, np.uint8))
 
 
 def load_dataset(

@@ -6,22 +6,19 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.checkpoint import Keeper, State, particulars, paths
+from tinynet.checkpoint import State
 from tinynet.errors import (
     DataError,
     DivergedError,
     Interrupted,
     InvalidTypeError,
     InvalidValueError,
-    RunFolderError,
     check_choice,
     check_integer,
     check_number,
@@ -31,12 +28,10 @@ from tinynet.history import Epoch, History
 from tinynet.losses import mean_loss, weighted
 from tinynet.network import METHODS, TwoLayerNet
 from tinynet.progress import progress_bar
+from tinynet.resumption import Part, copied, pauses, rate_of
 from tinynet.schedules import Schedule
-from tinynet.signals import held_back
-from tinynet.storage import only_writer
 
 Array = npt.NDArray[Any]
-Part = tuple[Array, Array, Array | None]  # samples, labels, weights
 
 
 class Optimizer(Protocol):
@@ -68,6 +63,7 @@ def train(
     progress: bool = False,
     checkpoint_dir: str | os.PathLike[str] | None = None,
     checkpoint_every_s: float = 30.0,
+    checkpoint_settings: Mapping[str, str | float | None] | None = None,
     resume: bool = False,
 ) -> History:
     """Train `net` in place by stochastic gradient descent on difference quotients.
@@ -109,8 +105,12 @@ def train(
     checkpoint_dir : path, optional
         A folder for checkpoints, made if need be: at the end of epochs, as often as that costs no more than 2 % of
         the training, and inside long ones. The optimizer's state must be its ``velocity``, as that of `SGD` is.
+        With it, an error or a signal before the first checkpoint leaves `net` and `optimizer` as they were.
     checkpoint_every_s : float of at least 0
         Seconds of training between checkpoints inside an epoch; 0 saves every step.
+    checkpoint_settings : mapping of text and numbers, optional
+        What else a training that is resumed must have in common with this one, by name: the version of a function
+        of your own, for example. A difference is refused and named.
     resume : bool
         Go on from the last checkpoint in `checkpoint_dir`, or from the beginning when there is none yet, and end in
         the same bits as a training that was never interrupted. `epochs` alone may differ from before.
@@ -136,9 +136,9 @@ def train(
         second signal. `net` has the weights after the last whole epoch.
     RunFolderError
         When another process trains into `checkpoint_dir`, it holds checkpoints and `resume` is false, or they
-        are damaged or were made with other settings or data.
+        are damaged or were made with other settings or data; or when it was moved, and another has its name.
     OSError
-        When a checkpoint cannot be written; the one before stays.
+        When a checkpoint cannot be written; the one before stays. FileNotFoundError when the folder is gone.
     DataError, InvalidValueError, InvalidTypeError
         When an argument cannot be used, before anything is changed; the rates of a schedule are checked
         one by one, at their steps.
@@ -162,20 +162,28 @@ def train(
         warnings.warn(f"{surplus}: one batch an epoch", stacklevel=2)
 
     reused = np.empty((min(batch_size, len(X)), X.shape[1]))  # to page in new memory takes longer than to fill it
-    settings = {"activation": net.activation.name, "batch_size": batch_size, "seed": seed, "h": h, "method": method}
     state = State(
-        settings=settings | {"patience": patience, "schedule": schedule is not None},
+        settings={
+            "batch_size": batch_size,
+            "seed": seed,
+            "h": h,
+            "method": method,
+            "patience": patience,
+            "schedule": schedule is not None,
+        },
         step=0,
         epoch_s=0.0,
-        learning_rate=_learning_rate(optimizer),
+        learning_rate=rate_of(optimizer),
         history=History(),
         params=net.params,
         velocity=getattr(optimizer, "velocity", {}),
-        good=_copy(net.params),
-        best=_copy(net.params),
+        good=copied(net.params),
+        best=copied(net.params),
     )
-    with _pauses(
-        state, optimizer, (training, validation), checkpoint_dir, checkpoint_every_s, epochs if resume else None
+    resumed = epochs if resume else None
+    own = checkpoint_settings or {}
+    with pauses(
+        state, net, optimizer, (training, validation), checkpoint_dir, checkpoint_every_s, own, resumed
     ) as pause:
         history, n_steps = state.history, math.ceil(len(X) / batch_size)
         if schedule is not None:
@@ -195,9 +203,9 @@ def train(
                     _step(net, part, optimizer, epoch, state.step, h, method)
                     state.epoch_s = time.perf_counter() - started
                     pause()
-                row = _measure(net, training, validation, epoch, state.step, _learning_rate(optimizer), started)
+                row = _measure(net, training, validation, epoch, state.step, rate_of(optimizer), started)
                 history.rows.append(row)
-                state.epoch_s, state.good = 0.0, _copy(net.params)
+                state.epoch_s, state.good = 0.0, copied(net.params)
                 state.best = state.good if history.best is row else state.best
                 history.stopped_early = patience is not None and epoch - history.best.epoch >= patience
                 bar(f"loss={row.train_loss:.4f}, accuracy={row.train_accuracy:.4f}")
@@ -215,79 +223,6 @@ def train(
     if patience is not None:
         net.params.update(state.best)
     return history
-
-
-@contextmanager
-def _pauses(
-    state: State,
-    optimizer: Any,
-    data: tuple[Part, Part | None],
-    checkpoint_dir: str | os.PathLike[str] | None,
-    every_s: float,
-    resumed_epochs: int | None,
-) -> Iterator[Callable[..., None]]:
-    """Put the last checkpoint into `state` when it is to reach `resumed_epochs`; yield what is called between steps.
-
-    It saves `state` when a checkpoint is due, and ends the training when a signal has come. Where a second signal has
-    ended a step under way, the state after the last whole epoch is saved.
-    """
-    if checkpoint_dir is None:
-        if resumed_epochs is not None:
-            raise InvalidValueError("resume needs checkpoint_dir, the folder with the checkpoints")
-        yield lambda **_: None
-        return
-    check_number("checkpoint_every_s", every_s, 0.0)
-    if not isinstance(getattr(optimizer, "velocity", None), dict):
-        raise InvalidTypeError(
-            f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}"
-        )
-    started = time.perf_counter()
-    state.settings |= particulars(state.params, optimizer, *data)
-    keeper = Keeper(Path(checkpoint_dir), every_s, time.perf_counter() - started)
-    if state.settings["schedule"]:  # which sets the rate, whatever it is before
-        state.settings.pop("learning_rate", None)
-    whole = -1, 0, 0.0, dict[str, Array]()  # epochs, step, rate and velocity at the end of the last whole epoch
-    keeper.folder.mkdir(parents=True, exist_ok=True)
-    with only_writer(keeper.folder, ".training.lock"), held_back() as stop:
-        if resumed_epochs is not None:
-            _resume(state, optimizer, keeper, resumed_epochs)
-        elif paths(keeper.folder):
-            raise RunFolderError(f"{keeper.folder} holds checkpoints already; resume=True goes on from them")
-
-        def pause(*, epoch_ended: bool = False, ended: bool = False) -> None:
-            nonlocal whole
-            state.learning_rate, state.velocity = _learning_rate(optimizer), optimizer.velocity
-            if epoch_ended:
-                whole = len(state.history), state.step, state.learning_rate, _copy(state.velocity)
-            stopped = stop()
-            if stopped or ended or keeper.is_due(epoch_ended=epoch_ended):
-                keeper.save(state)
-            if stopped:
-                raise stopped
-
-        try:
-            yield pause
-        except Interrupted:
-            epochs, state.step, state.learning_rate, state.velocity = whole
-            if epochs == len(state.history):
-                state.epoch_s = 0.0
-                keeper.save(state)
-            raise
-
-
-def _resume(state: State, optimizer: Any, keeper: Keeper, epochs: int) -> None:
-    """Put the last checkpoint, if there is one, into `state`, the network and the optimizer behind it."""
-    saved = keeper.load(state.settings, state.params)
-    if saved is None:
-        return
-    if len(saved.history) > epochs:
-        raise InvalidValueError(f"epochs must be at least the {len(saved.history)} that were trained, got {epochs}")
-    state.params.update(saved.params)
-    optimizer.velocity = saved.velocity
-    if hasattr(optimizer, "learning_rate"):
-        optimizer.learning_rate = saved.learning_rate
-    state.step, state.epoch_s, state.learning_rate = saved.step, saved.epoch_s, saved.learning_rate
-    state.history, state.good, state.best = saved.history, saved.good, saved.best
 
 
 def evaluate(net: TwoLayerNet, X: Array, labels: Array, weights: Array | None = None) -> tuple[float, float]:
@@ -310,7 +245,7 @@ def _step(net: TwoLayerNet, batch: Part, optimizer: Optimizer, epoch: int, step:
             optimizer.update(net.params, grads)
             return
     loss, _ = evaluate(net, X, labels)
-    raise DivergedError(epoch, step, _learning_rate(optimizer), loss)
+    raise DivergedError(epoch, step, rate_of(optimizer), loss)
 
 
 def _all_finite(grads: dict[str, Array]) -> bool:
@@ -371,11 +306,3 @@ def _rate(schedule: Schedule, epochs_done: float) -> float:
 
 def _set_learning_rate(optimizer: Any, rate: float) -> None:
     optimizer.learning_rate = rate
-
-
-def _learning_rate(optimizer: Optimizer) -> float:
-    return float(getattr(optimizer, "learning_rate", math.nan))
-
-
-def _copy(params: dict[str, Array]) -> dict[str, Array]:
-    return {key: param.copy() for key, param in params.items()}

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from tinynet.diagnosis import label
 from tinynet.errors import DivergedError, NumericalWarning
+from tinynet.experiments.environment import one_blas_thread
 from tinynet.experiments.extended import EPS, Extended, Weight
 from tinynet.experiments.kinks import Kink, find_kinks, reaches, share_of_moves
-from tinynet.experiments.run import Run, one_blas_thread
+from tinynet.experiments.run import Run
 from tinynet.losses import mean_loss
 from tinynet.network import TwoLayerNet
 from tinynet.numerical import numerical_gradient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import os.path
 import re
@@ -191,6 +192,8 @@ def _text(source: str) -> str:
 def _read(path: Path) -> str:
     name = shown(str(path))
     try:
+        if path.is_fifo():  # which could keep us waiting for ever
+            raise OSError(errno.EINVAL, "it is a pipe")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:

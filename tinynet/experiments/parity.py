@@ -18,8 +18,9 @@ from tinynet.activations import NAMED, Activation, sigmoid
 from tinynet.diagnosis import label
 from tinynet.errors import ConfigError, DivergedError, InvalidValueError
 from tinynet.experiments.check import rounding_bound
+from tinynet.experiments.environment import one_blas_thread
 from tinynet.experiments.kinks import find_kinks, reaches
-from tinynet.experiments.run import Run, one_blas_thread, schedule_of
+from tinynet.experiments.run import Run, schedule_of
 from tinynet.losses import softmax
 from tinynet.training import evaluate, train
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
 from tinynet.datasets import Dataset, load_dataset
 from tinynet.errors import ConfigError, DivergedError, InvalidTypeError, InvalidValueError, RunFolderError, check_memory
-from tinynet.experiments.config import shown
+from tinynet.experiments.config import flat, load_config, shown
+from tinynet.experiments.environment import compare_environments, environment, one_blas_thread
 from tinynet.experiments.keys import Config
 from tinynet.experiments.plots import plot_loss_curve, save_figure
 from tinynet.experiments.tracking import event_file
@@ -29,11 +27,8 @@ from tinynet.model import model_bytes
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.schedules import Schedule, constant, cosine, step
-from tinynet.storage import left_behind, only_writer, sync_folder, write_atomically
+from tinynet.storage import left_behind, make_folder, only_writer, sync_folder, write_atomically
 from tinynet.training import evaluate, train
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
 
 
 @dataclass
@@ -55,17 +50,7 @@ def prepare(config: Config, source: str = "config") -> Run:
     ConfigError
         When the data, the sizes or the hyper-parameters cannot be used. Nothing is written.
     """
-    d, n = config.dataset, config.network
-    load = load_dataset if d.path is not None else _load_once  # a file may be another by now
-    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path"):
-        dataset = load(
-            d.name,
-            seed=config.seed,
-            validation_size=d.validation_size,
-            test_size=d.test_size,
-            scaling=d.scaling,
-            **d.options,
-        )
+    dataset, n = load_data(config, source), config.network
     with _faults_of(f"{source}: network.hidden_units"):
         n_train = len(dataset.X_train)
         check_memory(f"{n.hidden_units:,} hidden units of {n_train:,} samples", 2 * n.hidden_units * n_train)
@@ -79,6 +64,27 @@ def prepare(config: Config, source: str = "config") -> Run:
         )
     o = config.optimizer
     return Run(config, dataset, net, SGD(o.learning_rate, o.momentum, o.nesterov, o.weight_decay))
+
+
+def load_data(config: Config, source: str = "config") -> Dataset:
+    """Load the data of `config`, which came from `source`.
+
+    Raises
+    ------
+    ConfigError
+        When they cannot be used.
+    """
+    d = config.dataset
+    load = load_dataset if d.path is not None else _load_once  # a file may be another by now
+    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path"):
+        return load(
+            d.name,
+            seed=config.seed,
+            validation_size=d.validation_size,
+            test_size=d.test_size,
+            scaling=d.scaling,
+            **d.options,
+        )
 
 
 _load_once = lru_cache(maxsize=1)(load_dataset)  # for the runs of a sweep, which share their data with the one before
@@ -118,19 +124,20 @@ def create_folder(out: str | None, name: str) -> Path:
 
 def _new_folder(name: str) -> Path:
     """Create runs/NAME-TIME; a command of the same second gets a number behind it."""
-    Path("runs").mkdir(exist_ok=True)
+    make_folder(Path("runs"))
     stem, number = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", 1
     while True:
         folder = Path("runs", stem if number == 1 else f"{stem}-{number}")
         try:
             folder.mkdir()
+            sync_folder(folder.parent)
             return folder
         except FileExistsError:
             number += 1
 
 
 def _empty_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if (folder / ".lock").exists():
         with only_writer(folder):  # who is at work there is named first
             pass
@@ -148,21 +155,6 @@ def refuse_a_run(folder: Path) -> None:
                 f"{shown(str(folder))} holds a {what} already; "
                 "--resume goes on with it, or choose another folder with --out"
             )
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Let BLAS work in one thread: small matrices gain nothing from more, and the bits depend on their number."""
-    with _libraries().limit(limits=1, user_api="blas"):
-        yield
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Find the libraries that have threads, which takes as long as an epoch; NumPy's BLAS is there from the start."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 @one_blas_thread()
@@ -205,7 +197,7 @@ def execute(
     config, data = run.config, run.dataset
     history: History | None = None
     status, draw = "failed", report
-    with only_writer(folder), ExitStack() as files:
+    with only_writer(folder) as check, ExitStack() as files:
         if not resume:
             refuse_a_run(folder)
         started = time.perf_counter()
@@ -214,8 +206,12 @@ def execute(
 
         def begin(so_far: History) -> None:
             nonlocal history, metrics, track, started
-            write_atomically(folder / "config.json", config.to_json(folder).encode())
-            write_atomically(folder / "environment.json", _json(environment() if about is None else about))
+            here = environment() if about is None else about
+            if resume:
+                compare_environments(folder, here)
+            if not (resume and _holds(folder, config)):  # as seen from elsewhere its data may have another name
+                write_atomically(folder / "config.json", config.to_json(folder).encode())
+            write_atomically(folder / "environment.json", _json(here))
             write_atomically(folder / "metrics.csv", so_far.to_csv().encode())
             (folder / "summary.json").unlink(missing_ok=True)
             metrics = files.enter_context((folder / "metrics.csv").open("a", encoding="utf-8", newline=""))
@@ -243,6 +239,7 @@ def execute(
                 progress=progress,
                 checkpoint_dir=folder,
                 checkpoint_every_s=config.training.checkpoint_every_s,
+                checkpoint_settings={"data set": data.digest, **flat({"optimizer": config.optimizer.model_dump()})},
                 resume=resume,
             )
             status = "stopped early" if trained.stopped_early else "completed"
@@ -257,6 +254,7 @@ def execute(
         finally:
             if history is not None:
                 duration_s = max(time.perf_counter() - started, sum(history["duration_s"]))  # an epoch may be resumed
+                check()
                 summary = run.summary = _summary(run, history, status, duration_s)
                 os.fsync(metrics.fileno())  # before summary.json says that they are whole
                 _write_results(run, folder, history, summary, draw)
@@ -275,28 +273,10 @@ def schedule_of(config: Config) -> Schedule:
     return constant(o.learning_rate, warmup_epochs=o.warmup_epochs)
 
 
-def environment() -> dict[str, Any]:
-    """Return versions, platform, BLAS and its threads, and the git commit of the current folder if any."""
-    from importlib.metadata import version
-
-    from threadpoolctl import threadpool_info
-
-    from tinynet import __version__
-
-    packages = ("numpy", "scipy", "scikit-learn", "matplotlib", "pydantic")
-    return {
-        "versions": {"python": platform.python_version(), "tinynet": __version__}
-        | {name: version(name) for name in packages},
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "cpu_count": os.cpu_count(),
-        "blas": [
-            {key: library.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
-            for library in threadpool_info()
-            if library["user_api"] == "blas"
-        ],
-        "git_commit": _git_commit(),
-    }
+def _holds(folder: Path, config: Config) -> bool:
+    with suppress(ConfigError):
+        return load_config(str(folder / "config.json")) == config
+    return False
 
 
 def _record(row: Epoch, metrics: TextIO, track: Callable[[Epoch], object] | None) -> None:
@@ -324,6 +304,7 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
         "test_loss": loss,
         "test_accuracy": accuracy,
         "duration_s": duration_s,
+        "data_digest": data.digest,
     }
 
 
@@ -342,14 +323,3 @@ def _json(values: dict[str, Any]) -> bytes:
         return None if isinstance(value, float) and not np.isfinite(value) else value
 
     return (json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _git_commit() -> str | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
-    with suppress(OSError, subprocess.SubprocessError):
-        return subprocess.run(
-            [git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
-        ).stdout.strip()
-    return None

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 import time
 import uuid
 import warnings
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tinynet.errors import DivergedError, RunFolderError
+from tinynet.errors import ConfigError, DamagedError, DivergedError, LockedError, RunFolderError
 from tinynet.experiments.axes import Grid, Setting, load_grid
 from tinynet.experiments.backends import Backend, Outcome
 from tinynet.experiments.config import check_same, flat, shown
+from tinynet.experiments.environment import environment, one_blas_thread
 from tinynet.experiments.keys import Config
+from tinynet.experiments.records import Record, read_record
 from tinynet.experiments.results import FINAL, Row, counts, csv_text, read_summary, run_row
-from tinynet.experiments.run import create_folder, environment, execute, one_blas_thread, prepare, refuse_a_run
+from tinynet.experiments.run import create_folder, execute, load_data, prepare, refuse_a_run
 from tinynet.experiments.tracking import check_tracking
 from tinynet.progress import progress_bar
-from tinynet.storage import only_writer, sync_folder, write_atomically
+from tinynet.storage import make_folder, only_writer, sync_folder, write_atomically
 
 SAVE_EVERY_S = 1.0
 ONE_AT_A_TIME = threading.Lock()  # in a process: a Dask worker may have many threads, BLAS is set for all of them
@@ -90,7 +94,7 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
     Raises
     ------
     RunFolderError
-        When another command is at work in the folder.
+        When another command is at work in the folder, or runs were trained on other data than there are now.
     OSError
         When sweep.csv cannot be written.
 
@@ -100,7 +104,10 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
     "failed" with an error, "killed" when its worker died, "missing" when it was not run.
     """
     with only_writer(folder):
+        _set_aside(folder, grid)
         _tidy(folder, grid)
+        _check_data(folder, grid)
+        files = _data_files(grid)
         rows = {setting.folder: run_row(setting, folder, Outcome()) for setting in grid.settings}
         missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
         together = sorted(missing.values(), key=_data)  # runs with the same data follow one another
@@ -125,6 +132,8 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
             late = [name for name in missing if rows[name]["status"] == "missing"]  # or done as the sweep was stopped
             rows |= {name: run_row(missing[name], folder, Outcome()) for name in late}
             save(*late, at_once=True)
+        if _data_files(grid) != files:
+            _check_data(folder, grid)
     return list(rows.values())
 
 
@@ -144,7 +153,9 @@ def train_one(config: Config, path: str) -> list[str]:
         warnings.filterwarnings("always", category=UserWarning)
         try:
             _train_in(part, config)
-        except RunFolderError:  # what is left of an attempt is damaged, or a worker taken for dead is still at it
+        except (DamagedError, LockedError) as error:  # or a worker that was taken for dead is still at it
+            if isinstance(error, DamagedError):
+                warnings.warn(f"{' '.join(str(error).split())}; {folder.name} begins anew", stacklevel=2)
             part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # of which _tidy knows
             _train_in(part, config)
         if read_summary(folder) is None:
@@ -157,7 +168,7 @@ def train_one(config: Config, path: str) -> list[str]:
 
 def _train_in(part: Path, config: Config) -> None:
     """Train one run in the folder `part`, and go on with what an attempt that was ended left there."""
-    part.mkdir(exist_ok=True)
+    make_folder(part)
     with suppress(DivergedError):  # which summary.json tells
         execute(prepare(config), part, resume=True, report=False, about=_about())
 
@@ -173,15 +184,61 @@ def _about() -> dict[str, Any]:
         return environment()
 
 
-def _tidy(folder: Path, grid: Grid) -> None:
-    """Remove what is of no use to a run that is still missing, and move a damaged run folder aside."""
-    useful = set()
+def _set_aside(folder: Path, grid: Grid) -> None:
+    """Move run folders out of the way that are damaged, or were trained longer or otherwise than the sweep says."""
     for setting in grid.settings:
         path = folder / setting.folder
-        if path.exists() and read_summary(path) is None:
-            path.rename(path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"))
-        if not path.exists():
-            useful.add(_part(path))
+        if path.exists() and (fault := _fault(path, setting)):
+            aside = path.with_name(f"{path.name}.aside-{uuid.uuid4().hex[:8]}")
+            lock = nullcontext() if path.is_symlink() or not path.is_dir() else only_writer(path)
+            with lock:  # nobody is at work there
+                path.rename(aside)
+            warnings.warn(f"{fault}; it is trained anew, and what was there is in {aside.name}", stacklevel=3)
+
+
+def _fault(path: Path, setting: Setting) -> str:
+    """Return why a run folder is not what the sweep has put there, or an empty text."""
+    try:
+        record: Record = read_record(path, setting.folder)
+    except (ConfigError, RunFolderError) as error:
+        return str(error).splitlines()[0]
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    if record.status not in FINAL:
+        return f"{path}: has not come to its end"
+    there, here = record.settings, flat(setting.config.model_dump(exclude_none=True))
+    differing = [key for key in there | here if there.get(key) != here.get(key)]
+    return f"{path}: was begun or continued with another {', '.join(differing)}" if differing else ""
+
+
+def _check_data(folder: Path, grid: Grid) -> None:
+    """Raise RunFolderError when runs that ended were trained on other data than their configs name now."""
+    others: list[Setting] = []
+    for _, same in groupby(sorted(grid.settings, key=_data), _data):
+        trained = [(setting, read_summary(folder / setting.folder) or {}) for setting in same]
+        known = [(setting, summary["data_digest"]) for setting, summary in trained if "data_digest" in summary]
+        if known:
+            now = load_data(known[0][0].config).digest
+            others += [setting for setting, digest in known if digest != now]
+    if others:
+        first, data = others[0].folder, others[0].config.dataset
+        raise RunFolderError(
+            f"{folder}: {len(others)} of {len(grid.settings)} runs, {first} for one, were trained on other data than "
+            f"{data.path or data.name} gives now; put the data back, or begin a new sweep with --out"
+        )
+
+
+def _data_files(grid: Grid) -> dict[str, tuple[int, ...]]:
+    """Return what shows that a file is still the same, of all data files that are there."""
+    paths = {setting.config.dataset.path for setting in grid.settings}
+    there = {path: os.stat(path) for path in paths if path is not None and os.path.exists(path)}
+    return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in there.items()}
+
+
+def _tidy(folder: Path, grid: Grid) -> None:
+    """Remove what is of no use to a run that is still missing."""
+    paths = (folder / setting.folder for setting in grid.settings)
+    useful = {_part(path) for path in paths if not path.exists()}
     for path in folder.glob(".*.part*"):
         if path.is_symlink():  # nobody writes elsewhere by a link
             path.unlink()
