@@ -25,6 +25,7 @@ from tinynet.cli import main
 from tinynet.errors import DivergedError, Interrupted
 from tinynet.experiments import run as run_module
 from tinynet.experiments import sweep as sweep_module
+from tinynet.storage import only_writer
 
 SWEEP = ("sweep", "own.toml", "seed=0..2", "--out", "s", "--quiet")
 CONFIG = """
@@ -186,6 +187,18 @@ def test_fault_34_a_begun_run_whose_checkpoints_are_all_damaged_begins_anew_and_
     assert statuses() == ["completed"] * 3
 
 
+def test_fault_16_a_run_at_which_a_worker_that_was_taken_for_dead_is_still_at_work_is_trained_beside_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(list(SWEEP)) == 0
+    whole, first = results("s"), run_folders()[0]
+    part = first.rename(first.with_name(f".{first.name}.part"))
+    (part / "summary.json").unlink()
+    with only_writer(part):
+        assert said(capsys, *SWEEP, "--resume", status=0) == ""
+    assert results("s") == whole and not list(Path("s").glob(".*"))
+
+
 # Runs of a sweep that are no longer what it has put there
 
 
@@ -206,10 +219,11 @@ def extended(path: Path) -> None:
         ),
         (lambda path: (path / "summary.json").unlink(), ": has not come to its end"),
         (cut, "metrics.csv': line 4: is damaged"),
+        (lambda path: (path / "metrics.csv").unlink(), "/metrics.csv: No such file or directory"),
         (lambda path: (path / "config.json").write_text("{"), "config.json': not valid JSON"),
         (extended, ": was begun or continued with another training.epochs"),
     ],
-    ids=["summary cut", "no summary", "metrics cut", "config cut", "extended"],
+    ids=["summary cut", "no summary", "metrics cut", "no metrics", "config cut", "extended"],
 )
 def test_fault_40_a_run_that_is_no_longer_the_sweeps_is_moved_aside_trained_anew_and_named(
     change: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]

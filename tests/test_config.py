@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import shlex
 import tomllib
 import tracemalloc
@@ -192,6 +193,7 @@ def test_fault_01_the_folder_of_a_run_instead_of_its_config(tmp_path: Path, monk
         ("nul\0.toml", "embedded null"),
         ("loop.toml", "Too many levels of symbolic links"),
         ("secret.toml", "Permission denied"),
+        ("pipe.toml", "it is a pipe"),
     ],
 )
 def test_fault_01_a_file_that_cannot_be_read(
@@ -201,6 +203,7 @@ def test_fault_01_a_file_that_cannot_be_read(
     tmp_path.chmod(0o755)
     Path("file").touch()
     Path("loop.toml").symlink_to("loop.toml")
+    os.mkfifo("pipe.toml")
     Path("secret.toml").write_text(IRIS)
     Path("secret.toml").chmod(0)
     with unprivileged(), pytest.raises(ConfigError, match=f"cannot be read: {reason}") as caught:
