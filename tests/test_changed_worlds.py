@@ -72,7 +72,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, status: int) -> str:
 @pytest.mark.parametrize(
     "change",
     [
-        *({"add": 1e-9, "at": at} for at in range(0, 60, 7)),  # rows of all three parts
+        *({"add": 1e-4, "at": at} for at in range(0, 60, 7)),  # rows of all three parts
         {"header": ("b", "a", "class")},
         {"header": ("a", "c", "class")},
         {"label": "w"},

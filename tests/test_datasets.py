@@ -426,3 +426,31 @@ def test_fault_25_every_layout_of_X_gives_the_same_bits(rng: np.random.Generator
         expected = split_dataset(X, y, scaling=scaling)
         for name, variant in variants.items():
             assert identical(split_dataset(variant, y, scaling=scaling), expected), (name, scaling)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_digest_knows_every_part_and_name_but_not_the_last_bits(name: str) -> None:
+    data = load_dataset(name, scaling="standard")
+    for part in PARTS:
+        X, y = getattr(data, f"X_{part}").copy(), getattr(data, f"y_{part}").copy()
+        assert dataclasses.replace(data, **{f"X_{part}": X * (1 + 1e-15)}).digest == data.digest
+        X[-1, -1] += 1e-3
+        y[0] = 1 - y[0]
+        assert dataclasses.replace(data, **{f"X_{part}": X}).digest != data.digest
+        assert dataclasses.replace(data, **{f"y_{part}": y}).digest != data.digest
+    changes: list[dict[str, Any]] = [
+        {"feature_names": data.feature_names[::-1]},
+        {"class_names": data.class_names[::-1]},
+        {f"X_{part}": 2.0 * getattr(data, f"X_{part}") for part in PARTS},
+    ]
+    for changed in changes:
+        assert dataclasses.replace(data, **changed).digest != data.digest
+
+
+def test_a_digest_takes_columns_of_zeros_and_of_huge_numbers() -> None:
+    X = np.array([[0.0, 1e-150], [0.0, 1e-150], [1.0, 1e150]])
+    parts: dict[str, Any] = {f"X_{part}": X[:2] for part in PARTS}
+    parts |= {f"y_{part}": np.array([0, 1]) for part in PARTS}
+    data = dataclasses.replace(load_dataset("moons"), **parts)
+    assert len(data.digest) == 16
+    assert dataclasses.replace(data, X_test=X[1:]).digest != data.digest

@@ -84,10 +84,20 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """16 hexadecimal digits that any other number, label or name in the three parts would make others."""
-        samples = (self.X_train, self.X_validation, self.X_test, self.y_train, self.y_validation, self.y_test)
-        names = json.dumps([self.feature_names, self.class_names]).encode()
-        return digest(*samples, np.frombuffer(names, np.uint8))
+        """16 hexadecimal digits that another number, label or name in any part would make others.
+
+        Numbers count to six decimals of the largest of their column in the training part: in the last bits another
+        machine may scale them otherwise.
+        """
+        largest = np.abs(self.X_train).max(axis=0)
+        largest[largest == 0.0] = 1.0
+        parts = (self.X_train, self.X_validation, self.X_test)
+        blocks = (rows for X in parts for rows in np.array_split(X, 1 + X.nbytes // 2**24))
+        with np.errstate(over="ignore"):
+            samples = [digest(np.round(rows / largest, 6) + 0.0) for rows in blocks]  # no -0.0
+        labels = digest(self.y_train, self.y_validation, self.y_test)
+        text = json.dumps([digest(np.round(np.log(largest), 6)), samples, labels, self.feature_names, self.class_names])
+        return digest(np.frombuffer(text.encode(), np.uint8))
 
 
 def load_dataset(
