@@ -25,6 +25,7 @@ from tinynet.cli import main
 from tinynet.errors import DivergedError, Interrupted
 from tinynet.experiments import run as run_module
 from tinynet.experiments import sweep as sweep_module
+from tinynet.experiments.axes import load_grid
 from tinynet.storage import only_writer
 
 SWEEP = ("sweep", "own.toml", "seed=0..2", "--out", "s", "--quiet")
@@ -111,7 +112,7 @@ def test_fault_11_a_sweep_is_not_resumed_with_other_data_than_its_finished_runs_
     before = files("s")
     written(add=1.0)
     assert said(capsys, *SWEEP, "--resume", status=2) == (
-        f"tinynet: s: 2 of 3 runs, {first.name} for one, were trained on other data than "
+        f"tinynet: s: 2 runs, {first.name} for one, were trained on other data than "
         f"{Path('data.csv').absolute()} gives now; put the data back, or begin a new sweep with --out\n"
     )
     assert files("s") == before
@@ -129,10 +130,46 @@ def test_fault_11_data_that_change_while_a_sweep_is_under_way_are_noticed_at_its
         written(add=1.0)
         return result
 
-    monkeypatch.setattr(sweep_module, "train_one", changing)
-    message = said(capsys, *SWEEP, status=2)
-    assert "tinynet: s: 1 of 3 runs, seed=0-" in message and "were trained on other data than" in message
+    data, first = Path("data.csv").absolute(), load_grid("own.toml", ["seed=0..2"]).settings[0].folder
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_module, "train_one", changing)
+        message = said(capsys, *SWEEP, status=2)
+    assert message == (
+        f"tinynet: s: {first} was trained on other data than {data} gives now: it has changed meanwhile; "
+        "train these anew with: tinynet sweep s/sweep.json --resume\n"
+    )
     assert statuses() == ["completed"] * 3  # the table stays
+    message = said(capsys, *SWEEP, "--resume", status=0)
+    (aside,) = Path("s").glob("*.aside-*")
+    assert message == (
+        f"tinynet: note: s: {first} was trained on other data than {data} gives now; "
+        f"trained anew, and what was there is in {aside.name}\n"
+    )
+    aside.rename("aside")
+    assert main(["sweep", "own.toml", "seed=0..2", "--out", "s2", "--quiet"]) == 0
+    assert results("s") == results("s2")
+
+
+def test_fault_11_data_that_change_after_the_last_run_has_read_them_are_noticed_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, n_runs = sweep_module.train_one, 0
+
+    def changing(*arguments: Any) -> Any:
+        nonlocal n_runs
+        result, n_runs = trained(*arguments), n_runs + 1
+        if n_runs == 3:
+            written(add=1.0)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_module, "train_one", changing)
+        message = said(capsys, *SWEEP, status=2)
+    assert "tinynet: s: 3 runs, seed=0-" in message and "put the data back, or begin a new sweep" in message
+    before = files("s")
+    assert "tinynet: s: 3 runs, seed=0-" in said(capsys, *SWEEP, "--resume", status=2) and files("s") == before
+    written()
+    assert said(capsys, *SWEEP, "--resume", status=0) == ""
 
 
 def nothing(path: Path) -> None:
@@ -181,10 +218,52 @@ def test_fault_34_a_begun_run_whose_checkpoints_are_all_damaged_begins_anew_and_
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
+    name = part.name[1:-5]
+    damaged = {path.name: path.read_bytes() for path in part.glob("checkpoint-*")}
     message = said(capsys, *SWEEP, "--resume", status=0)
+    (aside,) = Path("s").glob("*.aside-*")
     assert message.startswith("tinynet: note: ") and message.count("\n") == 1
-    assert "its checksum does not match" in message and f"{part.name[1:-5]} begins anew" in message
-    assert statuses() == ["completed"] * 3
+    assert "its checksum does not match" in message
+    assert message.endswith(f"; {name} begins anew, and what was there is in {aside.name}\n")
+    assert {path.name: path.read_bytes() for path in aside.glob("checkpoint-*")} == damaged
+    assert statuses() == ["completed"] * 3 and not list(Path("s").glob(".*"))
+
+
+def test_fault_34_a_begun_run_that_begins_anew_and_is_interrupted_goes_on_from_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
+    record = run_module._record
+
+    def interrupting(*arguments: Any) -> None:
+        record(*arguments)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_record", interrupting)
+        assert "interrupted" in said(capsys, *SWEEP, "--resume", status=130)
+    assert paths(part)
+    assert said(capsys, *SWEEP, "--resume", status=0) == "" and statuses() == ["completed"] * 3
+
+
+@pytest.mark.parametrize("what", ["file", "dangling link", "file of an attempt"])
+def test_what_stands_in_the_place_of_a_run_or_an_attempt_does_not_end_the_sweep(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(list(SWEEP)) == 0
+    whole, first = results("s"), run_folders()[0]
+    shutil.rmtree(first)
+    if what == "file":
+        first.write_text("mine", encoding="utf-8")
+    elif what == "dangling link":
+        first.symlink_to("/nowhere/at/all")
+    else:
+        Path("s", f".{first.name}.part").write_text("mine", encoding="utf-8")
+    message = said(capsys, *SWEEP, "--resume", status=0)
+    for aside in Path("s").glob("*.aside-*"):
+        assert f"; trained anew, and what was there is in {aside.name}\n" in message
+        aside.unlink()
+    assert message.count("\n") == (what != "file of an attempt") and results("s") == whole
 
 
 def test_fault_16_a_run_at_which_a_worker_that_was_taken_for_dead_is_still_at_work_is_trained_beside_it(
@@ -234,7 +313,7 @@ def test_fault_40_a_run_that_is_no_longer_the_sweeps_is_moved_aside_trained_anew
     message = said(capsys, *SWEEP, "--resume", status=0)
     assert why in message and message.count("\n") == 1
     (aside,) = Path("s").glob("*.aside-*")
-    assert f"; it is trained anew, and what was there is in {aside.name}\n" in message
+    assert f"; trained anew, and what was there is in {aside.name}\n" in message
     aside.rename("elsewhere")
     assert results("s") == whole and main(["report", "s"]) == 0
 

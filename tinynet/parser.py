@@ -36,7 +36,8 @@ def parsed(words: list[str]) -> argparse.Namespace:
     words_of = next((name for name in ("overrides", "folders") if hasattr(options, name)), None)
     if unknown or (rest and words_of is None):
         command = commands[options.command]
-        command.error(_unrecognized((unknown or rest)[0], re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
+        named = list(dict.fromkeys(re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
+        command.error(_unrecognized((unknown or rest)[0], named))
     if words_of is not None:
         # argparse gives those behind an option to nobody
         setattr(options, words_of, [*getattr(options, words_of), *rest])

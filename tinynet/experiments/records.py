@@ -38,6 +38,7 @@ class Summary(BaseModel):
     test_loss: float | None
     test_accuracy: float | None
     duration_s: float
+    data_digest: str | None = None
     final: dict[str, float | None] | None = None
     best: dict[str, float | None] | None = None
 

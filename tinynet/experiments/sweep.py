@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 import time
 import uuid
 import warnings
 from collections.abc import Callable
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tinynet.errors import ConfigError, DamagedError, DivergedError, LockedError, RunFolderError
-from tinynet.experiments.axes import Grid, Setting, load_grid
+from tinynet.errors import DamagedError, DivergedError, LockedError, RunFolderError
+from tinynet.experiments.axes import Grid, load_grid
 from tinynet.experiments.backends import Backend, Outcome
 from tinynet.experiments.config import check_same, flat, shown
 from tinynet.experiments.environment import environment, one_blas_thread
+from tinynet.experiments.inventory import (
+    clear_attempts,
+    data_files,
+    data_of,
+    move_aside,
+    part_of,
+    refuse_changed_data,
+    take_stock,
+)
 from tinynet.experiments.keys import Config
-from tinynet.experiments.records import Record, read_record
 from tinynet.experiments.results import FINAL, Row, counts, csv_text, read_summary, run_row
-from tinynet.experiments.run import create_folder, execute, load_data, prepare, refuse_a_run
+from tinynet.experiments.run import create_folder, execute, prepare, refuse_a_run
 from tinynet.experiments.tracking import check_tracking
 from tinynet.progress import progress_bar
 from tinynet.storage import make_folder, only_writer, sync_folder, write_atomically
@@ -104,13 +110,12 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
     "failed" with an error, "killed" when its worker died, "missing" when it was not run.
     """
     with only_writer(folder):
-        _set_aside(folder, grid)
-        _tidy(folder, grid)
-        _check_data(folder, grid)
-        files = _data_files(grid)
+        take_stock(folder, grid)
+        clear_attempts(folder, grid)
+        files = data_files(grid)
         rows = {setting.folder: run_row(setting, folder, Outcome()) for setting in grid.settings}
         missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
-        together = sorted(missing.values(), key=_data)  # runs with the same data follow one another
+        together = sorted(missing.values(), key=data_of)  # runs with the same data follow one another
         tasks = [(setting.config, str(folder.absolute() / setting.folder)) for setting in together]
         save = _saver(folder / "sweep.csv", rows)
         told: set[str] = set()
@@ -128,23 +133,19 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
                         warnings.warn(note, stacklevel=2)
         finally:
             show(None)
-            _tidy(folder, grid)
+            clear_attempts(folder, grid)
             late = [name for name in missing if rows[name]["status"] == "missing"]  # or done as the sweep was stopped
             rows |= {name: run_row(missing[name], folder, Outcome()) for name in late}
             save(*late, at_once=True)
-        if _data_files(grid) != files:
-            _check_data(folder, grid)
+        if data_files(grid) != files:
+            refuse_changed_data(folder, grid)
     return list(rows.values())
-
-
-def _data(setting: Setting) -> tuple[str, int]:
-    return setting.config.dataset.model_dump_json(), setting.config.seed
 
 
 def train_one(config: Config, path: str) -> list[str]:
     """Train one run, whose folder appears at `path` when it is whole, and return the warnings it gave."""
     folder = Path(path)
-    part = _part(folder)
+    part = part_of(folder)
     if not folder.parent.is_dir():
         raise RunFolderError(f"{folder.parent} is not there: all machines of a cluster must see the same folder")
     if read_summary(folder) is not None:
@@ -153,10 +154,13 @@ def train_one(config: Config, path: str) -> list[str]:
         warnings.filterwarnings("always", category=UserWarning)
         try:
             _train_in(part, config)
-        except (DamagedError, LockedError) as error:  # or a worker that was taken for dead is still at it
-            if isinstance(error, DamagedError):
-                warnings.warn(f"{' '.join(str(error).split())}; {folder.name} begins anew", stacklevel=2)
-            part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # of which _tidy knows
+        except DamagedError as error:
+            aside = move_aside(part, folder.name)
+            reason = " ".join(str(error).split())
+            warnings.warn(f"{reason}; {folder.name} begins anew, and what was there is in {aside}", stacklevel=2)
+            _train_in(part, config)
+        except LockedError:  # a worker that was taken for dead is still at it
+            part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # which clear_attempts knows
             _train_in(part, config)
         if read_summary(folder) is None:
             part.rename(folder)
@@ -173,77 +177,10 @@ def _train_in(part: Path, config: Config) -> None:
         execute(prepare(config), part, resume=True, report=False, about=_about())
 
 
-def _part(folder: Path) -> Path:
-    """Return where a run is at work until its folder is whole."""
-    return folder.with_name(f".{folder.name}.part")
-
-
 @cache
 def _about() -> dict[str, Any]:
     with one_blas_thread():
         return environment()
-
-
-def _set_aside(folder: Path, grid: Grid) -> None:
-    """Move run folders out of the way that are damaged, or were trained longer or otherwise than the sweep says."""
-    for setting in grid.settings:
-        path = folder / setting.folder
-        if path.exists() and (fault := _fault(path, setting)):
-            aside = path.with_name(f"{path.name}.aside-{uuid.uuid4().hex[:8]}")
-            lock = nullcontext() if path.is_symlink() or not path.is_dir() else only_writer(path)
-            with lock:  # nobody is at work there
-                path.rename(aside)
-            warnings.warn(f"{fault}; it is trained anew, and what was there is in {aside.name}", stacklevel=3)
-
-
-def _fault(path: Path, setting: Setting) -> str:
-    """Return why a run folder is not what the sweep has put there, or an empty text."""
-    try:
-        record: Record = read_record(path, setting.folder)
-    except (ConfigError, RunFolderError) as error:
-        return str(error).splitlines()[0]
-    except OSError as error:
-        return f"{error.filename}: {error.strerror}"
-    if record.status not in FINAL:
-        return f"{path}: has not come to its end"
-    there, here = record.settings, flat(setting.config.model_dump(exclude_none=True))
-    differing = [key for key in there | here if there.get(key) != here.get(key)]
-    return f"{path}: was begun or continued with another {', '.join(differing)}" if differing else ""
-
-
-def _check_data(folder: Path, grid: Grid) -> None:
-    """Raise RunFolderError when runs that ended were trained on other data than their configs name now."""
-    others: list[Setting] = []
-    for _, same in groupby(sorted(grid.settings, key=_data), _data):
-        trained = [(setting, read_summary(folder / setting.folder) or {}) for setting in same]
-        known = [(setting, summary["data_digest"]) for setting, summary in trained if "data_digest" in summary]
-        if known:
-            now = load_data(known[0][0].config).digest
-            others += [setting for setting, digest in known if digest != now]
-    if others:
-        first, data = others[0].folder, others[0].config.dataset
-        raise RunFolderError(
-            f"{folder}: {len(others)} of {len(grid.settings)} runs, {first} for one, were trained on other data than "
-            f"{data.path or data.name} gives now; put the data back, or begin a new sweep with --out"
-        )
-
-
-def _data_files(grid: Grid) -> dict[str, tuple[int, ...]]:
-    """Return what shows that a file is still the same, of all data files that are there."""
-    paths = {setting.config.dataset.path for setting in grid.settings}
-    there = {path: os.stat(path) for path in paths if path is not None and os.path.exists(path)}
-    return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in there.items()}
-
-
-def _tidy(folder: Path, grid: Grid) -> None:
-    """Remove what is of no use to a run that is still missing."""
-    paths = (folder / setting.folder for setting in grid.settings)
-    useful = {_part(path) for path in paths if not path.exists()}
-    for path in folder.glob(".*.part*"):
-        if path.is_symlink():  # nobody writes elsewhere by a link
-            path.unlink()
-        elif path not in useful:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _saver(path: Path, rows: dict[str, Row]) -> Callable[..., None]:
