@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -515,6 +516,9 @@ def test_fault_11_another_activation_without_a_name_of_its_own_is_refused(tmp_pa
         one.net = TwoLayerNet(4, 5, 3, activation=activation, seed=1)
         return one
 
+    training(lambda a: np.log(np.abs(a))).run_until(4, tmp_path / "log")  # which is infinite at 0
+    with pytest.raises(RunFolderError, match="was made with another activation's values"):
+        training(lambda a: np.log(np.abs(2.0 * a))).run(tmp_path / "log", resume=True)
     training(lambda a: np.tanh(a)).run_until(4, tmp_path)
     for other in (lambda a: np.tanh(1.001 * a), lambda a: np.clip(a, -9.5, 9.5)):
         with pytest.raises(RunFolderError, match="was made with another activation's values"):
@@ -586,3 +590,137 @@ def test_fault_11_what_a_user_compares_besides_is_refused_when_it_differs(tmp_pa
     ):
         Training(checkpoint_settings={"seed": 1}).run(tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+class Slotted:
+    """An optimizer without a dictionary of attributes."""
+
+    __slots__ = ("learning_rate", "n_steps", "velocity")
+
+    def __init__(self) -> None:
+        self.learning_rate, self.velocity, self.n_steps = 0.1, dict[str, Any](), 0
+
+    def update(self, params: Any, grads: Any) -> None:
+        self.n_steps += 1
+
+
+class Annealed:
+    """A function with a state."""
+
+    n_calls = 0
+
+    def __call__(self) -> float:
+        self.n_calls += 1
+        return 1.0 / self.n_calls
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("moments", ({}, 1.0)), ("anneal", Annealed()), ("log", [])])
+def test_an_optimizer_whose_attribute_can_change_by_itself_is_refused(
+    attribute: str, value: object, folder: Path
+) -> None:
+    training = Training()
+    setattr(training.optimizer, attribute, value)
+    with pytest.raises(InvalidTypeError, match=f"which has {attribute} besides$"):
+        training.run(folder)
+    training.optimizer.more = {}
+    with pytest.raises(InvalidTypeError, match=f"which has {attribute}, more besides$"):
+        training.run(folder)
+
+
+def test_the_slots_of_an_optimizer_are_watched_as_its_attributes_are(folder: Path) -> None:
+    training = Training()
+    training.optimizer = Slotted()
+    with pytest.raises(InvalidTypeError, match=r"it has \{'n_steps': 1\}, and began with \{'n_steps': 0\}$"):
+        training.run(folder)
+
+
+def test_an_optimizer_may_have_what_is_called_as_an_argument_of_train_and_what_is_no_number(folder: Path) -> None:
+    def with_attributes(**changes: Any) -> Training:
+        training = Training(**changes)
+        training.optimizer.seed, training.optimizer.clip, training.optimizer.betas = 9, np.nan, (0.9, np.float32(0.5))
+        return training
+
+    with_attributes().run_until(4, folder)
+    with pytest.raises(RunFolderError, match=r"was made with another seed \(3 there, 4 here\)$"):
+        with_attributes(seed=4).run(folder, resume=True)
+    other = with_attributes()
+    other.optimizer.seed = 8
+    with pytest.raises(RunFolderError, match=r"was made with another optimizer's seed \(9 there, 8 here\)$"):
+        other.run(folder, resume=True)
+    other = with_attributes()
+    other.optimizer.betas = (0.9, np.float32(0.25))
+    with pytest.raises(RunFolderError, match="was made with another betas "):
+        other.run(folder, resume=True)
+    training = with_attributes()
+    assert outcome(training, training.run(folder, resume=True)) == whole_training()
+
+
+def test_a_rate_that_a_callback_has_changed_is_that_of_the_checkpoint_to_the_same_optimizer(folder: Path) -> None:
+    def run(*epochs: int, optimizers: int, folder: Path | None) -> Any:
+        training = Training(schedule=None, patience=None)
+        for number, until in enumerate(epochs):
+            if number < optimizers:
+                training.optimizer = SGD(0.4)
+            rate = training.optimizer
+
+            def halve(row: Any, rate: Any = rate) -> None:
+                rate.learning_rate /= 2
+
+            history = training.run(folder, on_epoch=halve, resume=folder is not None, epochs=until)
+        return outcome(training, history)
+
+    assert run(2, 4, 6, optimizers=1, folder=folder / "same") == run(6, optimizers=1, folder=None)
+    assert run(2, 4, 6, optimizers=3, folder=folder / "new") == run(6, optimizers=1, folder=None)
+    training = Training(schedule=None, patience=None)
+    training.optimizer = SGD(0.3)
+    with pytest.raises(RunFolderError, match=r"was made with another learning_rate \(0.4 there, 0.3 here\)$"):
+        training.run(folder / "same", resume=True)
+
+
+def test_a_velocity_of_another_kind_of_dictionary_stays_of_that_kind(folder: Path) -> None:
+    training = Training()
+    training.optimizer.velocity = velocity = defaultdict[str, Any](float)
+    with pytest.raises(ValueError, match="no number"):
+        training.run(folder, on_epoch=lambda row: int("no number"), checkpoint_every_s=1e9)
+    assert training.optimizer.velocity is velocity and not velocity
+
+
+def test_a_rate_that_cannot_be_set_hides_no_error(folder: Path) -> None:
+    class Frozen(SGD):
+        @property
+        def learning_rate(self) -> float:
+            return 0.1
+
+        @learning_rate.setter
+        def learning_rate(self, rate: float) -> None:
+            if hasattr(self, "velocity"):
+                raise AttributeError("fixed")
+
+    training = Training(schedule=None)
+    training.optimizer = Frozen()
+    with pytest.raises(ValueError, match="no number"):
+        training.run(folder, on_epoch=lambda row: int("no number"))
+    assert len(training.run(folder, resume=True)) > 2
+
+
+def test_settings_that_could_not_be_read_back_are_not_written(folder: Path) -> None:
+    with pytest.raises(InvalidValueError, match="checkpoints keep 1,048,576 bytes of settings at most, got 1,04"):
+        Training(checkpoint_settings={"notes": "x" * 2**20}).run(folder)
+    assert not list(folder.iterdir())
+    Training(checkpoint_settings={"missing": np.nan}).run_until(4, folder)
+    assert len(Training(checkpoint_settings={"missing": np.nan}).run(folder, resume=True)) > 2
+
+
+def test_an_activation_that_raises_where_no_sample_is_can_be_saved(folder: Path) -> None:
+    def inverse(a: Any) -> Any:
+        if (a == 0.0).any():
+            raise ZeroDivisionError
+        return np.tanh(a)
+
+    def training() -> Training:
+        one = Training()
+        one.net = TwoLayerNet(4, 5, 3, activation=inverse, seed=1)
+        return one
+
+    training().run_until(4, folder)
+    assert len(training().run(folder, resume=True)) > 2

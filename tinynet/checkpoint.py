@@ -11,15 +11,18 @@ import struct
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.errors import DamagedError, DataError, InvalidTypeError, RunFolderError
+from tinynet.errors import DamagedError, DataError, InvalidTypeError, InvalidValueError, RunFolderError
 from tinynet.files import digest, opened, read_npz, shown_path
 from tinynet.history import COLUMNS, Epoch, History
 from tinynet.network import TwoLayerNet
@@ -42,7 +45,7 @@ MAX_SHOWN = 20  # settings that differ
 BLOCK = 2**20  # bytes read at a time
 FIRST_COST_S = 0.005  # a guess at what the first checkpoint costs
 SIMPLE = str, int, float, type(None)  # what JSON gives back as it was
-KNOWN = *SIMPLE, tuple, np.generic  # what an optimizer may be made with
+FUNCTIONS = FunctionType, MethodType, BuiltinFunctionType, type, np.ufunc, partial  # without a state of their own
 KINDS: list[Any] = [int if column.type == "int" else float for column in fields(Epoch)]
 
 
@@ -176,8 +179,10 @@ def to_bytes(state: State) -> bytes:
         "stopped_early": state.history.stopped_early,
         "velocity": bool(state.velocity),
     }
+    if len(text := json.dumps(meta).encode()) > MAX_META:
+        raise InvalidValueError(f"checkpoints keep {MAX_META:,} bytes of settings at most, got {len(text):,}")
     arrays: dict[str, Any] = {
-        "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8),
+        "meta": np.frombuffer(text, np.uint8),
         "history": np.array([astuple(row) for row in state.history], np.float64).reshape(-1, len(COLUMNS)),
     }
     arrays |= {f"{group}_{key}": array for group in GROUPS for key, array in getattr(state, group).items()}
@@ -210,18 +215,19 @@ def particulars(
             f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}"
         )
     own = own_attributes(optimizer)
-    if besides := [name for name, value in own.items() if not isinstance(value, KNOWN)]:
+    if besides := [name for name, value in own.items() if not _is_plain(value)]:
         raise InvalidTypeError(
             f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}, which has "
             f"{', '.join(besides)} besides"
         )
-    with np.errstate(all="ignore"):
-        values = net.activation(np.linspace(-10.0, 10.0, 4001))
+    values = None
+    with np.errstate(all="ignore"), suppress(Exception):  # one that raises somewhere is known by its name alone
+        values = np.round(net.activation(np.linspace(-10.0, 10.0, 4001)), 6) + 0.0  # the same on every machine; no -0.0
     rate = getattr(optimizer, "learning_rate", None)
     return {
         "network": "-".join(str(size) for size in (*net.params["W1"].shape, len(net.params["b2"]))),
         "activation": net.activation.name,
-        "activation's values": digest(np.round(values, 6) + 0.0),  # the same on every machine; -0.0 is 0.0
+        "activation's values": digest(values),
         "optimizer": type(optimizer).__qualname__,
         **{name: value if isinstance(value, SIMPLE) else str(value) for name, value in own.items()},
         **({} if rate is None else {"learning_rate": float(rate)}),
@@ -232,9 +238,16 @@ def particulars(
 
 def own_attributes(optimizer: object) -> dict[str, Any]:
     """Return what an optimizer was made with, which may not change: all but what a checkpoint keeps, and functions."""
-    attributes = getattr(optimizer, "__dict__", {}).items()
-    kept = ("velocity", "learning_rate")
-    return {name: value for name, value in attributes if name not in kept and not callable(value)}
+    slots = (slot for kind in type(optimizer).__mro__ for slot in np.atleast_1d(getattr(kind, "__slots__", ())))
+    own = {str(slot): getattr(optimizer, slot) for slot in slots if hasattr(optimizer, slot)}
+    own |= getattr(optimizer, "__dict__", {})
+    kept = ("velocity", "learning_rate", "__dict__", "__weakref__")
+    return {name: value for name, value in own.items() if name not in kept and not isinstance(value, FUNCTIONS)}
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether a value cannot change by itself."""
+    return all(map(_is_plain, value)) if isinstance(value, tuple) else isinstance(value, (*SIMPLE, np.generic))
 
 
 def paths(folder: Path) -> dict[int, Path]:
@@ -259,7 +272,10 @@ def _read(path: Path, params: Mapping[str, Array], settings: Mapping[str, Any]) 
             )
         if not all(isinstance(value, str | int | float | None) for _, value in meta["settings"].items()):
             raise ValueError("a setting that is a list or an object")
-        _check_settings(path, meta["settings"], settings)
+        there = meta["settings"]
+        if "learning_rate" in there and settings.get("learning_rate") == meta["learning_rate"]:
+            there = there | {"learning_rate": meta["learning_rate"]}  # a callback has changed it since
+        _check_settings(path, there, settings)
         groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
         wanted = {group: {key: f"{group}_{key}" for key in params} for group in groups}
         arrays = read_npz(path, [name for names in wanted.values() for name in names.values()], compressed=False)
@@ -288,13 +304,19 @@ def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any
     differing = [
         f"{_shown(key)} ({_shown(there.get(key, 'absent'))} there, {_shown(here.get(key, 'absent'))} here)"
         for key in {**here, **there}
-        if there.get(key) != here.get(key)
+        if not (
+            there.get(key) == here.get(key) or (there.get(key) != there.get(key) and here.get(key) != here.get(key))
+        )
     ]
     if differing:
         more = f" and {len(differing) - MAX_SHOWN} more" if len(differing) > MAX_SHOWN else ""
         raise RunFolderError(
             f"{shown_path(path)}: was made with another {', another '.join(differing[:MAX_SHOWN])}{more}"
         )
+
+
+def _are_same(there: object, here: object) -> bool:
+    return there == here or (there != there and here != here)  # nan
 
 
 def _check_whole(path: Path, params: Mapping[str, Array]) -> None:

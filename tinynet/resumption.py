@@ -46,7 +46,8 @@ def pauses(
         return
     check_number("checkpoint_every_s", every_s, 0.0)
     started = time.perf_counter()
-    state.settings |= particulars(net, optimizer, *data)
+    found = particulars(net, optimizer, *data)  # in which an optimizer may have a seed of its own
+    state.settings |= {f"optimizer's {key}" if key in state.settings else key: value for key, value in found.items()}
     state.settings |= _checked(own_settings, state.settings)
     attributes = own_attributes(optimizer)
     keeper = Keeper(Path(checkpoint_dir), every_s, time.perf_counter() - started)
@@ -112,15 +113,18 @@ def _put_back(state: State, optimizer: Any, keeper: Keeper) -> Iterator[None]:
     Where something was saved, that is where the training goes on from: then it is the rate alone, which must be the
     same again.
     """
-    params, velocity, rate = copied(state.params), copied(optimizer.velocity), rate_of(optimizer)
+    kept, rate = optimizer.velocity, rate_of(optimizer)
+    params, velocity = copied(state.params), copied(kept)
     try:
         yield
     except BaseException:
-        if not math.isnan(rate):
+        if not math.isnan(rate) and rate_of(optimizer) != rate:
             optimizer.learning_rate = rate
         if keeper.is_empty:
             state.params.update(params)
-            optimizer.velocity = velocity
+            kept.clear()
+            kept.update(velocity)
+            optimizer.velocity = kept
         raise
 
 
@@ -133,8 +137,9 @@ def _resume(state: State, optimizer: Any, keeper: Keeper, epochs: int) -> None:
         raise InvalidValueError(f"epochs must be at least the {len(saved.history)} that were trained, got {epochs}")
     state.params.update(saved.params)
     optimizer.velocity = saved.velocity
-    if hasattr(optimizer, "learning_rate"):
+    if hasattr(optimizer, "learning_rate") and rate_of(optimizer) != saved.learning_rate:
         optimizer.learning_rate = saved.learning_rate
+    state.settings = saved.settings
     state.step, state.epoch_s, state.learning_rate = saved.step, saved.epoch_s, saved.learning_rate
     state.history, state.good, state.best = saved.history, saved.good, saved.best
 
