@@ -334,6 +334,24 @@ def test_another_users_lock_that_is_replaced_as_it_is_looked_at_is_not_removed(m
     assert Path(".lock").read_text(encoding="utf-8") == "a third one"
 
 
+def test_a_holder_whose_name_is_no_text_is_told_in_one_line() -> None:
+    with only_writer(Path()):
+        Path(".lock").write_bytes(b"\xff\xfe")
+        with pytest.raises(LockedError, match=r"^\.: \\xff\\xfe is writing there"), only_writer(Path()):
+            raise AssertionError
+
+
+def test_a_file_is_written_where_there_are_no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def none(file: Any, operation: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    write_atomically(Path("predictions.csv"), b"whole")
+    assert Path("predictions.csv").read_bytes() == b"whole"
+
+
 def test_who_holds_a_lock_finds_out_that_the_folder_was_moved_and_leaves_the_others_lock_alone() -> None:
     Path("run").mkdir()
     with only_writer(Path("run")) as check:

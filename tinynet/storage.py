@@ -49,7 +49,8 @@ def _begun(path: Path) -> BinaryIO:
 
     while True:
         file = path.open("xb")  # a link is not followed
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(OSError):  # where a file system has no locks, a file that needs none is written all the same
+            fcntl.flock(file, fcntl.LOCK_EX)
         if _is_there(path, os.fstat(file.fileno())):
             return file
         file.close()  # somebody was faster
@@ -144,7 +145,7 @@ def only_writer(folder: Path, lock: str = ".lock") -> Iterator[Callable[[], None
     import fcntl  # not there on every system
 
     path = folder / lock
-    with open(path, "r+", encoding="utf-8", opener=_open_lock) as file:
+    with open(path, "r+", encoding="utf-8", errors="backslashreplace", opener=_open_lock) as file:
         ours = os.fstat(file.fileno())
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
