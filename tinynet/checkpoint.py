@@ -304,9 +304,7 @@ def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any
     differing = [
         f"{_shown(key)} ({_shown(there.get(key, 'absent'))} there, {_shown(here.get(key, 'absent'))} here)"
         for key in {**here, **there}
-        if not (
-            there.get(key) == here.get(key) or (there.get(key) != there.get(key) and here.get(key) != here.get(key))
-        )
+        if not _are_same(there.get(key), here.get(key))
     ]
     if differing:
         more = f" and {len(differing) - MAX_SHOWN} more" if len(differing) > MAX_SHOWN else ""
