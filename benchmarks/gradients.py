@@ -12,7 +12,7 @@ from benchmarks.measure import Run, Timing, interleave
 from benchmarks.methods import METHODS, PEERS, Method, as_vector, numpy_backpropagation
 from benchmarks.problems import Problem, Shape, extended_quotients
 from benchmarks.report import Report, Table, duration, spread, three_digits
-from tinynet.experiments.plots import COLOURS, MARKERS
+from tinynet.reports.plots import COLOURS, MARKERS
 
 SHAPES = (
     Shape("moons", 2, 32, 2, batch_size=100),

@@ -11,7 +11,7 @@ from benchmarks.gradients import Result, compare
 from benchmarks.methods import METHODS
 from benchmarks.problems import Problem, Shape
 from benchmarks.report import Report, Table, duration
-from tinynet.experiments.plots import COLOURS, MARKERS
+from tinynet.reports.plots import COLOURS, MARKERS
 
 HIDDEN_UNITS = (1, 4, 13, 42, 133, 421, 1_333, 4_216, 13_333)  # 85 to 999,985 parameters
 QUICK_HIDDEN_UNITS = (1, 4, 13, 42)

@@ -11,7 +11,8 @@ import numpy as np
 from benchmarks.backpropagation import Backpropagation
 from benchmarks.problems import Problem, Shape
 from benchmarks.report import Report, Table, duration
-from tinynet import SGD, TwoLayerNet, differences, load_dataset, train
+from tinynet import SGD, TwoLayerNet, load_dataset, train
+from tinynet.gradients import series as differences
 
 SHAPE = Shape("digits", 64, 50, 10, batch_size=100)
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.one_core import describe
-from tinynet.experiments.plots import new_figure, save_figure
+from tinynet.reports.plots import new_figure, save_figure
 
 
 @dataclass

@@ -7,8 +7,10 @@ from pydoc import locate
 
 import tinynet
 
-FURTHER = """config.load_config run.prepare run.create_folder run.execute axes.load_grid backends.serial
-    sweep.create_sweep_folder sweep.run_sweep report.write_report export.export_onnx"""
+FURTHER = """schedules.constant schedules.step schedules.cosine
+    config.loading.load_config config.building.prepare experiments.run.create_folder experiments.run.execute
+    experiments.axes.load_grid experiments.workers.serial experiments.sweep.create_sweep_folder
+    experiments.sweep.run_sweep reports.report.write_report artifacts.onnx_export.export_onnx"""
 
 
 def markdown(docstring: str) -> Iterator[str]:
@@ -34,7 +36,6 @@ def entry(name: str, thing: object, level: str = "##") -> Iterator[str]:
             yield from entry(f"{name}.{key}", member, "###")
 
 
-schedules = ["schedules.constant", "schedules.step", "schedules.cosine"]
-names = [*tinynet.__all__, *schedules, *(f"experiments.{name}" for name in FURTHER.split())]
+names = [*tinynet.__all__, *FURTHER.split()]
 page = [part for name in names for part in entry(name, locate(f"tinynet.{name}"))]
 print("# The public names\n\nWritten by `python scripts/write_api_page.py > docs/api.md`.", *page, sep="\n\n")

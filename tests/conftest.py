@@ -19,7 +19,7 @@ from hypothesis import settings
 from matplotlib.figure import Figure
 
 from tinynet.experiments import run
-from tinynet.experiments.plots import plot_loss_curve
+from tinynet.reports.plots import plot_loss_curve
 
 matplotlib.use("agg")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started to ignore it

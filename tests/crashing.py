@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from sweeping import result, run_folders, statuses
 
-from tinynet import checkpoint
-from tinynet.cli import main
+from tinynet.cli.main import main
+from tinynet.training import checkpoints as checkpoint
 
 FORK = multiprocessing.get_context("fork")
 CALLS = ("fsync", "open", "mkdir", "rename", "replace", "unlink", "remove", "rmdir")  # of the module os

@@ -14,7 +14,7 @@ ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
 def tests_of_faults() -> dict[int, str]:
     """Return for every fault the files with its tests, and how many there are in each."""
     found: dict[int, Counter[str]] = {}
-    for path in sorted((ROOT / "tests").glob("test_*.py")):
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for number in re.findall(r"^def test_fault_(\d\d)_\w+", path.read_text(encoding="utf-8"), re.MULTILINE):
             found.setdefault(int(number), Counter())[path.name] += 1
     return {

@@ -29,13 +29,14 @@ from hypothesis import strategies as st
 from resuming import Training, npy, sealed
 
 from tinynet import TinynetError, load_dataset
-from tinynet.checkpoint import Keeper
+from tinynet.artifacts.model import load_model, predictions_csv
+from tinynet.config.building import prepare
+from tinynet.config.loading import dotted_keys, load_config, preset_names, preset_text
+from tinynet.config.sections import Config
 from tinynet.experiments.axes import load_grid
-from tinynet.experiments.config import dotted_keys, load_config, preset_names, preset_text
-from tinynet.experiments.keys import Config
-from tinynet.experiments.report import write_report
-from tinynet.experiments.run import execute, prepare
-from tinynet.model import load_model, predictions_csv
+from tinynet.experiments.run import execute
+from tinynet.reports.report import write_report
+from tinynet.training.checkpoints import Keeper
 
 DEADLINE_S = 5
 CHECKPOINT = "checkpoint-000000006.npz"

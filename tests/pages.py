@@ -16,10 +16,11 @@ import pytest
 
 import tinynet
 from tinynet import DivergedError
-from tinynet.cli import main
-from tinynet.experiments.config import load_config
-from tinynet.experiments.report import write_report
-from tinynet.experiments.run import create_folder, execute, prepare
+from tinynet.cli.main import main
+from tinynet.config.building import prepare
+from tinynet.config.loading import load_config
+from tinynet.experiments.run import create_folder, execute
+from tinynet.reports.report import write_report
 
 VOID = {"meta", "link", "img", "wbr"}
 NASTY = '<script>alert("x")</script>\'&"'

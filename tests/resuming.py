@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from tinynet import SGD, Epoch, History, TwoLayerNet, train
-from tinynet.checkpoint import DIGEST, paths
 from tinynet.errors import Interrupted
 from tinynet.schedules import cosine
+from tinynet.training.checkpoints import DIGEST, paths
 
 N_STEPS = 3  # an epoch, the last of them short
 EPOCHS = 8

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinynet.cli import main
+from tinynet.cli.main import main
 
 TINYNET = str(Path(sys.executable).with_name("tinynet"))
 QUICK = ("training.epochs=2", "network.hidden_units=3")

@@ -18,8 +18,8 @@ from fuzzing import ARRAYS, ODD_ARRAYS, TABLES, TARGETS, answer, crafted_array, 
 from resuming import npy
 
 from tinynet import load_dataset
-from tinynet.experiments.records import MAX_CSV, MAX_JSON
-from tinynet.experiments.report import write_report
+from tinynet.artifacts.run_folder import MAX_CSV, MAX_JSON
+from tinynet.reports.report import write_report
 
 EXAMPLES = {"toml": 60, "json": 60, "overrides": 50, "csv": 150, "npz": 150, "model": 100, "rows": 60, "folder": 40}
 EXAMPLES |= {"checkpoint": 60}

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from sweeping import QUICK
 
-from tinynet.cli import main
+from tinynet.cli.main import main
 from tinynet.errors import RunFolderError
-from tinynet.storage import only_writer, write_atomically
+from tinynet.storage.locks import only_writer
+from tinynet.storage.writing import write_atomically
 
 
 def test_a_link_in_a_strangers_folder_is_not_written_through(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import typing
 
 from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
-from tinynet.datasets import Dataset, load_dataset, split_dataset
+from tinynet.artifacts.model import Model, load_model
+from tinynet.checking.check_gradient import GradientReport, check_gradient
+from tinynet.data.datasets import Dataset, load_dataset, split_dataset
 from tinynet.errors import (
     ConfigError,
     DataError,
@@ -17,15 +19,13 @@ from tinynet.errors import (
     TinynetError,
     WrongGradientError,
 )
-from tinynet.experiments.plots import plot_confusion_matrix, plot_decision_boundary, plot_loss_curve
-from tinynet.gradcheck import GradientReport, check_gradient
-from tinynet.history import Epoch, History
+from tinynet.gradients.numerical import gradient_descent, numerical_diff, numerical_gradient
 from tinynet.losses import cross_entropy, softmax
-from tinynet.model import Model, load_model
 from tinynet.network import TwoLayerNet
-from tinynet.numerical import gradient_descent, numerical_diff, numerical_gradient
 from tinynet.optimizers import SGD
-from tinynet.training import train
+from tinynet.reports.plots import plot_confusion_matrix, plot_decision_boundary, plot_loss_curve
+from tinynet.training.history import Epoch, History
+from tinynet.training.loop import train
 
 if typing.TYPE_CHECKING:
     from tinynet.estimator import TinyNetClassifier

@@ -2,7 +2,7 @@
 
 import sys
 
-from tinynet.cli import main
+from tinynet.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

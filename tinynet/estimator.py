@@ -19,11 +19,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tinynet.activations import get_activation
 from tinynet.errors import DataError, InvalidValueError, check_integer, check_number
-from tinynet.history import Epoch, History
 from tinynet.losses import softmax, weighted
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
-from tinynet.training import train
+from tinynet.training.history import Epoch, History
+from tinynet.training.loop import train
 
 Array = npt.NDArray[Any]
 

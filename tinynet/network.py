@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet import differences
 from tinynet.activations import get_activation
 from tinynet.errors import (
     DataError,
@@ -21,9 +20,10 @@ from tinynet.errors import (
     check_number,
     check_step_size,
 )
-from tinynet.exact import blocks
+from tinynet.gradients import series as differences
+from tinynet.gradients.exact import blocks
+from tinynet.gradients.numerical import numerical_gradient
 from tinynet.losses import check_X, class_labels, mean_loss, softmax, weighted
-from tinynet.numerical import numerical_gradient
 
 Array = npt.NDArray[Any]
 

@@ -15,8 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tinynet.errors import ConfigError
-from tinynet.experiments.config import (
+from tinynet.config.loading import (
     MAX_FAULTS,
     dotted_keys,
     override_texts,
@@ -27,7 +26,8 @@ from tinynet.experiments.config import (
     unknown_key,
     validated,
 )
-from tinynet.experiments.keys import Config
+from tinynet.config.sections import Config
+from tinynet.errors import ConfigError
 
 MANY = 1000  # combinations; more than these are run when somebody says yes
 MOST = 100_000

@@ -6,96 +6,26 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, astuple, dataclass
-from functools import lru_cache
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
-from tinynet.datasets import Dataset, load_dataset
-from tinynet.errors import ConfigError, DivergedError, InvalidTypeError, InvalidValueError, RunFolderError, check_memory
-from tinynet.experiments.config import flat, load_config, shown
-from tinynet.experiments.environment import compare_environments, environment, one_blas_thread
-from tinynet.experiments.keys import Config
-from tinynet.experiments.plots import plot_loss_curve, save_figure
-from tinynet.experiments.tracking import event_file
-from tinynet.history import Epoch, History, csv_line
-from tinynet.model import model_bytes
-from tinynet.network import TwoLayerNet
-from tinynet.optimizers import SGD
-from tinynet.schedules import Schedule, constant, cosine, step
-from tinynet.storage import left_behind, make_folder, only_writer, sync_folder, write_atomically
-from tinynet.training import evaluate, train
-
-
-@dataclass
-class Run:
-    """A prepared run: everything that can be wrong in the config has been found out."""
-
-    config: Config
-    dataset: Dataset
-    net: TwoLayerNet
-    optimizer: SGD
-    summary: dict[str, Any] | None = None  # what summary.json is to hold, from the end of training on
-
-
-def prepare(config: Config, source: str = "config") -> Run:
-    """Load the data and build the network and the optimizer of `config`, which came from `source`.
-
-    Raises
-    ------
-    ConfigError
-        When the data, the sizes or the hyper-parameters cannot be used. Nothing is written.
-    """
-    dataset, n = load_data(config, source), config.network
-    with _faults_of(f"{source}: network.hidden_units"):
-        n_train = len(dataset.X_train)
-        check_memory(f"{n.hidden_units:,} hidden units of {n_train:,} samples", 2 * n.hidden_units * n_train)
-        net = TwoLayerNet(
-            dataset.n_features,
-            n.hidden_units,
-            dataset.n_classes,
-            activation=n.activation,
-            weight_scale=n.weight_scale,
-            seed=config.seed,
-        )
-    o = config.optimizer
-    return Run(config, dataset, net, SGD(o.learning_rate, o.momentum, o.nesterov, o.weight_decay))
-
-
-def load_data(config: Config, source: str = "config") -> Dataset:
-    """Load the data of `config`, which came from `source`.
-
-    Raises
-    ------
-    ConfigError
-        When they cannot be used.
-    """
-    d = config.dataset
-    load = load_dataset if d.path is not None else _load_once  # a file may be another by now
-    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path"):
-        return load(
-            d.name,
-            seed=config.seed,
-            validation_size=d.validation_size,
-            test_size=d.test_size,
-            scaling=d.scaling,
-            **d.options,
-        )
-
-
-_load_once = lru_cache(maxsize=1)(load_dataset)  # for the runs of a sweep, which share their data with the one before
-
-
-@contextmanager
-def _faults_of(where: str) -> Iterator[None]:
-    try:
-        yield
-    except (InvalidValueError, InvalidTypeError) as error:
-        raise ConfigError([f"{where}: {error}"]) from error
+from tinynet.artifacts.environment import compare_environments, environment, one_blas_thread
+from tinynet.artifacts.model import model_bytes
+from tinynet.artifacts.tensorboard import event_file
+from tinynet.config.building import Run, schedule_of
+from tinynet.config.loading import flat, load_config, shown
+from tinynet.config.sections import Config
+from tinynet.errors import ConfigError, DivergedError, InvalidValueError, RunFolderError
+from tinynet.reports.plots import plot_loss_curve, save_figure
+from tinynet.storage.locks import only_writer
+from tinynet.storage.writing import left_behind, make_folder, sync_folder, write_atomically
+from tinynet.training.history import Epoch, History, csv_line
+from tinynet.training.loop import evaluate, train
 
 
 def create_folder(out: str | None, name: str) -> Path:
@@ -259,18 +189,6 @@ def execute(
                 os.fsync(metrics.fileno())  # before summary.json says that they are whole
                 _write_results(run, folder, history, summary, draw)
     return summary
-
-
-def schedule_of(config: Config) -> Schedule:
-    """Return the learning rate by epochs done, as the config has it."""
-    o = config.optimizer
-    if o.schedule == "cosine":
-        return cosine(o.learning_rate, epochs=config.training.epochs, warmup_epochs=o.warmup_epochs)
-    if o.step_epochs is not None and o.step_factor is not None:  # a config has them with "step" alone
-        return step(
-            o.learning_rate, step_epochs=o.step_epochs, step_factor=o.step_factor, warmup_epochs=o.warmup_epochs
-        )
-    return constant(o.learning_rate, warmup_epochs=o.warmup_epochs)
 
 
 def _holds(folder: Path, config: Config) -> bool:

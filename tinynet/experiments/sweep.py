@@ -14,12 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tinynet.artifacts.environment import environment, one_blas_thread
+from tinynet.artifacts.tensorboard import check_tracking
+from tinynet.config.building import prepare
+from tinynet.config.loading import check_same, flat, shown
+from tinynet.config.sections import Config
 from tinynet.errors import DamagedError, DivergedError, LockedError, RunFolderError
 from tinynet.experiments.axes import Grid, load_grid
-from tinynet.experiments.backends import Backend, Outcome
-from tinynet.experiments.config import check_same, flat, shown
-from tinynet.experiments.environment import environment, one_blas_thread
-from tinynet.experiments.inventory import (
+from tinynet.experiments.leftovers import (
     clear_attempts,
     data_files,
     data_of,
@@ -28,12 +30,12 @@ from tinynet.experiments.inventory import (
     refuse_changed_data,
     take_stock,
 )
-from tinynet.experiments.keys import Config
-from tinynet.experiments.results import FINAL, Row, counts, csv_text, read_summary, run_row
-from tinynet.experiments.run import create_folder, execute, prepare, refuse_a_run
-from tinynet.experiments.tracking import check_tracking
-from tinynet.progress import progress_bar
-from tinynet.storage import make_folder, only_writer, sync_folder, write_atomically
+from tinynet.experiments.run import create_folder, execute, refuse_a_run
+from tinynet.experiments.sweep_table import FINAL, Row, counts, csv_text, read_summary, run_row
+from tinynet.experiments.workers import Backend, Outcome
+from tinynet.storage.locks import only_writer
+from tinynet.storage.writing import make_folder, sync_folder, write_atomically
+from tinynet.training.progress import progress_bar
 
 SAVE_EVERY_S = 1.0
 ONE_AT_A_TIME = threading.Lock()  # in a process: a Dask worker may have many threads, BLAS is set for all of them

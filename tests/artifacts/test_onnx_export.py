@@ -1,0 +1,261 @@
+"""An exported model: onnxruntime finds in it what tinynet does, and nothing else is overwritten."""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from rights import unprivileged
+
+from tinynet import (
+    ConfigError,
+    Dataset,
+    InvalidValueError,
+    Model,
+    RunFolderError,
+    TwoLayerNet,
+    load_dataset,
+    quantised,
+)
+from tinynet.activations import NAMED
+from tinynet.artifacts import onnx_export as export
+from tinynet.artifacts.onnx_export import export_onnx
+from tinynet.cli.main import main
+from tinynet.storage import writing
+
+ACTIVATIONS = [*NAMED, "quantised:2", "quantised:4", "quantised:17", np.tanh, np.sign, quantised(4)]
+RAW = {name: load_dataset(name, scaling="none") for name in ("iris", "wine", "digits")}
+FILE = Path("model.onnx")
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def model_of(name: str = "iris", activation: Any = "tanh", scaling: str = "standard", size: float = 1.0) -> Model:
+    """Return a network whose units are spread over the whole range of the activation."""
+    data = load_dataset(name, scaling=scaling)
+    net = TwoLayerNet(data.n_features, 20, data.n_classes, activation=activation, weight_scale=size, seed=1)
+    net.params["b1"] += np.linspace(-2.0, 2.0, 20)
+    net.params["b2"] += np.linspace(-1.0, 1.0, data.n_classes)
+    return Model(net, data.scaling, data.class_names, data.feature_names)
+
+
+def session(path: Path) -> Any:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def outcome(path: Path, X: Any) -> Any:
+    """Return the labels and probabilities that onnxruntime finds."""
+    return session(path).run(["label", "probabilities"], {"X": X})
+
+
+def rows(data: Dataset) -> Any:
+    return np.concatenate([data.X_train, data.X_validation, data.X_test])
+
+
+def fault(model: Model, path: Path) -> str:
+    """Return the one line that refuses an export, which leaves everything as it was."""
+    before = {entry: entry.is_file() and entry.read_bytes() for entry in Path().iterdir()}
+    with pytest.raises((ConfigError, InvalidValueError, RunFolderError)) as caught:
+        export_onnx(model, path)
+    assert {entry: entry.is_file() and entry.read_bytes() for entry in Path().iterdir()} == before
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda activation: str(activation).partition(" at ")[0])
+@pytest.mark.parametrize("name", RAW)
+def test_onnxruntime_gives_the_probabilities_and_labels_of_raw_rows(
+    name: str, activation: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model, X = model_of(name, activation), rows(RAW[name])
+    difference = export_onnx(model, FILE)
+    labels, probabilities = outcome(FILE, X)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-12)
+    assert probabilities.dtype == np.float64 and difference <= 1e-12
+    assert labels.tolist() == model.predict(X).tolist() and len(set(labels)) > 1
+    assert capfd.readouterr() == ("", "")  # not a word from the libraries
+
+
+@pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
+def test_the_scaling_is_in_the_file(scaling: str) -> None:
+    model, X = model_of("wine", scaling=scaling, size=0.3), RAW["wine"].X_test
+    export_onnx(model, FILE)
+    _, probabilities = outcome(FILE, X)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-12)
+    assert np.ptp(probabilities, axis=0).min() > 0.05
+
+
+@pytest.mark.parametrize("activation", NAMED)
+def test_saturated_units_and_enormous_rows_are_no_other(activation: str) -> None:
+    model = model_of(activation=activation, size=30.0)
+    export_onnx(model, FILE)
+    X = RAW["iris"].X_test * np.logspace(-200, 140, 30)[:, None]
+    _, probabilities = outcome(FILE, X)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-6)
+
+
+def test_a_file_takes_any_number_of_rows_and_says_what_it_takes_and_gives() -> None:
+    export_onnx(model_of(), FILE)
+    for n in (1, 7):
+        labels, probabilities = outcome(FILE, np.zeros((n, 4)))
+        assert labels.shape == (n,) and probabilities.shape == (n, 3)
+    opened = session(FILE)
+    described = [(value.name, value.type, value.shape) for value in (*opened.get_inputs(), *opened.get_outputs())]
+    assert described == [
+        ("X", "tensor(double)", ["n_samples", 4]),
+        ("label", "tensor(string)", ["n_samples"]),
+        ("probabilities", "tensor(double)", ["n_samples", 3]),
+    ]
+
+
+def test_the_names_of_classes_and_features_are_kept_whatever_stands_in_them() -> None:
+    names, features = ("a{}", 'b, "c"', "Übermut\n山"), ("w", "x", "=y", "z z")
+    model = model_of()
+    model = Model(model.net, model.scaling, names, features)
+    export_onnx(model, FILE)
+    meta = session(FILE).get_modelmeta()
+    assert json.loads(meta.custom_metadata_map["class_names"]) == list(names)
+    assert json.loads(meta.custom_metadata_map["feature_names"]) == list(features)
+    assert meta.custom_metadata_map["activation"] == "tanh" and meta.producer_name == "tinynet"
+    labels, probabilities = outcome(FILE, rows(RAW["iris"]))
+    assert [names[k] for k in probabilities.argmax(axis=1)] == labels.tolist()
+    assert len(set(labels)) > 1
+
+
+def test_the_same_model_gives_the_same_bytes_and_a_file_that_onnx_finds_no_fault_in() -> None:
+    for name in ("a.onnx", "b.onnx"):
+        export_onnx(model_of(activation="quantised:4"), Path(name))
+    assert (Path("a.onnx")).read_bytes() == (Path("b.onnx")).read_bytes()
+    onnx.checker.check_model(onnx.load(Path("a.onnx")), full_check=True)
+
+
+def test_an_onnx_file_is_replaced() -> None:
+    export_onnx(model_of("wine"), FILE)
+    export_onnx(model_of("iris"), FILE)
+    assert session(FILE).get_inputs()[0].shape[1] == 4
+    assert [*Path().iterdir()] == [FILE]
+
+
+@pytest.mark.parametrize("content", [b"", b"my notes\n", bytes(range(256)), b"PK\x03\x04" + bytes(100)])
+def test_another_file_is_not_overwritten(content: bytes) -> None:
+    Path("thesis.txt").write_bytes(content)
+    message = fault(model_of(), Path("thesis.txt"))
+    assert message == "thesis.txt: exists and is no ONNX file; choose another file"
+
+
+def test_a_device_a_folder_and_a_place_that_is_not_there_are_refused() -> None:
+    assert fault(model_of(), Path("/dev/null")) == "/dev/null: exists and is no ONNX file; choose another file"
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind("door")
+        assert fault(model_of(), Path("door")) == "door: exists and is no ONNX file; choose another file"
+    where = Path("no", "model.onnx")
+    assert fault(model_of(), where) == "no/model.onnx: cannot be written: there is no folder no"
+    assert fault(model_of(), Path("..")) == "..: is a folder; name a file"
+    assert "cannot be written: File name too long" in fault(model_of(), Path("x" * 300))
+
+
+def test_a_folder_without_write_permission_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with unprivileged():
+        message = fault(model_of(), FILE)
+    assert message == "model.onnx: cannot be written: Permission denied"
+
+
+def test_a_function_of_ones_own_is_refused_also_under_a_known_name() -> None:
+    def tanh(a: Any) -> Any:
+        return np.tanh(2 * a)
+
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, a: Any) -> Any:
+            return np.abs(a)
+
+    for function, name in ((tanh, "tanh"), (Unhashable(), "Unhashable"), (np.arctan, "arctan")):
+        message = fault(model_of(activation=function), FILE)
+        assert message == (
+            f"activation {name!r} is a function that tinynet has no ONNX operators for; "
+            "it has them for tanh, sigmoid, relu, silu, sign and quantised:LEVELS"
+        )
+
+
+def test_a_file_that_onnxruntime_contradicts_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(export.ACTIVATIONS, "tanh", "z = Sigmoid(a)")
+    message = fault(model_of(), FILE)
+    assert message.startswith("onnxruntime finds other probabilities than tinynet, by up to 0.")
+
+
+def test_weights_so_huge_that_rounding_decides_are_named() -> None:
+    model = model_of()
+    model.net.params["W2"][:] = 1e14 * np.array([1.0, 1.0 + 1e-15, 1.0 - 1e-15]) * np.linspace(-1.0, 1.0, 20)[:, None]
+    message = fault(model, FILE)
+    assert message.endswith("1e-06 is allowed; the largest weight is 1e+14, and with huge ones rounding decides")
+
+
+def test_more_weights_than_a_file_can_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "MOST_BYTES", 1000)
+    message = fault(model_of(), FILE)
+    assert message == "163 parameters are too many: an ONNX file holds less than 2 GiB"
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
+def test_a_missing_extra_names_the_command_that_installs_it(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    message = fault(model_of(), FILE)
+    command = "\"python -m pip install 'tinynet[onnx]'\""
+    assert message == f"export: needs onnx and onnxruntime, which {command} installs"
+
+
+@pytest.fixture
+def iris(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the run folder of a short training on iris."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "iris", "training.epochs=3", "--out", "run", "--quiet"]) == 0
+    return "run"
+
+
+def test_the_command_writes_the_file_and_says_how_it_was_checked(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", iris, "iris.onnx"]) == 0
+    out, err = capsys.readouterr()
+    assert (out.splitlines(), err) == (
+        [
+            "model          iris.onnx",
+            "checked        by onnxruntime, on 1,000 rows: the same probabilities within 1e-06",
+        ],
+        "",
+    )
+    labels, _ = outcome(Path("iris.onnx"), rows(RAW["iris"]))
+    assert set(labels) <= {"setosa", "versicolor", "virginica"}
+
+
+def test_the_command_answers_in_one_line(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, line in (
+        (["nowhere", "m.onnx"], "nowhere: no run folder: it has no model.npz, which 'tinynet train' leaves in one"),
+        ([iris, f"{iris}/model.npz"], "run/model.npz: exists and is no ONNX file; choose another file"),
+        ([iris], "command line: the following arguments are required: FILE; see 'tinynet export --help'"),
+    ):
+        assert main(["export", *words]) == 2
+        assert capsys.readouterr() == ("", f"tinynet: {line}\n")
+    assert [path.name for path in Path().iterdir()] == ["run"]
+
+
+def test_fault_33_a_full_disk_is_a_failure_and_what_was_there_stays(
+    iris: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing, "write_atomically", full)
+    assert main(["export", iris, "iris.onnx"]) == 3
+    assert capsys.readouterr() == ("", "tinynet: failed: iris.onnx: No space left on device\n")

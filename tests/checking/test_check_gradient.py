@@ -1,0 +1,385 @@
+"""check_gradient: wrong gradients are found and named, right ones are left in peace, and nothing is left changed."""
+
+from __future__ import annotations
+
+import math
+import re
+import runpy
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gradient_cases import BROKEN, CLASSES, NORMAL, RIGHT, SAMPLES, Case, Network, cube
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinynet import GradientReport, InvalidTypeError, InvalidValueError, WrongGradientError, check_gradient
+from tinynet.checking import mistakes as diagnosis
+from tinynet.checking.slopes import Ground, careful_slope
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "gradient_check.md").read_text(encoding="utf-8")
+
+
+def check(case: Case) -> GradientReport:
+    return check_gradient(*case.arguments, **case.options)
+
+
+def cube_gradient(x: Any) -> Any:
+    return 3 * x**2
+
+
+@pytest.mark.parametrize("case", BROKEN.values(), ids=BROKEN)
+def test_a_gradient_that_is_wrong_on_purpose_is_found_and_its_mistake_is_named(case: Case) -> None:
+    report = check(case)
+    named: dict[str, list[str]] = {}
+    for mistake in report.mistakes:
+        named.setdefault(mistake.kind, []).append(mistake.where)
+    assert named == {case.kind: [case.where]}
+    assert not report.ok
+    with pytest.raises(WrongGradientError, match=case.kind):
+        report.raise_if_failed()
+
+
+@pytest.mark.parametrize("case", RIGHT.values(), ids=RIGHT)
+def test_a_right_gradient_is_not_accused_in_any_hard_corner(case: Case) -> None:
+    report = check(case)
+    assert report.ok and not report.wrong, str(report)
+    report.raise_if_failed()
+
+
+@pytest.mark.parametrize("name", ["a smooth function", "Rosenbrock's valley", "a fast oscillation", "f in float32"])
+def test_what_is_right_is_said_to_be_right_and_not_left_open(name: str) -> None:
+    assert {entry.verdict for entry in check(RIGHT[name]).entries} == {"right"}
+
+
+def test_many_mistakes_and_many_corners_are_tried() -> None:
+    assert len(BROKEN) >= 25 and len(RIGHT) >= 25
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("doubled", "doubled"),
+        ("halved", "halved"),
+        ("1/n missing", "1/n is missing, n = 12 samples"),
+        ("1/n twice", "1/n twice, n = 12 samples"),
+        ("the mean's 1/n missing", "1/n is missing if n = 24"),
+        ("transposed and doubled", "a factor of 2"),
+        ("a row's sign", "expected = -1 in it"),
+        ("a row of 80, sampled", "1/n once too often if n = 3"),
+        ("ε in the log of f", "ε = 1e-07 explains every ratio as 1 \\+ ε/x; f has it"),
+        ("ε in the gradient of a log", "ε = 1e-07 .*; the gradient has it"),
+        ("ε for rows of logits", "ε = 1e-07"),
+        ("ε for one sample", "ε = 1e-07"),
+        ("ε in the loss of a network", "ε = 1e-06"),
+        ("float32 throughout", "every value is a float32"),
+        ("float32 in a product", "changes no bit"),
+        ("an f that does not use its argument", "x was copied to float64"),
+    ],
+)
+def test_the_evidence_says_which_factor_and_which_ε(name: str, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        check(BROKEN[name]).raise_if_failed()
+
+
+@pytest.mark.parametrize("name", ["a kink, its left slope", "a kink, its right slope", "the larger of equal ones"])
+def test_a_kink_inside_the_step_is_said_not_to_be_the_gradients_fault(name: str) -> None:
+    report = check(RIGHT[name])
+    assert "kink" in {entry.verdict for entry in report.entries}
+    assert "not the gradient's fault" in str(report)
+
+
+@pytest.mark.parametrize("x", [1e-320, 5e-324])
+def test_the_smallest_numbers_have_steps_as_well(x: float) -> None:
+    assert check_gradient(np.sum, np.ones(1), np.array([x])).n_entries == 1
+
+
+def test_three_values_whose_sum_overflows_decide_as_others_do() -> None:
+    assert check_gradient(lambda x: 1e308 * np.sum(x), np.array([1e308]), np.array([1.0])).ok
+
+
+def test_quotients_are_not_measured_along_a_direction_that_says_nothing_of_them() -> None:
+    calls = []
+
+    def f(x: Any) -> Any:
+        calls.append(0)
+        return np.sum(x**2)
+
+    assert check_gradient(f, 2 * np.ones(100), np.ones(100), method="quotient", sample=4).ok
+    assert len(calls) < 4 * 9 + 12  # the noise: 4 times 9 points, and 3; two each of 4 entries
+
+
+def test_a_kink_beyond_the_step_is_none() -> None:
+    slope = careful_slope(lambda t: (t, abs(t - 0.003)), Ground(0.003, 1e-18, 1.1e-16), (1.0, 1.0))
+    assert not slope.kink and slope.value == pytest.approx(-1, abs=1e-12)
+
+
+def test_beyond_both_slopes_of_a_kink_is_wrong_all_the_same() -> None:
+    report = check_gradient(lambda x: np.abs(x).sum(), np.array([1.5, 1.0]), np.array([0.0, 2.0]))
+    assert [entry.label for entry in report.wrong] == ["x[0]"]
+
+
+@pytest.mark.parametrize("name", ["complex steps", "extrapolation", "a smooth function", "a large constant"])
+def test_the_error_bar_holds_the_truth(name: str) -> None:
+    for entry in check(RIGHT[name]).entries:
+        truth = math.exp(NORMAL[entry.index]) if name == "extrapolation" else 3 * NORMAL[entry.index] ** 2
+        assert abs(entry.expected - truth) <= entry.error + 1e-15 * abs(truth)
+
+
+def test_complex_steps_and_extrapolation_are_sharper_than_differences() -> None:
+    bars = {
+        method: max(entry.error for entry in check_gradient(cube, cube_gradient, NORMAL, method=method).entries)
+        for method in ("central", "richardson", "complex")
+    }
+    assert bars["complex"] < bars["richardson"] < bars["central"] / 10
+
+
+@given(st.integers(0, 2**32), st.floats(-12, 12), st.sampled_from([-1.0, 0.999, 1.001, 3.0]))
+def test_the_scale_of_x_does_not_matter(seed: int, power: float, factor: float) -> None:
+    unit = 10.0**power
+    x = unit * np.random.default_rng(seed).standard_normal(8)
+    assert check_gradient(lambda x: np.sum(np.sin(x / unit)), np.cos(x / unit) / unit, x, seed=seed % 99).ok
+    assert not check_gradient(lambda x: np.sum(np.sin(x / unit)), factor * np.cos(x / unit) / unit, x).ok
+
+
+@given(st.integers(0, 2**32))
+def test_kinks_near_and_far_accuse_nobody(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(12) * 10.0 ** rng.uniform(-16, 0, 12)
+    for method in ("central", "richardson"):
+        report = check_gradient(lambda x: np.sum(np.abs(x) * (1 + x)), np.sign(x) * (1 + 2 * x), x, method=method)
+        assert not report.wrong, str(report)
+
+
+def test_wrong_entries_are_ranked_by_how_far_they_are_off_and_shown_with_their_error_bar() -> None:
+    net = Network()
+    right = net.gradient(SAMPLES, CLASSES)
+    right["W1"][2, 3] += 1e-3
+    right["b2"][1] += 1.0
+    report = check_gradient(lambda _: net.loss(SAMPLES, CLASSES), right, net.params)
+    assert [entry.label for entry in report.wrong] == ["b2[1]", "W1[2, 3]"]
+    assert report.worst is report.wrong[0]
+    assert report.worst.ratio == pytest.approx(report.worst.got / (report.worst.got - 1), rel=1e-6)
+    text = str(report)
+    assert "39 of 39 entries measured, 2 wrong" in text
+    assert text.index("b2[1]: one entry wrong") < text.index("  b2[1]  ") < text.index("  W1[2, 3]  ")
+    assert f"± {report.worst.error:.0e}" in text
+
+
+def test_a_sample_is_seeded_stated_and_meets_every_row() -> None:
+    x = np.random.default_rng(0).standard_normal((50, 70))
+    reports = [check_gradient(cube, cube_gradient, x, seed=seed) for seed in (5, 5, 6)]
+    first, again, other = ({entry.index for entry in report.entries} for report in reports)
+    assert first == again != other
+    assert len(first) == 64 and len({row for row, _ in first}) == 50
+    assert "a sample of 64 of 3,500 entries, seed 5" in str(reports[0])
+    assert len(check_gradient(cube, cube_gradient, x[:9, :9], sample=None).entries) == 81
+
+
+def test_a_million_entries_take_no_more_evaluations_than_their_sample() -> None:
+    x, calls = np.random.default_rng(0).standard_normal((1000, 1000)), []
+
+    def counted(x: Any) -> Any:
+        calls.append(1)
+        return np.sum(x * x * x)
+
+    report = check_gradient(counted, cube_gradient, x)
+    assert report.ok and len(report.entries) == 64 and len(calls) < 6 * 64
+
+
+def test_a_gradient_that_is_wrong_everywhere_does_not_cost_many_more_evaluations_than_a_right_one() -> None:
+    x, calls = np.random.default_rng(0).standard_normal((80, 80)), []
+
+    def counted(x: Any) -> Any:
+        calls.append(1)
+        return cube(x)
+
+    assert check_gradient(counted, cube_gradient, x).ok
+    right = len(calls)
+    assert not check_gradient(counted, lambda x: -cube_gradient(x), x).ok
+    assert right < 6 * 64 and len(calls) - right < 12 * 64
+
+
+def test_kinks_in_a_random_direction_send_nobody_searching() -> None:
+    report = check(RIGHT["9,600 kinks, sampled"])
+    assert {entry.verdict for entry in report.entries} == {"kink"} and "searched" not in str(report)
+
+
+@pytest.mark.parametrize("fatal_call", [0, 5, 40, 60, 130])
+def test_x_is_restored_bit_for_bit_also_when_f_raises(fatal_call: int) -> None:
+    net, calls = Network(), iter(range(10**6))
+
+    def fails_once(_: Any) -> float:
+        if next(calls) == fatal_call:
+            raise KeyError("on purpose")
+        return net.loss(SAMPLES, CLASSES)
+
+    before = {key: array.tobytes() for key, array in net.params.items()}
+    with pytest.raises(KeyError):
+        check_gradient(fails_once, net.gradient(SAMPLES, CLASSES), net.params)
+    assert before == {key: array.tobytes() for key, array in net.params.items()}
+    check_gradient(fails_once, net.gradient(SAMPLES, CLASSES), net.params)
+    assert before == {key: array.tobytes() for key, array in net.params.items()}
+
+
+def test_a_sampled_array_is_restored_after_the_search_as_well() -> None:
+    x = np.array(np.random.default_rng(1).standard_normal((40, 60)), order="F")
+    before, gradient = x.copy(), cube_gradient(x)
+    gradient[7, 9] = 0
+    assert not check_gradient(lambda _: cube(x), gradient, x).ok
+    assert x.tobytes() == before.tobytes()
+
+
+def test_a_network_that_measures_its_gradient_is_held_to_its_own_quotient() -> None:
+    case = RIGHT["TwoLayerNet with hard thresholds"]
+    entries = check(case).entries
+    assert {entry.step for entry in entries} == {0.5} and {entry.verdict for entry in entries} == {"right"}
+    assert max(entry.error for entry in entries) < 1e-13
+    net, X, y = case.arguments
+    report = check_gradient(lambda _: net.loss(X, y), net.numerical_gradient(X, y, h=0.4), net.params, h=0.5)
+    assert not report.ok
+    quotient = net.numerical_gradient(X, y, h=0.4)
+    assert check_gradient(lambda _: net.loss(X, y), quotient, net.params, h=0.4, method="quotient").ok
+
+
+class Net:
+    """A linear network whose gradient is `factor` times too large; `loss` is told the gaps between outputs and y."""
+
+    def __init__(self, loss: Any, factor: float = 2.0) -> None:
+        self.params, self._loss, self.factor = {"W": np.array([0.3, -0.7])}, loss, factor
+
+    def loss(self, X: Any, y: Any) -> float:
+        return float(self._loss(X @ self.params["W"] - y))
+
+    def gradient(self, X: Any, y: Any) -> dict[str, Any]:
+        slopes, h = np.zeros(2), 1e-6
+        for j in range(2):
+            start = self.params["W"][j]
+            values = []
+            for self.params["W"][j] in (start + h, start - h):
+                values.append(self.loss(X, y))
+            self.params["W"][j] = start
+            slopes[j] = (values[0] - values[1]) / (2 * h)
+        return {"W": self.factor * slopes}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [lambda gap: np.mean(gap**2) - 1000, lambda gap: np.mean(gap**2) if len(gap) > 1 else np.nan],
+    ids=["below -700", "not of one sample"],
+)
+def test_a_loss_that_tells_nothing_of_single_samples_does_not_end_the_check(loss: Any) -> None:
+    X, y = np.random.default_rng(0).standard_normal((8, 2)), np.arange(8.0)
+    report = check_gradient(Net(loss), X, y, rtol=1e-4)
+    assert [(mistake.kind, "doubled" in str(mistake)) for mistake in report.mistakes] == [("constant factor", True)]
+
+
+def test_of_one_sample_no_division_by_their_number_is_missing() -> None:
+    X, y = np.array([[1.0, 2.0]]), np.array([3.0])
+    (mistake,) = check_gradient(Net(lambda gap: np.mean(gap**2), 1.01), X, y, rtol=1e-4).mistakes
+    assert "1/n" not in str(mistake)
+    (mistake,) = check_gradient(lambda x: np.sum(x**2), lambda x: 2e-11 * x, NORMAL).mistakes
+    assert "1/n" not in str(mistake)
+
+
+def test_a_random_f_is_not_blamed_on_the_gradient_but_cannot_pass() -> None:
+    rng = np.random.default_rng(0)
+    report = check_gradient(lambda x: np.sum(x**2) + rng.standard_normal(), lambda x: 2 * x, NORMAL)
+    assert not report.ok and not report.wrong
+    assert str(report).startswith("nothing was decided")
+
+
+def test_where_no_two_steps_agree_nothing_is_decided_and_nothing_passes() -> None:
+    report = check_gradient(lambda x: np.sign(x).sum(), np.zeros(3), np.zeros(3))
+    assert not report.ok and not report.wrong
+    with pytest.raises(WrongGradientError, match="nothing was decided"):
+        report.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((3, None, NORMAL), {}, "f must be callable, or have params, loss and gradient; got int"),
+        ((cube, 3 * NORMAL[:2] ** 2, NORMAL), {}, "grad must have the shape of x, \\(6, 4\\), got \\(2, 4\\)"),
+        ((cube, NORMAL.T, NORMAL), {}, "got \\(4, 6\\): transposed\\?"),
+        ((cube, NORMAL, NORMAL[0]), {}, "got \\(6, 4\\): not summed over the 6 samples\\?"),
+        ((cube, "text", NORMAL), {}, "grad must hold real numbers, got dtype <U4"),
+        ((cube, 1j * NORMAL, NORMAL), {}, "grad must hold real numbers, got dtype complex128"),
+        ((cube, NORMAL, 1j * NORMAL), {}, "x must hold real numbers, got dtype complex128"),
+        ((cube, NORMAL, np.array([1.0, np.nan])), {}, "x holds 1 values that are nan or infinite"),
+        ((lambda x: x, NORMAL, NORMAL), {}, "f must return one real number, got an array of shape \\(6, 4\\)"),
+        ((lambda x: math.nan, NORMAL, NORMAL), {}, "f\\(x\\) is nan: there is no gradient to check"),
+        ((lambda p: p["a"].sum(), NORMAL, {"a": NORMAL}), {}, "grad must be a dict with the keys of x, got ndarray"),
+        ((lambda p: p["a"].sum(), {"b": NORMAL}, {"a": NORMAL}), {}, "grad must have the keys of x, a; got b"),
+        ((lambda p: p["a"].sum(), {"a": [1.0]}, {"a": NORMAL}), {}, "grad\\['a'\\] must have the shape of x"),
+        ((cube, NORMAL, NORMAL), {"h": 0}, "h must be a finite number above 0, got 0"),
+        ((cube, NORMAL, NORMAL), {"rtol": -1.0}, "rtol must be a finite number at least 0, got -1.0"),
+        ((cube, NORMAL, NORMAL), {"method": "centrl"}, "unknown method 'centrl'; did you mean 'central'"),
+        ((cube, NORMAL, NORMAL), {"sample": 0}, "sample must be at least 1, got 0"),
+        ((lambda x: float(cube(x)), NORMAL, NORMAL), {"method": "complex"}, "needs an f that takes complex numbers"),
+        ((lambda x: cube(x.real), NORMAL, NORMAL), {"method": "complex"}, "gives one complex number for complex x"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_with_the_reason(
+    arguments: tuple[Any, Any, Any], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((InvalidTypeError, InvalidValueError), match=message) as refusal:
+        check_gradient(*arguments, **options)
+    assert isinstance(refusal.value, TypeError | ValueError)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_f_without_values_beside_x_is_left_undecided() -> None:
+    x = NORMAL.copy()  # moved in place, where NORMAL stays
+    report = check_gradient(lambda x: 1.0 if np.array_equal(x, NORMAL) else math.nan, cube_gradient, x)
+    assert {entry.verdict for entry in report.entries} == {"undecided"} and not report.ok
+
+
+def test_an_f_that_changes_its_argument_is_refused_and_undone() -> None:
+    x = NORMAL.copy()
+
+    def normalises(x: Any) -> Any:
+        x /= 2
+        return np.sum(x)
+
+    with pytest.raises(ValueError, match="f changes its argument"):
+        check_gradient(normalises, NORMAL, x)
+    np.testing.assert_array_equal(x, NORMAL)
+
+
+def test_a_network_without_any_gradient_is_refused() -> None:
+    net = types.SimpleNamespace(params={"w": NORMAL}, loss=lambda X, y: 0.0)
+    with pytest.raises(TypeError, match="neither gradient nor numerical_gradient"):
+        check_gradient(net, SAMPLES, CLASSES)
+
+
+def test_the_page_holds_the_table_that_the_script_prints_and_a_missing_peer_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    source = ROOT / "scripts" / "compare_gradient_checkers.py"
+    assert len(source.read_text(encoding="utf-8").splitlines()) <= 40
+    runpy.run_path(str(source), run_name="__main__")
+    printed = table(capsys.readouterr().out)
+    shown = table(PAGE[PAGE.index("## Beside") :])
+    assert [row[:2] for row in printed] == [row[:2] for row in shown] and len(shown) == 12
+    assert {row[3].strip() for row in printed[2:]} == {"not installed"}
+    for row, theirs in zip(printed[2:], shown[2:], strict=True):
+        assert float(row[2]) == pytest.approx(float(theirs[2]), rel=1)
+
+
+def table(text: str) -> list[list[str]]:
+    return [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_page_names_every_kind_of_mistake() -> None:
+    listed = re.sub(r"\s+", " ", PAGE[PAGE.index("## The kinds") : PAGE.index("## Beside")])
+    kinds = [value for name, value in vars(diagnosis).items() if name.isupper() and isinstance(value, str)]
+    assert len(kinds) == 16
+    for kind in kinds:
+        assert kind.removeprefix("one ").removesuffix(" wrong") in listed, kind

@@ -1,0 +1,362 @@
+"""`tinynet check`: what it says about the engine, the step, kinks and cost, against oracles of its own."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+from reference import backpropagation, extended_gradient
+
+from tinynet import SGD, TwoLayerNet, train
+from tinynet.activations import get_activation
+from tinynet.checking import network_check as check_module
+from tinynet.checking.extended_precision import Extended
+from tinynet.checking.kinks import Kink, distances, find_kinks, reaches, share_of_moves
+from tinynet.checking.network_check import Case, Check, bound, check, recommended
+from tinynet.checking.network_report import check_text, duration_text
+from tinynet.cli.main import main
+from tinynet.config.building import prepare
+from tinynet.config.loading import load_config
+from tinynet.gradients import series as differences
+
+EVERY = [("W1", (1, 2)), ("W1", (4, 0)), ("b1", (3,)), ("W2", (0, 1)), ("W2", (3, 2)), ("b2", (0,))]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def checked(config: str, *overrides: str) -> Check:
+    return check(prepare(load_config(config, overrides)))
+
+
+@pytest.fixture(scope="module")
+def digits() -> Check:
+    return checked("digits")
+
+
+def small(activation: Any, rng: np.random.Generator) -> tuple[TwoLayerNet, Any, Any]:
+    return TwoLayerNet(5, 4, 3, activation=activation, seed=1), rng.standard_normal((12, 5)), rng.integers(0, 3, 12)
+
+
+def break_engine(monkeypatch: pytest.MonkeyPatch, key: str, factor: float) -> None:
+    """Multiply the engine's entries of one array by a factor."""
+    right = differences.difference_quotients
+
+    def wrong(*arguments: Any) -> dict[str, Any]:
+        gradient = right(*arguments)
+        return gradient | {key: gradient[key] * factor}
+
+    monkeypatch.setattr(differences, "difference_quotients", wrong)
+
+
+# The command
+
+
+@pytest.mark.parametrize("words", [[], ["network.activation='relu'"], ["network.activation='sign'", "gradient.h=0.5"]])
+def test_the_command_says_all_five_parts_in_80_columns(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "iris", *words]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and not list(Path().iterdir())
+    assert max(map(len, out.splitlines())) <= 80
+    first, *parts = out.split("\n\n")
+    assert first.startswith("iris: network 4-10-3 (")
+    assert [part.split()[0] for part in parts] == ["THE", "THE", "KINKS", "COST"]
+    assert re.search(r"^bound +\d\.\de-09   kept$", parts[0], flags=re.MULTILINE)
+    assert "your h" in parts[1] and "Recommended" in parts[1]
+
+
+def test_out_keeps_the_text_and_a_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "iris", "--out", "c", "gradient.h=1e-5"]) == 0
+    text, _, figure = capsys.readouterr().out.rpartition("\n\n")
+    assert figure == f"figure         {Path('c', 'check.png')}\n"
+    assert Path("c", "check.txt").read_text(encoding="utf-8") == text + "\n"
+    assert sorted(path.name for path in Path("c").iterdir()) == ["check.png", "check.txt"]
+    height, width, _ = matplotlib.image.imread(Path("c", "check.png")).shape
+    assert width > 2 * height > 800
+
+
+@pytest.mark.parametrize(
+    "word", ["gradient.h=0", "gradient.hh=1", "network.activation='tan'", "dataset.test_size=0.99"]
+)
+def test_a_wrong_config_is_answered_in_a_line_and_nothing_is_created(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "iris", word, "--out", "c"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and word.partition("=")[0] in err
+    assert not list(Path().iterdir())
+
+
+def test_a_folder_that_holds_something_is_refused_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("c").mkdir()
+    Path("c", "mine").touch()
+    monkeypatch.setattr(check_module, "check", None)
+    assert main(["check", "iris", "--out", "c"]) == 2
+    assert capsys.readouterr().err == "tinynet: c is not empty; choose another folder with --out\n"
+    assert [path.name for path in Path("c").iterdir()] == ["mine"]
+
+
+def test_a_loss_that_is_not_finite_has_no_gradient_to_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "iris", "network.activation='relu'", "network.weight_scale=1e200"]) == 3
+    assert capsys.readouterr().err.startswith("tinynet: the loss became")
+
+
+@pytest.mark.parametrize("key", ["W1", "b2"])
+def test_an_engine_that_is_broken_is_found_out_and_the_weight_named(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    break_engine(monkeypatch, key, 1 + 1e-6)
+    assert main(["check", "iris"]) == 3
+    out, err = capsys.readouterr()
+    assert re.search(r"^bound .* EXCEEDED$", out, flags=re.MULTILINE)
+    assert re.match(rf"tinynet: the error of auto is .* above its bound of 1.0e-09: {key}\[\d+(, \d+)?\] is ", err)
+
+
+def test_an_engine_that_gives_nan_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    break_engine(monkeypatch, "b2", np.nan)
+    found = checked("iris")
+    assert not found.ok and found.worst.key == "b2" and found.worst.engine == np.inf
+
+
+# The engine
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "silu", "sign", "quantised:4"])
+@pytest.mark.parametrize("h", [1e-4, 0.5])
+def test_a_moved_weight_gives_the_quotient_of_the_whole_network_in_extended_precision(
+    name: str, h: float, rng: np.random.Generator
+) -> None:
+    net, X, y = small(name, rng)
+    truth = extended_gradient(net.params, net.activation.function, X, y, h)
+    got = Extended(net, X, y).quotients(EVERY, h)
+    np.testing.assert_allclose(got, [truth[key][index] for key, index in EVERY], rtol=1e-12, atol=1e-14)
+    assert got.dtype == np.longdouble
+
+
+@pytest.mark.parametrize(
+    ("name", "derivative"),
+    [("tanh", lambda a, z: 1 - z**2), ("sigmoid", lambda a, z: z * (1 - z)), ("relu", lambda a, z: a > 0)],
+)
+def test_the_extrapolated_slope_is_the_derivative_within_its_estimated_error(
+    name: str, derivative: Callable[[Any, Any], Any], rng: np.random.Generator
+) -> None:
+    net, X, y = small(name, rng)
+    wide = {key: param.astype(np.longdouble) for key, param in net.params.items()}
+    z = net.activation(X @ wide["W1"] + wide["b1"])
+    truth = backpropagation(wide, derivative, z, X.astype(np.longdouble), y)
+    slopes, errors = Extended(net, X, y).slopes(EVERY)
+    gaps = np.abs(slopes - [truth[key][index] for key, index in EVERY]).astype(float)
+    assert gaps.max() < 1e-14 and (gaps <= 10 * errors).all() and errors.max() < 1e-12
+
+
+def test_the_errors_are_those_of_the_loop_in_extended_precision() -> None:
+    found = checked("iris")
+    case_X, case_y = first_batch(found)
+    net = found.run.net
+    truth = extended_gradient(net.params, net.activation.function, case_X, case_y, 1e-4)
+    for method, attribute in (("auto", "engine"), ("loop", "loop")):
+        gradient = net.numerical_gradient(case_X, case_y, method=method)
+        for agreement in found.agreements:
+            own = [index for key, index in found.weights if key == agreement.key]
+            errors = [float(abs(gradient[agreement.key][index] - truth[agreement.key][index])) for index in own]
+            assert getattr(agreement, attribute) == pytest.approx(max(errors) / found.scale, rel=0.01, abs=2e-15)
+            assert agreement.n_weights == len(own) == min(10, gradient[agreement.key].size)
+            largest = np.unravel_index(np.abs(gradient[agreement.key]).argmax(), gradient[agreement.key].shape)
+            assert tuple(map(int, largest)) in own
+    assert found.worst.engine < 1e-12 < max(agreement.loop for agreement in found.agreements)
+
+
+def first_batch(found: Check) -> tuple[Any, Any]:
+    data, size = found.run.dataset, found.run.config.training.batch_size
+    rows = np.random.default_rng([found.run.config.seed, 1]).permutation(len(data.X_train))[:size]
+    return data.X_train[rows], data.y_train[rows]
+
+
+def test_the_first_batch_is_the_one_that_training_begins_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    right = TwoLayerNet._gradient
+
+    def watched(self: TwoLayerNet, X: Any, *rest: Any) -> Any:
+        seen.append(X.copy())  # the memory of a batch is used again
+        return right(self, X, *rest)
+
+    monkeypatch.setattr(TwoLayerNet, "_gradient", watched)
+    found = checked("iris", "seed=3")
+    of_check, seen[:] = seen[0], []
+    data = found.run.dataset
+    train(found.run.net, data.X_train, data.y_train, SGD(0.1), epochs=1, batch_size=16, seed=3)
+    np.testing.assert_array_equal(of_check, seen[0])
+
+
+def test_the_network_is_left_as_it_was() -> None:
+    run = prepare(load_config("iris"))
+    before = {key: param.tobytes() for key, param in run.net.params.items()}
+    check(run)
+    assert before == {key: param.tobytes() for key, param in run.net.params.items()}
+
+
+@pytest.mark.parametrize("method", ["series", "loop"])
+def test_a_method_that_promises_no_bound_is_held_to_none(method: str) -> None:
+    found = checked("iris", f"gradient.method='{method}'")
+    assert np.isnan(found.bound) and found.ok
+    assert f'none is promised for method "{method}"' in check_text(found)
+
+
+def test_losses_too_large_for_extended_precision_are_said_to_prove_nothing() -> None:
+    assert "says nothing: losses so large round" in check_text(checked("iris", "network.weight_scale=1e200"))
+
+
+def test_the_bound_is_that_of_the_documents(rng: np.random.Generator) -> None:
+    net, X, y = small("tanh", rng)
+    ordinary = bound(Case(net, X, y, 1e-4, "auto"), 0.1)
+    assert 1e-9 < ordinary < 2e-9
+    assert bound(Case(net, X * 1e6, y, 1e-4, "auto"), 0.1) > 1e3 * ordinary
+    assert bound(Case(net, X, y, 1e-9, "auto"), 0.1) == pytest.approx((ordinary - 1e-9) * 1e5, rel=1e-3)
+
+
+def test_a_large_batch_is_cut_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_module, "MOST_PRODUCTS", 500)
+    monkeypatch.setattr(check_module, "MOST_OF_LOOP", 1e5)
+    found = checked("iris")
+    text = " ".join(check_text(found).split())
+    assert found.n_samples == 500 // 83 == 6 and "6 of its 16 samples" in text
+    assert len(found.weights) == 4 + 4 + 4 + 3 and "That of exact is extrapolated from 6 of 16 samples." in text
+
+
+# The step
+
+
+def test_truncation_falls_with_the_square_of_h_and_rounding_grows_with_its_inverse_in_the_loop_alone(
+    digits: Check,
+) -> None:
+    curve = digits.curve
+    assert curve is not None
+    at = {f"{h:.0e}": n for n, h in enumerate(curve.h)}
+    assert curve.truncation[at["1e-02"]] / curve.truncation[at["1e-04"]] == pytest.approx(1e4, rel=0.01)
+    assert 30 < curve.loop[at["1e-10"]] / curve.loop[at["1e-08"]] < 300
+    assert curve.engine[at["1e-12"]] < 2 * curve.engine[at["1e-08"]] < 1e-12
+    assert 1e-6 < curve.h[curve.recommended_for_loop] < 1e-4
+    assert curve.h[curve.recommended] < 1e-6 and curve.engine[curve.recommended] < 1e-12
+    assert curve.h[curve.chosen] == 1e-4 and curve.engine[curve.chosen] == pytest.approx(2.1e-9, rel=0.1)
+
+
+def test_the_chosen_step_is_among_the_steps_wherever_it_is() -> None:
+    for h in (2e-5, 1e-14, 30.0):
+        curve = checked("iris", f"gradient.h={h}").curve
+        assert curve is not None and curve.h[curve.chosen] == h and (np.diff(curve.h) < 0).all()
+
+
+def test_of_steps_that_are_as_good_the_widest_is_recommended() -> None:
+    assert recommended(np.array([1e-2, 1e-6, 1.5e-9, 1e-9, 1e-9, np.nan])) == 2
+
+
+def test_units_with_jumps_have_no_slope_to_compare_with_but_a_width() -> None:
+    found = checked("iris", "network.activation='sign'", "gradient.h=0.2")
+    net, X = found.run.net, found.run.dataset.X_train
+    assert found.curve is None and found.census.has_jumps
+    needed = np.sort((np.abs(X @ net.params["W1"]) / np.maximum(1, np.abs(X).max(axis=1, keepdims=True))).ravel())
+    assert found.census.recommended == pytest.approx(needed[int(0.75 * len(needed))], rel=0.2)
+    assert found.census.shares[found.census.chosen] == np.mean(needed <= 0.2)
+    assert f"Recommended: h = {found.census.recommended:g}" in check_text(found)
+    zero = checked("iris", "network.activation='sign'", "network.weight_scale=0.0")
+    assert "None is recommended" in check_text(zero)
+
+
+# Kinks
+
+
+@pytest.mark.parametrize("span", [(-3.1, 4.0), (-2000.0, 3000.0), (-0.9, 0.9)])
+@pytest.mark.parametrize(
+    ("function", "kinks"),
+    [
+        *[(name, []) for name in ("tanh", "sigmoid", "silu", lambda a: np.sin(20 * a), lambda a: np.exp(-(a**2)))],
+        ("relu", [Kink(0.0, is_jump=False)]),
+        ("sign", [Kink(0.0, is_jump=True)]),
+        ("quantised:4", [Kink(at, is_jump=True) for at in (-0.666667, 0.0, 0.666667)]),
+        (lambda a: np.tanh(a) + 0.05 * np.abs(a - 0.3), [Kink(0.3, is_jump=False)]),
+        (lambda a: np.clip(a, -0.5, 0.5) + (a > 0.7), [Kink(-0.5, False), Kink(0.5, False), Kink(0.7, True)]),
+    ],
+)
+def test_kinks_are_found_from_values_alone_wherever_they_are(
+    function: Any, kinks: list[Kink], span: tuple[float, float]
+) -> None:
+    found = find_kinks(get_activation(function), *span)
+    if span[1] > 1000 and not kinks:  # a wave of length 0.3 or a bell seen in steps of a hundred
+        assert len(found) <= 2
+        return
+    assert [kink.is_jump for kink in found] == [kink.is_jump for kink in kinks]
+    np.testing.assert_allclose([kink.at for kink in found], [kink.at for kink in kinks], atol=2e-6)
+
+
+def test_many_levels_are_all_found() -> None:
+    assert len(find_kinks(get_activation("quantised:256"), -3.0, 3.0)) == 255
+
+
+def test_windows_and_moves_are_counted_as_by_hand(rng: np.random.Generator) -> None:
+    a, X, kinks = rng.standard_normal((7, 4)), 2 * rng.standard_normal((7, 3)), [Kink(-0.5, True), Kink(0.25, False)]
+    windows, moves = 0, 0
+    for s in range(7):
+        for j in range(4):
+            nearest = min(abs(a[s, j] - kink.at) for kink in kinks)
+            windows += nearest <= 0.2 * max(1.0, *np.abs(X[s]))
+            moves += sum(nearest <= 0.2 * abs(x) for x in X[s])
+    assert np.count_nonzero(reaches(a, X, kinks) <= 0.2) == windows > 0
+    assert share_of_moves(a, X, kinks, np.array([0.2]))[0] == pytest.approx(moves / (7 * 4 * 3))
+    assert 0 < moves < 7 * 4 * 3
+    assert (distances(a, []) == np.inf).all() and not share_of_moves(a, X, [], np.array([0.2])).any()
+
+
+def test_the_units_whose_windows_hold_most_kinks_are_named() -> None:
+    found = checked("iris", "network.activation='relu'", "gradient.h=0.05")
+    X, net = found.run.dataset.X_train, found.run.net
+    by_hand = (np.abs(X @ net.params["W1"]) <= 0.05 * np.maximum(1, np.abs(X).max(axis=1, keepdims=True))).sum(axis=0)
+    np.testing.assert_array_equal(found.census.met, by_hand)
+    assert f"unit {by_hand.argmax()} ({by_hand.max()})" in check_text(found)
+    assert f"Of 1,050 pairs of training sample and unit, {by_hand.sum()} have" in " ".join(check_text(found).split())
+
+
+# Cost
+
+
+def test_the_cost_of_a_loop_is_that_of_two_passes_a_weight(digits: Check) -> None:
+    found = digits
+    assert set(found.seconds) == {"auto", "series", "exact", "loop"}
+    assert found.seconds["auto"] < found.seconds["exact"] < found.seconds["loop"]
+    assert found.n_steps == 30 * 13 and "390 steps" in check_text(found)
+    assert "of which it needs 7,520 a gradient" in check_text(found)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(2.5e-5, "25 µs"), (0.0123, "12.3 ms"), (1.5, "1.5 s"), (90.0, "1.5 min"), (7200.0, "2 h"), (172800.0, "2 days")],
+)
+def test_durations_have_a_unit_that_suits_them(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+# The page
+
+
+def test_the_page_shows_what_the_commands_print(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "check.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```\n\$ tinynet (.*)\n((?:.*\n)*?)```$", page, flags=re.MULTILINE)
+    assert len(shown) == 2
+    for command, text in shown:
+        assert main(shlex.split(command)) == 0
+        assert without_figures(capsys.readouterr().out) == without_figures(text), command
+
+
+def without_figures(text: str) -> list[str]:
+    """Return the words of a text, without its numbers and the rows of the cost, whose order may differ."""
+    words = re.sub(r"^(auto|series|exact|loop) .*$", "", text, flags=re.MULTILINE)
+    return re.sub(r"[-\d][\d.,]*(e[-+]\d+)?", "N", words).split()

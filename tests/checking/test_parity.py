@@ -1,0 +1,248 @@
+"""`tinynet check --parity`: training twice, what the certificate says of it, and that it can be refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+from pages import train as train_into
+from reference import backpropagation as by_hand
+
+from tinynet import TwoLayerNet
+from tinynet.activations import get_activation
+from tinynet.checking.parity import Moment, Parity, backpropagation, derivative_of, parity
+from tinynet.checking.parity_report import parity_fault, parity_text
+from tinynet.cli.main import main
+from tinynet.config.building import prepare, schedule_of
+from tinynet.config.loading import load_config
+from tinynet.gradients import series as differences
+
+SHORT = "training.epochs=4"
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def trained_twice(config: str, *overrides: str) -> Parity:
+    return parity(prepare(load_config(config, overrides)))
+
+
+def words(found: Parity) -> str:
+    return " ".join(parity_text(found).split())
+
+
+# The command
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu", "silu"])
+def test_the_certificate_is_printed_in_80_columns_and_kept(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out_too = ["--out", "p"] if name == "tanh" else []
+    assert main(["check", "iris", SHORT, f"network.activation='{name}'", "--parity", *out_too]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and max(map(len, out.splitlines())) <= 80
+    assert out.startswith("iris: network 4-10-3 (") and "\nPARITY " in out
+    rows = re.findall(r"^ +(\d+) +(\d\.\d\d) +\S+e", out, flags=re.MULTILINE)
+    assert [int(step) for step, _ in rows] == [0, 1, 2, 4, 7, 8, 14, 16, 21, 28]  # powers of 2, ends of 7 steps
+    if out_too:
+        assert Path("p", "parity.txt").read_text(encoding="utf-8") in out
+        height, width, _ = matplotlib.image.imread(Path("p", "parity.png")).shape
+        assert width > 2 * height > 800
+        assert sorted(path.name for path in Path("p").iterdir()) == ["parity.png", "parity.txt"]
+    else:
+        assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("name", ["sign", "quantised:4"])
+def test_units_without_a_derivative_are_refused_and_nothing_is_created(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "iris", f"network.activation='{name}'", "--parity", "--out", "p"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and not list(Path().iterdir())
+    assert err.startswith(f"tinynet: iris and command line: network.activation: activation '{name}' has no derivative")
+    assert "parity can be shown for tanh, sigmoid, relu, silu" in err
+
+
+def test_a_function_of_the_users_own_is_refused_even_under_a_known_name() -> None:
+    def tanh(a: Any) -> Any:
+        return np.tanh(a) / 2
+
+    with pytest.raises(ValueError, match=r"activation 'tanh' has no derivative .* knows its values alone"):
+        derivative_of(get_activation(tanh))
+
+
+@pytest.mark.parametrize(
+    ("config", "fault"),
+    [
+        ("digits", r"the loss became nan in epoch 1, step \d, at learning rate \S+; try a smaller learning rate"),
+        ("iris", r"the loss of the training by backpropagation became nan; try a smaller learning rate"),
+    ],
+)
+def test_a_training_that_diverges_is_certified_as_far_as_it_went(
+    config: str, fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    huge = ["network.activation='relu'", "optimizer.learning_rate=1e30"]
+    assert main(["check", config, SHORT, *huge, "--parity", "--out", "p"]) == 3
+    out, err = capsys.readouterr()
+    assert re.fullmatch(f"tinynet: {fault}\n", err) and re.search(f"NO PARITY: {fault}", " ".join(out.split()))
+    assert max(map(len, out.splitlines())) <= 80 and Path("p", "parity.png").is_file()
+
+
+def test_an_engine_that_is_broken_has_no_parity(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = differences.difference_quotients
+
+    def wrong(*arguments: Any) -> dict[str, Any]:
+        gradient = right(*arguments)
+        return gradient | {"W2": gradient["W2"] * (1 + 1e-5)}
+
+    monkeypatch.setattr(differences, "difference_quotients", wrong)
+    assert main(["check", "iris", SHORT, "--parity"]) == 3
+    out, err = capsys.readouterr()
+    assert "\nNO PARITY: parity is not shown: in step 1" in out
+    assert re.match(r"tinynet: parity is not shown: in step 1 the gradients differ by \d\.\de-06 of the largest", err)
+    assert "W2[" in err
+
+
+# The two trainings
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu", "silu"])
+def test_backpropagation_is_the_slope_that_quotients_tend_to(name: str, rng: np.random.Generator) -> None:
+    net, X, y = TwoLayerNet(5, 4, 3, activation=name, seed=1), rng.standard_normal((12, 5)), rng.integers(0, 3, 12)
+    slope = backpropagation(net.params, net.activation, X, y)
+    quotient = net.numerical_gradient(X, y, h=1e-6, method="exact")
+    for key in slope:
+        np.testing.assert_allclose(slope[key], quotient[key], rtol=1e-8, atol=1e-10)
+
+
+def test_the_derivative_of_relu_at_its_kink_is_0() -> None:
+    relu = get_activation("relu")
+    at = np.array([-1.0, 0.0, 1.0])
+    np.testing.assert_array_equal(derivative_of(relu)(at, relu(at)), [0.0, 0.0, 1.0])
+    found = trained_twice("iris", "network.activation='relu'", "training.epochs=1")
+    assert "(that of relu at 0 is taken as 0)" in words(found)
+
+
+def test_the_first_training_ends_in_the_bits_of_tinynet_train() -> None:
+    settings = ("training.epochs=3", "seed=2", "optimizer.nesterov=true", "optimizer.warmup_epochs=1.0")
+    found = trained_twice("iris", *settings)
+    folder = train_into(Path("run"), "iris", *settings)
+    with np.load(folder / "model.npz", allow_pickle=False) as model:
+        for key, param in found.run.net.params.items():
+            assert model[key].tobytes() == param.tobytes(), key
+
+
+def test_the_twin_is_the_training_by_backpropagation_that_one_would_write() -> None:
+    found = trained_twice("moons", "training.epochs=2", "optimizer.schedule='constant'", "network.activation='tanh'")
+    run = prepare(load_config("moons", ["network.activation='tanh'"]))
+    X, y, params = run.dataset.X_train, run.dataset.y_train, run.net.params
+    velocity = {key: np.zeros_like(param) for key, param in params.items()}
+    for epoch in (1, 2):
+        order = np.random.default_rng([0, epoch]).permutation(len(X))
+        for start in range(0, len(X), 50):
+            rows = order[start : start + 50]
+            z = np.tanh(X[rows] @ params["W1"] + params["b1"])
+            gradient = by_hand(params, lambda a, z: 1 - z**2, z, X[rows], y[rows])
+            for key, param in params.items():
+                velocity[key] = 0.9 * velocity[key] + gradient[key]
+                param -= 0.1 * velocity[key]
+    ours, last = found.run.net.params, found.moments[-1]
+    assert last.distance == pytest.approx(max(np.abs(ours[key] - params[key]).max() for key in ours), rel=1e-4)
+    assert last.backpropagation_loss == pytest.approx(run.net.loss(X, y), rel=1e-13)
+    assert last.loss == pytest.approx(found.run.net.loss(X, y), rel=1e-13)
+    flat, twin = (np.concatenate([each[key].ravel() for key in ours]) for each in (ours, params))
+    relative = np.linalg.norm(flat - twin) / np.linalg.norm(flat)
+    assert last.relative == pytest.approx(relative, rel=1e-4) and found.distances[-1] == last.relative
+
+
+# What is said
+
+
+def test_with_a_small_step_every_difference_is_rounding() -> None:
+    found = trained_twice("iris", SHORT, "gradient.h=1e-6")
+    assert found.above_rounding is found.beyond_truncation is None
+    assert max(found.gaps) < 1e-11 and len(found.gaps) == len(found.distances) == 28
+    assert "No step has a difference above rounding" in words(found) and "PARITY in all 28 steps" in words(found)
+
+
+def test_at_the_usual_step_truncation_enters_at_once_and_falls_with_h_squared() -> None:
+    wide, usual = (trained_twice("iris", SHORT, f"gradient.h={h}") for h in (1e-3, 1e-4))
+    for found in (wide, usual):
+        assert found.above_rounding is not None and found.above_rounding.step == 1
+        assert found.beyond_truncation is None and parity_fault(found) is None
+        key, _, index = found.above_rounding.worst.rstrip("]").partition("[")
+        run = prepare(load_config("iris"))
+        rows = np.random.default_rng([0, 1]).permutation(105)[:16]
+        X, y = run.dataset.X_train[rows], run.dataset.y_train[rows]
+        slope = backpropagation(run.net.params, run.net.activation, X, y)[key][tuple(map(int, index.split(", ")))]
+        assert found.above_rounding.derivative == pytest.approx(slope, rel=1e-13)
+    assert wide.gaps[0] / usual.gaps[0] == pytest.approx(100, rel=0.01)
+    assert "It is the truncation of the quotient" in words(usual)
+
+
+def test_the_trainings_of_relu_part_where_a_kink_falls_into_a_window() -> None:
+    settings = ["network.activation='relu'", "training.epochs=1"]
+    found = trained_twice("digits", *settings)
+    beyond = found.beyond_truncation
+    assert beyond is not None and beyond.kinks > 0 and found.unexplained is None
+    assert max(found.gaps[: beyond.step - 1]) < 1e-7 < 1e-5 < found.gaps[beyond.step - 1]
+    run = prepare(load_config("digits", settings))
+    rows = np.random.default_rng([0, 1]).permutation(len(run.dataset.X_train))
+    before = trained_until(beyond.step, run, rows)
+    a = before["X"] @ before["W1"] + before["b1"]
+    near = np.abs(a) <= 1e-4 * np.maximum(1, np.abs(before["X"]).max(axis=1, keepdims=True))
+    assert np.count_nonzero(near) == beyond.kinks
+    assert "PARITY but for kinks: every step's gradients agree" in words(found)
+    assert f"the trainings part in step {beyond.step}." in words(found)
+
+
+def trained_until(step: int, run: Any, rows: Any) -> dict[str, Any]:
+    """Return the parameters before a step of the first epoch, and the samples of that step."""
+    X, y, rate = run.dataset.X_train, run.dataset.y_train, schedule_of(run.config)
+    n_steps = -(-len(X) // 100)
+    for n in range(step - 1):
+        batch = rows[100 * n : 100 * (n + 1)]
+        run.optimizer.learning_rate = rate((n + 0.5) / n_steps)
+        run.optimizer.update(run.net.params, run.net.numerical_gradient(X[batch], y[batch]))
+    return {**run.net.params, "X": X[rows[100 * (step - 1) : 100 * step]]}
+
+
+def test_a_step_too_wide_parts_the_trainings_by_truncation_alone_and_is_no_fault() -> None:
+    found = trained_twice("iris", SHORT, "gradient.h=5.0")
+    assert parity_fault(found) is None
+    assert "NO PARITY to the end at h = 5: truncation alone" in words(found)
+
+
+@pytest.mark.parametrize(
+    ("losses", "digits"),
+    [((1.0, 1.0), np.inf), ((1.0, 1.001), 3.0), ((1e-5, 1.00001e-5), 5.0), ((0.0, 1.0), 0.0)],
+)
+def test_digits_are_counted_from_the_relative_difference(losses: tuple[float, float], digits: float) -> None:
+    assert Moment(1, 1.0, 0.0, 0.0, *losses).digits == pytest.approx(digits, abs=1e-9)
+
+
+def test_the_digits_that_agree_are_told_step_by_step() -> None:
+    found = trained_twice("iris", SHORT)
+    found.moments[:] = [
+        Moment(step, 1.0, 0.0, 0.0, 1.0, 1.0 + gap)
+        for step, gap in ((0, 0.0), (1, 2e-12), (2, 2e-9), (4, 2e-10), (8, 2e-9), (16, 0.5))
+    ]
+    assert "to 11 until step 1, to 8 until step 8, to none at the last, step 16." in words(found)
+
+
+def test_early_stopping_is_left_out_and_that_is_said() -> None:
+    found = trained_twice("iris", "training.patience=1", "training.epochs=6", "optimizer.learning_rate=3.0")
+    assert "early stopping is left out" in words(found) and len(found.gaps) == 6 * 7
+
+
+def test_weights_whose_squares_overflow_have_a_distance_all_the_same() -> None:
+    found = trained_twice("iris", "optimizer.learning_rate=1e200", "training.epochs=2")
+    assert all(np.isfinite(found.distances))

@@ -1,0 +1,686 @@
+"""The command line: what it prints, its exit statuses, and that nobody ever meets a traceback."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import runpy
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rights import unprivileged
+
+import tinynet
+from tinynet.cli import main as cli
+from tinynet.cli.main import main
+from tinynet.config.documentation import commented_preset, key_table, schema_text
+from tinynet.config.loading import preset_names, preset_text
+
+GO_ON = "go on with: tinynet train --out x --resume"
+QUICK = "training.epochs=2"
+TINYNET = str(Path(sys.executable).with_name("tinynet"))
+MODULE = [sys.executable, "-m", "tinynet"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Return the environment of somebody who has set nothing of Python's and has no display."""
+    own = ("PYTHON", "DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(own)}
+    return plain | {"PYTHONDONTWRITEBYTECODE": "1"} | extra  # a full disk would leave truncated bytecode behind
+
+
+def run(*arguments: str, way: Sequence[str] = (TINYNET,), **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command and return how it ended."""
+    return subprocess.run([*way, *arguments], capture_output=True, text=True, check=False, env=environment(**env))
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which tinynet is the command."""
+    script = f"set -o pipefail; tinynet() {{ '{TINYNET}' \"$@\"; }}; {command}"
+    return run("-c", script, way=["bash"])
+
+
+def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one line that answers a wrong command line, which creates nothing."""
+    before = sorted(Path().rglob("*"))
+    assert main(list(arguments)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sorted(Path().rglob("*")) == before
+    (line,) = err.splitlines()
+    assert line.isprintable()
+    return line
+
+
+# What is printed
+
+
+def test_a_run_ends_with_accuracy_time_and_curve(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "iris", QUICK]) == 0
+    out, err = capsys.readouterr()
+    first, accuracy, duration, curve, report = out.splitlines()
+    assert first == "iris: network 4-10-3 (tanh), 83 parameters; 105 training samples"
+    assert re.fullmatch(r"test accuracy  \d+\.\d %  \(loss \d\.\d+ nats a sample, 30 samples\)", accuracy)
+    assert re.fullmatch(
+        r"time           \d+\.\d s  \(2 epochs, 14 steps; a loop needs 2,324 loss evaluations\)", duration
+    )
+    path = Path(curve.removeprefix("curve          "))
+    assert path.parent.parent == Path("runs") and path.is_file()
+    assert report == f"report         {path.with_name('report.html')}" and path.with_name("report.html").is_file()
+    summary = json.loads((path.parent / "summary.json").read_text())
+    assert f"{100 * summary['test_accuracy']:.1f} %" in accuracy
+    assert err == ""  # no bar where nobody watches
+
+
+def test_one_epoch_early_stopping_and_no_test_part_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "iris", "training.epochs=1", "dataset.test_size=0", "--out", "a"]) == 0
+    out = capsys.readouterr().out
+    assert "test accuracy  not measured: dataset.test_size is 0" in out
+    assert "(1 epoch, 9 steps;" in out
+    stops = ["training.epochs=500", "training.patience=1", "optimizer.learning_rate=2.0"]
+    assert main(["train", "iris", *stops, "--out", "b"]) == 0
+    assert re.search(r"\(\d+ epochs, stopped early, \d+ steps;", capsys.readouterr().out)
+
+
+def test_a_huge_loss_is_written_short(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "iris", QUICK, "network.weight_scale=1e200"]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"\(loss \d\.\d+e\+200 nats a sample", out)
+    assert err == ""  # such as a note that the curve's labels leave no room for the curve
+
+
+def test_quiet_prints_nothing_but_makes_the_same_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "iris", QUICK, "--quiet", "--out", "quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["train", "iris", QUICK, "--out", "loud"]) == 0
+    assert Path("quiet/model.npz").read_bytes() == Path("loud/model.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "iris", QUICK, "seed=3", "--quiet", "--out", "x"],
+        ["train", "iris", "--out", "x", QUICK, "--quiet", "seed=3"],
+        ["train", "--quiet", "--out=x", "iris", QUICK, "seed=3"],
+        ["train", "iris", "--quiet", QUICK, "--out", "x", "seed = 3"],
+    ],
+)
+def test_options_and_overrides_may_stand_in_any_order(words: list[str]) -> None:
+    assert main(words) == 0
+    config = json.loads(Path("x/config.json").read_text())
+    assert (config["seed"], config["training"]["epochs"]) == (3, 2)
+
+
+def test_a_config_file_is_trained_by_relative_and_by_absolute_path(tmp_path: Path) -> None:
+    Path("deep").mkdir()
+    Path("deep/my own.toml").write_text(preset_text("iris"), encoding="utf-8")
+    assert main(["train", "deep/my own.toml", QUICK, "--quiet", "--out", "a"]) == 0
+    assert main(["train", str(tmp_path / "deep/my own.toml"), QUICK, "--quiet", "--out", str(tmp_path / "b/c")]) == 0
+    assert Path("a/model.npz").read_bytes() == Path("b/c/model.npz").read_bytes()
+
+
+def test_presets_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["presets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == preset_names()
+    assert main(["presets", "moons"]) == 0
+    assert capsys.readouterr().out == commented_preset("moons")
+
+
+def test_the_schema_and_the_key_table_are_printed_or_written(capsys: pytest.CaptureFixture[str]) -> None:
+    for options, text in ([], schema_text()), (["--markdown"], key_table()):
+        assert main(["schema", *options]) == 0
+        assert capsys.readouterr().out == text.rstrip("\n") + "\n"
+        for _ in range(2):  # it is made again when keys change
+            assert main(["schema", *options, "--output", "keys"]) == 0
+            assert capsys.readouterr() == ("", "")
+            assert Path("keys").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("file", ["missing/keys", ".", ""])
+def test_a_schema_that_cannot_be_written_is_one_line(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fault(capsys, "schema", "--output", file).startswith("tinynet: command line: --output: ")
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if "-" in name])
+def test_a_preset_with_a_dash_names_a_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", name, "training.epochs=1", "network.hidden_units=2"]) == 0
+    assert capsys.readouterr().out.startswith(f"{name}: network 64-2-10 (")
+    (folder,) = Path("runs").iterdir()
+    assert folder.name.startswith(f"{name}-2")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["presets", "-h"], ["train", "iris", "--help"]])
+def test_help_is_a_success(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: tinynet")
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"tinynet {tinynet.__version__}\n"
+
+
+def test_the_command_and_the_module_are_the_same() -> None:
+    for arguments, status in [(["train", "irs"], 2), (["presets", "wine"], 0)]:
+        ways = [run(*arguments, way=way) for way in ([TINYNET], MODULE)]
+        assert ways[0].returncode == ways[1].returncode == status
+        assert (ways[0].stdout, ways[0].stderr) == (ways[1].stdout, ways[1].stderr)
+        assert ways[0].stdout or ways[0].stderr
+
+
+def test_the_module_can_be_run_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["tinynet", "presets", "wine"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("tinynet", run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == commented_preset("wine")
+    assert runpy.run_module("tinynet.__main__", run_name="imported")["main"] is main
+    assert capsys.readouterr().out == ""
+
+
+def test_the_real_command_gives_the_bits_of_a_call_in_process() -> None:
+    ended = run("train", "iris", QUICK, "--out", "first")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith("curve          first/loss_curve.png\nreport         first/report.html\n")
+    assert main(["train", "iris", QUICK, "--quiet", "--out", "second"]) == 0
+    assert Path("first/model.npz").read_bytes() == Path("second/model.npz").read_bytes()
+
+
+# Mistakes: exit status 2, one line, nothing created
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "",
+            "a command is missing: train or sweep or report or check or predict or export or presets or schema; "
+            "see 'tinynet --help'",
+        ),
+        ("train", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
+        ("train --out x", "the following arguments are required: CONFIG; see 'tinynet train --help'"),
+        (
+            "trian iris",
+            "unknown command 'trian'; did you mean 'train'? "
+            "allowed: train, sweep, report, check, predict, export, presets, schema; see 'tinynet --help'",
+        ),
+        (
+            "help",
+            "unknown command 'help'; "
+            "allowed: train, sweep, report, check, predict, export, presets, schema; see 'tinynet --help'",
+        ),
+        ("digits", "unknown command 'digits'; did you mean 'tinynet train digits'?; see 'tinynet --help'"),
+        ("my.toml", "unknown command 'my.toml'; did you mean 'tinynet train my.toml'?; see 'tinynet --help'"),
+        (
+            "train iris --quite",
+            "unknown option '--quite'; did you mean '--quiet'? allowed: --help, --out, --resume, --quiet; "
+            "see 'tinynet train --help'",
+        ),
+        (
+            "train iris --qui",
+            "unknown option '--qui'; did you mean '--quiet'? allowed: --help, --out, --resume, --quiet; "
+            "see 'tinynet train --help'",
+        ),
+        (
+            "train iris --epochs 5",
+            "unknown option '--epochs'; a setting is written without dashes: training.epochs=VALUE; "
+            "see 'tinynet train --help'",
+        ),
+        (
+            "train iris --learning-rate=0.1",
+            "unknown option '--learning-rate'; a setting is written without dashes: optimizer.learning_rate=VALUE; "
+            "see 'tinynet train --help'",
+        ),
+        (
+            "--quiet train iris",
+            "--quiet stands before the command, but belongs behind it; see 'tinynet train --help'",
+        ),
+        ("train iris --out", "argument --out: expected one argument; see 'tinynet train --help'"),
+        ("presets iris moons", "too many words: 'moons'; see 'tinynet presets --help'"),
+        ("schema my.toml", "too many words: 'my.toml'; see 'tinynet schema --help'"),
+        ("schema --output a\0b", "--output: 'a\\x00b' cannot be written: embedded null byte"),
+        ("presets --all", "unknown option '--all'; allowed: --help; see 'tinynet presets --help'"),
+        ("train iris lr", "lr: an override is KEY=VALUE without spaces, such as seed=1"),
+        ("train iris seed=1 seed=2", "seed: given twice"),
+        ("train iris training.epochs=-3", "training.epochs: must be greater than or equal to 1, got -3"),
+        ("train iris -3", "-3: an override is KEY=VALUE without spaces, such as seed=1"),
+        (
+            "train iris network.activation=relu",
+            "network.activation: relu is not a TOML value; a string needs quotes that the shell does not take away: "
+            "'network.activation=\"relu\"'",
+        ),
+    ],
+)
+def test_a_wrong_command_line_is_answered_in_one_helpful_line(
+    words: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fault(capsys, *words.split()) == f"tinynet: command line: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("iris.yaml", "iris.yaml: neither a preset nor a .toml or .json file; did you mean 'iris'? allowed: "),
+        ("iris.toml", "iris.toml: cannot be read: No such file or directory; the preset is called iris"),
+        ("Iris", "Iris: neither a preset nor a .toml or .json file; did you mean 'iris'? allowed: "),
+        (".", ".: neither a preset nor a .toml or .json file; allowed: "),
+        ("", "'': neither a preset nor a .toml or .json file; allowed: "),
+        ("irís", "irís: neither a preset nor a .toml or .json file; did you mean 'iris'? allowed: "),
+        ("seed=1", "'seed=1': neither a preset nor a .toml or .json file; CONFIG comes before KEY=VALUE; allowed: "),
+    ],
+)
+def test_a_config_that_is_not_there_is_answered_with_the_nearest(
+    config: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fault(capsys, "train", config, QUICK).startswith(f"tinynet: {expected}")
+
+
+def test_spaces_around_the_equals_sign_get_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "iris", "seed", "=", "1"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[2] for line in lines] == ["seed", "'='", "1"]
+    assert all("KEY=VALUE without spaces" in line for line in lines)
+
+
+def test_fault_07_an_unknown_preset_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fault(capsys, "presets", "mons").startswith("tinynet: unknown preset mons; did you mean 'moons'? allowed: ")
+
+
+def test_fault_08_what_to_type_works(capsys: pytest.CaptureFixture[str]) -> None:
+    (typed,) = shlex.split(fault(capsys, "train", "iris", "network.activation=relu").rpartition(": ")[2])
+    assert main(["train", "iris", QUICK, typed, "--quiet", "--out", "x"]) == 0
+    assert json.loads(Path("x/config.json").read_text())["network"]["activation"] == "relu"
+
+
+def test_all_faults_of_a_config_get_a_line_each_and_no_folder_is_made() -> None:
+    Path("my.toml").write_text('[dataset]\nname = "irs"\n[training]\nepochs = 0\n')
+    ended = run("train", "my.toml", "optimizer.momentum=1", "lr=0.1", "--out", "x")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    starts = [line.partition(": must")[0] for line in ended.stderr.splitlines()]
+    assert starts[0].startswith("tinynet: command line: unknown key lr; did you mean 'optimizer.learning_rate'?")
+    assert starts[1:] == [
+        "tinynet: my.toml: dataset.name",
+        "tinynet: command line: optimizer.momentum",
+        "tinynet: my.toml: training.epochs",
+    ]
+    assert [path.name for path in Path().iterdir()] == ["my.toml"]
+
+
+def test_fault_06_a_part_without_a_class_is_named_with_its_config(capsys: pytest.CaptureFixture[str]) -> None:
+    line = fault(capsys, "train", "iris", "dataset.test_size=0.89")
+    assert line.startswith("tinynet: iris and command line: dataset: the training part would have 1 of 150 samples")
+
+
+def test_fault_10_a_folder_that_is_taken_or_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "iris", QUICK, "--quiet", "--out", "x"]) == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("x").iterdir()}
+    again = fault(capsys, "train", "iris", QUICK, "--out", "x")
+    assert again == "tinynet: x holds a run already; --resume goes on with it, or choose another folder with --out"
+    assert {path: path.stat().st_mtime_ns for path in Path("x").iterdir()} == before
+    taken = fault(capsys, "train", "iris", QUICK, "--out", "x/model.npz")
+    assert taken == "tinynet: x/model.npz is a file; a run needs a folder"
+    assert "--out: must name a folder, got ''" in fault(capsys, "train", "iris", QUICK, "--out", "")
+
+
+def test_fault_10_a_working_folder_without_write_permission(capsys: pytest.CaptureFixture[str]) -> None:
+    Path().chmod(0o555)
+    with unprivileged():
+        line = fault(capsys, "train", "iris", QUICK)
+    Path().chmod(0o755)
+    assert line == "tinynet: runs: cannot be written: Permission denied; choose another folder with --out"
+
+
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_fault_12_a_batch_larger_than_the_training_part_is_said_once(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "iris", "training.epochs=5", "training.batch_size=1000", *options]) == 0
+    assert capsys.readouterr().err == (
+        "tinynet: note: batch_size 1000 is larger than the 105 training samples: one batch an epoch\n"
+    )
+
+
+def test_notes_are_one_line_and_leave_the_warnings_of_others_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    before = warnings.showwarning
+    with cli._notes():
+        for _ in range(2):
+            warnings.warn("first line\nsecond line", stacklevel=1)
+    assert capsys.readouterr().err == "tinynet: note: first line second line\n"
+    assert warnings.showwarning is before
+
+
+def test_fault_13_a_network_that_no_memory_holds_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    line = fault(capsys, "train", "iris", "network.hidden_units=1_000_000_000_000")
+    assert line.startswith("tinynet: iris and command line: network.hidden_units: 1,000,000,000,000 hidden units")
+    assert "GiB; this machine has" in line
+
+
+def test_a_config_mistake_is_answered_before_slow_libraries_are_imported() -> None:
+    program = (
+        "import sys; from tinynet.cli.main import main; status = main(sys.argv[1:]);"
+        "print(status, [name for name in ('sklearn', 'matplotlib', 'scipy', 'tqdm', 'joblib') if name in sys.modules])"
+    )
+    for words, expected in [
+        (["train", "digits", "network.hidden_units=0"], "2 []"),
+        (["train", "nothing.toml"], "2 []"),
+        (["train", "digits", "--learning-rate", "3"], "2 []"),
+        (["train", "iris", "dataset.test_size=0.89"], "2 ['sklearn', "),  # found out with the data
+    ]:
+        ended = run("-c", program, *words, way=[sys.executable])
+        assert ended.stdout.startswith(expected)
+
+
+# A run that fails or is interrupted
+
+
+def test_fault_30_a_run_that_diverges_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["network.weight_scale=1e200", "network.activation='relu'"]
+    assert main(["train", "iris", *overrides, "--out", "x", "--quiet"]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        "tinynet: the loss became nan in epoch 1, step 1, at learning rate 0.1; try a smaller learning rate; "
+        "the weights of the last good epoch are in x/model.npz\n"
+    )
+    assert json.loads(Path("x/summary.json").read_text())["status"] == "diverged"
+
+
+def test_a_full_disk_ends_with_3_and_says_so() -> None:
+    ended = shell(f"ulimit -f 1; tinynet train iris {QUICK} --out x")  # files of at most 1 KiB
+    assert ended.returncode == 3
+    assert re.fullmatch(f"tinynet: the run failed: x: File too large; {GO_ON}\n", ended.stderr)
+    assert not list(Path("x").glob(".*"))
+
+
+def test_fault_37_a_folder_that_turns_read_only_at_the_end_costs_its_files_and_not_the_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "iris", QUICK, "--quiet"]) == 0  # an ordinary user may not import from root's folders
+    folder = Path("free/x")
+    folder.parent.mkdir()
+    folder.parent.chmod(0o777)
+
+    def train_and_lose_the_folder(*arguments: Any, **options: Any) -> Any:
+        history = tinynet.train(*arguments, **options)
+        folder.chmod(0o555)
+        return history
+
+    monkeypatch.setattr("tinynet.experiments.run.train", train_and_lose_the_folder)
+    with unprivileged():
+        assert main(["train", "iris", QUICK, "--out", str(folder)]) == 3
+    out, err = capsys.readouterr()
+    assert re.search(r"^test accuracy  \d+\.\d %", out, re.M) and "loss_curve" not in out
+    assert re.fullmatch(rf"tinynet: the run failed: {folder}\S*: Permission denied; go on with: \S.*\n", err)
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 3
+
+
+def test_an_output_that_goes_to_a_full_disk_ends_with_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = shell("tinynet presets digits >/dev/full")
+    assert (ended.returncode, ended.stderr) == (
+        3,
+        "tinynet: failed: stdout: No space left on device\n",
+    )
+    monkeypatch.setattr(sys, "stdout", Broken(OSError(errno.ENOSPC, "No space left on device")))
+    assert main(["train", "iris", QUICK]) == 3
+    assert capsys.readouterr().err == ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, "tinynet: interrupted\n"),
+        (MemoryError("2 TiB"), 3, "tinynet: failed: out of memory: 2 TiB\n"),
+        (OSError(5, "Input/output error", "digits.csv"), 3, "tinynet: failed: digits.csv: Input/output error\n"),
+    ],
+)
+def test_what_goes_wrong_before_the_run_is_one_line(
+    error: BaseException,
+    status: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tinynet.config.building.prepare", fails)
+    assert main(["train", "iris"]) == status
+    assert capsys.readouterr() == ("", message)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, f"tinynet: interrupted; {GO_ON}\n"),
+        (
+            OSError(28, "No space left on device"),
+            3,
+            f"tinynet: the run failed: x: No space left on device; {GO_ON}\n",
+        ),
+        (
+            OSError(13, "Permission denied", "x/model.npz"),
+            3,
+            f"tinynet: the run failed: x/model.npz: Permission denied; {GO_ON}\n",
+        ),
+    ],
+)
+def test_what_goes_wrong_during_the_run_is_one_line_that_names_the_folder(
+    error: BaseException,
+    status: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        Path("x/config.json").touch()  # a run that was begun
+        raise error
+
+    monkeypatch.setattr("tinynet.experiments.run.execute", fails)
+    assert main(["train", "iris", "--out", "x", "--quiet"]) == status
+    assert capsys.readouterr() == ("", message)
+
+
+def test_an_interrupt_in_the_middle_ends_with_130_and_no_traceback() -> None:
+    words = [TINYNET, "train", "iris", "training.epochs=1_000_000", "--out", "x"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment()) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        while not (Path("x/metrics.csv").exists() and Path("x/metrics.csv").read_text().count("\n") > 2):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert process.returncode == 130
+    assert (out, err) == ("", f"tinynet: interrupted; {GO_ON}\n")
+    summary = json.loads(Path("x/summary.json").read_text())
+    assert summary["status"] == "interrupted"
+    assert summary["epochs"] == Path("x/metrics.csv").read_text().count("\n") - 1
+
+
+# Streams and terminals
+
+
+def test_fault_38_closed_streams_stop_nothing() -> None:
+    ended = shell(f"tinynet train iris {QUICK} training.batch_size=1000 --out x <&- >&- 2>&-")
+    assert ended.returncode == 0
+    assert Path("x/loss_curve.png").is_file()
+    assert Path("x/metrics.csv").read_text().count("\n") == 3
+    for command, status in [("presets >&-", 0), ("train irs 2>&-", 2), ("train irs >&- 2>&-", 2)]:
+        ended = shell(f"tinynet {command}")
+        assert (ended.returncode, ended.stdout, ended.stderr) == (status, "", "")
+
+
+def test_fault_38_an_error_does_not_go_to_stdout_when_stderr_is_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["train", "irs"]) == 2
+    assert capsys.readouterr().out == ""
+    assert main(["train", "iris", QUICK]) == 0
+    assert capsys.readouterr().out.startswith("iris: network")
+
+
+def test_fault_38_a_cut_pipe_stops_nothing_and_is_silent() -> None:
+    for command, status in [(f"train iris {QUICK} --out x", 0), ("presets digits", 0), ("--help", 0), ("train irs", 2)]:
+        ended = shell(f"tinynet {command} 2>&1 | true")
+        assert (ended.returncode, ended.stderr) == (status, "")
+    assert Path("x/loss_curve.png").is_file()
+    ended = shell("tinynet presets digits | head -1")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == preset_text("digits").splitlines(keepends=True)[0]
+
+
+class Broken(io.StringIO):
+    """A stream that nothing reaches."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+    def flush(self) -> None:
+        raise self.error
+
+
+def test_fault_38_a_reader_who_has_gone_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, Broken(BrokenPipeError()))
+    assert main(["presets"]) == 0
+    assert main(["presets", "x"]) == 2
+    assert main(["train", "iris", QUICK, "--out", "x"]) == 0
+    assert Path("x/loss_curve.png").is_file()
+
+
+def in_terminal(columns: int, *arguments: str, **env: str) -> tuple[int, bytes]:
+    """Run the command with its stderr on a pseudo-terminal; return the exit status and what was shown."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [TINYNET, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=environment(**env)) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # how Linux says that the other side is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(ours)
+    return process.returncode, shown
+
+
+def bar_states(shown: bytes) -> list[str]:
+    """Return what a bar showed one after the other, on its one line."""
+    line, end = shown.decode().replace("\r\n", "\n").split("\n")
+    assert end == ""
+    return [state for state in line.split("\r") if state]
+
+
+def test_fault_38_the_bar_shows_epochs_loss_and_accuracy() -> None:
+    status, shown = in_terminal(100, "train", "iris", "training.epochs=20")
+    states = bar_states(shown)
+    assert status == 0
+    assert states[0].startswith("  0%") and states[-1].startswith("100%")
+    assert all(part in states[-1] for part in ("20/20", "loss=0.", "accuracy=0."))
+    assert max(map(len, states)) <= 100
+
+
+def test_fault_38_the_bar_fits_a_narrow_terminal_without_utf_8() -> None:
+    status, shown = in_terminal(20, "train", "iris", "training.epochs=20", PYTHONIOENCODING="ascii")
+    states = bar_states(shown)
+    assert status == 0
+    assert states[0].startswith("  0%") and states[-1].startswith("100%|#")
+    assert max(map(len, states)) <= 20
+    assert shown.isascii()
+
+
+def test_quiet_asks_for_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def looks(*_: object, progress: bool, **__: object) -> dict[str, object]:
+        asked.append(progress)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinynet.experiments.run.execute", looks)
+    for options in (["--quiet"], []):
+        assert main(["train", "iris", *options, "--out", f"x{len(asked)}"]) == 130
+    assert asked == [False, True]
+
+
+def test_fault_38_letters_that_a_stream_cannot_hold_are_escaped() -> None:
+    Path("my.json").write_text(json.dumps({"name": "Größe", "dataset": {"name": "iris"}, "training": {"epochs": 1}}))
+    ended = run("train", "my.json", "--out", "Ä", PYTHONIOENCODING="ascii")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Gr\\xf6\\xdfe: network")
+    assert ended.stdout.endswith("curve          \\xc4/loss_curve.png\nreport         \\xc4/report.html\n")
+    assert json.loads(Path("Ä/config.json").read_text(encoding="utf-8"))["name"] == "Größe"
+
+
+@pytest.mark.parametrize("env", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+def test_fault_38_a_locale_without_utf_8_gets_its_line(env: dict[str, str]) -> None:
+    ended = run("train", "irís", **env)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert re.match(r"tinynet: \S+: neither a preset nor", ended.stderr)
+    assert ended.stderr.count("\n") == 1
+
+
+def test_fault_39_the_curve_is_drawn_without_a_display_whatever_back_end_is_asked_for() -> None:
+    ended = run("train", "iris", QUICK, "--out", "x", "--quiet", MPLBACKEND="nonsense")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert Path("x/loss_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_interrupt_that_breaks_something_else_is_an_interrupt_and_a_bug_stays_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise RuntimeError("release unlocked lock") from None
+
+    monkeypatch.setattr("tinynet.config.building.prepare", broken)
+    assert main(["train", "iris"]) == 130
+    assert capsys.readouterr() == ("", "tinynet: interrupted\n")
+    monkeypatch.setattr("tinynet.config.building.prepare", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["train", "iris"])
+
+
+def test_a_failure_of_no_file_names_none(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(options: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(cli.COMMANDS, "presets", full)
+    assert main(["presets"]) == 3
+    assert capsys.readouterr().err == "tinynet: failed: No space left on device\n"

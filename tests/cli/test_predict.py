@@ -1,0 +1,323 @@
+"""From your own file to predictions, through the command; and where a data file is looked for."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinynet import ConfigError, load_dataset, load_model
+from tinynet.cli.main import main
+from tinynet.config.building import prepare
+from tinynet.config.loading import load_config
+
+DATA = Path(__file__).parents[2] / "data"
+TINYNET = str(Path(sys.executable).with_name("tinynet"))
+CONFIG = """
+name = "tumours"
+dataset = { name = "csv", path = "data/breast_cancer.csv", label = "diagnosis", scaling = "standard" }
+training = { epochs = 5, batch_size = 32 }
+"""
+MEASURES = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder, the current one, with a config and the data it names."""
+    folder = tmp_path / "project"
+    (folder / "data").mkdir(parents=True)
+    shutil.copy(DATA / "breast_cancer.csv", folder / "data")
+    (folder / "tumours.toml").write_text(CONFIG, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the real command."""
+    return subprocess.run([TINYNET, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one line that answers a wrong command line, which creates nothing."""
+    before = sorted(Path().rglob("*"))
+    assert main(list(arguments)) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and sorted(Path().rglob("*")) == before
+    (line,) = err.splitlines()
+    assert line.isprintable()
+    return line.removeprefix("tinynet: ")
+
+
+def table(text: str) -> tuple[list[str], list[list[str]]]:
+    header, *rows = csv.reader(io.StringIO(text))
+    return header, rows
+
+
+def rows_file(rows: Sequence[object], header: str = MEASURES, name: str = "new.csv") -> str:
+    Path(name).write_text(f"{header}\n" * bool(header) + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return name
+
+
+@pytest.fixture
+def iris(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the run folder of a short training on iris."""
+    assert main(["train", "iris", "training.epochs=3", "--out", "run", "--quiet"]) == 0
+    return "run"
+
+
+def test_a_walk_from_a_csv_file_to_predictions(project: Path) -> None:
+    trained = run("train", "tumours.toml", "--out", "runs/first")
+    assert trained.returncode == 0 and trained.stdout.startswith("tumours: network 30-50-2 (tanh)")
+    summary = json.loads(Path("runs/first/summary.json").read_text(encoding="utf-8"))
+    assert summary["test_accuracy"] > 0.9
+    predicted = run("predict", "runs/first", "data/breast_cancer.csv")
+    assert (predicted.returncode, predicted.stderr) == (0, "")
+    header, rows = table(predicted.stdout)
+    assert header == ["label", "probability_benign", "probability_malignant"]
+    truth = [line.rpartition(",")[2] for line in Path("data/breast_cancer.csv").read_text().splitlines()[1:]]
+    assert np.mean([row[0] == name for row, name in zip(rows, truth, strict=True)]) > 0.9
+    proba = load_model("runs/first").predict_proba(load_model("runs/first").read("data/breast_cancer.csv"))
+    np.testing.assert_allclose([[float(cell) for cell in row[1:]] for row in rows], proba, rtol=5e-6)
+
+
+# predict
+
+
+def test_output_goes_to_a_file_on_request(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows_file(["5.1,3.5,1.4,0.2", "6.5,3.0,5.8,2.2"])
+    assert main(["predict", iris, "new.csv"]) == 0
+    printed = capsys.readouterr().out
+    assert main(["predict", iris, "new.csv", "--output", "labels.csv"]) == 0
+    assert capsys.readouterr().out == "" and Path("labels.csv").read_text(encoding="utf-8") == printed
+    header, rows = table(printed)
+    assert len(rows) == 2 and header[0] == "label"
+    assert all(row[0] in ("setosa", "versicolor", "virginica") for row in rows)
+
+
+def test_fault_43_a_run_folder_predicts_wherever_it_is(iris: str, tmp_path: Path) -> None:
+    rows_file(["5.1,3.5,1.4,0.2"])
+    before = run("predict", iris, "new.csv").stdout
+    shutil.move(iris, tmp_path / "elsewhere")
+    for path in Path(tmp_path / "elsewhere").iterdir():
+        if path.name != "model.npz":
+            path.unlink()
+    assert before and run("predict", str(tmp_path / "elsewhere"), "new.csv").stdout == before
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        (
+            MEASURES.replace("petal", "leaf"),
+            "1,2,3,4",
+            "line 1: no column 'petal length (cm)', 'petal width (cm)'; the",
+        ),
+        ("", "1,2,3", "line 1: 3 columns and no header; the model has 4 features: 'sepal length (cm)', 'sepal"),
+        ("", "1,2,3,4,setosa", "line 1: 5 columns and no header; the model has 4 features"),
+        (MEASURES, "1,2,3", "line 2 has 3 columns, the first row has 4"),
+        (MEASURES, "1,2,3,many", "line 2, column 'petal width (cm)': 'many' is not a number"),
+        (MEASURES, "1,2,,4", "1 value is missing, in line 2, column 'petal length (cm)'; take such rows out"),
+        (MEASURES, "1,2,3,4\0", "line 2: holds a NUL byte, which no text does"),
+    ],
+)
+def test_fault_27_rows_of_another_layout_are_refused_with_the_line(
+    header: str, row: str, message: str, iris: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fault(capsys, "predict", iris, rows_file([row], header)).startswith(f"new.csv: {message}")
+
+
+def test_fault_27_an_array_with_another_number_of_columns(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez("new.npz", X=np.zeros((2, 3)))
+    assert fault(capsys, "predict", iris, "new.npz") == "X has 3 features, the network was made for 4"
+
+
+def test_fault_27_a_class_that_was_never_seen_is_no_matter(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", iris, rows_file(["5.1,3.5,1.4,0.2,cactus"], MEASURES + ",species")]) == 0
+    assert "cactus" not in capsys.readouterr().out
+
+
+def test_a_label_column_is_ignored_without_a_header_too(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (DATA / "iris.csv").read_text(encoding="utf-8").splitlines()[1:]
+    labelled = [f"{name},{measures}" for measures, _, name in (line.rpartition(",") for line in lines)]
+    rows_file(labelled, "", "labelled.csv")
+    rows_file([line.partition(",")[2] for line in labelled], "", "bare.csv")
+    override = ['dataset.name="csv"', 'dataset.path="labelled.csv"', "dataset.label=1", "training.epochs=2"]
+    assert main(["train", "iris", *override, "--out", "run", "--quiet"]) == 0
+    printed = []
+    for name in ("labelled.csv", "bare.csv"):
+        assert main(["predict", "run", name]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] and len(printed[0].splitlines()) == 151
+
+
+def test_a_wrong_run_or_file_is_answered_in_one_line(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fault(capsys, "predict", "runs", "new.csv").startswith("runs: no run folder: it has no model.npz")
+    assert fault(capsys, "predict", iris, "new.csv") == "new.csv: cannot be read: No such file or directory"
+    assert "arguments are required: FILE" in fault(capsys, "predict", iris)
+    Path(iris, "model.npz").write_bytes(Path(iris, "model.npz").read_bytes()[:1000])
+    assert fault(capsys, "predict", iris, "new.csv").startswith("run/model.npz: no NPZ archive, or a damaged one")
+
+
+def test_output_that_cannot_be_written_is_refused(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = rows_file(["5.1,3.5,1.4,0.2"])
+    for output, reason in [("", "Is a directory"), ("nowhere/x.csv", "No such file"), (iris, "Is a directory")]:
+        line = fault(capsys, "predict", iris, rows, "--output", output)
+        assert line.startswith(f"command line: --output: {output!r} cannot be written: {reason}")
+    assert "embedded null" in fault(capsys, "predict", iris, rows, "--output", "a\0b")
+
+
+def test_the_rows_are_not_overwritten_by_what_is_predicted(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows_file(["5.1,3.5,1.4,0.2"])
+    os.link("new.csv", "same.csv")
+    for output in ("new.csv", "./new.csv", "same.csv"):
+        assert "would be overwritten" in fault(capsys, "predict", iris, "new.csv", "--output", output)
+
+
+def test_a_full_disk_fails_with_the_name_of_the_output(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows_file(["5.1,3.5,1.4,0.2"] * 100)
+    assert main(["predict", iris, "new.csv", "--output", "/dev/full"]) == 3
+    assert capsys.readouterr().err == "tinynet: failed: /dev/full: No space left on device\n"
+
+
+# Where a data file is looked for
+
+
+def test_a_path_is_seen_from_the_folder_of_its_config(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = str(project / "data" / "breast_cancer.csv")
+    for folder, source in [(project, "tumours.toml"), (tmp_path, "project/tumours.toml")]:
+        monkeypatch.chdir(folder)
+        assert load_config(source).dataset.path == expected
+    monkeypatch.chdir(project / "data")
+    assert load_config("../tumours.toml", ['dataset.path="breast_cancer.csv"']).dataset.path == expected
+    assert load_config("iris", ['dataset.name="csv"', 'dataset.path="../x.csv"']).dataset.path == str(project / "x.csv")
+
+
+def test_a_config_and_its_options_give_the_data_set_of_load_dataset() -> None:
+    loaded = prepare(load_config("tumours.toml", ["dataset.label=-1", 'dataset.separator=","', "dataset.header=true"]))
+    same = load_dataset("csv", path="data/breast_cancer.csv", scaling="standard")
+    np.testing.assert_array_equal(loaded.dataset.X_train, same.X_train)
+    assert loaded.dataset.class_names == ("benign", "malignant")
+
+
+def test_an_npz_file_is_named_in_a_config_likewise() -> None:
+    np.savez("own.npz", X=np.arange(80.0).reshape(40, 2), y=np.arange(40) % 2)
+    assert prepare(load_config("iris", ['dataset.name="npz"', 'dataset.path="own.npz"'])).dataset.n_features == 2
+
+
+def test_fault_43_a_project_moved_as_a_whole_repeats_its_runs(project: Path, tmp_path: Path) -> None:
+    assert main(["train", "tumours.toml", "--quiet", "--out", "runs/first"]) == 0
+    config = json.loads(Path("runs/first/config.json").read_text(encoding="utf-8"))
+    assert config["dataset"]["path"] == os.path.join("..", "..", "data", "breast_cancer.csv")
+    shutil.copytree(project, tmp_path / "moved")
+    shutil.rmtree(project / "data")
+    again = run("train", "../moved/runs/first/config.json", "--out", str(tmp_path / "again"), cwd=tmp_path / "moved")
+    assert again.returncode == 0
+    assert (tmp_path / "again" / "model.npz").read_bytes() == (project / "runs/first/model.npz").read_bytes()
+
+
+def test_fault_43_a_run_outside_the_project_keeps_the_absolute_path(project: Path, tmp_path: Path) -> None:
+    assert main(["train", "tumours.toml", "--quiet", "--out", str(tmp_path / "first")]) == 0
+    config = json.loads((tmp_path / "first" / "config.json").read_text(encoding="utf-8"))
+    assert config["dataset"]["path"] == str(project / "data" / "breast_cancer.csv")
+
+
+def test_fault_43_without_its_data_a_run_says_where_they_were_and_takes_another_path(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "tumours.toml", "--quiet", "--out", "runs/first"]) == 0
+    shutil.move("runs/first", tmp_path / "first")
+    config = str(tmp_path / "first" / "config.json")
+    expected = f"{config}: dataset.path: {tmp_path.parent / 'data' / 'breast_cancer.csv'}: cannot be read: No such file"
+    assert fault(capsys, "train", config).startswith(expected)
+    assert main(["train", config, 'dataset.path="data/breast_cancer.csv"', "--quiet", "--out", "again"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "message"),
+    [
+        (['dataset.name="csv"'], "path", "missing; csv needs the file to read, as seen from the config's folder"),
+        (['dataset.name="npz"'], "path", "missing; npz needs the file"),
+        (['dataset.path="x.csv"'], "path", "iris has no such option; it has none"),
+        (['dataset.name="npz"', 'dataset.path="x"', "dataset.header=true"], "header", "npz has no such option; it has"),
+        (['dataset.name="csv"', 'dataset.path=""'], "path", "must have at least 1 character, got ''"),
+        (['dataset.name="csv"', "dataset.path=3"], "path", "must be a valid string, got 3"),
+        (
+            ['dataset.name="csv"', 'dataset.path="x"', 'dataset.separator=":"'],
+            "separator",
+            "must be ',', ';', '\\t' or '|', got ':'",
+        ),
+        (
+            ['dataset.name="csv"', 'dataset.path="x"', "dataset.label=1.5"],
+            "label",
+            "must be a column's name, or its number from 1 (−1 is the last), got 1.5",
+        ),
+        (
+            ['dataset.name="csv"', 'dataset.path="x"', 'dataset.label="y"', "dataset.header=false"],
+            "header",
+            "false, but label 'y' is a name, which only a header can give",
+        ),
+    ],
+)
+def test_a_wrong_option_of_a_file_is_named_by_its_key(overrides: list[str], key: str, message: str) -> None:
+    with pytest.raises(ConfigError) as info:
+        load_config("iris", overrides)
+    (line,) = info.value.faults
+    assert f": dataset.{key}: {message}" in line
+
+
+def test_a_label_without_quotes_is_answered_with_the_quotes() -> None:
+    with pytest.raises(ConfigError, match=r'a string needs quotes that the shell does not take away: .*"species"'):
+        load_config("iris", ["dataset.label=species"])
+
+
+def test_a_fault_in_the_file_names_config_key_file_and_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with Path("data/breast_cancer.csv").open("a", encoding="utf-8") as file:
+        file.write("1,2,3\n")
+    path = Path("data/breast_cancer.csv").absolute()
+    expected = f"tumours.toml: dataset.path: {path}: line 571 has 3 columns, the first row has 31"
+    assert fault(capsys, "train", "tumours.toml") == expected
+
+
+def test_output_does_not_take_the_place_of_the_trained_network(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = rows_file(["5.1,3.5,1.4,0.2"])
+    line = fault(capsys, "predict", iris, file, "--output", f"{iris}/model.npz")
+    assert line == (f"command line: --output: {iris}/model.npz holds the trained network, and would be overwritten")
+
+
+def test_fault_33_output_that_fills_the_disk_leaves_what_was_there(
+    iris: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    Path("old.csv").write_text("old", encoding="utf-8")
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["predict", iris, rows_file(["5.1,3.5,1.4,0.2"]), "--output", "old.csv"]) == 3
+    assert capsys.readouterr().err == "tinynet: failed: old.csv: No space left on device\n"
+    assert Path("old.csv").read_text(encoding="utf-8") == "old" and not list(Path().glob(".*.tmp"))
+
+
+def test_output_that_is_a_link_or_a_device_stays_one(iris: str) -> None:
+    file = rows_file(["5.1,3.5,1.4,0.2"])
+    wanted = run("predict", iris, file).stdout
+    Path("there.csv").write_text("old", encoding="utf-8")
+    Path("link.csv").symlink_to("there.csv")
+    assert main(["predict", iris, file, "--output", "link.csv"]) == 0
+    assert Path("link.csv").is_symlink() and Path("there.csv").read_text(encoding="utf-8") == wanted
+    assert run("predict", iris, file, "--output", "/dev/stdout").stdout == wanted
+    assert main(["predict", iris, file, "--output", "/dev/null"]) == 0 and Path("/dev/null").is_char_device()
+    Path("stdout").symlink_to("/dev/stdout")
+    with open("redirected.csv", "w", encoding="utf-8") as out:
+        subprocess.run([TINYNET, "predict", iris, file, "--output", "stdout"], stdout=out, check=True)
+    assert Path("stdout").is_symlink() and Path("redirected.csv").read_text(encoding="utf-8") == wanted

@@ -1,0 +1,202 @@
+"""What explains a config: the JSON Schema, the table of keys, and the comments of the presets."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import BaseModel
+
+from tinynet import ConfigError
+from tinynet.config.documentation import commented_preset, key_table, schema, schema_text
+from tinynet.config.loading import load_config, preset_names, preset_text
+from tinynet.config.sections import OPTIONS, Config
+from tinynet.data.datasets import DATASETS
+
+DOCS = Path(__file__).parents[2] / "docs"
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the dotted keys of a config, section by section."""
+    keys = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += keys_of(field.annotation, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """Return a config of iris with one more value in it."""
+    config: dict[str, Any] = {"dataset": {"name": "iris"}}
+    section, _, last = key.rpartition(".")
+    (config.setdefault(section, {}) if section else config)[last] = value
+    return config
+
+
+def keys_in(text: str, line: str) -> list[str]:
+    """Return the dotted keys of the lines that match, in a text with [section] lines or headings."""
+    section, found = "", []
+    for heading, key in re.findall(rf"^(?:#* ?\[(\w+)\].*|{line})", text, re.MULTILINE):
+        section = f"{heading}." if heading else section
+        found += [section + key] if key else []
+    return found
+
+
+# The schema
+
+
+def test_the_schema_is_one_and_says_which_dialect() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert json.loads(schema_text()) == schema()
+    assert schema()["$schema"] == jsonschema.Draft202012Validator.META_SCHEMA["$id"]
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_holds_to_the_schema(name: str) -> None:
+    VALIDATOR.validate(tomllib.loads(preset_text(name)))
+    VALIDATOR.validate(tomllib.loads(commented_preset(name)))
+    VALIDATOR.validate(json.loads(load_config(name).to_json()))
+
+
+def test_a_config_may_say_where_its_schema_is() -> None:
+    VALIDATOR.validate(nested("$schema", "config.schema.json"))
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("name", "x" * 100, "x" * 101),
+        ("seed", 2**32 - 1, 2**32),
+        ("seed", 0, -1),
+        ("dataset.name", "moons", "mons"),
+        ("dataset.scaling", "none", "minmx"),
+        ("dataset.test_size", 0, 1),
+        ("dataset.n_samples", 10, 9),
+        ("dataset.path", "x", ""),
+        ("dataset.label", -1, 1.5),
+        ("dataset.label", "diagnosis", True),
+        ("dataset.separator", "\t", " "),
+        ("dataset.header", False, "no"),
+        ("network.hidden_units", 1, 0),
+        ("network.hidden_units", 3, "3"),
+        ("network.weight_scale", 0, -1),
+        ("gradient.h", 1, 0),
+        ("gradient.method", "series", "serie"),
+        ("optimizer.learning_rate", 1e-9, 0),
+        ("optimizer.momentum", 0, 1),
+        ("optimizer.nesterov", True, 1),
+        ("optimizer.schedule", "cosine", "cosinus"),
+        ("optimizer.warmup_epochs", 0.5, -0.5),
+        ("training.epochs", 1, 1.5),
+        ("training.patience", 1, 0),
+        ("training.patience", 5, True),
+        ("optimizer.learning_rate", 1, None),
+        ("training", {}, 3),
+    ],
+)
+def test_the_schema_allows_and_refuses_what_a_config_does(key: str, good: Any, bad: Any, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    owner = next((name for name, options in OPTIONS.items() if key.removeprefix("dataset.") in options), "")
+    for value, is_good in ((good, True), (bad, False)):
+        config = nested(key, value)
+        if owner:  # the data set that has this option
+            config["dataset"] |= {"name": owner} | ({"path": "x"} if owner == "csv" and key != "dataset.path" else {})
+        file.write_text(json.dumps(config))
+        assert VALIDATOR.is_valid(config) is is_good
+        if is_good:
+            load_config(str(file))
+        else:
+            with pytest.raises(ConfigError):
+                load_config(str(file))
+
+
+def test_an_unknown_key_is_not_in_the_schema() -> None:
+    assert not VALIDATOR.is_valid(nested("epochs", 3))
+    assert not VALIDATOR.is_valid(nested("training.epoch", 3))
+    assert not VALIDATOR.is_valid({})
+
+
+# The table of keys
+
+
+def test_the_table_in_the_docs_is_current() -> None:
+    assert (DOCS / "config.md").read_text(encoding="utf-8") == key_table()
+
+
+def test_the_table_has_every_key_once_with_all_that_is_to_say() -> None:
+    assert keys_in(key_table(), r"\| `(\w+)` \|.*") == keys_of(Config)
+    rows = [line.split(" | ") for line in key_table().splitlines() if line.startswith("| `")]
+    assert all(len(row) == 5 for row in rows)
+    assert all(kind and default and meaning.rstrip(" |") for _, kind, default, _, meaning in rows)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `name` | string | must be given | digits, moons, ",
+        "| `momentum` | number | `0.9` | >= 0 and < 1 | ",
+        "| `learning_rate` | number | `0.1` | > 0 | ",
+        "| `epochs` | integer | `20` | >= 1 | ",
+        "| `nesterov` | boolean | `false` |  | ",
+        "| `patience` | integer | unset | >= 1 | ",
+        "| `label` | integer or string | unset |  | ",
+        r"""| `separator` | string | unset | ",", ";", "\t", "\|" | """,
+    ],
+)
+def test_the_table_tells_type_default_and_range(row: str) -> None:
+    assert f"\n{row}" in key_table()
+
+
+@pytest.mark.parametrize("name", ["moons", "circles", "blobs"])
+def test_the_options_of_synthetic_data_state_the_values_they_have_when_unset(name: str) -> None:
+    for option in OPTIONS[name]:
+        default = inspect.signature(DATASETS[name]).parameters[option].default
+        (row,) = (line for line in key_table().splitlines() if line.startswith(f"| `{option}` "))
+        assert re.search(rf"unset: (\S+ or )?{default}\b", row)
+
+
+# The presets
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_printed_preset_is_the_same_config(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text(commented_preset(name), encoding="ascii")  # whatever the locale of who prints it
+    assert load_config(str(file)) == load_config(name)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_printed_preset_has_every_key_with_a_comment_in_lines_that_fit(name: str) -> None:
+    text = commented_preset(name)
+    assert keys_in(text, r"(?:# )?(\w+) = .+ # \S.*") == keys_of(Config)
+    assert max(map(len, text.splitlines())) <= 120
+    assert text.splitlines()[0] == preset_text(name).splitlines()[0]
+
+
+def test_a_key_that_is_not_set_may_be_taken_out_of_its_comment(tmp_path: Path) -> None:
+    file, tried = tmp_path / "my.toml", 0
+    for data, others in {"moons": "factor|n_features", "circles": "n_features", "blobs": "noise|factor"}.items():
+        text = commented_preset("moons").replace('name = "moons"', f'name = "{data}"')
+        text = re.sub(rf"^(?:# )?((?:{others}|noise) = )", r"# \1", text, flags=re.MULTILINE)
+        text = text.replace('schedule = "constant"', 'schedule = "step"').replace("# step_epochs", "step_epochs")
+        allowed = {*OPTIONS[data], "weight_scale", "step_factor", "patience"}
+        for key in re.findall(r"^# (\w+) = ", text, flags=re.MULTILINE):
+            if key in allowed:
+                file.write_text(re.sub(rf"^# {key} = ", f"{key} = ", text, flags=re.MULTILINE))
+                load_config(str(file))
+                tried += 1
+    assert tried >= 12
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown preset mons; did you mean 'moons'"):
+        commented_preset("mons")

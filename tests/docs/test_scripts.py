@@ -1,0 +1,138 @@
+"""The programs in scripts/: each runs without a warning, draws its figure, prints the right numbers and is short."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import numpy.typing as npt
+import pytest
+from programs import Run
+
+FOLDER = Path(__file__).parents[2] / "scripts"
+ELSEWHERE = {  # no figure: test_benchmarks.py, test_api_page.py, test_gradcheck.py
+    FOLDER / "benchmark_gradients.py",
+    FOLDER / "write_api_page.py",
+    FOLDER / "compare_gradient_checkers.py",
+}
+SCRIPTS = sorted(set(FOLDER.glob("*.py")) - ELSEWHERE)
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+Array = npt.NDArray[Any]
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"-?\b\d+\.?\d*(?:e[-+]?\d+)?\b", text)]
+
+
+def line_with(words: str, printed: str) -> str:
+    (line,) = (line for line in printed.splitlines() if words in line)
+    return line
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_has_40_lines_or_fewer_and_names_its_figure_after_itself(script: Path) -> None:
+    source = script.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 40
+    assert f'"{script.stem}.png"' in source
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_writes_a_figure_that_is_not_blank_and_nothing_else(script: Path, run_script: Run) -> None:
+    printed, figure = run_script(script.stem)
+    assert printed.strip()
+    assert [path.name for path in figure.parent.iterdir()] == ["figure.png"]
+    pixels = matplotlib.image.imread(figure)[..., :3]
+    height, width, _ = pixels.shape
+    assert height >= 400 and width >= 600
+    for half in (pixels[:, : width // 2], pixels[:, width // 2 :]):
+        assert (half.min(axis=2) < 0.9).mean() > 0.01
+
+
+@pytest.mark.parametrize("name", [script.stem for script in SCRIPTS if (IMAGES / f"{script.stem}.png").exists()])
+def test_the_figure_in_the_docs_is_what_the_script_draws(name: str, run_script: Run) -> None:
+    _, figure = run_script(name)
+    assert np.abs(tiles(IMAGES / f"{name}.png") - tiles(figure)).mean() < 0.01  # 0.007: all of it 4 pixels aside
+
+
+def tiles(image: Path) -> Array:
+    """Return the mean colours of squares of 20 pixels, of which other fonts change little, another curve much."""
+    pixels = matplotlib.image.imread(image)[..., :3]
+    height, width = pixels.shape[0] // 20, pixels.shape[1] // 20
+    means = pixels[: height * 20, : width * 20].reshape(height, 20, width, 20, 3).mean(axis=(1, 3))
+    return np.asarray(means)
+
+
+def test_numerical_diff_prints_the_slopes_of_the_textbook_and_counts_the_lost_steps(run_script: Run) -> None:
+    printed, _ = run_script("numerical_diff")
+    assert numbers(line_with("slope at 5", printed)) == [5, 0.1999999999990898, pytest.approx(0.2 + 0.01 * 1e-4)]
+    assert numbers(line_with("slope at 10", printed)) == [10, 0.2999999999986347, pytest.approx(0.3 + 0.01 * 1e-4)]
+    lost = sum(5 + 10.0**-k == 5 for k in range(1, 50))
+    assert numbers(line_with("lost", printed))[:3] == [lost, 49, 10e-50]
+
+
+def test_gradient_field_ends_where_each_learning_rate_leads(run_script: Run) -> None:
+    printed, _ = run_script("gradient_field")
+    for line in printed.splitlines()[:3]:
+        x0, x1, *gradient = numbers(line)
+        assert gradient == [2 * x0, 2 * x1]
+    for lr, factor in [("0.1", 0.8), ("1e-10", 1 - 2e-10)]:  # x ← x − lr · 2x
+        ends = pytest.approx([-3 * factor**100, 4 * factor**100], rel=2e-9)
+        assert numbers(line_with(f"lr {lr}:", printed))[-2:] == ends
+    assert numbers(line_with("lr 10:", printed))[-2:] == [-2.58983747e13, -1.29524862e12]  # as in the textbook
+    assert len(re.findall("warned: .* rounds to x", printed)) == 1
+
+
+def test_two_by_three_measures_what_the_chain_rule_gives(run_script: Run) -> None:
+    printed, _ = run_script("two_by_three")
+    scores = [
+        0.6 * 0.47355232 + 0.9 * 0.85557411,
+        0.6 * 0.9977393 + 0.9 * 0.03563661,
+        0.6 * 0.84668094 + 0.9 * 0.69422093,
+    ]
+    p = [math.exp(score) / sum(map(math.exp, scores)) for score in scores]
+    gradient = [x * (p[k] - (k == 2)) for x in (0.6, 0.9) for k in range(3)]
+    _, measured, closed_form = re.split("measured.*:|closed form:", printed)
+    assert numbers(measured) == pytest.approx(gradient, abs=1e-8)
+    assert numbers(closed_form)[:6] == pytest.approx(gradient, abs=1e-8)
+    assert numbers(line_with("nats", printed)) == pytest.approx([-math.log(p[2])], abs=1e-8)
+    assert 0 < numbers(line_with("largest difference", printed))[0] < 1e-8
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("training_loop", 95), ("train_digits", 96), ("train_moons", 95)])
+def test_a_trained_network_reaches_the_accuracy_that_is_asked_of_it(name: str, wanted: float, run_script: Run) -> None:
+    printed, _ = run_script(name)
+    assert wanted <= numbers(line_with("test accuracy", printed))[0] <= 100
+
+
+def test_train_digits_begins_at_chance_and_lowers_the_loss(run_script: Run) -> None:
+    printed, _ = run_script("train_digits")
+    (before,) = numbers(line_with("before training", printed))
+    losses = [numbers(line)[1] for line in printed.splitlines() if line.startswith("epoch")]
+    assert before == pytest.approx(math.log(10), abs=0.2)
+    assert len(losses) == 4 and losses == sorted(losses, reverse=True) and losses[-1] < before / 10
+
+
+def test_the_loop_written_out_lowers_the_loss_of_its_batches(run_script: Run) -> None:
+    printed, _ = run_script("training_loop")
+    steps, losses = zip(*(numbers(line) for line in printed.splitlines()[:-1]), strict=True)
+    assert steps == (100, 200, 300, 400) and losses[0] < math.log(10) / 10 and losses[-1] < losses[0] / 2
+
+
+def test_hard_thresholds_learn_from_wide_differences_alone(run_script: Run) -> None:
+    printed, _ = run_script("train_hard_threshold")
+    lines = [numbers(line) for line in printed.splitlines()]
+    assert [line[0] for line in lines] == [1e-4, 0.2, 0.5, 1.0, 1e-4]
+    narrow, *wide, tanh = (line[-1] for line in lines)
+    assert narrow < 85 and min(wide) > 93 and max(wide) > tanh - 1.5
+
+
+def test_workers_give_the_same_bits_at_every_cost_of_f(run_script: Run) -> None:
+    printed, _ = run_script("workers")
+    lines = printed.splitlines()
+    assert len(lines) == 5 and all(line.endswith("give the same bits") for line in lines)
+    costs, ratios = np.array([numbers(line) for line in lines])[:, [0, 2]].T
+    assert (np.diff(costs) > 0).all() and (ratios > 0).all()

@@ -1,0 +1,235 @@
+"""The grid of a sweep: how axes are written, what every fault gets, and the names of the run folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinynet import ConfigError
+from tinynet.config.loading import load_config, preset_text
+from tinynet.experiments.axes import Grid, load_grid
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def with_table(table: str, name: str = "mine.toml") -> str:
+    """Write the iris preset with a [sweep] table and return its path."""
+    Path(name).write_text(f"{preset_text('iris')}\n[sweep]\n{table}\n", encoding="utf-8")
+    return name
+
+
+def values(grid: Grid) -> list[list[Any]]:
+    return [list(setting.values.values()) for setting in grid.settings]
+
+
+def faults(*words: str, source: str = "iris", many: bool = False) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_grid(source, words, many=many)
+    for fault in caught.value.faults:
+        assert fault.isprintable() and len(fault) < 1000
+    return caught.value.faults
+
+
+# How axes are written
+
+
+def test_every_combination_is_there_once_the_last_axis_fastest() -> None:
+    grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0,5"])
+    assert values(grid) == [[0.1, 0], [0.1, 5], [0.3, 0], [0.3, 5]]
+    assert [s.config.seed for s in grid.settings] == [0, 5, 0, 5]
+    assert [s.config.optimizer.learning_rate for s in grid.settings] == [0.1, 0.1, 0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("text", "axis"),
+    [
+        ("0..4", [0, 1, 2, 3, 4]),
+        ("0..2,7,10..11", [0, 1, 2, 7, 10, 11]),
+        (" 3 , 1 ", [3, 1]),
+        ("0x10,1_0", [16, 10]),
+    ],
+)
+def test_integers_are_listed_or_written_as_ranges_with_both_ends(text: str, axis: list[int]) -> None:
+    assert load_grid("iris", [f"seed={text}"]).axes == {"seed": axis}
+
+
+def test_commas_within_quotes_belong_to_the_value() -> None:
+    assert [fault[-9:] for fault in faults("""name="a,b",'c,d'""")] == ["got 'a,b'", "got 'c,d'"]
+    assert load_grid("iris", ["name=\"a b\",'c'"]).axes == {"name": ["a b", "c"]}
+    (fault,) = faults("seed=[1,2],[3,[4,5]]")[:1]
+    assert fault.endswith("got [1, 2]")
+    assert "got 'say \"a,b\"'" in faults(r'name="say \"a,b\"","\\",2')[0]
+
+
+def test_a_single_value_is_an_override_and_no_axis() -> None:
+    grid = load_grid("iris", ["training.epochs=3", "seed=0..1", "training.batch_size=7..7"])
+    assert grid.axes == {"seed": [0, 1]}
+    assert {(s.config.training.epochs, s.config.training.batch_size) for s in grid.settings} == {(3, 7)}
+
+
+def test_the_table_of_the_config_does_the_same_as_the_command_line() -> None:
+    quoted = load_grid(with_table('"optimizer.learning_rate" = [0.1, 0.3]\nseed = "0..2"\ntraining.epochs = 3'))
+    typed = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..2", "training.epochs=3"])
+    assert quoted == typed
+    assert load_grid(with_table('optimizer.learning_rate = [0.1, 0.3]\nseed = "0..2"\ntraining.epochs = 3')) == typed
+
+
+def test_the_command_line_takes_the_place_of_an_axis_of_the_table() -> None:
+    source = with_table('"optimizer.learning_rate" = [0.1, 0.3]\nseed = "0..2"')
+    assert load_grid(source, ["seed=7"]).axes == {"optimizer.learning_rate": [0.1, 0.3]}
+    assert {s.config.seed for s in load_grid(source, ["seed=7"]).settings} == {7}
+
+
+def test_the_json_of_a_grid_read_again_gives_the_same_grid() -> None:
+    words = ['dataset.name="moons","circles"', "dataset.noise=0.1", "seed=0..1", "dataset.n_samples=50"]
+    grid = load_grid("iris", words)
+    Path("sweep.json").write_text(grid.to_json(), encoding="utf-8")
+    again = load_grid("sweep.json")
+    assert again.axes == grid.axes and again.settings == grid.settings
+    assert again.to_json() == grid.to_json()
+
+
+def test_one_run_refuses_a_config_with_a_sweep_table_and_says_what_runs_it() -> None:
+    with pytest.raises(ConfigError, match=r"^mine\.toml: sweep: belongs to many runs; 'tinynet sweep' runs them$"):
+        load_config(with_table('seed = "0..2"'))
+
+
+def test_the_path_of_data_is_seen_from_where_it_is_written() -> None:
+    Path("deep").mkdir()
+    Path("deep/a.toml").write_text('[dataset]\nname = "csv"\n[sweep]\ndataset.path = ["a.csv", "../b.csv"]\n')
+    here = Path.cwd()
+    assert load_grid("deep/a.toml").axes["dataset.path"] == [f"{here}/deep/a.csv", f"{here}/b.csv"]
+    (first, _) = load_grid("deep/a.toml", ['dataset.path="c.csv"', "seed=0,1"]).settings
+    assert first.config.dataset.path == f"{here}/c.csv"
+
+
+def test_a_project_that_is_moved_keeps_the_names_of_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("one/sweep").mkdir(parents=True)
+    Path("one/a.toml").write_text('[dataset]\nname = "csv"\npath = "a.csv"\n[sweep]\nseed = "0..1"\n')
+    monkeypatch.chdir("one")
+    grid = load_grid("a.toml")
+    Path("sweep/sweep.json").write_text(grid.to_json(Path("sweep")))
+    Path("../one").rename("../two")
+    monkeypatch.chdir("../two")
+    moved = load_grid("sweep/sweep.json")
+    assert moved.settings[0].config.dataset.path == str(Path("a.csv").absolute())
+    assert [setting.folder for setting in moved.settings] == [setting.folder for setting in grid.settings]
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("seed=", "command line: seed: has no value; an axis is written 1,2,3 or, in whole numbers, 1..3"),
+        ("seed=1,,2", "command line: seed: has no value 2 of 3; an axis is written 1,2,3 or, in whole numbers, 1..3"),
+        ("seed=1,", "command line: seed: has no value 2 of 2; an axis is written 1,2,3 or, in whole numbers, 1..3"),
+        ("seed=1,2,1", "command line: seed: 1 given twice; every run is run once"),
+        ("seed=0..3,2", "command line: seed: 2 given twice; every run is run once"),
+        ("optimizer.momentum=0,0.0", "command line: optimizer.momentum: 0 given twice; every run is run once"),
+        ("seed=4..0", "command line: seed: 4..0 is an empty range; write 0..4"),
+        ("seed=1..999999", "command line: seed: 1..999999 has 999,999 values; more than 100,000 are refused"),
+        ("optimizer.momentum=0.1..0.5", "command line: optimizer.momentum: 0.1..0.5 is not a TOML value; a number is "
+         "written 0.1, 20 or 1e-4"),
+        ("seed=1..1", "command line: nothing varies; write an axis, such as optimizer.learning_rate=0.01,0.03 or "
+         "seed=0..4"),
+        ("training.epochs=0..2", "command line: training.epochs: must be greater than or equal to 1, got 0"),
+    ],
+)  # fmt: skip
+def test_fault_09_a_bad_axis_is_answered_in_one_line(word: str, message: str) -> None:
+    assert faults(word) == (message,)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("seed = []", "mine.toml: sweep.seed: has no value; an axis is a list such as [0.01, 0.03], or a range"),
+        ("seed = [1, 1]", "mine.toml: sweep.seed: 1 given twice; every run is run once"),
+        ('seed = "3..1"', "mine.toml: sweep.seed: 3..1 is an empty range; write 1..3"),
+        ("optimizer.momentun = [0, 0.5]", "mine.toml: sweep: unknown key optimizer.momentun; did you mean "
+         "'optimizer.momentum'?"),
+        ("training.epochs = [1, 0]", "mine.toml: training.epochs: must be greater than or equal to 1, got 0"),
+    ],
+)  # fmt: skip
+def test_fault_09_a_bad_table_is_answered_with_the_name_of_the_file(table: str, message: str) -> None:
+    (fault,) = faults(source=with_table(table))
+    assert fault.startswith(message)
+
+
+def test_a_sweep_that_is_no_table_is_refused() -> None:
+    Path("a.json").write_text(json.dumps({"dataset": {"name": "iris"}, "sweep": [1]}), encoding="utf-8")
+    assert faults("seed=0..1", source="a.json") == ("a.json: sweep: must be a table of keys and their values, got [1]",)
+
+
+def test_true_is_not_one_and_a_list_may_stand_twice_only_once() -> None:
+    assert "given twice" not in "".join(faults("optimizer.nesterov=true,1"))
+    assert "[1] given twice" in "".join(faults("seed=[1],[1]"))
+
+
+def test_all_faults_of_axes_and_config_are_reported_together_each_once() -> None:
+    Path("bad.toml").write_text('[dataset]\nname = "iris"\nscalin = "none"\n', encoding="utf-8")
+    words = ["optimizer.momentum=1,0.5,2", "seed=0..3", "training.epochs=1,1", "nonsense=1"]
+    lines = faults(*words, source="bad.toml")
+    assert len(lines) == len(set(lines)) == 5
+    for part, line in zip(["nonsense", "given twice", "scalin", "got 1", "got 2"], lines, strict=True):
+        assert part in line
+
+
+def test_no_more_than_twenty_faults_are_reported() -> None:
+    assert len(faults("training.epochs=-90..0")) == 20
+
+
+def test_a_combination_whose_values_exclude_each_other_is_found() -> None:
+    (fault,) = faults("dataset.test_size=0.2,0.6", "dataset.validation_size=0.1,0.5")
+    assert "0.5 + 0.6" in fault
+
+
+def test_fault_09_more_than_a_thousand_combinations_want_a_yes_and_the_number_is_stated() -> None:
+    words = ["training.epochs=1..1001"]
+    assert faults(*words) == ("command line: 1,001 combinations; more than 1,000 are run with --yes",)
+    assert len(load_grid("iris", words, many=True).settings) == 1001
+    assert len(load_grid("iris", ["training.epochs=1..1000"]).settings) == 1000
+    words = ["training.epochs=1..1000", "seed=0..100"]
+    assert faults(*words, many=True) == ("command line: 101,000 combinations; more than 100,000 are refused",)
+
+
+# The names of run folders
+
+
+def test_a_folder_is_named_by_what_changed_and_by_its_config() -> None:
+    first, second = (
+        load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..1", f"training.epochs={epochs}"]).settings
+        for epochs in (3, 4)
+    )
+    assert re.fullmatch(r"learning_rate=0\.3-seed=1-[0-9a-f]{8}", first[-1].folder)
+    assert len({setting.folder for setting in first + second}) == 8
+
+
+def test_keys_that_end_alike_are_written_out() -> None:
+    for setting in load_grid("iris", ['name="a","b"', 'dataset.name="iris","wine"', "seed=0,1"]).settings:
+        assert re.match(r"name=[ab]-dataset\.name=(iris|wine)-seed=[01]-", setting.folder)
+
+
+def test_fault_15_a_folder_name_is_plain_and_short_whatever_the_values_are() -> None:
+    grid = load_grid("iris", ['network.activation="quantised:3","quantised:5"', f'name="{"é b" * 30}","a.b"'])
+    for setting in grid.settings:
+        assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.=+-]{1,130}", setting.folder) and ".." not in setting.folder
+    names = sorted(setting.folder for setting in grid.settings)
+    assert all(one != other for one, other in pairwise(names))
+
+
+def test_fault_09_an_axis_that_stands_twice_in_the_table_is_refused(tmp_path: Path) -> None:
+    file, base = tmp_path / "my.json", {"dataset": {"name": "iris"}}
+    table = {"optimizer": {"momentum": [0.1, 0.2]}, "optimizer.momentum": [0.5, 0.6]}
+    file.write_text(json.dumps(base | {"sweep": table}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"sweep\.optimizer\.momentum: given twice"):
+        load_grid(str(file))

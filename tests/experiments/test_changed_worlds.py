@@ -1,0 +1,726 @@
+"""What changes between two commands, or under one: data, names, functions, folders, machines. Never silently."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from resuming import Training, altered, meta, outcome
+from sweeping import results, run_folders, statuses
+
+from tinynet import SGD, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet
+from tinynet.cli.main import main
+from tinynet.errors import DivergedError, Interrupted
+from tinynet.experiments import run as run_module
+from tinynet.experiments import sweep as sweep_module
+from tinynet.experiments.axes import load_grid
+from tinynet.storage.locks import only_writer
+from tinynet.training.checkpoints import Keeper, paths
+
+SWEEP = ("sweep", "own.toml", "seed=0..2", "--out", "s", "--quiet")
+CONFIG = """
+dataset = {name = "csv", path = "data.csv"}
+network = {hidden_units = 3}
+training = {epochs = 3, batch_size = 20}
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.toml").write_text(CONFIG, encoding="utf-8")
+    written()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def written(*, add: float = 0.0, at: int = -1, header: tuple[str, ...] = ("a", "b", "class"), label: str = "x") -> None:
+    """Write data.csv, with one number changed, other names, or another name of the first class."""
+    rng = np.random.default_rng(8)
+    rows = [[*rng.normal(size=2), (label, "y", "z")[n % 3]] for n in range(60)]
+    rows[at][0] += add
+    with Path("data.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def files(folder: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, status: int) -> str:
+    capsys.readouterr()
+    assert main(list(words)) == status
+    return capsys.readouterr().err
+
+
+# Data
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"add": 1e-4, "at": at} for at in range(0, 60, 7)),  # rows of all three parts
+        {"header": ("b", "a", "class")},
+        {"header": ("a", "c", "class")},
+        {"label": "w"},
+    ],
+    ids=str,
+)
+def test_fault_11_a_run_is_not_resumed_with_another_number_column_or_class_in_any_part(
+    change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
+    before = files("x")
+    written(**change)
+    message = said(capsys, "train", "--out", "x", "--resume", "--quiet", "training.epochs=5", status=2)
+    there = r"tinynet: x/checkpoint-\d+\.npz: was made with another .*data set \(\w+ there, \w+ here\)\n"
+    assert re.fullmatch(there, message)
+    assert files("x") == before
+
+
+def test_fault_11_a_column_more_is_named_by_the_data_and_the_network_not_by_shapes_of_arrays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
+    lines = Path("data.csv").read_text(encoding="utf-8").splitlines()
+    wider = [f"{number % 7 if number else 'more'},{line}\n" for number, line in enumerate(lines)]
+    Path("data.csv").write_text("".join(wider), encoding="utf-8")
+    message = said(capsys, "train", "--out", "x", "--resume", status=2)
+    assert "another network (2-3-3 there, 3-3-3 here), " in message and "shape" not in message
+
+
+def test_fault_11_a_sweep_is_not_resumed_with_other_data_than_its_finished_runs_had(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(list(SWEEP)) == 0
+    whole, first = results("s"), run_folders()[0]
+    shutil.rmtree(run_folders()[2])
+    before = files("s")
+    written(add=1.0)
+    assert said(capsys, *SWEEP, "--resume", status=2) == (
+        f"tinynet: s: 2 runs, {first.name} for one, were trained on other data than "
+        f"{Path('data.csv').absolute()} gives now; put the data back, or begin a new sweep with --out\n"
+    )
+    assert files("s") == before
+    written()
+    assert said(capsys, *SWEEP, "--resume", status=0) == "" and results("s") == whole
+
+
+def test_fault_11_data_that_change_while_a_sweep_is_under_way_are_noticed_at_its_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = sweep_module.train_one
+
+    def changing(*arguments: Any) -> Any:
+        result = trained(*arguments)
+        written(add=1.0)
+        return result
+
+    data, first = Path("data.csv").absolute(), load_grid("own.toml", ["seed=0..2"]).settings[0].folder
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_module, "train_one", changing)
+        message = said(capsys, *SWEEP, status=2)
+    assert message == (
+        f"tinynet: s: {first} was trained on other data than {data} gives now: it has changed meanwhile; "
+        "train these anew with: tinynet sweep s/sweep.json --resume\n"
+    )
+    assert statuses() == ["completed"] * 3  # the table stays
+    message = said(capsys, *SWEEP, "--resume", status=0)
+    (aside,) = Path("s").glob("*.aside-*")
+    assert message == (
+        f"tinynet: note: s: {first} was trained on other data than {data} gives now; "
+        f"trained anew, and what was there is in {aside.name}\n"
+    )
+    aside.rename("aside")
+    assert main(["sweep", "own.toml", "seed=0..2", "--out", "s2", "--quiet"]) == 0
+    assert results("s") == results("s2")
+
+
+def test_fault_11_data_that_change_after_the_last_run_has_read_them_are_noticed_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, n_runs = sweep_module.train_one, 0
+
+    def changing(*arguments: Any) -> Any:
+        nonlocal n_runs
+        result, n_runs = trained(*arguments), n_runs + 1
+        if n_runs == 3:
+            written(add=1.0)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_module, "train_one", changing)
+        message = said(capsys, *SWEEP, status=2)
+    assert "tinynet: s: 3 runs, seed=0-" in message and "put the data back, or begin a new sweep" in message
+    before = files("s")
+    assert "tinynet: s: 3 runs, seed=0-" in said(capsys, *SWEEP, "--resume", status=2) and files("s") == before
+    written()
+    assert said(capsys, *SWEEP, "--resume", status=0) == ""
+
+
+def nothing(path: Path) -> None:
+    pass
+
+
+def begun_run(change: Callable[[Path], object]) -> Path:
+    """Return the folder of a run that a sweep has begun and saved, with its newest checkpoint changed."""
+    assert main(list(SWEEP)) == 0
+    first = run_folders()[0]
+    (first / "summary.json").unlink()
+    part = first.rename(first.with_name(f".{first.name}.part"))
+    change(list(paths(part).values())[-1])
+    return part
+
+
+def test_fault_11_the_checkpoints_of_a_begun_run_with_other_data_are_kept_and_the_run_is_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    part = begun_run(nothing)
+    for path in run_folders():
+        shutil.rmtree(path)
+    written(add=1.0)
+    before = {path: path.read_bytes() for path in part.glob("checkpoint-*")}
+    message = said(capsys, *SWEEP, "--resume", status=3)
+    assert "was made with another " in message and message.count("\n") == 2
+    assert statuses() == ["failed", "completed", "completed"]
+    assert {path: path.read_bytes() for path in part.glob("checkpoint-*")} == before
+
+
+def newer(path: Path) -> None:
+    path.write_bytes(altered(path, lambda there: there.update(meta=meta(there, format_version=2))))
+
+
+def test_fault_35_the_checkpoints_of_a_begun_run_of_a_newer_format_are_kept_and_the_run_is_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    part = begun_run(newer)
+    before = {path: path.read_bytes() for path in part.glob("checkpoint-*")}
+    assert "has format version 2" in said(capsys, *SWEEP, "--resume", status=3)
+    assert statuses() == ["failed", "completed", "completed"]
+    assert {path: path.read_bytes() for path in part.glob("checkpoint-*")} == before
+
+
+def test_fault_34_a_begun_run_whose_checkpoints_are_all_damaged_begins_anew_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
+    name = part.name[1:-5]
+    damaged = {path.name: path.read_bytes() for path in part.glob("checkpoint-*")}
+    message = said(capsys, *SWEEP, "--resume", status=0)
+    (aside,) = Path("s").glob("*.aside-*")
+    assert message.startswith("tinynet: note: ") and message.count("\n") == 1
+    assert "its checksum does not match" in message
+    assert message.endswith(f"; {name} begins anew, and what was there is in {aside.name}\n")
+    assert {path.name: path.read_bytes() for path in aside.glob("checkpoint-*")} == damaged
+    assert statuses() == ["completed"] * 3 and not list(Path("s").glob(".*"))
+
+
+def test_fault_34_a_begun_run_that_begins_anew_and_is_interrupted_goes_on_from_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
+    record = run_module._record
+
+    def interrupting(*arguments: Any) -> None:
+        record(*arguments)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_record", interrupting)
+        assert "interrupted" in said(capsys, *SWEEP, "--resume", status=130)
+    assert paths(part)
+    assert said(capsys, *SWEEP, "--resume", status=0) == "" and statuses() == ["completed"] * 3
+
+
+@pytest.mark.parametrize("what", ["file", "dangling link", "file of an attempt"])
+def test_what_stands_in_the_place_of_a_run_or_an_attempt_does_not_end_the_sweep(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(list(SWEEP)) == 0
+    whole, first = results("s"), run_folders()[0]
+    shutil.rmtree(first)
+    if what == "file":
+        first.write_text("mine", encoding="utf-8")
+    elif what == "dangling link":
+        first.symlink_to("/nowhere/at/all")
+    else:
+        Path("s", f".{first.name}.part").write_text("mine", encoding="utf-8")
+    message = said(capsys, *SWEEP, "--resume", status=0)
+    for aside in Path("s").glob("*.aside-*"):
+        assert f"; trained anew, and what was there is in {aside.name}\n" in message
+        aside.unlink()
+    assert message.count("\n") == (what != "file of an attempt") and results("s") == whole
+
+
+def test_fault_16_a_run_at_which_a_worker_that_was_taken_for_dead_is_still_at_work_is_trained_beside_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(list(SWEEP)) == 0
+    whole, first = results("s"), run_folders()[0]
+    part = first.rename(first.with_name(f".{first.name}.part"))
+    (part / "summary.json").unlink()
+    with only_writer(part):
+        assert said(capsys, *SWEEP, "--resume", status=0) == ""
+    assert results("s") == whole and not list(Path("s").glob(".*"))
+
+
+# Runs of a sweep that are no longer what it has put there
+
+
+def cut(path: Path) -> None:
+    (path / "metrics.csv").write_bytes((path / "metrics.csv").read_bytes()[:-9])
+
+
+def extended(path: Path) -> None:
+    assert main(["train", "--out", str(path), "--resume", "training.epochs=5", "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda path: (path / "summary.json").write_text('{"status": "comp'),
+            "summary.json': is damaged: not valid JSON",
+        ),
+        (lambda path: (path / "summary.json").unlink(), ": has not come to its end"),
+        (cut, "metrics.csv': line 4: is damaged"),
+        (lambda path: (path / "metrics.csv").unlink(), "/metrics.csv: No such file or directory"),
+        (lambda path: (path / "config.json").write_text("{"), "config.json': not valid JSON"),
+        (extended, ": was begun or continued with another training.epochs"),
+    ],
+    ids=["summary cut", "no summary", "metrics cut", "no metrics", "config cut", "extended"],
+)
+def test_fault_40_a_run_that_is_no_longer_the_sweeps_is_moved_aside_trained_anew_and_named(
+    change: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(list(SWEEP)) == 0
+    whole, first = results("s"), run_folders()[0]
+    change(first)
+    message = said(capsys, *SWEEP, "--resume", status=0)
+    assert why in message and message.count("\n") == 1
+    (aside,) = Path("s").glob("*.aside-*")
+    assert f"; trained anew, and what was there is in {aside.name}\n" in message
+    aside.rename("elsewhere")
+    assert results("s") == whole and main(["report", "s"]) == 0
+
+
+def test_fault_16_a_run_of_a_sweep_at_which_somebody_works_is_not_moved_aside(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(list(SWEEP)) == 0
+    first, messages = run_folders()[0], list[str]()
+    record = run_module._record
+
+    def meanwhile(*arguments: Any) -> None:
+        record(*arguments)
+        if not messages:
+            messages.append(said(capsys, *SWEEP, "--resume", status=2))
+
+    monkeypatch.setattr(run_module, "_record", meanwhile)
+    assert main(["train", "--out", str(first), "--resume", "training.epochs=5", "--quiet"]) == 0
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    assert messages == [f"tinynet: {first}: {holder} is writing there; wait for its end, or choose another folder\n"]
+    assert not list(Path("s").glob("*.aside-*"))
+
+
+# Folders
+
+
+def test_fault_43_a_run_whose_folder_is_moved_away_writes_nothing_into_the_one_that_has_its_name_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, others = run_module._record, list[dict[str, bytes]]()
+
+    def moving(*arguments: Any) -> None:
+        record(*arguments)
+        if not others:
+            others.append({})
+            Path("x").rename("moved")
+            assert main(["train", "own.toml", "--out", "x", "seed=7", "--quiet"]) == 0
+            others[0] = files("x")
+
+    train = ("train", "own.toml", "training.checkpoint_every_s=0", "--out", "x", "--quiet")
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_record", moving)
+        message = said(capsys, *train, status=2)
+    assert files("x") == others[0]
+    Path("x").rename("other")
+    assert message.startswith(
+        "tinynet: x: the lock of this process is not there any more: its folder was moved away, or "
+    )
+    assert main(["train", "--out", "moved", "--resume", "--quiet"]) == 0
+    assert main(list(train)) == 0
+    assert results(".")["moved"] == results(".")["x"]
+
+
+def test_fault_43_a_training_whose_folder_is_moved_away_leaves_the_lock_of_the_other_alone(tmp_path: Path) -> None:
+    training, locks = Training(), list[bytes]()
+
+    def moving(row: Any) -> None:
+        if not locks:
+            (tmp_path / "run").rename(tmp_path / "moved")
+            (tmp_path / "run").mkdir()
+            locks.append(b"another's")
+            (tmp_path / "run/.training.lock").write_bytes(locks[0])
+
+    with pytest.raises(RunFolderError, match="the lock of this process is not there any more"):
+        training.run(tmp_path / "run", on_epoch=moving)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == {".training.lock": locks[0]}
+
+
+def test_the_config_of_a_run_that_is_resumed_from_elsewhere_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
+    before = Path("x/config.json").read_bytes()
+    assert b'"../data.csv"' in before
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert main(["train", "--out", "../x", "--resume", "--quiet"]) == 0
+    assert Path("../x/config.json").read_bytes() == before
+
+
+def test_a_folder_that_is_named_as_a_checkpoint_is_no_obstacle_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "run/checkpoint-000000099.npz").mkdir(parents=True)
+    training = Training()
+    with pytest.raises(RunFolderError, match="holds checkpoints already"):
+        training.run(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+    training.run_until(4, tmp_path / "run")
+    (tmp_path / "run/checkpoint-000000000.npz").mkdir()
+    training = Training()
+    assert outcome(training, training.run(tmp_path / "run", resume=True)) == whole_training()
+    assert (tmp_path / "run/checkpoint-000000000.npz").is_dir()
+
+
+def whole_training() -> Any:
+    training = Training()
+    return outcome(training, training.run())
+
+
+# Machines
+
+
+def test_going_on_with_other_libraries_or_another_processor_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
+    path = Path("x/environment.json")
+    there = json.loads(path.read_text(encoding="utf-8"))
+    there["versions"]["numpy"], there["cpu_count"] = "1.0.0", 64  # which changes no bit
+    path.write_text(json.dumps(there), encoding="utf-8")
+    resume = ("train", "--out", "x", "--resume", "--quiet")
+    assert said(capsys, *resume, status=0) == (
+        f"tinynet: note: goes on with another numpy (1.0.0 there, {np.__version__} here): "
+        "the last bits may not be those of a run that was never interrupted\n"
+    )
+    assert said(capsys, *resume, status=0) == ""
+    for damaged in ("{", "[]", "3", '{"versions": 3}', "[" * 100_000):
+        path.write_text(damaged, encoding="utf-8")
+        assert said(capsys, *resume, status=0) == ""
+        assert json.loads(path.read_text(encoding="utf-8"))["versions"]["numpy"] == np.__version__
+
+
+# What Python code trains with
+
+
+@pytest.mark.parametrize("when", ["checkpoint", "epoch", "signals", "diverged"])
+def test_a_training_that_fails_before_anything_is_saved_may_be_tried_again_with_the_same_network_and_optimizer(
+    when: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = Training(checkpoint_every_s=0.0 if when == "checkpoint" else 1e9)
+    options: dict[str, Any] = {}
+    update = training.optimizer.update
+
+    def failing(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    def twice(params: Any, grads: Any) -> None:
+        update(params, grads)
+        for _ in range(2 if len(training.optimizer.velocity) else 0):
+            signal.raise_signal(signal.SIGINT)
+
+    def spoiled(params: Any, grads: Any) -> None:
+        update(params, grads)
+        params["W1"] += np.inf
+
+    with monkeypatch.context() as patch:
+        if when == "checkpoint":
+            patch.setattr(Keeper, "save", failing)
+        elif when == "epoch":
+            options["on_epoch"] = lambda row: int("no number")
+        else:
+            training.optimizer.update = twice if when == "signals" else spoiled
+        with pytest.raises((OSError, ValueError, Interrupted, DivergedError)):
+            training.run(folder, **options)
+        training.optimizer.__dict__.pop("update", None)
+    assert not list(folder.iterdir()) and training.optimizer.learning_rate == 0.3
+    assert outcome(training, training.run(folder, resume=True, checkpoint_every_s=0.0)) == whole_training()
+
+
+def test_a_training_that_diverged_after_whole_epochs_goes_on_from_the_last_of_them(tmp_path: Path) -> None:
+    training = Training(checkpoint_every_s=1e9)
+    update, n_updates = training.optimizer.update, 0
+
+    def spoiled(params: Any, grads: Any) -> None:
+        nonlocal n_updates
+        update(params, grads)
+        n_updates += 1
+        if n_updates == 8:
+            params["W1"] += np.inf
+
+    training.optimizer.update = spoiled
+    with pytest.raises(DivergedError):
+        training.run(tmp_path)
+    assert list(paths(tmp_path)) == [6]
+    del training.optimizer.update
+    assert outcome(training, training.run(tmp_path, resume=True)) == whole_training()
+
+
+def test_a_rate_that_a_callback_lowered_before_the_training_failed_is_no_obstacle(tmp_path: Path) -> None:
+    def run(folder: Path | None, *failures: int) -> Any:
+        training, failures_left = Training(schedule=None, patience=None), list(failures)
+        history = None
+        training.optimizer = SGD(0.4, momentum=0.5)
+
+        def halve(row: Any) -> None:
+            if row.epoch in failures_left:
+                failures_left.remove(row.epoch)
+                raise ValueError("no more")
+            training.optimizer.learning_rate /= 2
+
+        while history is None:
+            with suppress(ValueError):
+                history = training.run(folder, on_epoch=halve, resume=folder is not None)
+        return outcome(training, history)
+
+    assert run(tmp_path, 3, 5) == run(None)
+
+
+def test_fault_11_another_activation_without_a_name_of_its_own_is_refused(tmp_path: Path) -> None:
+    def training(activation: Any) -> Training:
+        one = Training()
+        one.net = TwoLayerNet(4, 5, 3, activation=activation, seed=1)
+        return one
+
+    training(lambda a: np.log(np.abs(a))).run_until(4, tmp_path / "log")  # which is infinite at 0
+    with pytest.raises(RunFolderError, match="was made with another activation's values"):
+        training(lambda a: np.log(np.abs(2.0 * a))).run(tmp_path / "log", resume=True)
+    training(lambda a: np.tanh(a)).run_until(4, tmp_path)
+    for other in (lambda a: np.tanh(1.001 * a), lambda a: np.clip(a, -9.5, 9.5)):
+        with pytest.raises(RunFolderError, match="was made with another activation's values"):
+            training(other).run(tmp_path, resume=True)
+    assert len(training(lambda a: np.tanh(a)).run(tmp_path, resume=True)) > 2
+
+
+class Nesterov(SGD):
+    """Another optimizer than SGD, to whoever asks for its name."""
+
+
+class Counting(SGD):
+    """An optimizer whose steps depend on their number."""
+
+    n_steps: int
+
+    def update(self, params: Any, grads: Any) -> None:
+        self.n_steps = getattr(self, "n_steps", 0) + 1
+        super().update(params, {key: grad / self.n_steps for key, grad in grads.items()})
+
+
+class Adaptive(SGD):
+    """An optimizer with a state besides its velocity."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.betas, self.squares = (0.9, 0.999), dict[str, Any]()
+
+
+def test_fault_11_another_class_of_optimizer_is_refused(tmp_path: Path) -> None:
+    Training().run_until(4, tmp_path)
+    training = Training()
+    training.optimizer = Nesterov(0.3, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    with pytest.raises(RunFolderError, match=r"was made with another optimizer \(SGD there, Nesterov here\)$"):
+        training.run(tmp_path, resume=True)
+
+
+def test_an_optimizer_with_a_state_that_checkpoints_do_not_keep_is_refused(tmp_path: Path) -> None:
+    training = Training()
+    training.optimizer = Adaptive(0.1)
+    with pytest.raises(InvalidTypeError, match=r"state is its velocity, as SGD's, got .*, which has squares besides$"):
+        training.run(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+    del training.optimizer.squares
+    assert len(training.run(tmp_path / "x", epochs=1)) == 1
+    training = Training()
+    training.optimizer = Counting(0.1)
+    with pytest.raises(InvalidTypeError, match=r"changes more as it trains: it has \{.*'n_steps': 1\}, and began with"):
+        training.run(tmp_path / "y")
+    assert not list((tmp_path / "y").iterdir()) and not training.optimizer.velocity
+
+
+def test_fault_11_what_a_user_compares_besides_is_refused_when_it_differs(tmp_path: Path) -> None:
+    ours: dict[str, Any] = {"features": "v1", "width": 0.5, "note": None}
+    Training(checkpoint_settings=ours).run_until(4, tmp_path)
+    for other, named in (
+        (ours | {"features": "v2"}, "another features (v1 there, v2 here)"),
+        ({}, "another features (v1 there, absent here), another width (0.5 there, absent here)"),
+    ):
+        with pytest.raises(RunFolderError, match=re.escape(named)):
+            Training(checkpoint_settings=other).run(tmp_path, resume=True)
+    assert len(Training(checkpoint_settings=ours).run(tmp_path, resume=True)) > 2
+    with pytest.raises(
+        InvalidTypeError, match=r"^checkpoint_settings must be text and numbers by name, got 'a': \[1\]$"
+    ):
+        Training(checkpoint_settings={"a": [1]}).run(tmp_path / "x")
+    with pytest.raises(
+        InvalidValueError, match=r"^checkpoint_settings: 'seed' is compared already; give yours another"
+    ):
+        Training(checkpoint_settings={"seed": 1}).run(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+class Slotted:
+    """An optimizer without a dictionary of attributes."""
+
+    __slots__ = ("learning_rate", "n_steps", "velocity")
+
+    def __init__(self) -> None:
+        self.learning_rate, self.velocity, self.n_steps = 0.1, dict[str, Any](), 0
+
+    def update(self, params: Any, grads: Any) -> None:
+        self.n_steps += 1
+
+
+class Annealed:
+    """A function with a state."""
+
+    n_calls = 0
+
+    def __call__(self) -> float:
+        self.n_calls += 1
+        return 1.0 / self.n_calls
+
+
+@pytest.mark.parametrize(("attribute", "value"), [("moments", ({}, 1.0)), ("anneal", Annealed()), ("log", [])])
+def test_an_optimizer_whose_attribute_can_change_by_itself_is_refused(
+    attribute: str, value: object, folder: Path
+) -> None:
+    training = Training()
+    setattr(training.optimizer, attribute, value)
+    with pytest.raises(InvalidTypeError, match=f"which has {attribute} besides$"):
+        training.run(folder)
+    training.optimizer.more = {}
+    with pytest.raises(InvalidTypeError, match=f"which has {attribute}, more besides$"):
+        training.run(folder)
+
+
+def test_the_slots_of_an_optimizer_are_watched_as_its_attributes_are(folder: Path) -> None:
+    training = Training()
+    training.optimizer = Slotted()
+    with pytest.raises(InvalidTypeError, match=r"it has \{'n_steps': 1\}, and began with \{'n_steps': 0\}$"):
+        training.run(folder)
+
+
+def test_an_optimizer_may_have_what_is_called_as_an_argument_of_train_and_what_is_no_number(folder: Path) -> None:
+    def with_attributes(**changes: Any) -> Training:
+        training = Training(**changes)
+        training.optimizer.seed, training.optimizer.clip, training.optimizer.betas = 9, np.nan, (0.9, np.float32(0.5))
+        return training
+
+    with_attributes().run_until(4, folder)
+    with pytest.raises(RunFolderError, match=r"was made with another seed \(3 there, 4 here\)$"):
+        with_attributes(seed=4).run(folder, resume=True)
+    other = with_attributes()
+    other.optimizer.seed = 8
+    with pytest.raises(RunFolderError, match=r"was made with another optimizer's seed \(9 there, 8 here\)$"):
+        other.run(folder, resume=True)
+    other = with_attributes()
+    other.optimizer.betas = (0.9, np.float32(0.25))
+    with pytest.raises(RunFolderError, match="was made with another betas "):
+        other.run(folder, resume=True)
+    training = with_attributes()
+    assert outcome(training, training.run(folder, resume=True)) == whole_training()
+
+
+def test_a_rate_that_a_callback_has_changed_is_that_of_the_checkpoint_to_the_same_optimizer(folder: Path) -> None:
+    def run(*epochs: int, optimizers: int, folder: Path | None) -> Any:
+        training = Training(schedule=None, patience=None)
+        for number, until in enumerate(epochs):
+            if number < optimizers:
+                training.optimizer = SGD(0.4)
+            rate = training.optimizer
+
+            def halve(row: Any, rate: Any = rate) -> None:
+                rate.learning_rate /= 2
+
+            history = training.run(folder, on_epoch=halve, resume=folder is not None, epochs=until)
+        return outcome(training, history)
+
+    assert run(2, 4, 6, optimizers=1, folder=folder / "same") == run(6, optimizers=1, folder=None)
+    assert run(2, 4, 6, optimizers=3, folder=folder / "new") == run(6, optimizers=1, folder=None)
+    training = Training(schedule=None, patience=None)
+    training.optimizer = SGD(0.3)
+    with pytest.raises(RunFolderError, match=r"was made with another learning_rate \(0.4 there, 0.3 here\)$"):
+        training.run(folder / "same", resume=True)
+
+
+def test_a_velocity_of_another_kind_of_dictionary_stays_of_that_kind(folder: Path) -> None:
+    training = Training()
+    training.optimizer.velocity = velocity = defaultdict[str, Any](float)
+    with pytest.raises(ValueError, match="no number"):
+        training.run(folder, on_epoch=lambda row: int("no number"), checkpoint_every_s=1e9)
+    assert training.optimizer.velocity is velocity and not velocity
+
+
+def test_a_rate_that_cannot_be_set_hides_no_error(folder: Path) -> None:
+    class Frozen(SGD):
+        @property
+        def learning_rate(self) -> float:
+            return 0.1
+
+        @learning_rate.setter
+        def learning_rate(self, rate: float) -> None:
+            if hasattr(self, "velocity"):
+                raise AttributeError("fixed")
+
+    training = Training(schedule=None)
+    training.optimizer = Frozen()
+    with pytest.raises(ValueError, match="no number"):
+        training.run(folder, on_epoch=lambda row: int("no number"))
+    assert len(training.run(folder, resume=True)) > 2
+
+
+def test_settings_that_could_not_be_read_back_are_not_written(folder: Path) -> None:
+    with pytest.raises(InvalidValueError, match="checkpoints keep 1,048,576 bytes of settings at most, got 1,04"):
+        Training(checkpoint_settings={"notes": "x" * 2**20}).run(folder)
+    assert not list(folder.iterdir())
+    Training(checkpoint_settings={"missing": np.nan}).run_until(4, folder)
+    assert len(Training(checkpoint_settings={"missing": np.nan}).run(folder, resume=True)) > 2
+
+
+def test_an_activation_that_raises_where_no_sample_is_can_be_saved(folder: Path) -> None:
+    def inverse(a: Any) -> Any:
+        if (a == 0.0).any():
+            raise ZeroDivisionError
+        return np.tanh(a)
+
+    def training() -> Training:
+        one = Training()
+        one.net = TwoLayerNet(4, 5, 3, activation=inverse, seed=1)
+        return one
+
+    training().run_until(4, folder)
+    assert len(training().run(folder, resume=True)) > 2

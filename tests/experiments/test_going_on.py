@@ -1,0 +1,130 @@
+"""What a command says that broke off: the line to type next works in bash, whatever the folder is called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sweeping import QUICK, TINYNET, statuses
+
+from tinynet.cli.main import main
+from tinynet.experiments import run, sweep
+from tinynet.storage.reading import typed_path
+
+NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.sampled_from("'\"\\$`!\n af0"))
+BYTES = st.binary().map(lambda name: os.fsdecode(name.replace(b"\0", b"")))
+ODD = "it's \\a\n\udcff0\"$HOME"  # \\udcff is a byte that is not UTF-8
+PLACES = [("x", "x"), ("-x", "-x"), ("a b", "'a b'"), (ODD, r"""$'it\'s \\a\n\xff0"$HOME'""")]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def bash(script: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a script of bash in which tinynet is the command."""
+    tinynet = f"tinynet() {{ '{TINYNET}' \"$@\"; }}; "
+    return subprocess.run(["bash", "-c", tinynet + script], capture_output=True, check=False)
+
+
+def broken_off(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line on stderr, but for what stands before the command in it."""
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    return line.partition("go on with: ")[2]
+
+
+@given(st.lists(NAMES | BYTES, min_size=1))
+def test_bash_reads_a_typed_path_as_it_was(paths: list[str]) -> None:
+    words = [typed_path(path) for path in paths]
+    assert all(word.isprintable() for word in words)
+    read = bash(f"printf '%s\\0' {' '.join(words)}").stdout
+    assert read.split(b"\0")[:-1] == [os.fsencode(path) for path in paths]
+
+
+@pytest.mark.parametrize(("folder", "typed"), PLACES)
+def test_the_command_that_resumes_a_run_can_be_pasted_into_bash(
+    folder: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_write_results", broken_off)
+        assert main(["train", "iris", *QUICK, f"--out={folder}", "--quiet"]) == 130
+    command = told(capsys)
+    assert command == f"tinynet train --out{'=' if folder == '-x' else ' '}{typed} --resume"
+    done = bash(f"{command} --quiet")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert Path(folder, "summary.json").is_file() and [path.name for path in Path().iterdir()] == [folder]
+
+
+@pytest.mark.parametrize(("folder", "typed"), PLACES)
+def test_the_command_that_goes_on_with_a_sweep_can_be_pasted_into_bash(
+    folder: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, "train_one", broken_off)
+        assert main(["sweep", "iris", "seed=0..1", *QUICK, f"--out={folder}", "--quiet"]) == 130
+    command = told(capsys)
+    assert main(["train", f"--out={folder}", "--resume"]) == 2  # who asks for a run is told the same
+    assert f"it is a sweep's: '{command}'" in capsys.readouterr().err
+    done = bash(f"{command} --quiet")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert statuses(folder) == ["completed"] * 2
+
+
+def test_a_failure_in_a_folder_with_an_odd_name_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for words, name in ((["train"], "execute"), (["sweep", "seed=0..1"], "_about")):
+        with monkeypatch.context() as patched:
+            patched.setattr(run if name == "execute" else sweep, name, full)
+            assert main([words[0], "iris", *words[1:], *QUICK, f"--out={ODD}{name}", "--quiet"]) == 3
+        (line,) = capsys.readouterr().err.splitlines()
+        assert repr(ODD + name) in line and line.isprintable()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ulimit -f counts otherwise elsewhere")
+def test_a_run_whose_first_file_found_no_room_is_begun_again_by_the_same_command() -> None:
+    command = f"tinynet train iris {' '.join(QUICK)} --out x --quiet"
+    full = bash(f"ulimit -f 0; PYTHONDONTWRITEBYTECODE=1 {command}")  # or truncated bytecode would stay
+    assert full.returncode == 3
+    last = full.stderr.decode().splitlines()[-1]  # joblib may complain before
+    assert last == "tinynet: the run failed: x: File too large; nothing of it was saved yet; run the command again"
+    done = bash(command)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_run_that_was_interrupted_before_its_first_file_is_begun_again_by_the_same_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "iris", *QUICK, "--out", "x", "--quiet"]
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "train", broken_off)
+        assert main(command) == 130
+    assert capsys.readouterr().err == "tinynet: interrupted; nothing of it was saved yet; run the command again\n"
+    assert main(command) == 0
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "iris"], ["sweep", "iris", "seed=0..1"]])
+def test_no_folder_is_not_the_current_one_when_a_run_or_a_sweep_is_resumed(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*(words if len(words) > 1 else ["train", "iris"]), *QUICK, "--out", "here", "--quiet"]) == 0
+    monkeypatch.chdir("here")
+    before = sorted((path, path.stat().st_mtime_ns) for path in Path().rglob("*"))
+    assert main([*words, *(QUICK if len(words) > 1 else ()), "--out", "", "--resume"]) == 2
+    assert capsys.readouterr() == ("", "tinynet: command line: --out: must name a folder, got ''\n")
+    assert sorted((path, path.stat().st_mtime_ns) for path in Path().rglob("*")) == before

@@ -1,0 +1,371 @@
+"""Run folders that are resumed: with the files of a run that was never interrupted, or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from resuming import altered, meta
+from sweeping import TINYNET
+
+from tinynet import SGD, ConfigError, RunFolderError
+from tinynet.cli.main import main
+from tinynet.config.building import prepare
+from tinynet.config.loading import load_config, load_resumed
+from tinynet.errors import Interrupted
+from tinynet.experiments.run import execute
+from tinynet.training.checkpoints import paths
+
+CONFIG = """
+name = "small"
+[dataset]
+name = "csv"
+path = "data.csv"
+[network]
+hidden_units = 4
+[optimizer]
+learning_rate = 0.3
+momentum = 0.9
+nesterov = true
+schedule = "cosine"
+warmup_epochs = 1
+[training]
+epochs = 4
+batch_size = 20
+patience = 3
+checkpoint_every_s = 0
+"""
+N_STEPS, LAST = 3, 12  # steps an epoch, and in all
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder with a config and its data."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    rng = np.random.default_rng(8)
+    with Path("data.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["a", "b", "label"], *((*rng.normal(size=2), n % 3) for n in range(80))])
+    Path("small.toml").write_text(CONFIG, encoding="utf-8")
+    return Path.cwd()
+
+
+@contextmanager
+def interrupted_in(step: int) -> Iterator[None]:
+    """Send SIGTERM in the midst of a step of the training, counted from where it begins."""
+    update, steps = SGD.update, 0
+
+    def interrupting(optimizer: Any, params: Any, grads: Any) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == step:
+            signal.raise_signal(signal.SIGTERM)
+        update(optimizer, params, grads)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SGD, "update", interrupting)
+        yield
+
+
+def run(folder: str, *overrides: str, until: int | None = None, resume: bool = False) -> dict[str, Any] | None:
+    """Train into a folder, or until the midst of a step."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    config = load_resumed(folder, None, overrides) if resume else load_config("small.toml", overrides)
+    if until is None:
+        return execute(prepare(config), Path(folder), report=False, resume=resume, about={})
+    with interrupted_in(until), pytest.raises(Interrupted):
+        execute(prepare(config), Path(folder), report=False, resume=resume, about={})
+    return None
+
+
+def files(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def untimed(folder: str) -> dict[str, Any]:
+    """Return what the files hold, but for durations."""
+    there: dict[str, Any] = {
+        name: content for name, content in files(folder).items() if name in ("config.json", "model.npz")
+    }
+    there["metrics"] = [line.rpartition(",")[0] for line in Path(folder, "metrics.csv").read_text().splitlines()]
+    there["summary"] = re.sub(r'"duration_s": [^\n]*', "", Path(folder, "summary.json").read_text())
+    return there
+
+
+@pytest.fixture
+def half(project: Path) -> str:
+    """Return a run folder whose training was interrupted in step 5."""
+    run("half/run", until=5)
+    return "half/run"
+
+
+# The same files
+
+
+def test_a_run_resumed_from_any_step_leaves_the_same_files(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)  # so that all durations are the same
+    run("whole/run")
+    wanted = files("whole/run")
+    assert wanted.keys() == {
+        *("config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"),
+        *("checkpoint-000000011.npz", "checkpoint-000000012.npz"),
+    }
+    assert len(wanted["metrics.csv"].splitlines()) == 1 + 4
+    for step in range(1, LAST + 1):
+        run(f"{step}/run", until=step)
+        summary = json.loads(Path(f"{step}/run/summary.json").read_text())
+        assert (summary["status"], summary["epochs"]) == ("interrupted", (step - 1) // N_STEPS)
+        run(f"{step}/run", resume=True)
+        assert files(f"{step}/run") == wanted, step
+
+
+def test_the_command_resumes_to_the_same_report(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
+    assert main(["train", "small.toml", "--out", "whole/run", "--quiet"]) == 0
+    with interrupted_in(8):
+        assert main(["train", "small.toml", "--out", "half/run", "--quiet"]) == 143
+    assert "interrupted" in Path("half/run/report.html").read_text(encoding="utf-8")
+    assert main(["train", "--out", "half/run", "--resume", "--quiet"]) == 0
+    assert files("half/run").keys() == files("whole/run").keys() >= {"report.html", "loss_curve.png"}
+    assert files("half/run") == files("whole/run")
+
+
+def test_a_line_of_metrics_that_no_checkpoint_knows_is_written_anew(half: str) -> None:
+    metrics = Path(half, "metrics.csv")
+    lines = metrics.read_text().splitlines(keepends=True)
+    assert len(lines) == 2
+    metrics.write_text("".join(lines) + lines[1].replace("1,3", "2,6", 1) + "3,9,0.5,0.")  # as a killed run leaves it
+    Path(half, "summary.json").unlink()
+    run(half, resume=True)
+    run("whole/run")
+    assert untimed(half) == untimed("whole/run")
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(half: str) -> None:
+    for path in paths(Path(half)).values():
+        path.unlink()
+    run(half, resume=True)
+    run("whole/run")
+    assert untimed(half) == untimed("whole/run")
+
+
+def test_more_epochs_are_those_of_a_run_that_had_them_from_its_beginning(project: Path) -> None:
+    constant = ["optimizer.schedule='constant'"]
+    run("half/run", "training.epochs=2", *constant)
+    run("half/run", "training.epochs=6", resume=True)
+    run("whole/run", "training.epochs=6", *constant)
+    assert untimed("half/run") == untimed("whole/run")
+    assert load_config("half/run/config.json").training.epochs == 6
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(half: str) -> None:
+    newest = paths(Path(half))[5]
+    newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, epoch_s=1000.0))))
+    summary = run(half, resume=True)
+    _, *rows = Path(half, "metrics.csv").read_text().splitlines()
+    assert summary is not None
+    assert 1000 < sum(float(row.rpartition(",")[2]) for row in rows) <= summary["duration_s"] < 1060
+
+
+def test_a_run_that_is_done_is_done(half: str) -> None:
+    run(half, resume=True)
+    before = untimed(half)
+    run(half, resume=True)
+    assert untimed(half) == before
+
+
+# What is refused
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: str, folder: str) -> list[str]:
+    """Return the lines with which the command refuses to resume; the folder stays as it is."""
+    before = files(folder)
+    assert main(["train", *words, "--resume"]) == 2
+    assert files(folder) == before
+    out, err = capsys.readouterr()
+    lines: list[str] = err.splitlines()
+    assert all(line.startswith("tinynet: ") for line in lines)
+    return [out, *(line.removeprefix("tinynet: ") for line in lines)] if out else [line[9:] for line in lines]
+
+
+def test_fault_11_nothing_to_resume(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    missing = "holds no run to resume: there is no config.json in it"
+    assert refusal(capsys, "--out", "empty", folder="empty") == [f"empty {missing}"]
+    assert refusal(capsys, "--out", "new", folder="empty") == [f"new {missing}"]
+    assert not Path("new").exists()
+    Path("empty/sweep.json").write_text("{}")
+    [line] = refusal(capsys, "--out", "empty", folder="empty")
+    assert line == f"empty {missing}, but it is a sweep's: 'tinynet sweep empty/sweep.json --resume'"
+    for words in ([], ["small.toml"], ["seed=3"]):
+        [line] = refusal(capsys, *words, folder="empty")
+        assert line == "command line: --resume: name the folder with --out, or its config.json as CONFIG"
+
+
+def test_fault_11_another_config_is_refused_with_the_keys_that_differ(
+    half: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--out", half, "optimizer.learning_rate=0.1", "training.epochs=9", "network.activation='relu'", "seed=7"]
+    assert refusal(capsys, *words, folder=half) == [
+        f"{half} was begun with another config: seed (0 there, 7 here), "
+        "network.activation (tanh there, relu here), optimizer.learning_rate (0.3 there, 0.1 here)"
+    ]
+    [line] = refusal(capsys, "iris", "--out", half, folder=half)
+    assert "dataset.path (" in line and " there, absent here)" in line and "dataset.name (csv there, iris here)" in line
+    [line] = refusal(capsys, f"{half}/config.json", "optimizer.schedule='constant'", folder=half)
+    assert line.endswith("optimizer.schedule (cosine there, constant here)")
+
+
+def test_fault_11_other_data_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("data.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    Path("data.csv").write_text("".join([text[0], *reversed(text[1:])]), encoding="utf-8")
+    out, line = refusal(capsys, "--out", half, folder=half)
+    assert line.startswith(f"{half}/checkpoint-000000005.npz: was made with another training data (")
+    assert "another validation data (" in line and "small: network 2-4-3" in out
+
+
+def test_fault_11_fewer_epochs_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(half, "training.epochs=4", resume=True)
+    words = ["--out", half, "--quiet", "training.epochs=3"]
+    [line] = refusal(capsys, *words, folder=half)
+    assert line == f"{half}: training.epochs must be at least the 4 that were trained, got 3"
+
+
+def test_fault_11_a_damaged_config_of_the_run_is_named(half: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(half, "config.json").write_text('{"dataset": ')
+    [line] = refusal(capsys, "--out", half, folder=half)
+    assert line.startswith(f"{half}/config.json: not valid JSON: ")
+
+
+def test_another_schedule_by_more_epochs_is_said_once(half: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--out", half, "--resume", "--quiet", "training.epochs=5"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    [line] = err.splitlines()
+    assert line.startswith(
+        "tinynet: note: the schedule is not that of the steps so far (learning rate 0.279904 in step 5, now "
+    )
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_fault_34_a_damaged_newest_checkpoint_is_named_and_the_one_before_used(
+    half: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older, newest = paths(Path(half)).values()
+    flip(newest)
+    assert main(["train", "--out", half, "--resume", "--quiet"]) == 0
+    damage = "is cut short or damaged: its checksum does not match"
+    assert capsys.readouterr() == (
+        "",
+        f"tinynet: note: {newest}: {damage}; going on from {older.name}, the one before\n",
+    )
+    run("whole/run")
+    assert untimed(half) == untimed("whole/run")
+
+
+def test_fault_34_two_damaged_checkpoints_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
+    older, newest = paths(Path(half)).values()
+    flip(newest)
+    older.write_bytes(older.read_bytes()[:1000])
+    damage = "is cut short or damaged: its checksum does not match"
+    lines = refusal(capsys, "--out", half, "--quiet", folder=half)
+    assert lines == [f"{newest}: {damage}", f"{older}: {damage}"]
+
+
+def test_fault_35_a_newer_format_version_is_refused_with_both_versions(
+    half: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in paths(Path(half)).values():
+        path.write_bytes(altered(path, lambda there: there.update(meta=meta(there, format_version=7))))
+    [line] = refusal(capsys, "--out", half, "--quiet", folder=half)
+    assert line == (
+        f"{half}/checkpoint-000000005.npz: has format version 7, and this tinynet reads 1; "
+        "resume with the version of tinynet that wrote it, or a newer one"
+    )
+
+
+def command(*words: str, where: str = ".") -> tuple[int, str, str]:
+    process = subprocess.run(
+        [TINYNET, "train", *words, "--quiet"], capture_output=True, text=True, cwd=where, timeout=120, check=False
+    )
+    return process.returncode, process.stdout, process.stderr
+
+
+def test_faults_11_34_35_end_the_real_command_with_2_and_a_line(half: str) -> None:
+    before = files(half)
+    status, out, err = command("--out", half, "--resume", "seed=5")
+    differing = f"tinynet: {half} was begun with another config: seed (0 there, 5 here)\n"
+    assert (status, out, err) == (2, "", differing)
+    assert files(half) == before
+    older, newest = paths(Path(half)).values()
+    newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, format_version=2))))
+    status, out, err = command("--out", half, "--resume")
+    assert (status, out, err.count("\n")) == (2, "", 1) and "has format version 2" in err
+    for path in (older, newest):
+        flip(path)
+    status, out, err = command("--out", half, "--resume")
+    assert (status, out, err.count("\n"), err.count("checksum does not match")) == (2, "", 2, 2)
+
+
+def test_fault_43_a_run_that_was_moved_with_its_data_is_resumed_there(half: str, tmp_path: Path) -> None:
+    run("whole/run")
+    wanted = untimed("whole/run")
+    shutil.copytree("half", tmp_path / "away/half")
+    shutil.copy("data.csv", tmp_path / "away/data.csv")
+    os.chdir(tmp_path)
+    shutil.rmtree("project")
+    assert command("--out", "half/run", "--resume", where="away") == (0, "", "")
+    assert untimed("away/half/run") == wanted
+    assert main(["report", "away/half/run", "--output", "again.html"]) == 0
+    assert Path("again.html").stat().st_size > 10_000
+
+
+def test_fault_43_a_run_that_was_moved_without_its_data_says_where_they_are_missing(
+    half: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(half, tmp_path / "away/half/run")
+    os.chdir(tmp_path / "away")
+    before = files("half/run")
+    [line] = refusal(capsys, "--out", "half/run", folder="half/run")
+    assert line.endswith(f"{tmp_path}/away/data.csv: cannot be read: No such file or directory")
+    assert files("half/run") == before
+
+
+def test_fault_43_a_moved_run_of_a_known_data_set_needs_nothing_else(tmp_path: Path) -> None:
+    words = ["dataset.name='iris'", "training.checkpoint_every_s=0", "training.epochs=3"]
+    config = load_config("iris", words)
+    for folder in ("whole", "half"):
+        Path(folder).mkdir()
+    execute(prepare(config), Path("whole"), report=False)
+    with interrupted_in(9), pytest.raises(Interrupted):
+        execute(prepare(config), Path("half"), report=False)
+    shutil.move("half", tmp_path / "elsewhere")
+    os.chdir("/")
+    assert main(["train", "--out", str(tmp_path / "elsewhere"), "--resume", "--quiet"]) == 0
+    assert untimed(str(tmp_path / "elsewhere")) == untimed(str(tmp_path / "project/whole"))
+
+
+def test_a_config_by_its_file_resumes_as_the_folder_does(half: str) -> None:
+    assert load_resumed(half, "small.toml") == load_resumed(half, None) == load_resumed(half, f"{half}/config.json")
+    with pytest.raises(ConfigError, match="unknown key"):
+        load_resumed(half, None, ["training.epoch=3"])
+    with pytest.raises(RunFolderError, match=r"another config: training.patience \(3 there, absent here\)"):
+        Path("other.toml").write_text(CONFIG.replace("patience = 3\n", ""), encoding="utf-8")
+        load_resumed(half, "other.toml")

@@ -1,0 +1,533 @@
+"""One run and its folder: what is in it, that it repeats, and what happens when it cannot be written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from rights import unprivileged
+
+import tinynet
+from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet, schedules
+from tinynet.artifacts.environment import environment, one_blas_thread
+from tinynet.artifacts.model import model_bytes
+from tinynet.config.building import prepare
+from tinynet.config.loading import load_config
+from tinynet.experiments import run as run_module
+from tinynet.experiments.run import create_folder, execute
+from tinynet.storage.writing import write_atomically
+
+FILES = {"config.json", "environment.json", "loss_curve.png", "metrics.csv", "model.npz", "summary.json"}
+COLUMNS = [
+    *("epoch", "step", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"),
+    *("learning_rate", "loss_evaluations", "duration_s"),
+]
+
+Summary = dict[str, Any]
+
+
+def files() -> set[str]:
+    """Return the names in the run folder, but for checkpoints: a slow machine saves more of them."""
+    return {path.name for path in Path("run").iterdir() if not path.match("checkpoint-*.npz")}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+
+
+def train_iris(*overrides: str, folder: str = "run", source: str = "iris") -> Summary:
+    config = load_config(source, overrides or ["training.epochs=3"])
+    return execute(prepare(config), create_folder(folder, config.name))
+
+
+def rows(folder: str = "run") -> list[dict[str, str]]:
+    with Path(folder, "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_json(path: str) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+# The data
+
+
+def test_runs_of_a_sweep_share_their_data_and_a_file_is_read_again() -> None:
+    first, again, other = (
+        prepare(load_config("iris", [rate, seed]))
+        for rate, seed in (
+            ("optimizer.learning_rate=0.1", "seed=1"),
+            ("optimizer.learning_rate=0.3", "seed=1"),
+            ("optimizer.learning_rate=0.3", "seed=2"),
+        )
+    )
+    assert first.dataset is again.dataset
+    assert not np.array_equal(again.dataset.X_train, other.dataset.X_train)
+    for value in (1.0, 2.0):
+        Path("own.csv").write_text("x,y\n" + f"{value},a\n{value},b\n" * 20)
+        Path("own.toml").write_text('[dataset]\nname = "csv"\npath = "own.csv"\nscaling = "none"\n')
+        assert prepare(load_config("own.toml")).dataset.X_train[0, 0] == value
+
+
+# What is in a run folder
+
+
+def test_a_run_writes_its_files_and_nothing_else() -> None:
+    train_iris()
+    assert files() == FILES and Path("run/checkpoint-000000021.npz").is_file()
+
+
+def test_metrics_have_a_row_an_epoch_under_the_promised_columns() -> None:
+    summary = train_iris()
+    assert Path("run/metrics.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
+    table = rows()
+    assert [row["epoch"] for row in table] == ["1", "2", "3"]
+    assert [row["step"] for row in table] == ["7", "14", "21"]  # 105 samples in batches of 16
+    assert table[-1]["loss_evaluations"] == str(2 * 83 * 21)
+    assert {name: float(cell) for name, cell in table[-1].items()} == summary["final"]
+
+
+def test_metrics_are_on_disk_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    record = run_module._record
+
+    def looks_at_the_file(*arguments: Any) -> None:
+        record(*arguments)
+        written.append(len(rows()))
+
+    monkeypatch.setattr(run_module, "_record", looks_at_the_file)
+    train_iris()
+    assert written == [1, 2, 3]
+
+
+def test_without_a_validation_part_its_cells_are_empty_and_the_best_epoch_goes_by_training_loss() -> None:
+    summary = train_iris("training.epochs=2", "dataset.validation_size=0")
+    assert [row["validation_loss"] + row["validation_accuracy"] for row in rows()] == ["", ""]
+    assert summary["n_validation"] == 0
+    assert read_json("run/summary.json")["final"]["validation_loss"] is None
+    assert summary["best"]["train_loss"] == min(float(row["train_loss"]) for row in rows())
+
+
+def test_the_summary_holds_final_and_best_figures_and_those_of_the_test_part() -> None:
+    summary = train_iris()
+    stored = read_json("run/summary.json")
+    assert stored == summary
+    assert (stored["status"], stored["name"], stored["epochs"], stored["n_parameters"]) == ("completed", "iris", 3, 83)
+    assert (stored["n_train"], stored["n_validation"], stored["n_test"]) == (105, 15, 30)
+    best = min(rows(), key=lambda row: float(row["validation_loss"]))
+    assert stored["best"]["epoch"] == int(best["epoch"])
+    assert stored["duration_s"] >= sum(float(row["duration_s"]) for row in rows())
+
+
+def test_the_model_alone_predicts_what_the_summary_says() -> None:
+    train_iris("training.epochs=10", "network.activation='quantised:5'", "gradient.h=0.5")
+    data = tinynet.load_dataset("iris", scaling="none")  # the raw rows of the same split
+    with np.load("run/model.npz", allow_pickle=False) as model:
+        shape = (*model["W1"].shape, model["b2"].size)
+        net = TwoLayerNet(*shape, activation=str(model["activation"]))
+        net.params = {key: model[key] for key in net.params}
+        X = (data.X_test - model["offset"]) / model["scale"]
+        assert model["class_names"].tolist() == ["setosa", "versicolor", "virginica"]
+        assert model["feature_names"][0] == "sepal length (cm)"
+    summary = read_json("run/summary.json")
+    assert net.accuracy(X, data.y_test) == summary["test_accuracy"]
+    assert net.loss(X, data.y_test) == pytest.approx(summary["test_loss"], rel=1e-12)
+
+
+@pytest.mark.usefixtures("real_curves")
+def test_the_curve_is_a_picture_with_something_on_it() -> None:
+    train_iris()
+    pixels = imread("run/loss_curve.png")
+    assert pixels.shape[0] > 400 and pixels.shape[1] > 1000
+    assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 50
+
+
+def test_the_environment_names_versions_platform_and_blas() -> None:
+    train_iris()
+    stored = read_json("run/environment.json")
+    with one_blas_thread():
+        assert stored == environment()
+    assert stored["versions"]["python"] == sys.version.split()[0]
+    assert stored["versions"]["numpy"] == np.__version__
+    assert stored["versions"]["tinynet"] == tinynet.__version__
+    assert all(library["num_threads"] >= 1 for library in stored["blas"])
+    assert stored["cpu_count"] == os.cpu_count()
+
+
+def test_the_git_commit_is_recorded_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    git = Path("git")
+    git.write_text("#!/bin/sh\necho 0123abc\n")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path.cwd()}:{os.environ['PATH']}")
+    assert environment()["git_commit"] == "0123abc"
+    git.write_text("#!/bin/sh\necho broken\nexit 128\n")
+    assert environment()["git_commit"] is None
+    monkeypatch.setenv("PATH", "")
+    assert environment()["git_commit"] is None
+
+
+def test_early_stopping_is_said_and_the_best_weights_are_kept() -> None:
+    summary = train_iris("training.epochs=500", "training.patience=2", "optimizer.learning_rate=1.0")
+    assert summary["status"] == "stopped early"
+    assert summary["epochs"] == summary["best"]["epoch"] + 2 < 500
+    data = tinynet.load_dataset("iris", scaling="standard")
+    with np.load("run/model.npz") as model:
+        net = TwoLayerNet(4, 10, 3)
+        net.params = {key: model[key] for key in net.params}
+    assert net.loss(data.X_validation, data.y_validation) == pytest.approx(summary["best"]["validation_loss"])
+
+
+def test_without_a_test_part_nothing_is_said_about_it() -> None:
+    summary = train_iris("training.epochs=1", "dataset.test_size=0")
+    assert (summary["test_loss"], summary["test_accuracy"], summary["n_test"]) == (None, None, 0)
+
+
+def test_every_setting_reaches_the_training() -> None:
+    train_iris(
+        *("training.epochs=3", "training.batch_size=9", "seed=7", "gradient.h=0.3", "gradient.method='loop'"),
+        *("optimizer.learning_rate=0.2", "optimizer.momentum=0.5", "optimizer.nesterov=true"),
+        *("optimizer.weight_decay=0.01", "network.hidden_units=4", "network.activation='sign'"),
+        *("network.weight_scale=0.7", "dataset.scaling='minmax'", "dataset.test_size=0.3"),
+    )
+    data = tinynet.load_dataset("iris", seed=7, test_size=0.3, scaling="minmax")
+    net = TwoLayerNet(4, 4, 3, activation="sign", weight_scale=0.7, seed=7)
+    optimizer = tinynet.SGD(0.2, momentum=0.5, nesterov=True, weight_decay=0.01)
+    tinynet.train(net, data.X_train, data.y_train, optimizer, epochs=3, batch_size=9, seed=7, h=0.3, method="loop")
+    with np.load("run/model.npz") as model:
+        assert all((model[key] == param).all() for key, param in net.params.items())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "schedule"),
+    [
+        ([], schedules.constant(0.2, warmup_epochs=1.5)),
+        (["optimizer.step_epochs=2"], schedules.step(0.2, step_epochs=2, warmup_epochs=1.5)),
+        (
+            ["optimizer.step_epochs=1", "optimizer.step_factor=0.5"],
+            schedules.step(0.2, step_epochs=1, step_factor=0.5, warmup_epochs=1.5),
+        ),
+        (["optimizer.schedule='cosine'"], schedules.cosine(0.2, epochs=4, warmup_epochs=1.5)),
+    ],
+)
+def test_every_schedule_reaches_the_training(overrides: list[str], schedule: schedules.Schedule) -> None:
+    if "optimizer.step_epochs" in str(overrides):
+        overrides = [*overrides, "optimizer.schedule='step'"]
+    train_iris("training.epochs=4", "optimizer.learning_rate=0.2", "optimizer.warmup_epochs=1.5", *overrides)
+    rates = [float(row["learning_rate"]) for row in rows()]
+    assert rates == [schedule((7 * epoch - 0.5) / 7) for epoch in (1, 2, 3, 4)]  # at the last of 7 steps an epoch
+    assert len(set(rates)) > 1
+
+
+@pytest.mark.parametrize(
+    ("preset", "wanted"),
+    [
+        ("digits", 0.97),
+        pytest.param("digits-sign", 0.96, marks=pytest.mark.soak),
+        pytest.param("digits-2bit", 0.96, marks=pytest.mark.soak),
+    ],
+)
+def test_a_preset_reads_the_digits_as_well_as_is_asked_of_it(preset: str, wanted: float) -> None:
+    accuracies = [train_iris(f"seed={seed}", source=preset, folder=str(seed))["test_accuracy"] for seed in range(5)]
+    assert wanted <= np.mean(accuracies) < 1
+
+
+def test_without_a_warm_up_the_constant_rate_is_exactly_that_of_the_config() -> None:
+    train_iris("training.epochs=3", "optimizer.learning_rate=0.1")
+    assert [row["learning_rate"] for row in rows()] == ["0.1"] * 3
+
+
+# The same again
+
+
+def same_run(first: str, second: str) -> bool:
+    models = [Path(folder, "model.npz").read_bytes() for folder in (first, second)]
+    tables = [[{**row, "duration_s": ""} for row in rows(folder)] for folder in (first, second)]
+    return models[0] == models[1] and tables[0] == tables[1]
+
+
+def test_the_same_config_gives_the_same_bits_and_another_seed_does_not() -> None:
+    train_iris("training.epochs=3", folder="first")
+    train_iris("training.epochs=3", folder="second")
+    train_iris("training.epochs=3", "seed=1", folder="other")
+    assert same_run("first", "second")
+    assert not same_run("first", "other")
+
+
+def test_config_json_repeats_the_run() -> None:
+    train_iris("training.epochs=3", "seed=5", "network.activation='silu'", "training.patience=2", folder="first")
+    train_iris("seed=5", source="first/config.json", folder="second")
+    assert same_run("first", "second")
+    assert Path("first/config.json").read_bytes() == Path("second/config.json").read_bytes()
+
+
+# What cannot be prepared
+
+
+@pytest.mark.parametrize(
+    ("overrides", "where", "message"),
+    [
+        (["dataset.test_size=0.89"], "dataset", "the training part would have 1 of 150 samples"),
+        (["dataset.validation_size=0.001"], "dataset", "the validation part would have 0 of 150 samples"),
+        (['dataset.name="blobs"', "dataset.centers=1001"], "dataset", "centers must be at most n_samples, got 1001"),
+    ],
+)
+def test_fault_06_parts_without_a_class_are_refused(overrides: list[str], where: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare(load_config("iris", overrides), "my.toml")
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"my.toml: {where}: ")
+    assert message in fault
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["network.hidden_units=1_000_000_000_000"], "network.hidden_units: 1,000,000,000,000 hidden units"),
+        (["network.hidden_units=9_000_000_000_000_000_000"], "network.hidden_units: 9,000,000,000,000,000,000 hidden"),
+        (['dataset.name="moons"', "dataset.n_samples=1_000_000_000_000"], "dataset: 1,000,000,000,000 samples"),
+        (
+            ['dataset.name="blobs"', "dataset.n_samples=1_000_000", "dataset.n_features=1_000_000"],
+            "dataset: 1,000,000 samples of 1000000 features",
+        ),
+    ],
+)
+def test_fault_13_sizes_beyond_memory_are_refused_before_anything_is_made(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare(load_config("iris", overrides))
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"config: {message}")
+    assert "GiB; this machine has" in fault
+
+
+def test_fault_13_hidden_units_whose_values_for_all_samples_do_not_fit_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = {"SC_PHYS_PAGES": 100, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", memory.__getitem__)
+    prepare(load_config("iris", ["network.hidden_units=200"]))  # 105 samples: 2 × 105 × 200 × 8 bytes
+    with pytest.raises(ConfigError, match="300 hidden units of 105 samples would take"):
+        prepare(load_config("iris", ["network.hidden_units=300"]))
+
+
+# Where the folder is made
+
+
+def test_a_folder_of_its_own_is_made_below_runs_also_twice_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda _: "20240229-120000")
+    made = [str(create_folder(None, "iris")) for _ in range(3)]
+    assert made == [f"runs/iris-20240229-120000{end}" for end in ("", "-2", "-3")]
+    assert all(Path(folder).is_dir() and not any(Path(folder).iterdir()) for folder in made)
+
+
+def test_the_name_of_a_new_folder_tells_the_time() -> None:
+    folder = create_folder(None, "my run")
+    name, moment = folder.name.split("-", 1)
+    assert name == "my run"
+    assert abs(time.mktime(time.strptime(moment, "%Y%m%d-%H%M%S")) - time.time()) < 60
+
+
+def test_a_given_folder_is_made_with_its_parents_or_used_when_it_is_empty() -> None:
+    assert create_folder("a/b c/d", "x") == Path("a/b c/d")
+    assert create_folder("a/b c/d", "x").is_dir()
+    assert not any(Path("a/b c/d").iterdir())
+
+
+def refusal(out: str | None) -> str:
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(RunFolderError) as caught:
+        create_folder(out, "iris")
+    assert isinstance(caught.value, OSError)
+    assert sorted(Path().rglob("*")) == before
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+def test_fault_10_an_existing_run_is_not_overwritten() -> None:
+    train_iris("training.epochs=1")
+    before = {path: path.read_bytes() for path in Path("run").iterdir()}
+    assert refusal("run") == "run holds a run already; --resume goes on with it, or choose another folder with --out"
+    assert {path: path.read_bytes() for path in Path("run").iterdir()} == before
+
+
+def test_fault_10_a_folder_with_other_things_in_it_is_not_used() -> None:
+    Path("thesis.tex").touch()
+    assert refusal(".") == ". is not empty; choose another folder with --out"
+    assert refusal("") == "command line: --out: must name a folder, got ''"
+
+
+def test_fault_10_a_file_is_no_folder() -> None:
+    Path("run").touch()
+    Path("runs").touch()
+    assert refusal("run") == "run is a file; a run needs a folder"
+    assert refusal(None) == "runs is a file; a run needs a folder"
+    assert refusal("run/x") == "run/x: cannot be written: Not a directory; choose another folder with --out"
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("x" * 300, "File name too long"),
+        ("a\0b", "embedded null (byte|character in path)"),
+        ("/proc/nothing/x", "No such file or directory"),
+    ],
+)
+def test_fault_10_a_folder_that_cannot_be_made(out: str, reason: str) -> None:
+    end = f": cannot be written: .*{reason}; choose another folder with --out"
+    assert re.search(end, refusal(out))
+
+
+def test_fault_10_a_folder_without_write_permission() -> None:
+    Path("mine").mkdir()
+    Path("secret").mkdir()
+    for folder, mode in ((".", 0o555), ("mine", 0o555), ("secret", 0)):
+        Path(folder).chmod(mode)
+    end = "cannot be written: Permission denied; choose another folder with --out"
+    with unprivileged():
+        assert refusal("new") == f"new: {end}"
+        assert refusal("mine") == f"mine: {end}"
+        assert refusal("secret/inner") == f"secret/inner: {end}"
+        assert refusal(None) == f"runs: {end}"
+    for folder in (".", "mine", "secret"):
+        Path(folder).chmod(0o755)
+
+
+# When a run does not end well
+
+
+def test_fault_30_a_run_that_diverges_keeps_the_last_good_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = [
+        "training.epochs=50",
+        "network.activation='relu'",
+        "optimizer.learning_rate=1e3",
+        "dataset.scaling='none'",
+    ]
+    with pytest.raises(DivergedError) as caught:
+        train_iris(*overrides, "optimizer.weight_decay=0.5")
+    error, summary = caught.value, read_json("run/summary.json")
+    assert summary["status"] == "diverged"
+    assert summary["epochs"] == len(rows()) == error.epoch - 1 > 0
+    assert (summary["test_loss"], summary["test_accuracy"]) == (None, None)
+    assert files() == FILES
+    with np.load("run/model.npz") as model:
+        net = TwoLayerNet(4, 10, 3, activation="relu")
+        net.params = {key: model[key] for key in net.params}
+    data = tinynet.load_dataset("iris", scaling="none")
+    assert net.loss(data.X_train, data.y_train) == pytest.approx(float(rows()[-1]["train_loss"]), rel=1e-9)
+
+
+def test_fault_30_a_run_that_diverges_in_its_first_epoch_keeps_the_first_weights() -> None:
+    config = load_config("iris", ["network.weight_scale=1e200", "network.activation='relu'"])
+    run = prepare(config)
+    before = run.net.params["W1"].copy()
+    with pytest.raises(DivergedError, match="in epoch 1, step 1"):
+        execute(run, create_folder("run", "iris"))
+    assert rows() == []
+    assert (read_json("run/summary.json")["final"], read_json("run/summary.json")["best"]) == (None, None)
+    with np.load("run/model.npz") as model:
+        assert (model["W1"] == before).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "interrupted"), (MemoryError(), "failed"), (TypeError("bug"), "failed")]
+)
+def test_what_was_trained_before_an_interruption_is_written(
+    error: BaseException, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run_module._record
+
+    def interrupted(row: Any, *files: Any) -> None:
+        record(row, *files)
+        if row.epoch == 2:
+            raise error
+
+    monkeypatch.setattr(run_module, "_record", interrupted)
+    with pytest.raises(type(error)):
+        train_iris()
+    summary = read_json("run/summary.json")
+    assert (summary["status"], summary["epochs"], len(rows())) == (status, 2, 2)
+    assert summary["test_accuracy"] is None  # measured once, at the end
+    assert files() == FILES
+
+
+@contextmanager
+def files_of_at_most(n_bytes: int) -> Iterator[None]:
+    """Let every file that grows beyond `n_bytes` fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)  # an import would leave truncated bytecode behind
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.usefixtures("real_curves")
+@pytest.mark.parametrize(
+    ("n_bytes", "complete"),
+    [
+        (50, set()),
+        (600, {"config.json"}),
+        (1000, {"config.json", "environment.json"}),
+        (5000, {"config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"}),
+    ],
+)
+def test_a_disk_that_fills_up_leaves_whole_files_and_no_rubbish(n_bytes: int, complete: set[str]) -> None:
+    config = load_config("iris", ["training.epochs=8"])
+    run, folder = prepare(config), create_folder("run", "iris")
+    with files_of_at_most(n_bytes), pytest.raises(OSError, match="File too large"):
+        execute(run, folder)
+    left = {path.name for path in folder.iterdir()}
+    assert left - {"metrics.csv"} == complete - {"metrics.csv"}
+    for name in complete & {"config.json", "environment.json", "summary.json"}:
+        read_json(f"run/{name}")
+
+
+def test_a_folder_that_is_deleted_during_the_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, folder = prepare(load_config("iris", ["training.epochs=1"])), create_folder("run", "iris")
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError):
+        execute(run, folder)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path("model.npz")
+    write_atomically(path, b"old")
+    with files_of_at_most(100), pytest.raises(OSError, match="File too large"):
+        write_atomically(path, b"new" * 100)
+    assert path.read_bytes() == b"old"
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(Path().iterdir()) == [path]
+
+
+def test_fault_42_a_clock_that_is_set_back_does_not_make_durations_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter(range(10**9, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(moments)))
+    summary = train_iris()
+    assert summary["duration_s"] > 0
+    assert all(float(row["duration_s"]) > 0 for row in rows())
+
+
+def test_model_bytes_hold_no_pickle() -> None:
+    run = prepare(load_config("iris"))
+    with np.load(BytesIO(model_bytes(run.net, run.dataset)), allow_pickle=False) as model:
+        assert {key: model[key].dtype.kind for key in model} == {
+            **dict.fromkeys(["W1", "b1", "W2", "b2", "offset", "scale"], "f"),
+            **dict.fromkeys(["activation", "class_names", "feature_names"], "U"),
+        }

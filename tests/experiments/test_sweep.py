@@ -1,0 +1,330 @@
+"""Sweeps: the folder and what it holds, what is printed, and what a wrong command gets."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sweeping import (
+    QUICK,
+    made_at,
+    result,
+    results,
+    run_folders,
+    statuses,
+    swept,
+    table,
+)
+
+import tinynet
+from tinynet.cli.main import main
+from tinynet.config.loading import preset_text
+from tinynet.experiments import run, sweep
+from tinynet.experiments.axes import load_grid
+from tinynet.experiments.sweep import create_sweep_folder, run_sweep
+from tinynet.experiments.sweep_table import csv_text, results_table
+from tinynet.experiments.workers import Outcomes, Task, Work
+from tinynet.storage.locks import only_writer
+from tinynet.storage.writing import write_atomically
+
+FILES = {"checkpoint-000000014.npz", "config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+# What a sweep leaves
+
+
+def test_a_run_folder_holds_what_a_single_run_gives_but_for_its_picture() -> None:
+    swept("seed=3,4", *QUICK)
+    assert main(["train", "iris", "seed=4", *QUICK, "--quiet", "--out", "alone"]) == 0
+    first, second = run_folders()
+    assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()} == FILES
+    for name in FILES - {"checkpoint-000000014.npz", "metrics.csv", "summary.json"}:  # whose durations differ
+        assert (second / name).read_bytes() == Path("alone", name).read_bytes(), name
+    assert results("s")[second.name] == result(Path("alone"))
+
+
+def test_the_table_has_a_row_a_run_with_the_figures_of_its_folder() -> None:
+    swept("optimizer.learning_rate=0.1,0.3", "seed=0..1", *QUICK)
+    rows = table()
+    assert [row["run"] for row in rows] == [setting.folder for setting in load_grid("s/sweep.json").settings]
+    assert [(row["optimizer.learning_rate"], row["seed"]) for row in rows] == [
+        ("0.1", "0"), ("0.1", "1"), ("0.3", "0"), ("0.3", "1")
+    ]  # fmt: skip
+    for row in rows:
+        summary = json.loads(Path("s", row["run"], "summary.json").read_text())
+        assert (row["status"], row["epochs"], row["error"]) == ("completed", "2", "")
+        assert float(row["final_train_loss"]) == summary["final"]["train_loss"]
+        assert float(row["best_validation_accuracy"]) == summary["best"]["validation_accuracy"]
+        assert int(row["best_epoch"]) == summary["best"]["epoch"]
+        for name in ("test_loss", "test_accuracy", "duration_s"):
+            assert float(row[name]) == summary[name]
+
+
+def test_the_table_is_whole_at_every_moment_and_grows_as_runs_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def looks(path: Path, content: bytes) -> None:
+        write_atomically(path, content)
+        if path.name == "sweep.csv":
+            seen.append(statuses())
+
+    monkeypatch.setattr(sweep, "write_atomically", looks)
+    monkeypatch.setattr(sweep, "SAVE_EVERY_S", 0.0)
+    swept("seed=0..2", *QUICK)
+    assert [row.count("completed") for row in seen] == [1, 2, 3, 3]
+    assert all(len(row) == 3 and set(row) <= {"completed", "missing"} for row in seen)
+
+
+def test_runs_with_the_same_data_follow_one_another(tmp_path: Path) -> None:
+    grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "dataset.test_size=0.2,0.3", "seed=0..1"])
+    worked: list[tuple[float, int]] = []
+
+    def backend(work: Work, tasks: Iterable[Task]) -> Outcomes:
+        worked.extend((config.dataset.test_size, config.seed) for config, _ in tasks)
+        yield from ()
+
+    run_sweep(grid, tmp_path, backend)
+    assert worked == [(size, seed) for size in (0.2, 0.3) for seed in (0, 1) for _ in range(2)]
+
+
+def test_a_sweep_with_its_report_needs_nothing_of_matplotlib() -> None:
+    code = f"import sys; from tinynet.cli.main import main; main(['sweep', 'iris', 'seed=0..1', *{QUICK}, "
+    code += "'--out', 's']); "
+    code += "print('matplotlib' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert Path("s/report.html").is_file() and told.splitlines()[-1] == "False"
+
+
+def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:
+    cells = ["=1+1", "+1", "-x", "@a", "\t=b", "\r\nc", "a,b", 'q"', -1.5, None]
+    (row,) = csv.reader([csv_text(cells)])
+    assert row == ["'=1+1", "'+1", "'-x", "'@a", "'=b", "c", "a,b", 'q"', "-1.5", ""]
+
+
+def test_fault_41_a_diverged_run_is_recorded_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["optimizer.learning_rate=0.1,1e300", "seed=0..1", 'network.activation="relu"', *QUICK]
+    assert main(["sweep", "iris", *words, "--out", "s"]) == 0
+    assert statuses() == ["completed", "completed", "diverged", "diverged"]
+    assert [row["test_accuracy"] != "" for row in table()] == [True, True, False, False]
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert re.search(r"^learning_rate=1e\+300 +0 of 2 +- +-$", out, re.M)
+    assert "runs           2 completed, 2 diverged" in out
+    before = made_at()
+    assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
+    assert made_at() == before, "diverged is how it ended: it would again"
+
+
+def test_a_sweep_tells_each_note_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "iris", "seed=0..2", *QUICK, "training.batch_size=5000", "--quiet"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "tinynet: note: batch_size 5000 is larger than the 105 training samples: one batch an epoch"
+
+
+def test_blas_has_one_thread_in_a_run_and_the_number_it_had_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    during: list[list[int]] = []
+    real = tinynet.train
+
+    def looks(*arguments: Any, **options: Any) -> Any:
+        during.append(threads())
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(run, "train", looks)
+    with threadpool_limits(2, "blas"):
+        swept("seed=0,1", *QUICK)
+        assert main(["train", "iris", *QUICK, "--quiet", "--out", "alone"]) == 0
+        assert set(threads()) == {2}
+    assert len(during) == 3 and {number for each in during for number in each} == {1}
+    for path in [*run_folders(), Path("alone")]:
+        blas = json.loads((path / "environment.json").read_text())["blas"]
+        assert blas and {library["num_threads"] for library in blas} == {1}
+
+
+# What is printed
+
+
+def test_a_sweep_prints_its_settings_best_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "iris", "optimizer.learning_rate=1e-6,0.3", "seed=0..2", *QUICK]) == 0
+    out, err = capsys.readouterr()
+    head, blank, columns, best, worst, _, runs, duration, path, report = out.splitlines()
+    assert head == "iris: 6 runs (2 optimizer.learning_rate × 3 seed) one after the other"
+    assert columns.split("  ")[0] == "setting" and blank == ""
+    assert re.fullmatch(r"learning_rate=0\.3 +3 +0\.\d+ ± 0\.\d+ +\d+\.\d ± \d+\.\d", best)
+    assert worst.startswith("learning_rate=1e-06  3 ")
+    assert runs == "runs           6 completed"
+    assert re.fullmatch(r"time           \d+\.\d s", duration)
+    assert re.fullmatch(r"table          runs/iris-sweep-\d{8}-\d{6}/sweep\.csv", path)
+    assert Path(path.split()[1]).is_file()
+    page = Path(report.removeprefix("report         ")).read_text(encoding="utf-8")
+    assert report.endswith("/report.html") and "learning_rate" in page and "1e-06" in page
+    assert err == ""  # no bar where nobody watches
+
+
+def test_mean_and_standard_deviation_are_those_over_the_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "iris", "seed=0..3", *QUICK, "--out", "s"]) == 0
+    losses = np.array([float(row["best_validation_loss"]) for row in table()])
+    accuracies = 100 * np.array([float(row["test_accuracy"]) for row in table()])
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("iris  "))
+    expected = f"{losses.mean():.4g} ± {losses.std(ddof=1):.2g}  {accuracies.mean():.1f} ± {accuracies.std(ddof=1):.1f}"
+    assert re.sub(" {2,}", "  ", line) == f"iris  4  {expected}"
+
+
+def test_without_validation_the_training_loss_decides(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["dataset.validation_size=0", "dataset.test_size=0"]
+    assert main(["sweep", "iris", "optimizer.learning_rate=1e-6,0.3", *sizes, *QUICK]) == 0
+    columns, best = capsys.readouterr().out.splitlines()[2:4]
+    assert "train loss" in columns and best.startswith("learning_rate=0.3 ") and best.endswith(" -")
+
+
+def nobody_works(work: Work, tasks: Iterable[Task]) -> Outcomes:
+    yield from ()
+
+
+def test_the_printed_table_fits_eighty_columns_and_twenty_settings() -> None:
+    names = '","'.join(f"{letter * 60}" for letter in "abcdefghijklmnopqrstu")
+    grid = load_grid("iris", [f'name="{names}"', "optimizer.learning_rate=0.1,0.2", "training.batch_size=5,6"])
+    rows = run_sweep(grid, create_sweep_folder("s", grid), nobody_works)
+    lines = results_table(grid, rows).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[-1] == "... and 64 more settings"
+    assert "batch_size=5" in results_table(grid, rows)
+
+
+def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    swept()
+    assert capsys.readouterr() == ("", "")
+
+
+# Mistakes
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Return the one line that answers a wrong command, which creates and changes nothing."""
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    assert main(["sweep", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+    (line,) = err.splitlines()
+    return line.removeprefix("tinynet: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("seed=0..1 --jobs 0", "argument --jobs: must be from 1 to 9999, or -1 for all cores, got '0'; see "),
+        ("seed=0..1 --jobs=many", "argument --jobs: must be from 1 to 9999, or -1 for all cores, got 'many'; see "),
+        ("seed=0..1 --dask tcp://x:1 --jobs 2", "--jobs: the cluster of --dask has workers of its own; leave one of "),
+        ("seed=0..1 --dask tcp://127.0.0.1:x", "--dask: no scheduler answers at 'tcp://127.0.0.1:x': "),
+        ("seed=0..1 --resume", "--resume: name the folder with --out, or its sweep.json as CONFIG"),
+        ("seed=0..1 --job 2", "unknown option '--job'; did you mean '--jobs'? allowed: "),
+        ("seed=0..1000", "1,001 combinations; more than 1,000 are run with --yes"),
+        ("training.epochs=2", "nothing varies; "),
+        ("network.hidden_units=5,9000000000", "network.hidden_units: 9,000,000,000 hidden units"),
+        ("dataset.test_size=0.2,0.001", "dataset: "),
+    ],
+)
+def test_a_wrong_command_is_answered_in_one_line(words: str, answer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = mistake(capsys, "iris", *words.split())
+    assert re.sub("^(iris and )?command line: ", "", line).startswith(answer)
+
+
+def test_a_folder_without_a_sweep_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    line = mistake(capsys, "iris", "seed=0..1", "--resume", "--out", "none")
+    assert line == "none holds no sweep to resume: there is no sweep.json in it"
+
+
+def test_a_folder_that_holds_a_sweep_is_not_swept_into_again(capsys: pytest.CaptureFixture[str]) -> None:
+    swept()
+    line = mistake(capsys, "iris", "seed=0..1", *QUICK, "--out", "s")
+    assert line == "s holds a sweep already; --resume goes on with it, or choose another folder with --out"
+
+
+def test_another_config_is_not_resumed_and_the_keys_that_differ_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    swept()
+    words = ["seed=0..2", "training.epochs=3", "network.hidden_units=3"]
+    line = mistake(capsys, "iris", *words, "--out", "s", "--resume")
+    differing = "training.epochs (2 there, 3 here), sweep.seed ([0, 1] there, [0, 1, 2] here)"
+    assert line == f"s was begun with another config: {differing}"
+
+
+def test_two_commands_do_not_work_in_one_folder_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    swept()
+    with only_writer(Path("s")):
+        assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 2
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    assert capsys.readouterr().err == (
+        f"tinynet: s: {holder} is writing there; wait for its end, or choose another folder\n"
+    )
+
+
+def test_the_sweep_table_of_a_config_is_swept() -> None:
+    Path("mine.toml").write_text(f'{preset_text("iris")}\n[sweep]\nseed = "0..2"\n', encoding="utf-8")
+    assert main(["sweep", "mine.toml", *QUICK, "--quiet", "--out", "s"]) == 0
+    assert [row["seed"] for row in table()] == ["0", "1", "2"]
+
+
+def test_a_file_of_ones_own_is_swept_reported_and_predicted_from(capsys: pytest.CaptureFixture[str]) -> None:
+    data = Path(__file__).parents[2] / "data" / "breast_cancer.csv"
+    Path("mine.toml").write_text(
+        f'[dataset]\nname = "csv"\npath = "{data}"\nscaling = "standard"\n[network]\nhidden_units = 5\n',
+        encoding="utf-8",
+    )
+    axes = ["optimizer.learning_rate=0.03,0.1,0.3", "seed=0..2"]
+    assert main(["sweep", "mine.toml", *axes, *QUICK, "--quiet", "--out", "s"]) == 0
+    page = Path("s/report.html").read_text(encoding="utf-8")
+    assert "9 runs of 3 settings" in page
+    Path("new.csv").write_text(
+        "".join(data.read_text(encoding="utf-8").splitlines(keepends=True)[:4]), encoding="utf-8"
+    )
+    folder = next(path for path in Path("s").iterdir() if path.name.startswith("learning_rate=0.3-seed=1"))
+    assert main(["predict", str(folder), "new.csv"]) == 0
+    assert re.fullmatch(r"label,.*\n((benign|malignant),0?\.?\S+\n){3}", capsys.readouterr().out)
+
+
+def test_settings_without_a_validation_part_come_last(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "iris", "dataset.validation_size=0,0.1", *QUICK, "--out", "s"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (line.split() for line in lines[lines.index("") + 2 :][:2])
+    assert (first[0], second[0], second[2]) == ("validation_size=0.1", "validation_size=0", "-")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ['{"status": "completed"}', '{"status": "completed", "final": 5}', "[" * 200_000, '"completed"'],
+    ids=["no figures", "another kind", "deep", "text"],
+)
+def test_a_run_with_a_damaged_summary_is_moved_aside_and_run_again(damage: str) -> None:
+    swept()
+    first, _ = run_folders()
+    (first / "summary.json").write_text(damage, encoding="utf-8")
+    assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
+    assert statuses() == ["completed"] * 2
+    (aside,) = Path("s").glob(f"{first.name}.aside-*")
+    assert (aside / "summary.json").read_text(encoding="utf-8") == damage
+
+
+def test_a_sweep_of_very_many_seeds_can_be_repeated() -> None:
+    grid = load_grid("iris", ["seed=0..5999"], many=True)
+    folder = create_sweep_folder("s", grid)
+    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["sweep"] == {"seed": "0..5999"}
+    assert load_grid("s/sweep.json", many=True).axes == grid.axes

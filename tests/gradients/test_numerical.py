@@ -1,0 +1,380 @@
+"""numerical_diff, numerical_gradient and gradient_descent, against analytic values."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinynet import NumericalWarning, TwoLayerNet, gradient_descent, numerical_diff, numerical_gradient
+from tinynet.gradients.numerical import checked_number
+
+
+def parabola(x: Any) -> Any:
+    return 0.01 * x**2 + 0.1 * x
+
+
+def sum_of_squares(x: Any) -> Any:
+    return np.sum(x**2)
+
+
+@pytest.mark.parametrize(("x", "slope"), [(5, 0.2), (10, 0.3)])
+def test_the_textbook_parabola_has_its_textbook_slopes(x: float, slope: float) -> None:
+    assert numerical_diff(parabola, x) == pytest.approx(slope, abs=1e-11)
+    assert numerical_diff(parabola, x, scheme="forward") == pytest.approx(slope + 0.01 * 1e-4, abs=1e-11)
+
+
+def test_a_step_of_10e_50_gives_exactly_zero_and_says_so_once() -> None:
+    with pytest.warns(NumericalWarning) as caught:
+        assert numerical_diff(parabola, 5.0, h=10e-50, scheme="forward") == 0.0
+    assert [str(warning.message) for warning in caught] == [
+        "h=1e-49 is too small: x + h rounds to x, so the difference is 0 whatever f is; "
+        "float64 keeps about 16 digits, 1e-4 is a good h"
+    ]
+
+
+@pytest.mark.parametrize("differentiate", [numerical_diff, numerical_gradient, gradient_descent])
+def test_the_warning_of_a_lost_step_points_at_the_caller(differentiate: Callable[..., Any]) -> None:
+    with pytest.warns(NumericalWarning) as caught:
+        differentiate(parabola, 5.0, h=10e-50)
+    assert caught[0].filename == __file__
+
+
+def test_a_derivative_of_an_array_is_elementwise() -> None:
+    x = np.array([[0, 1], [2, 3]])
+    slopes = numerical_diff(np.sin, x)
+    assert slopes.shape == (2, 2)
+    np.testing.assert_allclose(slopes, np.cos(x), atol=1e-8)
+
+
+def test_a_function_of_a_plain_number_may_use_the_math_module() -> None:
+    result = numerical_diff(math.sin, 0)
+    assert type(result) is float
+    assert result == pytest.approx(1.0, abs=1e-8)
+
+
+def test_values_that_are_whole_numbers_do_not_wrap_around_in_their_difference() -> None:
+    for step in (lambda x: x < 1, lambda x: (x < 1).astype(np.uint8)):
+        assert numerical_diff(step, np.array([1.0, 2.0]), h=0.25).tolist() == [-2.0, 0.0]
+
+
+def test_values_of_a_higher_precision_keep_it() -> None:
+    tiny = np.finfo(np.longdouble).eps
+    slopes = numerical_diff(lambda x: 1 + tiny * np.sign(x).astype(np.longdouble), np.zeros(2), h=0.5)
+    assert slopes.dtype == np.longdouble and (slopes == 2 * tiny).all()
+
+
+def test_the_central_scheme_is_of_second_order_and_the_forward_scheme_of_first() -> None:
+    def error(h: float, scheme: str) -> float:
+        return abs(float(numerical_diff(np.exp, 1.0, h, scheme)) - math.e)
+
+    assert error(1e-2, "central") / error(1e-3, "central") == pytest.approx(100, rel=0.01)
+    assert error(1e-2, "forward") / error(1e-3, "forward") == pytest.approx(10, rel=0.01)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=6), st.sampled_from(["central", "forward"]))
+def test_the_gradient_of_a_linear_function_is_its_coefficients(coefficients: list[float], scheme: str) -> None:
+    w = np.array(coefficients)
+    gradient = numerical_gradient(lambda x: w @ x, np.ones(len(w)), scheme=scheme)
+    np.testing.assert_allclose(gradient, w, atol=1e-13 / 1e-4 * np.abs(w).sum() + 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 1, 3), (0,)])
+def test_any_shape_has_a_gradient_of_the_same_shape(shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    x = np.asarray(rng.standard_normal(shape))
+    gradient = numerical_gradient(sum_of_squares, x)
+    assert gradient.shape == shape and gradient.dtype == np.float64
+    np.testing.assert_allclose(gradient, 2 * x, atol=1e-10)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_entries_of_a_transposed_or_sliced_array_stay_in_place(order: Any, rng: np.random.Generator) -> None:
+    x = np.array(rng.standard_normal((4, 6)), order=order)[::2, 1::3]
+    weights = np.arange(4).reshape(2, 2)
+    np.testing.assert_allclose(numerical_gradient(lambda a: np.sum(weights * a), x), weights, atol=1e-10)
+
+
+@given(st.integers(0, 11), st.integers(0, 2**32))
+def test_the_array_is_restored_bit_for_bit_also_after_an_exception(fatal_call: int, seed: int) -> None:
+    x = np.random.default_rng(seed).standard_normal((2, 3)) * 1e3
+    before, calls = x.tobytes(), iter(range(100))
+
+    def fails_once(_: Any) -> float:
+        if next(calls) == fatal_call:
+            raise KeyError("on purpose")
+        return 1.0
+
+    with pytest.raises(KeyError):
+        numerical_gradient(fails_once, x)
+    assert x.tobytes() == before
+    numerical_gradient(sum_of_squares, x)
+    assert x.tobytes() == before
+
+
+def test_a_float64_array_is_perturbed_in_place_so_that_the_argument_may_be_ignored() -> None:
+    x = np.array([3.0, 4.0])
+    np.testing.assert_allclose(numerical_gradient(lambda _: x[0] * x[1], x), [4.0, 3.0], atol=1e-10)
+
+
+@pytest.mark.parametrize("x", [[3, 4], (3.0, 4.0), np.array([3, 4], dtype=np.int8)])
+def test_integers_and_lists_are_worked_on_as_float64(x: Any) -> None:
+    np.testing.assert_allclose(numerical_gradient(sum_of_squares, x), [6.0, 8.0], atol=1e-9)
+
+
+def test_a_read_only_array_is_worked_on_as_a_copy() -> None:
+    x = np.array([3.0, 4.0])
+    x.flags.writeable = False
+    np.testing.assert_allclose(numerical_gradient(sum_of_squares, x), [6.0, 8.0], atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_low_precision_is_refused_with_the_reason(dtype: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        numerical_gradient(sum_of_squares, np.ones(2, dtype=dtype))
+    assert str(caught.value) == (
+        f"x is {np.dtype(dtype)}: a difference over h drowns in its rounding (about 1e-7 for float32, "
+        "1e-3 for float16); use x.astype(np.float64)"
+    )
+
+
+@pytest.mark.parametrize("x", [np.ones(2, dtype=complex), np.array(["a"]), np.array([None])])
+def test_what_is_no_real_number_is_refused(x: Any) -> None:
+    with pytest.raises(TypeError, match="real numbers"):
+        numerical_gradient(sum_of_squares, x)
+
+
+@pytest.mark.parametrize("value", [np.ones(2), None, "1.0", 1j, []])
+def test_a_function_that_returns_no_single_real_number_is_an_error(value: Any) -> None:
+    x = np.ones(2)
+    with pytest.raises(TypeError, match="f must return one real number"):
+        numerical_gradient(lambda _: value, x)
+    assert (x == 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(np.ones(2), r"an array of shape \(2,\) \(ndarray\)"), ("1.0", r"'1.0' \(str\)")]
+)
+def test_what_a_function_returned_instead_of_a_number_is_said(value: Any, got: str) -> None:
+    with pytest.raises(TypeError, match=f"^f must return one real number, got {got}$"):
+        numerical_gradient(lambda _: value, np.ones(2))
+
+
+@pytest.mark.parametrize("value", [2, True, np.uint8(2), np.array([[2]]), np.array([2.0])])
+def test_one_value_of_any_shape_and_real_kind_is_a_float(value: Any) -> None:
+    number = checked_number(value)
+    assert type(number) is np.float64 and number == np.sum(value)
+
+
+def test_a_gradient_in_a_higher_precision_keeps_it() -> None:
+    tiny = np.finfo(np.longdouble).eps
+    slopes = numerical_gradient(lambda x: 1 + tiny * np.sign(x[0]), np.zeros(1, np.longdouble), h=0.5)
+    assert slopes.dtype == np.longdouble and slopes[0] == 2 * tiny
+    assert numerical_gradient(lambda x: float(x[0]), np.zeros(1, np.longdouble)).dtype == np.longdouble
+
+
+def test_a_step_beyond_the_largest_float_ends_at_infinity_without_a_warning() -> None:
+    asked: list[float] = []
+
+    def asking(x: Any) -> float:
+        asked.append(float(x))
+        return 0.0
+
+    numerical_diff(asking, 1.7e308, h=1e308)
+    numerical_gradient(asking, 1.7e308, h=1e308)
+    assert asked == 2 * [math.inf, 1.7e308 - 1e308]
+
+
+def test_a_difference_beyond_the_largest_float_is_infinite_without_a_warning() -> None:
+    assert np.isposinf(numerical_gradient(lambda x: 1.7e308 * np.sign(x[0]), np.zeros(1)))
+
+
+def test_a_function_of_another_shape_is_an_error_for_numerical_diff() -> None:
+    with pytest.raises(TypeError, match="of shape"):
+        numerical_diff(lambda x: np.sum(x), np.ones(3))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_function_that_is_not_finite_gives_nan_without_a_warning(value: float) -> None:
+    assert np.isnan(numerical_gradient(lambda _: value, np.ones(2))).all()
+
+
+@pytest.mark.parametrize("h", [0, -1e-4, math.nan, math.inf, "1e-4", True])
+def test_fault_06_a_step_that_is_no_positive_number_is_refused(h: Any) -> None:
+    for call in (numerical_diff, numerical_gradient, gradient_descent):
+        with pytest.raises((ValueError, TypeError), match="h must be a"):
+            call(sum_of_squares, 1.0, h=h)
+
+
+def test_an_unknown_scheme_names_the_nearest() -> None:
+    for call in (numerical_diff, numerical_gradient):
+        with pytest.raises(ValueError, match=r"^unknown scheme 'centra'; did you mean 'central'"):
+            call(sum_of_squares, 1.0, scheme="centra")
+
+
+def test_a_gradient_whose_every_perturbation_is_lost_warns_once() -> None:
+    with pytest.warns(NumericalWarning) as caught:
+        gradient = numerical_gradient(sum_of_squares, np.array([1e20, -1e20]))
+    assert len(caught) == 1 and (gradient == 0).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_surviving_perturbation_is_enough_to_be_silent() -> None:
+    numerical_gradient(sum_of_squares, np.array([1e20, 1.0]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_perturbation_that_survives_on_one_side_only_is_silent() -> None:
+    assert numerical_gradient(np.sum, [2.0**53], h=1.0) == [0.5]  # x + 1 rounds to x, x − 1 does not
+
+
+def test_the_step_is_a_ten_thousandth_by_default() -> None:
+    assert numerical_gradient(lambda x: np.sum(x**3), [0.0]) == pytest.approx([1e-8])  # of a cube: h²
+
+
+def test_every_entry_costs_two_evaluations_here() -> None:
+    calls: list[Any] = []
+
+    def counted(x: Any) -> Any:
+        calls.append(None)
+        return sum_of_squares(x)
+
+    numerical_gradient(counted, np.ones((2, 3)))
+    assert len(calls) == 12
+    gradient_descent(counted, np.ones(3), step_num=5)
+    assert len(calls) == 12 + 30
+
+
+@pytest.mark.parametrize("workers", [2, -1, map])
+def test_workers_give_the_bits_of_the_serial_result(workers: Any, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((5, 7))
+    before = x.tobytes()
+    serial = numerical_gradient(lambda a: np.sum(np.sin(a) ** 3), x)
+    assert numerical_gradient(lambda a: np.sum(np.sin(a) ** 3), x, workers=workers).tobytes() == serial.tobytes()
+    assert x.tobytes() == before
+
+
+def test_workers_are_processes_of_their_own() -> None:
+    here = os.getpid()
+    slopes = numerical_gradient(lambda x: (1 if os.getpid() == here else 2) * np.sum(x), np.ones(3), workers=2)
+    np.testing.assert_allclose(slopes, 2.0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("cores", "chunks"), [(3, [24]), (1, [8]), (None, [8])])
+def test_a_map_is_given_eight_chunks_a_core(
+    cores: int | None, chunks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+
+    def counting(task: Callable[[Any], Any], chunks: list[Any]) -> list[Any]:
+        given.append(len(chunks))
+        return [task(chunk) for chunk in chunks]
+
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    numerical_gradient(sum_of_squares, np.ones(100), workers=counting)
+    assert given == chunks  # a map may be that of a cluster, whatever this machine has
+
+
+def test_in_a_worker_f_may_write_into_a_large_array_of_its_own() -> None:
+    def doubled(buffer: Any, x: Any) -> Any:
+        buffer[: len(x)] = 2 * x
+        return buffer.sum()
+
+    own = np.zeros(2**18)  # 2 MB, which joblib would lend read-only
+    np.testing.assert_allclose(numerical_gradient(partial(doubled, own), np.ones(2), workers=2), 2.0, atol=1e-10)
+
+
+def test_workers_that_share_memory_do_not_disturb_each_other(rng: np.random.Generator) -> None:
+    x = rng.standard_normal(200)
+    with ThreadPoolExecutor(8) as pool:
+        assert (numerical_gradient(sum_of_squares, x, workers=pool.map) == numerical_gradient(sum_of_squares, x)).all()
+
+
+def test_the_futures_of_a_cluster_are_waited_for() -> None:
+    with ThreadPoolExecutor(2) as pool:
+
+        def client_map(task: Callable[[Any], Any], chunks: Iterable[Any]) -> list[Future[Any]]:
+            return [pool.submit(task, chunk) for chunk in chunks]
+
+        gradient = numerical_gradient(sum_of_squares, [1.0, 2.0], workers=client_map)
+        np.testing.assert_allclose(gradient, [2, 4], atol=1e-9)
+
+
+def test_workers_refuse_a_function_that_ignores_its_argument() -> None:
+    x = np.ones(3)
+    with pytest.raises(
+        ValueError,
+        match=r"^f ignores its argument, so workers, who have copies of x, cannot move it; "
+        "let f use its argument, or leave workers=1$",
+    ):
+        numerical_gradient(lambda _: np.sum(x**2), x, workers=2)
+    assert (x == 1.0).all()
+
+
+def test_with_workers_a_constant_has_a_gradient_of_zero() -> None:
+    assert numerical_gradient(lambda _: 1.0, np.ones(3), workers=map).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("workers", [0, -2, 1.5, "two"])
+def test_a_wrong_number_of_workers_is_refused(workers: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"^workers \(an int, -1 for all cores, or a map-like callable\)"):
+        numerical_gradient(sum_of_squares, [1.0], workers=workers)
+
+
+def test_gradient_descent_walks_to_the_textbook_minimum() -> None:
+    x = gradient_descent(sum_of_squares, np.array([-3.0, 4.0]), lr=0.1, step_num=100)
+    np.testing.assert_allclose(x, [-6.1e-10, 8.1e-10], rtol=0.02)
+
+
+def test_gradient_descent_takes_a_hundred_steps_at_a_rate_of_one_hundredth_by_default() -> None:
+    x, expected = gradient_descent(lambda x: np.sum(x**3), [2.0]), 2.0
+    for _ in range(100):
+        expected -= 0.01 * (3 * expected**2 + 1e-4**2)  # the central difference of a cube is off by h²
+    assert x == pytest.approx([expected], abs=1e-9)
+
+
+def test_gradient_descent_of_no_steps_stays_where_it_is() -> None:
+    assert gradient_descent(sum_of_squares, [-3.0, 4.0], step_num=0).tolist() == [-3.0, 4.0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr", math.nan), ("step_num", -1)])
+def test_a_wrong_rate_or_number_of_steps_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        gradient_descent(sum_of_squares, [1.0], **{name: value})
+
+
+def test_a_lost_step_is_said_also_when_nan_follows() -> None:
+    with pytest.warns(NumericalWarning, match="is too small"):
+        assert np.isnan(gradient_descent(lambda _: math.inf, [1e20], step_num=3)).all()
+
+
+def test_too_large_a_rate_blows_up_and_too_small_a_rate_hardly_moves() -> None:
+    with pytest.warns(NumericalWarning) as caught:
+        far = gradient_descent(sum_of_squares, [-3.0, 4.0], lr=10.0, step_num=100)
+    assert len(caught) == 1 and np.abs(far).min() > 1e11
+    np.testing.assert_allclose(gradient_descent(sum_of_squares, [-3.0, 4.0], lr=1e-10), [-3, 4], atol=1e-6)
+
+
+def test_gradient_descent_leaves_its_start_alone_and_returns_the_path() -> None:
+    start = np.array([-3.0, 4.0])
+    x, path = gradient_descent(sum_of_squares, start, lr=0.1, step_num=5, return_path=True)
+    assert start.tolist() == [-3.0, 4.0] and path.shape == (6, 2)
+    np.testing.assert_allclose(path, [start * 0.8**k for k in range(6)], atol=1e-10)
+    assert (path[-1] == x).all()
+
+
+def test_the_textbook_idiom_trains_a_network(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((6, 2)), np.array([0, 1, 0, 1, 0, 1])
+    net = TwoLayerNet(2, 3, 2, seed=0)
+    grads = {key: numerical_gradient(lambda _: net.loss(X, y), net.params[key]) for key in ("W1", "b1", "W2", "b2")}
+    before = net.loss(X, y)
+    for key in ("W1", "b1", "W2", "b2"):
+        net.params[key] -= 0.1 * grads[key]
+    assert net.loss(X, y) < before

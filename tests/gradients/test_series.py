@@ -1,0 +1,404 @@
+"""The fast gradient against extended precision, its guards, and the bounds it relies on."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reference import extended_gradient, largest_error
+
+from tinynet import TwoLayerNet, load_dataset
+from tinynet.gradients import exact
+from tinynet.gradients import series as differences
+from tinynet.gradients.series import FIT, SHIFTS, STEEP, WINDOW
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def gelu(a: Any) -> Any:
+    return a / 2 * (1 + np.tanh(0.7978845608028654 * (a + 0.044715 * a**3)))
+
+
+def leaky(a: Any) -> Any:
+    return np.where(a > 0, a, a / 16)
+
+
+def softsign(a: Any) -> Any:
+    return a / (1 + np.abs(a))
+
+
+def bent(a: Any) -> Any:
+    return np.maximum(a - 0.3125, 0) - np.maximum(-a - 0.75, 0)
+
+
+def extended_sigmoid(a: Any) -> Any:
+    return 1 / (1 + np.exp(-a))
+
+
+ACTIVATIONS: list[str | Callable[[Any], Any]] = [
+    "tanh", "sigmoid", "relu", "silu", "sign", "quantised:4", "quantised:16", gelu, leaky, softsign, bent,
+]  # fmt: skip
+
+problems = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**32),
+        "shape": st.tuples(st.integers(1, 40), st.integers(1, 30), st.integers(1, 30), st.integers(2, 12)),
+        "activation": st.sampled_from(ACTIVATIONS),
+        "h": st.sampled_from([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1.2e-3, 1e-2, 0.1, 0.5, 1.0]),
+        "input_scale": st.sampled_from([1e-3, 1e-2, 1.0, 10.0, 1e3]),
+        "weight_scale": st.sampled_from([0.0, 1e-3, 0.1, 1.0, 5.0, 50.0]),
+        "oddity": st.sampled_from(["none", "zero columns", "zero rows", "duplicates", "outlier", "binary"]),
+    }
+)
+
+
+def build(problem: dict[str, Any]) -> tuple[TwoLayerNet, Any, Any, float]:
+    rng = np.random.default_rng(problem["seed"])
+    n, d, m, k = problem["shape"]
+    X, y = rng.standard_normal((n, d)) * problem["input_scale"], rng.integers(0, k, n)
+    match problem["oddity"]:
+        case "zero columns":
+            X[:, rng.random(d) < 0.5] = 0.0
+        case "zero rows":
+            X[rng.random(n) < 0.5] = 0.0
+        case "duplicates":
+            X = X[rng.integers(0, max(1, n // 4), n)]
+        case "outlier":
+            X[rng.integers(n), rng.integers(d)] *= 1e3
+        case "binary":
+            X = np.where(X > 0, problem["input_scale"], 0.0)
+    net = TwoLayerNet(
+        d, m, k, activation=problem["activation"], weight_scale=problem["weight_scale"], seed=problem["seed"]
+    )
+    net.params["b1"] += rng.standard_normal(m) * problem["weight_scale"]
+    return net, X, y, problem["h"]
+
+
+def check(problem: dict[str, Any]) -> None:
+    """Hold "auto" to 1e-9 of the largest entry, plus the rounding of a shifted activation in each sample."""
+    net, X, y, h = build(problem)
+    activation = extended_sigmoid if net.activation.name == "sigmoid" else net.activation.function
+    with np.errstate(over="ignore"):  # of the oracle alone
+        truth = extended_gradient(net.params, activation, X, y, h)
+    gradient = net.numerical_gradient(X, y, h=h)
+    largest = max(float(np.abs(entry).max()) for entry in truth.values())
+    a = max(1.0, float(np.abs(X @ net.params["W1"] + net.params["b1"]).max()))
+    terms = np.exp(net.logits(X) - net.logits(X).max(axis=1, keepdims=True))
+    others = terms.copy()
+    others[np.arange(len(y)), y] = 0.0
+    surprise = others.sum(axis=1) / terms.sum(axis=1)  # 1 − p of the label
+    unit = float(surprise.mean()) * max(1.0, float(np.ptp(net.params["W2"], axis=1).max()))
+    tolerance = 1e-9 * largest + 4 * EPS * a / h * unit
+    error = max(float(np.abs(gradient[key] - truth[key]).max()) for key in truth)
+    assert error <= tolerance, (error / tolerance, error / largest)
+
+
+@given(problems)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+def test_auto_is_the_difference_quotient_whatever_the_inputs(problem: dict[str, Any]) -> None:
+    check(problem)
+
+
+@pytest.mark.soak
+@given(problems)
+@settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+def test_auto_is_the_difference_quotient_in_two_thousand_cases(problem: dict[str, Any]) -> None:
+    check(problem)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "silu", "relu", gelu, softsign, bent])
+def test_ordinary_scaling_is_exact_to_twelve_digits(activation: Any) -> None:
+    data = load_dataset("digits")
+    X, y = data.X_train[:30], data.y_train[:30]
+    net = TwoLayerNet(64, 10, 10, activation=activation, seed=0)
+    function = extended_sigmoid if activation == "sigmoid" else net.activation.function
+    assert largest_error(net.numerical_gradient(X, y), extended_gradient(net.params, function, X, y, 1e-4)) < 1e-12
+
+
+def one_pair(activation: Callable[[Any], Any], h: float) -> float:
+    """Return the error for one sample and one unit at a = 0.25, in units of the largest entry."""
+    net = TwoLayerNet(3, 1, 3, activation=activation, seed=1)
+    net.params["W1"][:] = [[0.5], [0.25], [-0.5]]
+    X, y = np.array([[0.5, 1.0, 0.5]]), [2]
+    return largest_error(
+        net.numerical_gradient(X, y, h=h), extended_gradient(net.params, activation, X, np.array(y), h)
+    )
+
+
+@pytest.mark.parametrize("jump", [0.0, 1.0], ids=["kink", "jump"])
+@pytest.mark.parametrize("size", [1.0, 1e-3, -1e-3])
+@pytest.mark.parametrize(
+    "place", [0.0, 1e-9, 0.01, 0.3, 1 / 3, 0.4, 0.5, 0.7, 0.99, 1 - 1e-6, 1 - 1e-9, 1.0, 1.001, 1.5]
+)
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_kink_or_jump_anywhere_in_the_window_is_found(jump: float, size: float, place: float, side: float) -> None:
+    at = 0.25 + side * place * WINDOW
+
+    def broken(a: Any) -> Any:
+        return np.tanh(a) + size * np.where(a > at, jump + a - at, 0)
+
+    for h in (1e-4, 1e-3):
+        assert one_pair(broken, h) < 1e-9 + 4 * EPS / h
+
+
+def test_output_weights_of_both_signs_are_guarded_by_their_whole_span() -> None:
+    params = {"W1": np.zeros((1, 2)), "b1": np.zeros(2), "W2": np.array([[0, 1e4, -1e4], [0, 2, 1]]), "b2": np.zeros(3)}
+    X, labels, tanh = np.array([[1.0], [0.5]]), np.array([1, 2]), TwoLayerNet(1, 2, 3, activation="tanh").activation
+    by = {
+        method: differences.difference_quotients(params, tanh, X, labels, 1e-4, method)["W1"]
+        for method in ("auto", "exact", "series")
+    }
+    scale = np.abs(by["exact"]).max()
+    assert np.abs(by["auto"] - by["exact"]).max() < 1e-9 * scale
+    assert np.abs(by["series"] - by["exact"]).max() > 1e-7 * scale  # so that the guard is needed
+    default = differences.difference_quotients(params, tanh, X, labels, 1e-4)
+    assert default["W1"].tobytes() == by["auto"].tobytes()
+
+
+def test_a_kink_goes_unseen_where_the_guards_are_off() -> None:
+    net = TwoLayerNet(3, 4, 3, activation="relu", seed=0)
+    net.params["W1"][:] = 0.0  # every unit stands on its kink
+    X, y = np.ones((2, 3)), np.array([0, 1])
+    truth = extended_gradient(net.params, net.activation.function, X, y, 1e-3)
+    assert largest_error(net.numerical_gradient(X, y, h=1e-3), truth) < 1e-12
+    assert largest_error(net.numerical_gradient(X, y, h=1e-3, method="series"), truth) > 1e-6
+
+
+@given(st.sampled_from([np.tanh, np.sin, np.arctan, gelu]), st.floats(-4, 4))
+def test_the_measured_slope_is_within_its_bound(f: Callable[[Any], Any], a: float) -> None:
+    """c1 is off by at most max |f⁗'| T⁴ / 480 and the rounding of five values; |f⁗'| is below 25 for all of these."""
+    measured = (FIT[0] @ f(a + SHIFTS[:, 0, 0])) / WINDOW
+    step = np.longdouble(1e-4)
+    wide = [f(np.longdouble(a) + r * step) for r in (-3, -2, -1, 1, 2, 3)]
+    slope = (wide[5] - wide[0] - 9 * (wide[4] - wide[1]) + 45 * (wide[3] - wide[2])) / (60 * step)
+    assert abs(measured - slope) <= 25 * WINDOW**4 / 480 + 3 * EPS * (1 + abs(a)) / WINDOW
+
+
+@given(st.integers(0, 2**32), st.integers(2, 12), st.floats(-30, 30), st.sampled_from([1e-3, 1e-2]))
+def test_the_cumulants_leave_out_what_the_bound_says(seed: int, k: int, bias: float, shift: float) -> None:
+    """|K(δ) − K(−δ) − 2 κ1 δ − κ3 δ³ / 3| ≤ 0.13 S (δ R)⁵, S = 1 − p of the label, R the range of W2[j, :]."""
+    rng = np.random.default_rng(seed)
+    D, logits = rng.standard_normal(k).astype(np.longdouble), rng.standard_normal(k).astype(np.longdouble)
+    logits[0] += bias
+    D -= D[0]
+    p = np.exp(logits - logits.max())
+    p /= p.sum()
+    reach = shift / np.ptp(D)
+    m1, m2, m3 = (p @ D**r for r in (1, 2, 3))
+    K_up, K_down = (np.log1p(p[1:] @ np.expm1(t * D[1:])) for t in (reach, -reach))
+    left_out = K_up - K_down - 2 * m1 * reach - (m3 - 3 * m1 * m2 + 2 * m1**3) * reach**3 / 3
+    assert shift <= STEEP
+    assert abs(left_out) <= 0.13 * p[1:].sum() * shift**5 + 1e-18 * p[1:].sum()
+
+
+def test_the_series_serves_smooth_units_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the exact formula was called")
+
+    monkeypatch.setattr(exact, "seen_from_largest", refuse)
+    data = load_dataset("digits")
+    for activation in ("tanh", "sigmoid", "silu"):
+        TwoLayerNet(64, 50, 10, activation=activation, seed=0).numerical_gradient(
+            data.X_train[:100], data.y_train[:100]
+        )
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, activation: Any, X: Any, W2: Any, h: float) -> bool:
+    """Return whether every pair is asked for itself, and not all together by their means."""
+    calls, one_by_one = [], differences._Series._unserved
+
+    def record(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return one_by_one(*arguments)
+
+    monkeypatch.setattr(differences._Series, "_unserved", record)
+    W2 = np.array(W2, float)
+    net = TwoLayerNet(X.shape[1], len(W2), W2.shape[1], activation=activation, seed=0)
+    net.params["W1"][:], net.params["W2"][:] = 0.0, W2
+    net.numerical_gradient(X, np.zeros(len(X), int), h=h)
+    return bool(calls)
+
+
+@pytest.mark.parametrize(("part", "is_asked"), [(0.99, False), (1.01, True)])
+@pytest.mark.parametrize(
+    ("activation", "x", "w", "h"),
+    [
+        (
+            lambda a: a,
+            1.0,
+            lambda part: 50 * part,
+            1e-4,
+        ),  # moves a logit by STEEP, by twice the largest of W2
+        (lambda a: a, 3.0, lambda part: 50 / 3 * part, 1e-4),
+        (lambda a: a, 0.01, lambda part: 5e5 * part, 1e-8),  # float32 has no room for more
+    ],
+    ids=["steep", "steep by x", "large"],
+)
+def test_all_pairs_are_served_together_up_to_the_bounds_of_their_means(
+    part: float, is_asked: bool, activation: Any, x: float, w: Any, h: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = np.full((7, 2), x)
+    assert asked(monkeypatch, activation, X, [[0.0, w(part)]], h) == is_asked
+
+
+@pytest.mark.parametrize("m", [1, 3])
+@pytest.mark.parametrize(("part", "is_asked"), [(0.99, False), (1.01, True)])
+@pytest.mark.parametrize(
+    "activation",
+    [lambda part: lambda a: a + 4 * part * a**3, lambda part: lambda a: a + part * a**4],
+    ids=["ROUGH_3", "ROUGH_4"],
+)
+def test_all_pairs_are_served_together_up_to_the_bounds_of_the_polynomial(
+    m: int, part: float, is_asked: bool, activation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asked(monkeypatch, activation(part), np.full((7, 2), 0.5), np.eye(3)[:m], 1e-4) == is_asked
+
+
+def test_only_the_pairs_with_a_kink_in_their_window_are_visited(monkeypatch: pytest.MonkeyPatch) -> None:
+    visited: list[tuple[int, int]] = []
+    add_pairs = exact.add_pairs
+
+    def record(total: Any, at: Any, activation: Any, h: float, samples: Any, units: Any) -> None:
+        visited.extend(zip(at.a[samples, units], units, strict=True))
+        add_pairs(total, at, activation, h, samples, units)
+
+    monkeypatch.setattr(exact, "add_pairs", record)
+    data = load_dataset("digits")
+    net = TwoLayerNet(64, 50, 10, activation="relu", seed=0)
+    net.numerical_gradient(data.X_train[:100], data.y_train[:100])
+    a = data.X_train[:100] @ net.params["W1"]
+    assert sorted(value for value, _ in visited) == sorted(a[np.abs(a) < WINDOW])
+
+
+def test_one_sample_out_of_reach_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, seen = [], exact.seen_from_largest
+
+    def record(params: Any, X: Any, *rest: Any) -> Any:
+        rows.append(len(X))
+        return seen(params, X, *rest)
+
+    monkeypatch.setattr(exact, "seen_from_largest", record)
+    rng = np.random.default_rng(0)
+    X, y = rng.random((20, 5)), rng.integers(0, 3, 20)
+    X[7, 2] = 1e13  # whose cube is too large for float32
+    net = TwoLayerNet(5, 4, 3, seed=0)
+    gradient = net.numerical_gradient(X, y)
+    assert rows == [1]
+    assert largest_error(gradient, extended_gradient(net.params, np.tanh, X, y, 1e-4)) < 1e-9
+
+
+def many_problems(rng: np.random.Generator) -> list[tuple[TwoLayerNet, Any, Any, float]]:
+    X, y = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
+    cases = [("tanh", 1e-4), ("relu", 1e-3), ("sign", 1e-4), ("sign", 0.5), ("quantised:4", 0.5), ("tanh", 0.5)]
+    problems = [(TwoLayerNet(5, 4, 3, activation=name, seed=1), X, y, h) for name, h in cases]
+    outlier = X * np.where(np.arange(40) == 3, 1e4, 1.0)[:, None]  # whose z is too large for the output layer's series
+    return [*problems, (TwoLayerNet(5, 4, 3, activation="relu", weight_scale=0.5, seed=1), outlier, y, 1e-4)]
+
+
+def test_blocks_do_not_change_the_gradient(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for net, X, y, h in many_problems(rng):
+        whole = net.numerical_gradient(X, y, h=h)
+        with monkeypatch.context() as small:
+            for module in (exact, differences):
+                small.setattr(module, "ROW_VALUES", 50)
+                small.setattr(module, "BLOCK_VALUES", 9)
+            assert largest_error(net.numerical_gradient(X, y, h=h), whole) < 1e-12
+            three = net.numerical_gradient(X[:30], y[:30], h=h)  # blocks of ROW_VALUES
+        assert largest_error(three, net.numerical_gradient(X[:30], y[:30], h=h)) < 1e-12
+
+
+def test_a_series_is_a_series_for_every_h(rng: np.random.Generator) -> None:
+    net, X, y, _ = many_problems(rng)[0]
+    series, whole = (net.numerical_gradient(X, y, h=0.5, method=method) for method in ("series", "exact"))
+    assert 1e-6 < largest_error(series, whole) < 1
+
+
+@pytest.mark.parametrize("margin", [30, 45, 60, 95, 102, 250])
+def test_what_is_learned_for_sure_has_a_gradient_all_the_same(margin: int, rng: np.random.Generator) -> None:
+    X, y = 0.1 * rng.standard_normal((12, 5)), np.arange(12) % 3
+    X[:, :3], net = np.eye(3)[y], TwoLayerNet(5, 4, 3, seed=1)
+    net.params["W1"][:3, :3] = np.eye(3)
+    net.params["W2"][:3] += margin / np.tanh(1) * np.eye(3)
+    truth = extended_gradient(net.params, np.tanh, X, y, 1e-4)
+    assert 0 < max(np.abs(entry).max() for entry in truth.values()) < np.exp(-0.7 * margin)
+    assert largest_error(net.numerical_gradient(X, y), truth) < 1e-10
+
+
+def test_a_used_workspace_gives_the_bits_of_a_new_one(rng: np.random.Generator) -> None:
+    for net, X, y, h in many_problems(rng):
+        for n in (40, 7, 40, 1, 13, 40, 22, 3, 40):
+            used = net.numerical_gradient(X[:n], y[:n], h=h)
+            new = pickle.loads(pickle.dumps(net)).numerical_gradient(X[:n], y[:n], h=h)
+            assert all(used[key].tobytes() == new[key].tobytes() for key in new)
+
+
+def test_a_workspace_keeps_the_arrays_of_six_shapes() -> None:
+    workspace = differences.Workspace()
+    kept = [workspace.get(np.ndarray, n) for n in range(1, 7)]
+    assert [workspace.get(np.ndarray, n) is kept[n - 1] for n in range(1, 7)] == [True] * 6
+    workspace.get(np.ndarray, 7)
+    assert workspace.get(np.ndarray, 2) is kept[1] and workspace.get(np.ndarray, 1) is not kept[0]
+
+
+def test_gradients_are_the_callers_own(rng: np.random.Generator) -> None:
+    for net, X, y, h in many_problems(rng):
+        first = net.numerical_gradient(X, y, h=h)
+        kept = {key: entry.copy() for key, entry in first.items()}
+        net.numerical_gradient(X * 2, y, h=h)
+        assert all((first[key] == kept[key]).all() for key in kept)
+
+
+def test_threads_may_share_a_network(rng: np.random.Generator) -> None:
+    net, X, y, h = many_problems(rng)[0]
+    expected, wrong = net.numerical_gradient(X, y, h=h)["W1"].tobytes(), []
+
+    def work() -> None:
+        for _ in range(200):
+            if net.numerical_gradient(X, y, h=h)["W1"].tobytes() != expected:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_working_memory_of_a_wide_network_stays_below_64_megabytes(activation: str, rng: np.random.Generator) -> None:
+    X, y = rng.random((1024, 784)), rng.integers(0, 10, 1024)
+    net = TwoLayerNet(784, 2048, 10, activation=activation, seed=0)
+    tracemalloc.start()
+    try:
+        net.numerical_gradient(X, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - 8 * net.n_parameters < 64 * 2**20
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("key", ["W1", "b1", "W2", "b2"])
+@pytest.mark.parametrize("h", [1e-4, 0.5])
+def test_a_gradient_is_right_or_nan_but_never_a_wrong_number(value: float, key: str, h: float) -> None:
+    for activation in ("tanh", "relu", "sign", "quantised:4"):
+        rng = np.random.default_rng(3)
+        X, y = rng.standard_normal((9, 5)), rng.integers(0, 3, 9)
+        net = TwoLayerNet(5, 4, 3, activation=activation, seed=0)
+        net.params[key].flat[1] = value
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            gradient = net.numerical_gradient(X, y, h=h)
+            warnings.simplefilter("ignore")
+            truth = extended_gradient(net.params, net.activation.function, X, y, h)
+        for name, entry in gradient.items():
+            wrong = np.isfinite(entry) & ~(np.abs(entry - truth[name]) <= 1e-12)
+            assert not wrong.any(), (activation, name, entry[wrong], truth[name][wrong])

@@ -1,0 +1,351 @@
+"""Loss curves, decision boundaries, confusion matrices: what is drawn, what is said, and bytes without a display."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.image import imread
+
+from tinynet import (
+    DataError,
+    Epoch,
+    History,
+    InvalidTypeError,
+    InvalidValueError,
+    TwoLayerNet,
+    plot_confusion_matrix,
+    plot_decision_boundary,
+    plot_loss_curve,
+)
+from tinynet.reports.plots import new_figure, save_figure
+
+
+def history(losses: list[float], validation: list[float] | None = None) -> History:
+    pairs = zip(losses, validation or [math.nan] * len(losses), strict=True)
+    return History(
+        [
+            Epoch(epoch, epoch, loss, 1 - loss / 10, other, 0.9 - other / 10, 0.1, 8 * epoch, 0.1)
+            for epoch, (loss, other) in enumerate(pairs, 1)
+        ]
+    )
+
+
+loss_curve: Any = plot_loss_curve  # matplotlib's types say too little of what an artist holds
+boundary: Any = plot_decision_boundary
+confusion: Any = plot_confusion_matrix
+RUN = history([3.0, 2.0, 1.0, 0.5], [3.0, 1.5, 1.75, 2.0])
+
+
+def curves(ax: Any) -> dict[str, list[float]]:
+    """Return the y values of every labelled line of `ax`."""
+    return {line.get_label(): list(line.get_ydata()) for line in ax.lines if not line.get_label().startswith("_")}
+
+
+def legend_of(owner: Any) -> list[str]:
+    return [text.get_text() for text in owner.get_legend().get_texts()]
+
+
+def test_loss_and_accuracy_stand_side_by_side_with_their_units() -> None:
+    ax = loss_curve(RUN)
+    loss, accuracy = ax.figure.axes
+    assert ax is loss
+    assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "cross-entropy (nats a sample)")
+    assert (accuracy.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy (%)")
+    assert loss.get_ylim()[0] == 0.0 and loss.get_ylim()[1] > 3.0
+
+
+def test_the_curves_are_the_figures_of_the_history() -> None:
+    loss, accuracy = loss_curve(RUN).figure.axes
+    assert [curves(loss)[part] for part in ("training", "validation")] == [RUN["train_loss"], RUN["validation_loss"]]
+    for part, column in (("training", "train_accuracy"), ("validation", "validation_accuracy")):
+        np.testing.assert_allclose(curves(accuracy)[part], 100 * np.array(RUN[column]))
+    assert all(list(line.get_xdata()) == [1, 2, 3, 4] for line in loss.lines[:2])
+
+
+def test_the_best_epoch_is_marked_where_no_curve_is_hidden() -> None:
+    loss, accuracy = loss_curve(RUN).figure.axes
+    assert legend_of(loss) == ["training", "validation", "best: epoch 2, 1.5"]
+    assert legend_of(accuracy) == ["training", "validation", "epoch 2: 75.0 %"]
+    for panel, value in ((loss, 1.5), (accuracy, 75.0)):
+        mark = panel.lines[-1]
+        assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([2], [pytest.approx(value)])
+        assert mark.get_fillstyle() == "none"
+        assert not panel.texts
+
+
+def test_a_huge_loss_is_written_in_three_digits() -> None:
+    assert legend_of(loss_curve(history([2.0 / 3.0 * 1e200])))[-1] == "best: epoch 1, 6.67e+199"
+
+
+def test_the_losses_alone_are_drawn_into_given_axes() -> None:
+    figure = new_figure(4, 3)
+    ax = figure.subplots()
+    assert loss_curve(RUN, ax) is ax
+    assert figure.axes == [ax]
+    assert legend_of(ax) == ["training", "validation", "best: epoch 2, 1.5"]
+
+
+def test_without_validation_the_training_loss_is_drawn_and_marked() -> None:
+    loss, accuracy = loss_curve(history([3.0, 1.0, 2.0])).figure.axes
+    assert list(curves(loss)) == legend_of(loss) == ["training", "best: epoch 2, 1"]
+    assert legend_of(accuracy) == ["training", "epoch 2: 90.0 %"]
+
+
+def test_the_two_parts_differ_in_grey_too() -> None:
+    training, validation = loss_curve(RUN).lines[:2]
+    assert (training.get_linestyle(), validation.get_linestyle()) == ("-", "--")
+    assert to_hex(training.get_markerfacecolor()) != to_hex(validation.get_markerfacecolor()) == "#ffffff"
+
+
+def test_a_few_epochs_have_markers_and_many_have_none() -> None:
+    for n_epochs, marker in ((1, "o"), (12, "o"), (200, "")):
+        line = loss_curve(history(list(np.linspace(2, 1, n_epochs)))).lines[0]
+        assert line.get_marker() in (marker, marker or "None")
+
+
+def test_the_only_epoch_of_a_run_is_inside_the_axes() -> None:
+    for panel in loss_curve(history([2.0], [1.0])).figure.axes:
+        low, high = panel.get_ylim()
+        assert all(low < y < high - 0.03 * (high - low) for line in panel.lines for y in line.get_ydata())
+        assert [tick for tick in panel.get_xticks() if tick == round(tick)] == list(panel.get_xticks())
+
+
+def test_nothing_is_smoothed_unless_asked() -> None:
+    line, _ = loss_curve(history([3.0, 1.0, 2.0])).lines
+    assert list(line.get_ydata()) == [3.0, 1.0, 2.0]
+    assert loss_curve(RUN).get_legend().get_title().get_text() == ""
+
+
+def test_a_smoothed_curve_says_so_and_keeps_the_figures_behind_it() -> None:
+    ax = loss_curve(history([3.0, 1.0, 2.0, 6.0, 4.0]), smoothing=3)
+    assert ax.get_legend().get_title().get_text() == "mean over 3 epochs"
+    assert curves(ax)["training"] == pytest.approx([2.0, 2.0, 3.0, 4.0, 5.0])
+    assert list(ax.lines[0].get_ydata()) == [3.0, 1.0, 2.0, 6.0, 4.0]
+    assert ax.lines[0].get_alpha() < 0.5
+    short = loss_curve(history([3.0, 1.0]), smoothing=50)
+    assert curves(short)["training"] == pytest.approx([2.0, 2.0])
+
+
+def test_several_runs_share_one_legend_beside_the_panels() -> None:
+    ax = loss_curve({"tanh": RUN, "relu": history([2.0, 1.0])})
+    figure = ax.figure
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tanh", "relu", "training", "validation"]
+    assert all(panel.get_legend() is None for panel in figure.axes)
+    assert list(curves(ax)) == ["training, tanh", "validation, tanh", "training, relu"]
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert all(panel.get_tightbbox().x1 <= box.x0 for panel in figure.axes)
+    assert box.x1 <= figure.bbox.x1 and box.y0 >= 0
+
+
+def test_a_part_that_no_run_has_is_not_in_the_legend() -> None:
+    ax = loss_curve({"a": history([2.0]), "b": history([1.0])}, new_figure(4, 3).subplots(), smoothing=2)
+    assert legend_of(ax) == ["a", "b", "training"]
+    assert ax.get_legend().get_title().get_text() == "mean over 2 epochs"
+
+
+def test_long_labels_leave_the_panels_their_room(tmp_path: Path) -> None:
+    label = "optimizer.learning_rate=0.1, network.hidden_units=50"
+    ax = loss_curve({f"{label}, seed={k}": RUN for k in range(40)})
+    save_figure(ax, tmp_path / "long.png")
+    narrow = loss_curve({"a": RUN, "b": RUN})
+    save_figure(narrow, tmp_path / "short.png")
+    assert ax.get_window_extent().width > 0.9 * narrow.get_window_extent().width
+
+
+def test_thirty_runs_all_look_different_and_fit_the_legend() -> None:
+    ax = loss_curve({f"run {k}": history([2.0, 1.0], [2.0, 1.5]) for k in range(30)})
+    styles = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in ax.lines}
+    assert len(styles) == len(ax.lines) == 60
+    ax.figure.canvas.draw()
+    box = ax.figure.legends[0].get_window_extent()
+    assert box.y0 >= 0 and box.x1 <= ax.figure.bbox.x1
+
+
+def test_one_run_of_a_mapping_keeps_its_label() -> None:
+    assert "training, tanh" in curves(loss_curve({"tanh": history([2.0, 1.0])}))
+
+
+@pytest.mark.parametrize(("label", "shown"), [("_hidden", " _hidden"), ("$x_{$", r"\$x_{\$"), ("50 %", "50 %")])
+def test_labels_are_shown_as_they_are(label: str, shown: str, tmp_path: Path) -> None:
+    ax = loss_curve({label: RUN, "other": RUN})
+    assert ax.figure.legends[0].get_texts()[0].get_text() == shown
+    save_figure(ax, tmp_path / "labels.png")
+
+
+def test_an_empty_history_gives_empty_axes(tmp_path: Path) -> None:
+    for runs in (History(), {}, {"a": History(), "b": RUN}):
+        ax = loss_curve(runs)
+        assert ax.get_ylabel() == "cross-entropy (nats a sample)"
+        save_figure(ax, tmp_path / "empty.png")
+    assert not loss_curve(History()).lines
+
+
+def test_nan_leaves_a_gap_and_is_never_marked(tmp_path: Path) -> None:
+    ax = loss_curve(history([2.0, math.nan, 1.0]))
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [2.0, math.nan, 1.0])
+    nothing = loss_curve(history([math.nan, math.nan]))
+    assert not nothing.lines
+    save_figure(nothing, tmp_path / "nan.png")
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ([RUN], "a History or a mapping of labels to them, got list"),
+        ({"a": [1.0]}, "got list under 'a'"),
+        (None, "got NoneType"),
+    ],
+)
+def test_what_is_no_history_is_refused(runs: Any, message: str) -> None:
+    with pytest.raises(InvalidTypeError, match=message):
+        loss_curve(runs)
+
+
+def test_a_smoothing_below_one_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="smoothing must be at least 1, got 0"):
+        loss_curve(RUN, smoothing=0)
+
+
+def half_plane() -> TwoLayerNet:
+    """Return a network that says class 1 where the first feature is above 0."""
+    net = TwoLayerNet(2, 1, 2, seed=0)
+    net.params["W1"][:] = [[1.0], [0.0]]
+    net.params["W2"][:] = [[-1.0, 1.0]]
+    return net
+
+
+POINTS = np.array([[-1.0, 0.0], [-0.5, 1.0], [0.5, 0.0], [1.0, 1.0]])
+
+
+def test_a_boundary_is_drawn_where_the_prediction_changes() -> None:
+    ax = boundary(half_plane(), POINTS, [0, 0, 1, 1])
+    mesh = ax.collections[0]
+    classes = np.asarray(mesh.get_array()).reshape(300, 300)
+    assert (classes == (np.linspace(-1.16, 1.16, 300) > 0)).all()
+    lines = [path.vertices for drawn in ax.collections[1:3] for path in drawn.get_paths()]
+    assert len(lines) == 2 and all(np.abs(line[:, 0]).max() < 1e-12 for line in lines)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("feature 0", "feature 1")
+
+
+def test_the_samples_of_every_class_have_their_own_marker_and_name() -> None:
+    net = TwoLayerNet(2, 4, 3, seed=0)
+    X, y = np.concatenate([POINTS, POINTS[:2] + 3]), [0, 0, 1, 1, 2, 2]
+    ax = boundary(net, X, y, class_names=("a", "_b", "$c"))
+    dots = [collection for collection in ax.collections if isinstance(collection, PathCollection)]
+    assert [np.asarray(dot.get_offsets()).tolist() for dot in dots] == [X[:2].tolist(), X[2:4].tolist(), X[4:].tolist()]
+    assert len({str(dot.get_paths()[0]) for dot in dots}) == 3
+    assert legend_of(ax) == ["a", " _b", r"\$c"]
+    assert legend_of(boundary(net, X, y)) == ["class 0", "class 1", "class 2"]
+
+
+def test_a_boundary_is_drawn_into_given_axes() -> None:
+    ax = new_figure(4, 3).subplots()
+    assert boundary(half_plane(), POINTS, [0, 0, 1, 1], ax) is ax
+
+
+def test_a_network_that_knows_one_answer_has_no_boundary(tmp_path: Path) -> None:
+    net = half_plane()
+    net.params["b2"][:] = [0.0, 50.0]
+    ax = boundary(net, POINTS[:1], [1])
+    assert len(ax.collections) == 1 + 2
+    assert (np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())) == (pytest.approx(2.0, rel=0.01),) * 2
+    save_figure(ax, tmp_path / "one.png")
+
+
+@pytest.mark.parametrize(
+    ("net", "X", "y", "names", "message"),
+    [
+        (TwoLayerNet(3, 1, 2), np.zeros((2, 3)), [0, 1], None, "needs two features, got a network of 3"),
+        (TwoLayerNet(2, 1, 2), np.zeros((2, 3)), [0, 1], None, "X has 3 features"),
+        (TwoLayerNet(2, 1, 2), np.zeros((0, 2)), [], None, "no rows"),
+        (TwoLayerNet(2, 1, 2), [[0.0, math.nan]], [0], None, "1 values that are nan or inf"),
+        (TwoLayerNet(2, 1, 2), np.zeros((2, 2)), [0, 2], None, "label 2 is outside"),
+        (TwoLayerNet(2, 1, 2), np.zeros((2, 2)), [0, 1], ("a",), "1 class_names for 2 classes"),
+    ],
+)
+def test_samples_that_do_not_fit_the_network_are_refused(net: Any, X: Any, y: Any, names: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        boundary(net, X, y, class_names=names)
+
+
+def test_a_confusion_matrix_counts_true_classes_down_and_predicted_ones_across(tmp_path: Path) -> None:
+    ax = confusion(half_plane(), [*POINTS, [2.0, 0.0]], [0, 1, 1, 1, 1], class_names=("left", "$right"))
+    assert [text.get_text() for text in ax.texts] == ["1", "0", "1", "3"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["left", r"\$right"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Predicted label", "True label")
+    save_figure(ax, tmp_path / "matrix.png")
+    assert imread(tmp_path / "matrix.png").std() > 0.05
+
+
+def test_a_confusion_matrix_is_drawn_into_given_axes_and_has_a_place_for_every_class() -> None:
+    net = TwoLayerNet(2, 3, 12, seed=0)
+    ax = new_figure(4, 3).subplots()
+    assert confusion(net, POINTS, [0, 1, 2, 3], ax) is ax
+    labels = ax.get_xticklabels()
+    assert [label.get_text() for label in labels] == [f"class {k}" for k in range(12)]
+    assert labels[0].get_rotation() == 90  # or they would lie on one another
+    short = confusion(half_plane(), POINTS, [0, 0, 1, 1])
+    assert short.get_xticklabels()[0].get_rotation() == 0
+
+
+def test_a_confusion_matrix_of_samples_that_do_not_fit_is_refused() -> None:
+    with pytest.raises(DataError, match="label 2 is outside"):
+        confusion(half_plane(), POINTS, [0, 0, 1, 2])
+    with pytest.raises(DataError, match="1 class_names for 2 classes"):
+        confusion(half_plane(), POINTS, [0, 0, 1, 1], class_names=("a",))
+
+
+def test_the_same_plot_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first.png", "second.png"):
+        save_figure(loss_curve(RUN), tmp_path / name)
+    save_figure(loss_curve(RUN).figure, tmp_path / "figure.png")
+    contents = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(contents) == ["figure.png", "first.png", "second.png"]
+    assert len(set(contents.values())) == 1
+    assert imread(tmp_path / "first.png").shape == (540, 1350, 4)
+
+
+def test_a_figure_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_figure(loss_curve(RUN), tmp_path / "curve.png")
+    assert not list(tmp_path.iterdir())
+
+
+SCRIPT = """
+import sys
+from tinynet import Epoch, History, TwoLayerNet, plot_decision_boundary, plot_loss_curve
+from tinynet.reports.plots import save_figure
+rows = [Epoch(epoch, epoch, 2 / epoch, 0.5, 3 / epoch, 0.5, 0.1, 8 * epoch, 0.1) for epoch in (1, 2, 3)]
+save_figure(plot_loss_curve(History(rows)), sys.argv[1])
+save_figure(plot_decision_boundary(TwoLayerNet(2, 3, 2, seed=0), [[0.0, 1.0], [1.0, 0.0]], [0, 1]), sys.argv[2])
+assert "matplotlib.pyplot" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("backend", ["tkagg", "module://no_such_backend", None])
+def test_fault_39_plots_are_written_without_a_display_whatever_the_backend(backend: str | None, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    environment.pop("MPLBACKEND", None)
+    environment |= {} if backend is None else {"MPLBACKEND": backend}
+    names = [str(tmp_path / name) for name in ("curve.png", "boundary.png")]
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, *names]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    rows = [Epoch(epoch, epoch, 2 / epoch, 0.5, 3 / epoch, 0.5, 0.1, 8 * epoch, 0.1) for epoch in (1, 2, 3)]
+    save_figure(loss_curve(History(rows)), tmp_path / "here.png")
+    assert (tmp_path / "curve.png").read_bytes() == (tmp_path / "here.png").read_bytes()
+    assert imread(tmp_path / "boundary.png").std() > 0.05

@@ -1,0 +1,301 @@
+"""The report file: where it is written, that it is safe and repeatable, and what is said of damaged folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import NASTY, Reader, fault, page, rewrite
+
+from tinynet import RunFolderError
+from tinynet.artifacts.run_folder import read_records
+from tinynet.cli.main import main
+from tinynet.reports import report as report_module
+from tinynet.reports.html import GENERATOR
+from tinynet.reports.report import write_report
+from tinynet.reports.run_page import run_page
+from tinynet.storage import writing as storage
+from tinynet.training.history import History
+
+# The command
+
+
+def test_the_report_of_a_run_stands_in_its_folder(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "iris"]) == 0
+    assert capsys.readouterr().out == "report         iris/report.html\n"
+    assert Path("iris/report.html").read_bytes() == write_report(["iris"], "x.html").read_bytes()
+
+
+def test_that_of_several_runs_in_the_current_folder_or_where_it_is_wanted(runs: Path) -> None:
+    assert main(["report", "iris", "moons"]) == 0
+    assert main(["report", "iris", "--output", "own.html", "moons"]) == 0
+    assert Path("report.html").read_bytes() == Path("own.html").read_bytes()
+    assert main(["report", "sweep"]) == 0
+    assert "<h1>sweep</h1>" in Path("sweep/report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_is_trained_gets_the_report_that_the_command_would_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("iris", "moons", "digits"):
+        assert main(["train", name, "training.epochs=2", "--quiet", "--out", name]) == 0
+        written = Path(name, "report.html").read_bytes()
+        assert write_report([name], "again.html").read_bytes() == written
+
+
+def test_a_run_that_diverges_or_is_interrupted_has_a_report_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    huge = ["network.activation='relu'", "network.weight_scale=1e300", "optimizer.learning_rate=100.0", "seed=1"]
+    assert main(["train", "iris", *huge, "--out", "bad"]) == 3
+    assert "The loss or its gradient stopped being finite" in Path("bad/report.html").read_text(encoding="utf-8")
+
+    def interrupted(*arguments: Any, on_start: Callable[[History], object], **options: Any) -> None:
+        on_start(History())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinynet.experiments.run.train", interrupted)
+    assert main(["train", "iris", "--out", "cut"]) == 130
+    report = Reader(Path("cut/report.html").read_text(encoding="utf-8")).text
+    assert "The run was interrupted" in report and "No epoch has ended" in report
+
+
+def test_a_report_that_cannot_be_written_fails_the_run_with_its_files_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(report_module, "write_atomically", full)
+    assert main(["train", "iris", "training.epochs=1", "--quiet", "--out", "x"]) == 3
+    go_on = "go on with: tinynet train --out x --resume"
+    assert capsys.readouterr().err == f"tinynet: the run failed: x/report.html: No space left on device; {go_on}\n"
+    assert Path("x/model.npz").is_file()
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+
+    def full_when_opened(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage, "write_atomically", full_when_opened)
+    assert main(["report", "x"]) == 3
+    assert capsys.readouterr().err == "tinynet: failed: x/report.html: No space left on device\n"
+
+
+# The file
+
+
+FORBIDDEN = {
+    "script",
+    "iframe",
+    "object",
+    "embed",
+    "form",
+    "base",
+    "video",
+    "audio",
+    "source",
+    "template",
+    "foreignobject",
+}
+
+
+@pytest.mark.parametrize("folder", ["iris", "digits", "moons", "sweep"])
+def test_a_report_holds_no_script_and_nothing_from_elsewhere(folder: str, runs: Path) -> None:
+    html = page(folder)
+    reader = Reader(html)
+    assert not {tag for tag, _ in reader.tags} & FORBIDDEN
+    for tag, attributes in reader.tags:
+        assert not any(name.startswith("on") or name == "style" for name in attributes), tag
+        for name in ("src", "href", "action", "data", "srcset"):
+            assert (attributes.get(name) or "data:,").startswith("data:"), tag
+    assert not re.search(r"@import|url\(|https?://|javascript:", html)
+    ((_, policy),) = ((tag, a) for tag, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert (policy["content"] or "").startswith("default-src 'none'; style-src 'sha256-")
+    assert html.startswith("<!DOCTYPE html>") and '<html lang="en">' in html
+
+
+@pytest.mark.parametrize("folder", ["iris", "digits", "moons", "sweep"])
+def test_the_same_folder_gives_the_same_bytes_from_wherever(
+    folder: str, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = page(folder)
+    monkeypatch.chdir(tmp_path)
+    assert page(f"runs/{folder}") == first
+    assert page(tmp_path / "runs" / folder) == first
+
+
+def test_what_somebody_wrote_is_escaped_wherever_it_stands(runs: Path) -> None:
+    environment = {"platform": NASTY, NASTY: [NASTY], "versions": {NASTY: NASTY}}
+    Path("iris/environment.json").write_text(json.dumps(environment), encoding="utf-8")
+    rewrite("iris/summary.json", lambda summary: summary.update(status=NASTY))
+    name = NASTY.replace("/", "")
+    for n in ("1", "2"):
+        shutil.copytree("iris", f"{n}{name}")
+    for html in (page(f"1{name}"), page(f"1{name}", f"2{name}")):
+        reader = Reader(html)
+        assert "script" not in {tag for tag, _ in reader.tags}
+        assert "<script" not in html and NASTY in reader.text and name in reader.text
+
+
+def test_names_of_classes_are_escaped_in_tables_captions_and_charts(runs: Path) -> None:
+    for folder in ("digits", "moons"):
+        ((record,), _) = read_records([Path(folder)])
+        run = report_module.rebuilt(record)
+        assert not isinstance(run, str)
+        names = tuple(f"{NASTY}{k}" for k in range(run.dataset.n_classes))
+        features = tuple(f"{NASTY}x{k}" for k in range(run.dataset.n_features))
+        nasty = replace(run, dataset=replace(run.dataset, class_names=names, feature_names=features))
+        html = run_page(record, nasty).decode()
+        assert "<script" not in html and f"{NASTY}1" in Reader(html).text
+        assert "script" not in {tag for tag, _ in Reader(html).tags}
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_reported(runs: Path) -> None:
+    Path("iris").rename("iris\udcff")
+    assert "run folder iris\\udcff" in page("iris\udcff")
+
+
+def test_two_hundred_runs_fit_into_three_megabytes(runs: Path) -> None:
+    epochs = Path("digits/metrics.csv").read_text().splitlines()
+    cells = epochs[1].split(",")
+    long = [epochs[0], *(",".join([str(n), *cells[1:2], str(2 / n), *cells[3:]]) for n in range(1, 301))]
+    for n in range(200):
+        folder = Path("many", f"run-{n:03}")
+        folder.mkdir(parents=True)
+        for name in ("config.json", "summary.json"):
+            shutil.copy(Path("digits", name), folder)
+        config = json.loads((folder / "config.json").read_text())
+        config["network"]["hidden_units"] = n + 1
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "metrics.csv").write_text("\n".join(long) + "\n")
+    assert len(page("many").encode()) < 3e6
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "nowhere: cannot be read: No such file or directory"),
+        (["iris/config.json"], "iris/config.json: is a file; a report is made of a run folder, or of a folder of them"),
+        (["empty"], "empty: no run in it: neither config.json nor a folder that holds one"),
+        (["iris", "--output", "no/x.html"], "no/x.html: cannot be written: there is no folder no"),
+        (["iris", "--output", "empty"], "empty: is a folder; name a file"),
+        (["iris", "--output", "x" * 300], "x" * 300 + ": cannot be written: File name too long"),
+        (
+            ["iris", "--output", "iris/config.json"],
+            "iris/config.json: exists and is no report of tinynet; choose another file",
+        ),
+        ([], "command line: the following arguments are required: DIR; see 'tinynet report --help'"),
+        (
+            ["iris", "--out", "x"],
+            "command line: unknown option '--out'; did you mean '--output'? allowed: --help, --output",
+        ),
+    ],
+)
+def test_a_wrong_command_line_is_answered_in_one_line(
+    arguments: list[str], said: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").mkdir()
+    assert fault(capsys, *arguments).startswith(said)
+
+
+def test_a_pipe_is_no_file_to_be_replaced_whatever_comes_out_of_it(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("pipe")
+    end = os.open("pipe", os.O_RDWR)
+    os.write(end, GENERATOR.encode() * 100)
+    assert fault(capsys, "iris", "--output", "pipe") == "pipe: exists and is no report of tinynet; choose another file"
+    os.close(end)
+
+
+def put(path: str, content: str | bytes) -> Callable[[], object]:
+    return lambda: Path(path).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def cut(path: str, last: int) -> Callable[[], object]:
+    return lambda: Path(path).write_bytes(Path(path).read_bytes()[:last])
+
+
+def cell(column: int, value: str) -> Callable[[], object]:
+    def change() -> None:
+        lines = Path("iris/metrics.csv").read_text().splitlines()
+        cells = lines[2].split(",")
+        cells[column] = value
+        lines[2] = ",".join(cells)
+        Path("iris/metrics.csv").write_text("\n".join(lines) + "\n")
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (put("iris/summary.json", "{"), "iris/summary.json: is damaged: not valid JSON: Expecting"),
+        (put("iris/summary.json", "[1]"), "iris/summary.json: is damaged: must be a valid dictionary"),
+        (put("iris/summary.json", "[" * 100_000), "iris/summary.json: is damaged: not valid JSON"),
+        (put("iris/summary.json", "{}"), "iris/summary.json: is damaged: status: missing"),
+        (put("iris/summary.json", b"\xff"), "iris/summary.json: is damaged: not valid JSON: 'utf-8' codec"),
+        (put("iris/environment.json", "3"), "iris/environment.json: is damaged: must be a valid dictionary"),
+        (put("iris/config.json", "{"), "iris/config.json: not valid JSON"),
+        (put("iris/metrics.csv", "a,b\n1,2\n"), "iris/metrics.csv: line 1: is damaged: the columns must be epoch,step"),
+        (put("iris/metrics.csv", b"\xff\n"), "iris/metrics.csv: is damaged: not UTF-8"),
+        (cell(2, "abc"), "iris/metrics.csv: line 3: is damaged: train_loss: must be a valid number"),
+        (cell(0, "1.5"), "iris/metrics.csv: line 3: is damaged: epoch: must be a valid integer"),
+        (cell(0, "1,1"), "iris/metrics.csv: line 3: is damaged: 9 cells belong there, got 10"),
+        (cut("iris/metrics.csv", -1), "iris/metrics.csv: line 5: is damaged: cut short"),
+        (lambda: Path("iris/metrics.csv").unlink(), "iris/metrics.csv: cannot be read: No such file or directory"),
+        (cut("iris/model.npz", -200), "iris/model.npz: no NPZ archive, or a damaged one: File is not a zip file"),
+        (put("iris/model.npz", b""), "iris/model.npz: no NPZ archive, or a damaged one"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    damage: Callable[[], object], said: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage()
+    for way in ([], ["--output", "x.html"]):
+        answer = fault(capsys, "iris", *way)
+        assert said.partition("/")[2] in answer and answer.isprintable()
+
+
+def test_a_damaged_sweep_csv_is_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("sweep/sweep.csv").write_text("a,b\n1,2\n")
+    assert fault(capsys, "sweep") == "sweep/sweep.csv: is damaged: 'run'"
+
+
+def test_all_damaged_runs_of_a_sweep_are_named_at_once(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        Path(f"sweep/rate=0.3,seed={seed}/summary.json").write_text("{")
+    assert main(["report", "sweep", "nowhere"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [sum(word in line for line in lines) for word in ("nowhere", "seed=0", "seed=1", "seed=2")] == [1, 1, 1, 1]
+    assert len(lines) == 4 and not Path("report.html").exists()
+    for n in range(30):
+        shutil.copytree("sweep/rate=0.3,seed=0", f"sweep/copy{n}")
+    with pytest.raises(RunFolderError, match="13 more faults") as error:
+        write_report(["sweep"])
+    assert len(str(error.value).splitlines()) == 21
+
+
+def test_a_run_that_holds_other_runs_gets_the_report_about_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["iris", "--out", "runs"], ["moons"], ["moons", "seed=1"]):
+        assert main(["train", *words, "training.epochs=1", "--quiet"]) == 0
+    assert main(["train", "--out", "runs", "--resume", "training.epochs=2", "--quiet"]) == 0
+    assert "<h1>iris" in Path("runs/report.html").read_text(encoding="utf-8")

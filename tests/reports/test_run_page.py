@@ -1,0 +1,295 @@
+"""The report's page about one run: what it says is what the run folder holds, whole or not."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import math
+import re
+import shutil
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from pages import Reader, charts, line, page, rewrite, table, train, trained, words
+
+import tinynet
+from tinynet.artifacts.run_folder import read_records
+from tinynet.reports import report as report_module
+from tinynet.reports.run_page import _mistakes
+
+
+def test_the_headline_says_what_the_summary_holds(runs: Path) -> None:
+    summary = json.loads(Path("iris/summary.json").read_text())
+    said = words("iris")
+    assert f"Test accuracy {100 * summary['test_accuracy']:.1f} %" in said
+    assert f"{round(30 * summary['test_accuracy'])} of 30 right" in said
+    assert f"Test loss {summary['test_loss']:#.4g} nats a sample" in said
+    assert f"Best epoch {summary['best']['epoch']} of 4; validation loss" in said
+    assert "Parameters 83" in said and "Status completed" in said
+    assert "105 training, 15 validation and 30 test samples" in said
+
+
+def test_a_long_run_has_its_time_in_minutes_and_hours(runs: Path) -> None:
+    for seconds, shown in ((59.94, "59.9 s"), (125.4, "2 min 05 s"), (3725.0, "1 h 02 min")):
+        summary = json.loads(Path("iris/summary.json").read_text())
+        Path("iris/summary.json").write_text(json.dumps(summary | {"duration_s": seconds}))
+        assert f"Time {shown} 28 steps" in words("iris")
+
+
+def test_the_curves_are_those_of_metrics_csv(runs: Path) -> None:
+    with Path("iris/metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    drawn = charts(page("iris"))
+    for title, column, style in (
+        ("Loss by epoch", "train_loss", "line c0 d0"),
+        ("Loss by epoch", "validation_loss", "line c1 d1"),
+        ("Accuracy by epoch", "train_accuracy", "line c0 d0"),
+    ):
+        x, y = np.array(line(drawn[title], style)).T
+        values = np.array([float(row[column]) for row in rows])
+        assert np.ptp(np.diff(x)) <= 0.11  # the epochs are evenly apart, to the digit that is written
+        slope = (y[-1] - y[0]) / (values[-1] - values[0])
+        assert slope < 0 and y == pytest.approx(y[0] + slope * (values - values[0]), abs=0.11)
+    description = drawn["Loss by epoch"].findtext("desc")
+    assert description is not None and f"{float(rows[-1]['validation_loss']):.4g} at the end" in description
+
+
+def test_a_logarithmic_twin_is_drawn_where_the_losses_span_more_than_a_decade(runs: Path) -> None:
+    assert "Loss by epoch on a logarithmic scale" not in charts(page("iris"))
+    text = Path("iris/metrics.csv").read_text().splitlines()
+    cells = text[-1].split(",")
+    cells[2] = "0.001"
+    Path("iris/metrics.csv").write_text("\n".join([*text[:-1], ",".join(cells)]) + "\n")
+    twin = charts(page("iris"))["Loss by epoch on a logarithmic scale"]
+    assert {"0.01", "0.1", "1"} <= {label.text for label in twin.iter("text")}
+
+
+def test_the_learning_rate_is_drawn_only_if_it_changes(runs: Path) -> None:
+    assert "Learning rate by epoch" not in charts(page("iris"))
+    lines = Path("iris/metrics.csv").read_text().splitlines()
+    for i, rate in enumerate(("0.1", "0.05", "0.02", "0.01"), 1):
+        cells = lines[i].split(",")
+        lines[i] = ",".join([*cells[:6], rate, *cells[7:]])
+    Path("iris/metrics.csv").write_text("\n".join(lines) + "\n")
+    drawn = charts(page("iris"))["Learning rate by epoch"]
+    assert len(line(drawn, "line c2 d0")) == 4
+    assert drawn.findtext("desc") == "From 0.1 in epoch 1 to 0.01 in epoch 4."
+
+
+def test_the_confusion_matrix_counts_every_test_sample(runs: Path) -> None:
+    data, net = trained("digits")
+    head, *rows = table(page("digits"), "Confusion matrix")
+    assert head == ["true", *data.class_names]
+    predicted = net.predict(data.X_test)
+    for k, (name, *cells) in enumerate(rows):
+        counts = [sum(predicted[data.y_test == k] == j) for j in range(10)]
+        assert (name, [int(cell.replace("·", "0")) for cell in cells]) == (data.class_names[k], counts)
+
+
+def test_precision_and_recall_are_those_of_scikit_learn(runs: Path) -> None:
+    from sklearn.metrics import precision_score, recall_score
+
+    data, net = trained("digits")
+    predicted = net.predict(data.X_test)
+    precision = precision_score(data.y_test, predicted, average=None)
+    recall = recall_score(data.y_test, predicted, average=None)
+    _, *rows = table(page("digits"), "Precision")
+    assert [row[2:] for row in rows] == [
+        [f"{100 * p:.1f} %", f"{100 * r:.1f} %"] for p, r in zip(precision, recall, strict=True)
+    ]
+
+
+def test_a_class_that_is_never_predicted_has_no_precision(runs: Path) -> None:
+    data, net = trained("iris")
+    net.params["b2"][:] = [1e3, 0.0, 0.0]
+    with np.load("iris/model.npz") as model:
+        arrays = dict(model) | net.params
+    np.savez("iris/model.npz", **arrays)
+    loss = net.loss(data.X_test, data.y_test)
+    rewrite("iris/summary.json", lambda summary: summary.update(test_loss=loss, test_accuracy=1 / 3))
+    _, *rows = table(page("iris"), "Precision")
+    assert [row[2:] for row in rows] == [["33.3 %", "100.0 %"], ["—", "0.0 %"], ["—", "0.0 %"]]
+
+
+def test_the_worst_mistakes_are_shown_as_images_the_worst_first(runs: Path) -> None:
+    data, net = trained("digits")
+    probabilities = net.predict_proba(data.X_test)
+    own = probabilities[np.arange(len(data.y_test)), data.y_test]
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != data.y_test)
+    worst = wrong[np.argsort(own[wrong])][:12]
+    html = page("digits")
+    alts = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="test sample (\d+), class (\d)">', html)
+    assert [int(sample) for sample, _ in alts] == worst.tolist()
+    (picture, *_) = re.findall(r'src="data:image/png;base64,([^"]+)"', html)
+    assert imread(BytesIO(base64.b64decode(picture))).shape == (8, 8, 4)
+    assert b"matplotlib" not in base64.b64decode(picture)  # nor its version, which would change the bytes
+    first = worst[0]
+    said = f"{data.y_test[first]}, taken for {probabilities[first].argmax()} ({100 * probabilities[first].max():.0f} %)"
+    assert said in html and f"{len(wrong)} of 359 test samples were misread" in html
+
+
+def test_images_are_shown_with_the_first_layer_and_other_data_without(runs: Path) -> None:
+    assert "The weights from the image to all 50 hidden units" in page("digits")
+    assert "First layer" not in page("iris") and "Worst mistakes" not in page("iris")
+
+
+def test_two_features_give_a_decision_boundary_in_their_own_units(runs: Path) -> None:
+    drawn = charts(page("moons"))["Decision boundary"]
+    (plane,) = drawn.iter("image")
+    assert plane.attrib["href"].startswith("data:image/png;base64,")
+    assert sum(path.get("transform") is not None for path in drawn.iter("path")) == 200
+    data, _ = trained("moons")
+    raw = data.X_test * data.scaling.scale + data.scaling.offset
+    labels = [float(text.text or "") for text in drawn.iter("text") if re.fullmatch(r"[-\d.]+", text.text or "")]
+    assert min(labels) > raw.min() - 0.5 and max(labels) < raw.max() + 0.5 and max(labels) > 1.5
+    assert "Decision boundary" not in charts(page("iris"))
+
+
+def test_config_environment_and_the_command_that_repeats_the_run_are_there(runs: Path) -> None:
+    html = page("iris")
+    assert "<code>tinynet train config.json</code>" in html
+    settings = dict(table(html, "config.json"))
+    assert (settings["optimizer.learning_rate"], settings["network.activation"]) == ("0.1", "tanh")
+    assert settings["optimizer.nesterov"] == "false"
+    assert dict(table(html, "environment.json"))["versions.tinynet"] == tinynet.__version__
+
+
+def test_without_a_test_part_the_page_says_so(runs: Path) -> None:
+    train(runs / "no", "digits", "dataset.test_size=0", "dataset.validation_size=0", "training.epochs=1")
+    said = words("no")
+    assert "There is none: dataset.test_size is 0." in said
+    assert "Best epoch 1 of 1; training loss" in said
+    assert "Test accuracy" not in said and "First layer" in said
+    train(runs / "flat", "moons", "dataset.test_size=0", "training.epochs=1")
+    assert "300 of the 900 training samples" in words("flat")
+
+
+def test_many_classes_have_no_matrix_that_nobody_could_read(runs: Path) -> None:
+    Path("many.toml").write_text(
+        'name = "many"\n[dataset]\nname = "blobs"\ncenters = 45\n[training]\nepochs = 1\n', encoding="utf-8"
+    )
+    train(runs / "many", "many.toml")
+    html = page("many")
+    assert "A confusion matrix of 45 classes would be unreadable." in html
+    assert len(table(html, "Precision")) == 46
+
+
+def test_a_perfect_network_has_no_mistakes_to_show(runs: Path) -> None:
+    data, _ = trained("digits")
+    Path("digits/summary.json").unlink()
+    record = read_records([Path("digits")])[0][0]
+    run = report_module.rebuilt(record)
+    assert not isinstance(run, str)
+    sure = np.eye(10)[data.y_test]
+    assert "Every test sample was read correctly." in _mistakes(run.dataset, sure, sure.argmax(axis=1))
+
+
+def test_a_history_with_gaps_and_without_end_is_drawn(runs: Path) -> None:
+    lines = Path("iris/metrics.csv").read_text().splitlines()
+    cells = lines[1].split(",")
+    rows = [
+        ",".join(
+            [str(n), cells[1], "nan" if n % 7 == 0 else str(1 / n), cells[3], "inf" if n == 5 else "", "", *cells[6:]]
+        )
+        for n in range(1, 2001)
+    ]
+    Path("iris/metrics.csv").write_text("\n".join([lines[0], *rows]) + "\n")
+    points = line(charts(page("iris"))["Loss by epoch"], "line c0 d0")
+    assert 200 < len(points) <= 252 and points[0][0] < 65 and points[-1][0] > 370
+    assert all(math.isfinite(y) for _, y in points)
+
+
+# What a folder may lack
+
+
+def test_a_run_that_was_killed_is_reported_with_what_is_there(runs: Path) -> None:
+    for name in ("summary.json", "model.npz", "environment.json"):
+        Path("iris", name).unlink()
+    content = Path("iris/metrics.csv").read_bytes()
+    Path("iris/metrics.csv").write_bytes(content[:-30])  # in the middle of a line
+    html = page("iris")
+    said = Reader(html).text
+    assert "Status unfinished" in said and "it is still going, or it was killed" in said
+    assert "The folder holds no model.npz" in said
+    assert len(line(charts(html)["Loss by epoch"], "line c0 d0")) == 3
+    Path("iris/metrics.csv").unlink()
+    assert "No epoch has ended, so there is nothing to draw." in words("iris")
+
+
+def test_a_run_that_was_never_tested_shows_its_network_but_no_test_part(runs: Path) -> None:
+    never = {"status": "interrupted", "test_loss": None, "test_accuracy": None}
+    rewrite("moons/summary.json", lambda summary: summary.update(never))
+    html = page("moons")
+    assert "The test part is measured once" in html and "Confusion" not in html
+    assert "Decision boundary" in charts(html)
+
+
+def test_fault_43_a_run_folder_that_was_moved_gives_the_same_report(runs: Path) -> None:
+    before = page("digits")
+    Path("elsewhere").mkdir()
+    Path("digits").rename("elsewhere/digits")
+    assert page("elsewhere/digits") == before
+    Path("elsewhere/digits").rename("elsewhere/renamed")
+    assert page("elsewhere/renamed") == before.replace("run folder digits", "run folder renamed").replace(
+        "In the run folder, digits", "In the run folder, renamed"
+    )
+
+
+def test_data_that_changed_since_are_not_shown(runs: Path) -> None:
+    rewrite("digits/config.json", lambda config: config.update(seed=5))
+    said = words("digits")
+    assert "they have changed since, and are not shown" in said
+    assert "Confusion" not in said and "Worst mistakes" not in said
+    rewrite("iris/config.json", lambda config: config["dataset"].update(name="wine"))
+    assert "do not fit the network of model.npz" in words("iris")
+
+
+@pytest.mark.parametrize("change", ["fewer", "scaled", "renamed", "relabelled"])
+def test_data_that_changed_are_seen_without_a_test_part(change: str, runs: Path) -> None:
+    rows = [f"{i % 9},{i % 7},{'ab'[i % 2]}" for i in range(120)]
+    Path("two.csv").write_text("\n".join(["x,y,class", *rows]), encoding="utf-8")
+    parts = "scaling = 'standard'\nvalidation_size = 0\ntest_size = 0"
+    Path("two.toml").write_text(f"[dataset]\nname = 'csv'\npath = 'two.csv'\n{parts}\n[training]\nepochs = 2\n")
+    train(runs / "two", "two.toml")
+    assert "Decision boundary" in page("two")
+    match change:
+        case "fewer":
+            rows = rows[:-4]
+        case "scaled":
+            rows = [f"1{row}" for row in rows]
+        case "relabelled":
+            rows = [row.replace("a", "c") for row in rows]
+    header = "x,z,class" if change == "renamed" else "x,y,class"
+    Path("two.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+    said = words("two")
+    assert "they have changed since, and are not shown" in said and "Decision boundary" not in said
+
+
+def test_a_file_of_your_own_is_shown_while_it_is_there_and_unchanged(runs: Path) -> None:
+    source = Path(__file__).parents[2] / "data" / "breast_cancer.csv"
+    shutil.copy(source, "own.csv")
+    Path("own.toml").write_text('name = "own"\n[dataset]\nname = "csv"\npath = "own.csv"\n[training]\nepochs = 2\n')
+    html = page(train(runs / "own", "own.toml"))
+    assert table(html, "Confusion matrix")[0] == ["true", "benign", "malignant"]
+    assert dict(table(html, "config.json"))["dataset.path"] == "../own.csv"
+    lines = source.read_text().splitlines(keepends=True)
+    Path("own.csv").write_text("".join(lines[:-50]))
+    assert "they have changed since" in words("own")
+    Path("own.csv").unlink()
+    said = words("own")
+    assert "cannot be found here, so nothing can be predicted again: dataset.path" in said and "Loss by epoch" in said
+
+
+def test_data_that_cannot_be_had_are_left_out_with_the_reason(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(config: Any) -> None:
+        raise tinynet.ConfigError(["config: dataset: own.csv: no such file"])
+
+    monkeypatch.setattr(report_module, "prepare", gone)
+    said = words("iris")
+    assert "The data of this run cannot be found here, so nothing can be predicted again: dataset: own.csv" in said
+    assert "Loss by epoch" in said and "tinynet train config.json" in said

@@ -1,0 +1,210 @@
+"""What reaches the disk, and in which order; and disks that are full, read-only or gone while a run writes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+
+import pytest
+from crashing import SAID, ended, forked, outcomes, reference, saved_steps
+from rights import NOBODY
+from sweeping import TINYNET
+
+from tinynet.cli.main import main
+
+STRACE = shutil.which("strace")
+WITHOUT = "no strace on this machine ('apt-get install strace'); .ci/run installs it"
+CALLS = "mkdir,mkdirat,write,writev,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat"
+MANY = ("training.epochs=50", "training.batch_size=105", "training.checkpoint_every_s=0", "--quiet")
+TRAIN = ("train", "iris", *MANY, "--out", "x")
+MADE_AGAIN = ("loss_curve.png", "report.html", "sweep.csv")  # from the rest, by a command
+
+Event = tuple[str, ...]  # a call, and the files that it names
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+
+
+# The order of calls
+
+
+def traced(folder: Path, *words: str) -> list[Event]:
+    """Run the real command and return its calls that change files in `folder`, in order."""
+    log = folder.with_suffix(".log")
+    if STRACE is None:
+        pytest.fail(WITHOUT)
+    strace = [STRACE, "-y", "-s", "0", "-e", f"trace={CALLS}", "-o", str(log)]
+    subprocess.run([*strace, TINYNET, *words, "--out", str(folder), "--quiet"], check=True, timeout=120)
+    events = []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        call, _, rest = line.partition("(")
+        files = re.findall(r'(?:<|")(/[^">]*)(?:>|")', rest)
+        if any(file.startswith(str(folder)) or file == str(folder.parent) for file in files) and "= -1 " not in line:
+            events.append((call, *files))
+    return events
+
+
+def unsafe(events: list[Event]) -> list[str]:
+    """Return what a loss of power could cost, given the calls in order."""
+    faults: list[str] = []
+    dirty, unnamed, promised = set[str](), set[str](), ""  # content, names, and a name that something was promised for
+    made = set[str]()  # folders
+    for call, *files in [*events, ("end", "of all")]:
+        file, name = files[-1], os.path.basename(files[-1])
+        if promised and (call, file) != ("fsync", os.path.dirname(promised)):
+            faults.append(f"{call} of {file} before the name {promised} is on disk")
+        promised = ""
+        if call in ("write", "writev", "pwrite64") and not name.endswith(".lock"):
+            dirty.add(file)
+            if not name.endswith((".tmp", "metrics.csv")):
+                faults.append(f"{file} is written in place")
+        elif call == "fsync":
+            dirty.discard(file)
+            unnamed, made = ({path for path in paths if os.path.dirname(path) != file} for paths in (unnamed, made))
+        elif call.startswith("mkdir"):
+            made.add(file)
+        elif call.startswith("rename"):
+            inside = {path for path in dirty | unnamed if path.startswith(f"{files[0]}/")}
+            if files[0] in dirty or inside or (name == "summary.json" and dirty):
+                faults.append(f"{file} gets its name before {dirty | inside} is on disk")
+            if any(file.startswith(f"{folder}/") for folder in made):
+                faults.append(f"{file} gets its name in a folder that may be lost: {made}")
+            unnamed.add(file)
+            promised = file if name.startswith("checkpoint-") or "." not in name else ""
+    lost = {path for path in unnamed if not path.endswith(MADE_AGAIN)}
+    return faults + [f"{path} never reaches the disk" for path in dirty | lost]
+
+
+@pytest.mark.skipif(STRACE is None and not os.environ.get("CI"), reason=WITHOUT)
+@pytest.mark.parametrize("command", [["train", "iris"], ["sweep", "iris", "seed=0..1"]], ids=["train", "sweep"])
+def test_fault_32_data_reach_the_disk_before_their_name_and_the_name_before_anything_else(
+    command: list[str], tmp_path: Path
+) -> None:
+    short = ("training.epochs=2", "training.batch_size=60", "training.checkpoint_every_s=0")
+    events = traced(tmp_path / "x", *command, *short)
+    assert unsafe(events) == []
+    checkpoints = [event for event in events if event[0].startswith("rename") and "checkpoint" in event[-1]]
+    assert len(checkpoints) == 6 * len(list((tmp_path / "x").rglob("summary.json")))
+    synced = [number for number, event in enumerate(events) if event[0] == "fsync"]
+    assert len(synced) > 2 * len(checkpoints)
+    for number in synced:
+        assert unsafe(events[:number] + events[number + 1 :]), f"{events[number]} could be left out"
+
+
+# Disks that are full, read-only or gone
+
+
+def running(*words: str, prepare: Callable[[], object] = lambda: None, steps: int = 5) -> ForkProcess:
+    """Start a command and return its process when it has saved so many steps."""
+    process = forked(*words, prepare=prepare)
+    while process.is_alive() and saved_steps("x") < steps:
+        process.join(0.002)
+    assert process.is_alive(), SAID.read_text(encoding="utf-8")
+    return process
+
+
+def test_fault_33_a_limit_on_the_size_of_files_ends_the_real_command_with_3_and_what_it_saved_is_resumed() -> None:
+    whole = reference(TRAIN)
+    limited = ["bash", "-c", 'ulimit -f 9; exec "$0" "$@"', TINYNET, *TRAIN]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (3, "")
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(
+        r"tinynet: the run failed: x\S*: File too large; go on with: tinynet train --out x --resume", line
+    )
+    assert 10 < saved_steps("x") < 50  # checkpoints grow with the history
+    assert main(["train", "--out", "x", "--resume", "--quiet"]) == 0
+    assert outcomes("x") == whole
+
+
+@contextmanager
+def small_disk(path: Path, n_bytes: int) -> Iterator[None]:
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={n_bytes}", "tmpfs", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+def may_mount() -> bool:
+    """Return whether this process may mount a file system: root may, but not in every container."""
+    effective = re.search(r"CapEff:\s*(\w+)", Path("/proc/self/status").read_text(encoding="ascii"))
+    return effective is not None and bool(int(effective[1], 16) >> 21 & 1)
+
+
+@pytest.mark.skipif(not may_mount(), reason="a small file system can be mounted by root alone")
+@pytest.mark.parametrize(
+    "command", [TRAIN, ("sweep", "iris", *MANY, "seed=0..1", "--out", "x")], ids=["train", "sweep"]
+)
+def test_fault_33_a_full_disk_ends_with_3_and_what_was_saved_is_resumed_when_there_is_room(
+    command: tuple[str, ...],
+) -> None:
+    whole = reference(command)
+    with small_disk(Path("x"), 2**18):
+        process = running(*command, steps=20)
+        with pytest.raises(OSError, match="No space left"), open("x/.ballast.lock", "wb", buffering=0) as ballast:
+            while True:
+                ballast.write(bytes(512))
+        before = saved_steps("x")
+        assert ended(process) == 3
+        said = SAID.read_text(encoding="utf-8")
+        assert "No space left on device" in said and all(line.startswith("tinynet: ") for line in said.splitlines())
+        assert 20 <= before <= saved_steps("x") < 50
+        Path("x/.ballast.lock").unlink()
+        assert (
+            main([command[0], f"x/{'sweep' if command[0] == 'sweep' else 'config'}.json", "--resume", "--quiet"]) == 0
+        )
+        assert outcomes("x") == whole
+
+
+def test_fault_33_a_folder_made_read_only_under_a_run_ends_it_with_3_and_it_is_resumed_afterwards() -> None:
+    whole = reference(TRAIN)
+
+    def as_nobody() -> None:
+        os.seteuid(os.geteuid() or NOBODY)  # no permission stops root
+
+    process = running(*TRAIN, prepare=as_nobody)
+    Path("x").chmod(0o555)
+    assert ended(process) == 3
+    (line,) = SAID.read_text(encoding="utf-8").splitlines()
+    assert re.fullmatch(
+        r"tinynet: the run failed: x\S*: Permission denied; go on with: tinynet train --out x --resume", line
+    )
+    assert 5 <= saved_steps("x") < 50
+    Path("x").chmod(0o777)
+    assert ended(forked("train", "--out", "x", "--resume", "--quiet", prepare=as_nobody)) == 0
+    assert outcomes("x") == whole
+
+
+def test_fault_33_a_folder_moved_away_under_a_run_ends_it_with_3_and_it_is_resumed_where_it_is() -> None:
+    whole = reference(TRAIN)
+    process = running(*TRAIN)
+    Path("x").rename("elsewhere")
+    assert ended(process) == 3
+    (line,) = SAID.read_text(encoding="utf-8").splitlines()
+    assert re.fullmatch(r"tinynet: the run failed: x\S*: No such file or directory; go on with: tinynet train .*", line)
+    assert not Path("x").exists() and 5 <= saved_steps("elsewhere") < 50
+    assert main(["train", "--out", "elsewhere", "--resume", "--quiet"]) == 0
+    assert outcomes("elsewhere") == whole
+
+
+def test_fault_33_a_folder_deleted_under_a_run_ends_it_with_3_and_the_run_can_begin_anew() -> None:
+    whole = reference(TRAIN)
+    process = running(*TRAIN)
+    Path("x").rename("trash")
+    shutil.rmtree("trash")
+    assert ended(process) == 3
+    assert re.match(r"tinynet: the run failed: x\S*: No such file or directory; ", SAID.read_text(encoding="utf-8"))
+    assert not Path("x").exists()
+    assert main(list(TRAIN)) == 0
+    assert outcomes("x") == whole

@@ -1,0 +1,97 @@
+"""Links and pipes where a run folder, or a file in one, is expected: read safely, or passed over."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sweeping import QUICK, TINYNET, results, run_folders, statuses, swept
+
+from tinynet.artifacts.run_folder import MAX_JSON
+from tinynet.cli.main import main
+from tinynet.experiments.sweep_table import read_summary
+
+COMMAND_S = 60  # a command that waits for a pipe would wait for ever
+LIMITED = 'ulimit -v 8000000; exec "$0" "$@"'  # KiB, before all memory is taken
+CSV = "a,b,label\n" + "".join(f"{n % 7},{n % 5},{'no' if n % 3 else 'yes'}\n" for n in range(60))
+CONFIG = '[dataset]\nname = "csv"\npath = "data.csv"\n[network]\nhidden_units = 3\n[training]\nepochs = 2\n'
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+
+
+def enlarged(path: Path, summary: str) -> None:
+    path.write_text(summary + " " * MAX_JSON)
+
+
+ODD: dict[str, Callable[[Path, str], object]] = {
+    "pipe": lambda path, _: os.mkfifo(path),
+    "endless": lambda path, _: path.symlink_to("/dev/zero"),
+    "folder": lambda path, _: path.mkdir(),
+    "large": enlarged,
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_summary_is_moved_aside_with_its_run_and_the_run_is_trained_again(kind: str) -> None:
+    swept("seed=0..1", *QUICK)
+    whole, first = results("s"), run_folders()[0]
+    summary = first / "summary.json"
+    text = summary.read_text(encoding="utf-8")
+    summary.unlink()
+    ODD[kind](summary, text)
+    command = [TINYNET, "sweep", "s/sweep.json", "--resume", "--quiet"]
+    done = subprocess.run(["bash", "-c", LIMITED, *command], capture_output=True, timeout=COMMAND_S, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (0, b"", 1), done.stderr
+    assert f"tinynet: note: '{summary}': is ".encode() in done.stderr
+    assert statuses() == ["completed"] * 2
+    (aside,) = [path for path in run_folders() if ".aside-" in path.name]
+    assert aside.name.startswith(first.name) and read_summary(aside) is None
+    aside.rename("aside")
+    assert results("s") == whole
+
+
+def named_data(folder: Path) -> str:
+    return str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["dataset"]["path"])
+
+
+@pytest.mark.parametrize("place", ["../elsewhere/deep/runs", "results/of/2024"])
+def test_a_run_behind_a_link_finds_its_data_by_every_way_into_its_folder(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("data.csv").write_text(CSV, encoding="utf-8")
+    Path("my.toml").write_text(CONFIG, encoding="utf-8")
+    Path(place).mkdir(parents=True)
+    Path("runs").symlink_to(place)
+    assert main(["train", "my.toml", "--out", "runs/x", "--quiet"]) == 0
+    real = Path("runs/x").resolve()
+    assert main(["train", "--out", "runs/x", "--resume", "training.epochs=3", "--quiet"]) == 0
+    assert main(["train", "--out", str(real), "--resume", "training.epochs=4", "--quiet"]) == 0
+    monkeypatch.chdir(real)
+    assert main(["train", "config.json", "--resume", "training.epochs=5", "--quiet"]) == 0
+    assert named_data(real) == str(real.joinpath(named_data(real)).resolve())
+    for folder in (".", str(real)):
+        Path("report.html").unlink()
+        assert main(["report", folder]) == 0
+        assert "cannot be found" not in Path("report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_in_the_project_itself_names_its_data_as_seen_from_its_folder() -> None:
+    Path("data.csv").write_text(CSV, encoding="utf-8")
+    Path("my.toml").write_text(CONFIG, encoding="utf-8")
+    assert main(["train", "my.toml", "--out", "a/../runs/x", "--quiet"]) == 0
+    assert named_data(Path("runs/x")) == "../../data.csv"
+    Path("elsewhere").mkdir()
+    Path("linked").symlink_to("elsewhere")
+    Path("data.csv").rename("elsewhere/data.csv")
+    Path("data.csv").symlink_to("elsewhere/data.csv")
+    assert main(["train", "my.toml", "dataset.path='linked/data.csv'", "--out", "runs/y", "--quiet"]) == 0
+    assert named_data(Path("runs/y")) == "../../linked/data.csv"
+    assert main(["train", "--out", "runs/x", "--resume", "training.epochs=3", "--quiet"]) == 0

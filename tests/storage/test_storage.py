@@ -1,0 +1,438 @@
+"""Files that are there whole or not at all, and folders with one writer."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rights import unprivileged
+
+from tinynet import RunFolderError
+from tinynet.errors import LockedError
+from tinynet.storage import writing as storage
+from tinynet.storage.locks import only_writer
+from tinynet.storage.writing import left_behind, make_folder, sync_folder, write_atomically
+
+HOLDER = "from tinynet.storage.locks import only_writer; from pathlib import Path; import sys\n"
+HOLD = HOLDER + "with only_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture(autouse=True)
+def in_an_open_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+
+
+# Writing
+
+
+class Calls:
+    """The calls that bring a file to the disk, in order; the one numbered `fails` raises `error` instead."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: int = -1, error: BaseException | None = None) -> None:
+        self.made: list[str] = []
+        self.fails, self.error = fails, error
+        fsync, replace = os.fsync, Path.replace
+
+        def watched_fsync(descriptor: int) -> None:
+            self.note("fsync folder" if Path(f"/proc/self/fd/{descriptor}").resolve().is_dir() else "fsync file")
+            fsync(descriptor)
+
+        def watched_replace(path: Path, target: Any) -> Any:
+            self.note("rename")
+            return replace(path, target)
+
+        monkeypatch.setattr(os, "fsync", watched_fsync)
+        monkeypatch.setattr(Path, "replace", watched_replace)
+
+    def note(self, call: str) -> None:
+        self.made.append(call)
+        if len(self.made) == self.fails + 1 and self.error is not None:
+            raise self.error
+
+
+def test_the_data_are_on_disk_before_the_name_and_the_name_once_the_folder_is_synced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        calls = Calls(patch)
+        write_atomically(Path("file"), b"new")
+        sync_folder(Path())
+    assert calls.made == ["fsync file", "rename", "fsync folder"]
+    assert Path("file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize("fails", [0, 1])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    fails: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_atomically(Path("file"), b"old")
+    with monkeypatch.context() as patch:
+        Calls(patch, fails, error)
+        with pytest.raises(type(error)):
+            write_atomically(Path("file"), b"new")
+    assert Path("file").read_bytes() == b"old"
+    assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle() -> None:
+    Path(f".file.{os.getpid()}.tmp").write_bytes(b"half")
+    write_atomically(Path("file"), b"new")
+    assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_a_reader_keeps_the_file_that_it_has_opened() -> None:
+    write_atomically(Path("file"), b"old")
+    with Path("file").open("rb") as reader:
+        write_atomically(Path("file"), b"newer")
+        assert reader.read() == b"old"
+
+
+def test_a_folder_that_is_gone_or_may_not_be_written_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError):
+        write_atomically(Path("gone/file"), b"new")
+    with pytest.raises(FileNotFoundError):
+        sync_folder(Path("gone"))
+    Path("mine").mkdir()
+    write_atomically(Path("mine/file"), b"old")
+    Path("mine").chmod(0o555)
+    with unprivileged(), pytest.raises(PermissionError):
+        write_atomically(Path("mine/file"), b"new")
+    Path("mine").chmod(0o755)
+    assert [path.read_bytes() for path in Path("mine").iterdir()] == [b"old"]
+
+
+def test_a_synced_folder_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    before = set(os.listdir("/proc/self/fd"))
+    sync_folder(Path())
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(Path())
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "is_left"),
+    [
+        *((name, True) for name in (".lock", ".training.lock", ".file.12.tmp", ".model.npz.7.tmp")),
+        *((name, False) for name in ("file.tmp", "x.lock", ".hidden", ".tmp.txt", "config.json", "lock")),
+    ],
+)
+def test_what_is_left_behind_goes_by_its_name(name: str, is_left: bool) -> None:
+    assert left_behind(name) == is_left
+
+
+# One writer
+
+
+def test_a_second_writer_is_refused_and_the_first_is_named_in_this_process_too() -> None:
+    with only_writer(Path()):
+        for other in (Path(), Path().absolute()):
+            with pytest.raises(RunFolderError) as caught, only_writer(other):
+                raise AssertionError
+            assert str(caught.value) == (
+                f"{other}: process {os.getpid()} on {socket.gethostname()} is writing there; "
+                "wait for its end, or choose another folder"
+            )
+        with only_writer(Path(), ".other.lock"):  # another lock is another matter
+            pass
+    with only_writer(Path()):
+        pass
+    assert not list(Path().iterdir())
+
+
+def test_another_thread_is_refused_too() -> None:
+    refused = []
+
+    def write() -> None:
+        with pytest.raises(RunFolderError) as caught, only_writer(Path()):
+            raise AssertionError
+        refused.append(str(caught.value))
+
+    with only_writer(Path()):
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1
+
+
+def test_the_lock_is_released_when_the_writer_fails() -> None:
+    with pytest.raises(KeyboardInterrupt), only_writer(Path()):
+        raise KeyboardInterrupt
+    with only_writer(Path()):
+        pass
+
+
+def test_fault_16_the_holder_is_named_and_the_kernel_releases_its_lock_when_it_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, "."], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(RunFolderError, match=f"process {holder.pid} on .* is writing there"), only_writer(Path()):
+            raise AssertionError
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    assert Path(".lock").exists()
+    with only_writer(Path()):
+        pass
+    assert not list(Path().iterdir())
+
+
+def test_a_lock_that_nobody_holds_locks_nothing_whatever_stands_in_it() -> None:
+    Path(".lock").write_text("process 1 on elsewhere, and much more behind it" * 10, encoding="utf-8")
+    with only_writer(Path()):
+        assert Path(".lock").read_text(encoding="utf-8") == f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def test_a_holder_that_does_not_say_who_it_is_or_too_much_is_told_in_one_line() -> None:
+    for text, named in (("", "another process"), ("\x1b[2J\n" * 1000, "'\\x1b[2J")):
+        with only_writer(Path()):
+            Path(".lock").write_text(text, encoding="utf-8")
+            with pytest.raises(RunFolderError) as caught, only_writer(Path()):
+                raise AssertionError
+        assert str(caught.value).startswith(f".: {named}")
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("left", ["nothing", "another"])
+def test_a_lock_that_was_removed_while_it_was_waited_for_is_not_taken(
+    left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    flock = fcntl.flock
+
+    def late(file: Any, operation: int) -> None:
+        Path(".lock").unlink()  # as its holder does at its end
+        if left == "another":
+            Path(".lock").touch()
+        flock(file, operation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", late)
+        with pytest.raises(RunFolderError, match="is writing there"), only_writer(Path()):
+            raise AssertionError
+    with only_writer(Path()):
+        pass
+
+
+def test_half_written_files_of_killed_processes_are_removed_and_no_others() -> None:
+    for name in (".model.npz.1.tmp", "mine.tmp", "model.npz", ".hidden"):
+        Path(name).touch()
+    with only_writer(Path()):
+        assert {path.name for path in Path().iterdir()} == {".lock", "mine.tmp", "model.npz", ".hidden"}
+
+
+def test_a_file_that_somebody_is_writing_is_nobodys_left_over() -> None:
+    seen: list[str] = []
+
+    def while_it_is_written(descriptor: int) -> None:
+        with only_writer(Path()):
+            seen.extend(path.name for path in Path().glob(".*.tmp"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", while_it_is_written)
+        write_atomically(Path("report.html"), b"whole")
+    assert seen == [f".report.html.{os.getpid()}.tmp"] and Path("report.html").read_bytes() == b"whole"
+
+
+def test_a_file_that_was_taken_for_a_left_over_as_it_was_begun_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    flock, removed = fcntl.flock, list[str]()
+
+    def late(file: Any, operation: int) -> None:
+        if not removed:
+            removed.extend(path.name for path in Path().glob(".*.tmp"))
+            Path(removed[0]).unlink()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_atomically(Path("file"), b"new")
+    assert removed == [f".file.{os.getpid()}.tmp"] and Path("file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("what", ["folder", "link", "hard link", "pipe", "foreign"])
+def test_what_only_looks_like_a_left_over_stays(what: str) -> None:
+    Path("precious").write_text("precious", encoding="utf-8")
+    path = Path(".x.tmp" if what == "foreign" else ".x.12.tmp")
+    if what == "folder":
+        path.mkdir()
+    elif what == "link":
+        path.symlink_to("precious")
+    elif what == "hard link":
+        os.link("precious", path)
+    elif what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+    with only_writer(Path()):
+        pass
+    assert os.path.lexists(path) and Path("precious").read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.parametrize("what", ["hard link", "pipe", "link"])
+def test_what_stands_in_the_place_of_a_lock_is_refused_and_stays_as_it_was(what: str) -> None:
+    Path("precious").write_text("precious", encoding="utf-8")
+    if what == "pipe":
+        os.mkfifo(".lock")
+    elif what == "link":
+        Path(".lock").symlink_to("precious")
+    else:
+        os.link("precious", ".lock")
+    with pytest.raises(RunFolderError, match=r"^\.lock: is no lock of tinynet's; remove it$"), only_writer(Path()):
+        raise AssertionError
+    assert Path("precious").read_text(encoding="utf-8") == "precious" and os.path.lexists(".lock")
+
+
+def test_fault_16_another_users_lock_is_read_while_it_is_held_and_replaced_when_it_was_left_behind() -> None:
+    Path().chmod(0o777)
+    with only_writer(Path()):
+        Path(".lock").chmod(0o644)
+        holder = f"process {os.getpid()} on {socket.gethostname()} is writing there"
+        with unprivileged(), pytest.raises(RunFolderError, match=holder), only_writer(Path()):
+            raise AssertionError
+        assert Path(".lock").exists()
+    Path(".lock").write_text("process 1 on elsewhere", encoding="utf-8")  # it was killed
+    Path(".lock").chmod(0o644)
+    with unprivileged(), only_writer(Path()):
+        assert Path(".lock").stat().st_uid == os.geteuid()
+        assert Path(".lock").read_text(encoding="utf-8") == f"process {os.getpid()} on {socket.gethostname()}"
+    assert not Path(".lock").exists()
+
+
+def test_another_users_lock_that_is_replaced_as_it_is_looked_at_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    Path().chmod(0o777)
+    Path(".lock").touch(0o644)
+    flock, third = fcntl.flock, list[int]()
+
+    def late(file: Any, operation: int) -> None:
+        flock(file, operation)
+        if not third:
+            Path(".lock").rename("old")
+            third.append(os.open(".lock", os.O_WRONLY | os.O_CREAT, 0o644))
+            os.write(third[0], b"a third one")
+            flock(third[0], operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with unprivileged(), pytest.raises(LockedError, match="a third one is writing there"), only_writer(Path()):
+        raise AssertionError
+    os.close(third[0])
+    assert Path(".lock").read_text(encoding="utf-8") == "a third one"
+
+
+def test_a_holder_whose_name_is_no_text_is_told_in_one_line() -> None:
+    with only_writer(Path()):
+        Path(".lock").write_bytes(b"\xff\xfe")
+        with pytest.raises(LockedError, match=r"^\.: \\xff\\xfe is writing there"), only_writer(Path()):
+            raise AssertionError
+
+
+def test_a_file_is_written_where_there_are_no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def none(file: Any, operation: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    write_atomically(Path("predictions.csv"), b"whole")
+    assert Path("predictions.csv").read_bytes() == b"whole"
+
+
+def test_who_holds_a_lock_finds_out_that_the_folder_was_moved_and_leaves_the_others_lock_alone() -> None:
+    Path("run").mkdir()
+    with only_writer(Path("run")) as check:
+        check()
+        Path("run").rename("moved")
+        check()  # what is written then has no place, and fails by itself
+        Path("run").mkdir()
+        with pytest.raises(
+            RunFolderError, match=r"^run: the lock of this process is not there any more: its folder was"
+        ):
+            check()
+        Path("run/.lock").touch()
+        with pytest.raises(RunFolderError):
+            check()
+    assert Path("run/.lock").exists()
+
+
+def test_a_new_folder_and_those_above_it_are_brought_to_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(storage, "sync_folder", synced.append)
+    make_folder(Path("a/b/c"))
+    assert Path("a/b/c").is_dir() and synced == [Path("a/b"), Path("a"), Path()]
+    make_folder(Path("a/b/c"))
+    assert len(synced) == 3
+
+
+def test_a_folder_that_goes_away_meanwhile_is_no_matter_to_the_lock() -> None:
+    Path("run").mkdir()
+    with only_writer(Path("run")):
+        Path("run/.lock").unlink()
+        Path("run").rmdir()
+
+
+def test_a_folder_that_becomes_read_only_keeps_a_lock_that_locks_nothing() -> None:
+    Path("run").mkdir()
+    Path("run").chmod(0o777)
+    with ExitStack() as writer:
+        with unprivileged():
+            writer.enter_context(only_writer(Path("run")))
+        Path("run").chmod(0o555)
+        with unprivileged():
+            writer.close()
+    assert [path.name for path in Path("run").iterdir()] == [".lock"]
+    with unprivileged(), only_writer(Path("run")):
+        pass
+
+
+def test_a_folder_that_is_not_there_or_may_not_be_written_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError), only_writer(Path("gone")):
+        raise AssertionError
+    Path("mine").mkdir(mode=0o555)
+    with unprivileged(), pytest.raises(PermissionError), only_writer(Path("mine")):
+        raise AssertionError
+
+
+def hold_once(path: str, begin: Any, inside: Any, most: Any, taken: Any) -> None:
+    """Try again and again to be the writer; count those who are so at the same time."""
+    begin.wait()
+    for _ in range(200):
+        try:
+            with only_writer(Path(path)):
+                with inside.get_lock():
+                    inside.value += 1
+                    most.value = max(most.value, inside.value)
+                    taken.value += 1
+                with inside.get_lock():
+                    inside.value -= 1
+        except RunFolderError:
+            pass
+
+
+def test_of_processes_that_race_for_a_folder_one_writes_at_a_time() -> None:
+    context = multiprocessing.get_context("spawn")
+    begin, counters = context.Barrier(2), [context.Value("i", 0) for _ in range(3)]
+    racers = [context.Process(target=hold_once, args=(".", begin, *counters)) for _ in range(2)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    inside, most, taken = (counter.value for counter in counters)
+    assert [racer.exitcode for racer in racers] == [0, 0]
+    assert (inside, most) == (0, 1) and taken >= 100

@@ -1,0 +1,601 @@
+"""The state of a training on disk: whole, in two generations, and brought back to the same bits from every step."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from resuming import EPOCHS, N_STEPS, Training, altered, meta, outcome, untimed
+
+from tinynet import SGD, History, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet, train
+from tinynet.errors import Interrupted
+from tinynet.schedules import cosine
+from tinynet.storage.reading import digest
+from tinynet.training import checkpoints as checkpoint_module
+from tinynet.training import resumption as resumption_module
+from tinynet.training.checkpoints import FIRST_COST_S, Keeper, State, paths, to_bytes
+
+
+@pytest.fixture(scope="module")
+def whole() -> Any:
+    """Return what a training leaves that was never interrupted and saves nothing."""
+    training = Training()
+    return outcome(training, training.run())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the folder of a training that was interrupted in step 8, the second of its third epoch."""
+    Training().run_until(8, tmp_path / "run")
+    return tmp_path / "run"
+
+
+# The same bits
+
+
+def test_the_training_that_is_resumed_here_ends_early_and_not_with_its_last_weights(whole: Any) -> None:
+    training = Training()
+    history = training.run()
+    assert history.stopped_early and 3 < len(history) < EPOCHS
+    assert len(set(history["learning_rate"])) > 3
+    last = Training()
+    last.run(patience=None, epochs=len(history))
+    assert outcome(last, history) != whole  # the best ones are restored
+
+
+def test_a_training_resumed_from_any_step_ends_in_the_same_bits(whole: Any, tmp_path: Path) -> None:
+    steps = N_STEPS * len(Training().run())
+    for step in range(1, steps + 1):
+        folder, number = tmp_path / str(step), (signal.SIGINT, signal.SIGTERM)[step % 2]
+        interruption = Training().run_until(step, folder, number)
+        assert (interruption.signal, interruption.at_once, max(paths(folder))) == (number, False, step)
+        again = Training()
+        assert outcome(again, again.run(folder, resume=True)) == whole, step
+        assert not list(folder.glob(".*"))
+
+
+def test_a_training_interrupted_at_every_step_ends_in_the_same_bits(whole: Any, tmp_path: Path) -> None:
+    steps = N_STEPS * len(Training().run())
+    for step in range(1, steps + 1):
+        Training().run_until(step, tmp_path, resume=step > 1)
+    again = Training()
+    assert outcome(again, again.run(tmp_path, resume=True)) == whole
+
+
+def test_saving_changes_nothing(whole: Any, tmp_path: Path) -> None:
+    training = Training()
+    assert outcome(training, training.run(tmp_path / "a" / "b")) == whole
+    assert len(paths(tmp_path / "a" / "b")) == 2
+
+
+def test_a_finished_training_is_resumed_without_a_step(whole: Any, tmp_path: Path) -> None:
+    Training().run(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = Training()
+    again.optimizer.update = None
+    with pytest.raises(InvalidTypeError):  # it is needed
+        again.run(tmp_path, resume=True)
+    again = Training()
+    assert outcome(again, again.run(tmp_path, resume=True)) == whole
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_a_training_without_a_checkpoint_yet_begins(whole: Any, tmp_path: Path) -> None:
+    training = Training()
+    assert outcome(training, training.run(tmp_path / "new", resume=True)) == whole
+
+
+def test_more_epochs_end_as_if_they_had_been_asked_for_at_once(tmp_path: Path) -> None:
+    plain = {"patience": None, "schedule": None}
+    long, short, longer = Training(**plain), Training(**plain), Training(**plain)
+    wanted = outcome(long, long.run(epochs=7))
+    short.run(tmp_path, epochs=3)
+    assert outcome(longer, longer.run(tmp_path, epochs=7, resume=True)) == wanted
+
+
+def test_early_stopping_counts_on_through_more_epochs(whole: Any, tmp_path: Path) -> None:
+    Training().run(tmp_path, epochs=3)
+    again = Training()
+    assert outcome(again, again.run(tmp_path, resume=True)) == whole
+
+
+def test_fewer_epochs_than_were_trained_are_refused(folder: Path) -> None:
+    training = Training()
+    with pytest.raises(InvalidValueError, match="epochs must be at least the 2 that were trained, got 1"):
+        training.run(folder, epochs=1, resume=True)
+    assert len(training.run(folder, epochs=2, resume=True)) == 2
+
+
+def test_an_optimizer_without_momentum_or_schedule_keeps_the_rate_it_was_set_to(tmp_path: Path) -> None:
+    def run(folder: Path | None, epochs: int, *, resume: bool = False) -> Any:
+        training = Training(schedule=None, patience=None, epochs=epochs, resume=resume)
+        training.optimizer = SGD(0.4)
+
+        def halve(row: Any) -> None:
+            training.optimizer.learning_rate /= 2
+
+        return outcome(training, training.run(folder, on_epoch=halve))
+
+    run(tmp_path, 3)
+    assert run(tmp_path, 6, resume=True) == run(None, 6)
+
+
+def test_the_optimizer_that_was_interrupted_may_go_on_itself(whole: Any, tmp_path: Path) -> None:
+    training = Training()
+    training.run_until(7, tmp_path)
+    assert training.optimizer.velocity
+    assert outcome(training, training.run(tmp_path, resume=True)) == whole
+
+
+def test_a_second_signal_ends_at_once_and_loses_the_epoch_under_way_alone(whole: Any, tmp_path: Path) -> None:
+    training = Training(checkpoint_every_s=1e9)
+    update, n_updates = training.optimizer.update, itertools.count(1)
+
+    def interrupting(params: Any, grads: Any) -> None:
+        update(params, grads)
+        if next(n_updates) == 8:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("it went on")
+
+    training.optimizer.update = interrupting
+    with pytest.raises(Interrupted) as caught:
+        training.run(tmp_path)
+    assert (caught.value.at_once, caught.value.signal) == (True, signal.SIGTERM)
+    assert isinstance(caught.value.history, History) and len(caught.value.history) == 2
+    assert list(paths(tmp_path)) == [6]
+    two_epochs = Training(patience=None)
+    two_epochs.run(epochs=2)
+    assert all((training.net.params[key] == param).all() for key, param in two_epochs.net.params.items())
+    again = Training()
+    assert outcome(again, again.run(tmp_path, resume=True)) == whole
+
+
+def test_a_second_signal_in_the_first_epoch_leaves_nothing_to_go_on_from(whole: Any, tmp_path: Path) -> None:
+    training = Training(checkpoint_every_s=1e9)
+    before = {key: param.copy() for key, param in training.net.params.items()}
+    update = training.optimizer.update
+
+    def interrupting(params: Any, grads: Any) -> None:
+        update(params, grads)
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+
+    training.optimizer.update = interrupting
+    with pytest.raises(Interrupted):
+        training.run(tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert all((training.net.params[key] == param).all() for key, param in before.items())
+
+
+def test_a_second_signal_while_the_first_is_answered_leaves_no_half_of_a_file(
+    whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, n_calls = os.fsync, itertools.count()
+
+    def interrupted(descriptor: int) -> None:
+        if not next(n_calls):
+            signal.raise_signal(signal.SIGINT)
+        fsync(descriptor)
+
+    training = Training(checkpoint_every_s=1e9)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", interrupted)
+        assert training.run_until(8, tmp_path).at_once
+    assert list(tmp_path.iterdir()) == [tmp_path / "checkpoint-000000006.npz"]
+    again = Training()
+    assert outcome(again, again.run(tmp_path, resume=True)) == whole
+
+
+def test_durations_go_on_from_those_before(folder: Path) -> None:
+    slow = altered(paths(folder)[8], lambda there: there.update(meta=meta(there, epoch_s=1000.0)))
+    paths(folder)[8].write_bytes(slow)
+    history = Training().run(folder, resume=True)
+    assert 1000 <= history["duration_s"][2] < 1060
+    assert max(history["duration_s"][:2] + history["duration_s"][3:]) < 60
+
+
+# What is refused
+
+
+def refusal(folder: Path, training: Training | None = None, **changes: Any) -> str:
+    """Return why a training is not resumed; the folder stays as it is, and so does the network."""
+    training = training or Training()
+    files = {path: path.read_bytes() for path in folder.iterdir()}
+    weights = {key: param.tobytes() for key, param in training.net.params.items()}
+    with pytest.raises(RunFolderError) as caught:
+        training.run(folder, **{"resume": True} | changes)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == files
+    assert {key: param.tobytes() for key, param in training.net.params.items()} == weights
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 4}, "seed (3 there, 4 here)"),
+        ({"batch_size": 9}, "batch_size (8 there, 9 here)"),
+        ({"h": 1e-3}, "h (0.0001 there, 0.001 here)"),
+        ({"method": "exact"}, "method (auto there, exact here)"),
+        ({"patience": None}, "patience (3 there, None here)"),
+        ({"schedule": None}, "schedule (True there, False here), another learning_rate (absent there, 0.3 here)"),
+        ({"seed": 4, "h": 1e-3}, "seed (3 there, 4 here), another h (0.0001 there, 0.001 here)"),
+    ],
+)
+def test_fault_11_another_setting_is_refused_and_named(changes: Any, named: str, folder: Path) -> None:
+    assert refusal(folder, **changes) == f"{paths(folder)[8]}: was made with another {named}"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "named"),
+    [
+        (SGD(0.3, momentum=0.8, nesterov=True, weight_decay=1e-3), "momentum (0.9 there, 0.8 here)"),
+        (SGD(0.3, momentum=0.9, weight_decay=1e-3), "nesterov (True there, False here)"),
+        (SGD(0.3, momentum=0.9, nesterov=True), "weight_decay (0.001 there, 0.0 here)"),
+    ],
+)
+def test_fault_11_another_optimizer_is_refused_and_named(optimizer: SGD, named: str, folder: Path) -> None:
+    training = Training()
+    training.optimizer = optimizer
+    assert refusal(folder, training) == f"{paths(folder)[8]}: was made with another {named}"
+
+
+def test_fault_11_another_rate_is_refused_where_no_schedule_sets_it(tmp_path: Path) -> None:
+    Training(schedule=None).run_until(4, tmp_path)
+    training = Training(schedule=None)
+    training.optimizer.learning_rate = 0.2
+    assert refusal(tmp_path, training).endswith("another learning_rate (0.3 there, 0.2 here)")
+
+
+@pytest.mark.parametrize("part", ["data", "validation"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_fault_11_other_data_are_refused(part: str, which: int, folder: Path) -> None:
+    training = Training()
+    array = getattr(training, part)[which]
+    array[-1] = (array[-1] + 1) % 3
+    name = "training data" if part == "data" else "validation data"
+    assert f"was made with another {name} (" in refusal(folder, training)
+
+
+def test_fault_11_another_network_is_refused(folder: Path) -> None:
+    training = Training()
+    training.net = TwoLayerNet(4, 5, 3, activation="relu", seed=1)
+    assert "was made with another activation (tanh there, relu here)" in refusal(folder, training)
+    training.net = TwoLayerNet(4, 6, 3, seed=1)
+    assert refusal(folder, training).endswith("was made with another network (4-5-3 there, 4-6-3 here)")
+
+
+def test_the_same_data_in_another_layout_are_the_same(whole: Any, folder: Path) -> None:
+    training = Training()
+    X, y = training.data
+    training.data = [np.asfortranarray(X), y.astype(np.int8)]
+    training.validation[0] = np.repeat(training.validation[0], 2, axis=0)[::2]
+    assert outcome(training, training.run(folder, resume=True)) == whole
+
+
+def test_another_initial_network_does_not_matter(whole: Any, folder: Path) -> None:
+    training = Training()
+    training.net = TwoLayerNet(4, 5, 3, seed=77)
+    training.optimizer.velocity = {"W1": np.ones((4, 5))}
+    assert outcome(training, training.run(folder, resume=True)) == whole
+
+
+def test_fault_11_checkpoints_are_not_overwritten_by_a_new_training(folder: Path) -> None:
+    assert refusal(folder, resume=False) == f"{folder} holds checkpoints already; resume=True goes on from them"
+
+
+def test_fault_11_another_schedule_is_said_where_the_caller_stands(folder: Path) -> None:
+    schedule = cosine(0.9, epochs=13, warmup_epochs=1.5)
+    with pytest.warns(UserWarning, match="the schedule is not that of the steps so far") as caught:
+        Training().run(folder, resume=True, schedule=schedule, epochs=3)
+    assert len(caught) == 1 and Path(caught[0].filename).name == "resuming.py"
+
+
+def test_fault_11_a_schedule_that_differs_in_the_epoch_under_way_alone_is_said(folder: Path) -> None:
+    before = Training().arguments["schedule"]
+    with pytest.warns(UserWarning, match=r"learning rate 0\.8\d+ in step 8, now 0\.1"):
+        Training().run(folder, resume=True, schedule=lambda done: before(done) if done < 2.1 else 0.1, epochs=3)
+
+
+def test_a_schedule_that_gives_no_rate_is_refused_before_anything_is_trained(folder: Path) -> None:
+    with pytest.raises(InvalidTypeError, match=r"schedule\(0.833333\) must be a number, got None"):
+        Training().run(folder, resume=True, schedule=lambda done: None)
+
+
+def test_the_same_schedule_is_not_spoken_of(folder: Path) -> None:
+    Training().run(folder, resume=True)  # warnings are errors
+
+
+def test_resuming_needs_a_folder() -> None:
+    with pytest.raises(InvalidValueError, match="resume needs checkpoint_dir, the folder with the checkpoints"):
+        Training().run(None, resume=True)
+
+
+@pytest.mark.parametrize("every_s", [-1.0, math.nan, math.inf])
+def test_the_seconds_between_checkpoints_are_checked(every_s: float, tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError, match="checkpoint_every_s must be a finite number at least 0"):
+        Training().run(tmp_path / "new", checkpoint_every_s=every_s)
+    assert not (tmp_path / "new").exists()
+
+
+# Optimizers of one's own
+
+
+class Own:
+    """Momentum descent that makes its velocity anew in every step, and has no rate and no __dict__."""
+
+    __slots__ = ("velocity",)
+
+    def __init__(self) -> None:
+        self.velocity: Any = {}
+
+    def update(self, params: dict[str, Any], grads: dict[str, Any]) -> None:
+        self.velocity = {key: 0.9 * self.velocity.get(key, 0.0) + grads[key] for key in params}
+        for key, param in params.items():
+            param -= 0.05 * self.velocity[key]
+
+
+class Odd(Own):
+    def update(self, params: dict[str, Any], grads: dict[str, Any]) -> None:
+        self.velocity = {key: np.zeros((2, 2)) for key in params}
+
+
+def own(folder: Path | None, epochs: int, optimizer: Any, *, resume: bool = False) -> Any:
+    training = Training()
+    X, y = training.data
+    train(training.net, X, y, optimizer, epochs=epochs, batch_size=8, seed=0, checkpoint_dir=folder, resume=resume)
+    return [param.tobytes() for param in training.net.params.values()]
+
+
+def test_an_optimizer_may_replace_its_velocity_and_have_no_rate(tmp_path: Path) -> None:
+    own(tmp_path, 2, Own())
+    assert own(tmp_path, 4, Own(), resume=True) == own(None, 4, Own())
+
+
+@pytest.mark.parametrize("optimizer", [object(), None])
+def test_an_optimizer_whose_state_is_not_its_velocity_is_refused(optimizer: Any, tmp_path: Path) -> None:
+    class Stateless:
+        velocity = optimizer
+
+        def update(self, params: Any, grads: Any) -> None:
+            raise AssertionError
+
+    with pytest.raises(InvalidTypeError, match="checkpoints need an optimizer whose state is its velocity, as SGD's"):
+        own(tmp_path / "new", 1, Stateless())
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_velocity_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    message = "^checkpoints need a velocity with the keys, shapes and dtypes of the parameters$"
+    with pytest.raises(InvalidTypeError, match=message):
+        own(tmp_path, 1, Odd())
+    assert not list(tmp_path.iterdir())
+
+
+# When, and how many
+
+
+class Clock:
+    """A clock that stands still but when it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def state(step: int, epochs: int = 0) -> State:
+    return State({}, step, 0.0, 0.1, History([None] * epochs), {}, {}, {}, {})  # type: ignore[list-item]
+
+
+def test_inside_an_epoch_a_checkpoint_is_due_after_so_many_seconds(clock: Clock, tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, 30.0)
+    clock.now += 29.9
+    assert not keeper.is_due()
+    clock.now += 0.2
+    assert keeper.is_due() and Keeper(tmp_path, 0.0).is_due()
+
+
+def test_at_the_end_of_an_epoch_a_checkpoint_is_due_once_all_cost_2_percent_of_the_training(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, content: bytes) -> None:
+        clock.now += cost
+
+    begun, spent, cost = clock.now, 0.0, FIRST_COST_S
+    keeper = Keeper(tmp_path, 1e9)
+    monkeypatch.setattr(checkpoint_module, "write_atomically", write)
+    monkeypatch.setattr(checkpoint_module, "to_bytes", lambda state: b"")
+    for step, next_cost in enumerate([0.1, 0.2, 3.0, 0.002, 1.0], 1):
+        due_at = begun + 50 * (spent + 2 * cost)
+        if clock.now < due_at:
+            clock.now = due_at - 1e-6
+            assert not keeper.is_due(epoch_ended=True)
+            clock.now = due_at + 1e-6
+        assert keeper.is_due(epoch_ended=True) and not keeper.is_due()
+        cost, spent = next_cost, spent + next_cost
+        keeper.save(state(step))
+
+
+def test_checkpoints_of_a_training_take_no_more_than_2_percent_whatever_they_cost(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent = 0.0
+
+    def write(path: Path, content: bytes) -> None:
+        nonlocal spent
+        clock.now, spent = clock.now + 0.2, spent + 0.2
+
+    def train_an_epoch(row: Any) -> None:
+        clock.now += 1.0
+
+    monkeypatch.setattr(checkpoint_module, "write_atomically", write)
+    Training(checkpoint_every_s=1e9, patience=None, epochs=200).run(tmp_path, on_epoch=train_an_epoch)
+    assert 0.018 * 200 < spent < 0.0201 * 200
+
+
+def test_the_digest_of_the_data_is_a_cost_of_checkpoints(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*arguments: Any) -> dict[str, Any]:
+        clock.now += 1.0
+        return {}
+
+    monkeypatch.setattr(resumption_module, "particulars", slow)
+    saved: list[bool] = []
+
+    def train_an_epoch(row: Any) -> None:
+        clock.now += 10.0
+        saved.append(bool(paths(tmp_path)))
+
+    Training(checkpoint_every_s=1e9, patience=None, epochs=8).run(tmp_path, on_epoch=train_an_epoch)
+    assert saved == [False] * 6 + [True] * 2  # the first after 60 s
+
+
+def test_two_generations_are_kept(tmp_path: Path) -> None:
+    there = []
+    Training(patience=None, epochs=3).run(tmp_path, on_epoch=lambda _: there.append(list(paths(tmp_path))))
+    assert there == [[2, 3], [5, 6], [8, 9]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-000000008.npz", "checkpoint-000000009.npz"]
+
+
+def test_what_cannot_be_saved_leaves_the_checkpoints_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            Training().run(folder, resume=True)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_checkpoint_holds_no_pickle_and_is_a_plain_npz(folder: Path) -> None:
+    with np.load(paths(folder)[8], allow_pickle=False) as archive:
+        kinds = {name: archive[name].dtype.str for name in archive}
+    assert set(kinds.values()) == {"<f8", "|u1"}
+    assert len(kinds) == 2 + 4 * 4
+
+
+def test_files_with_other_names_are_no_checkpoints(folder: Path) -> None:
+    for name in ("checkpoint-8.npz", "checkpoint-000000008.npz.tmp", "checkpoint-٠٠٠٠٠٠٠٠٩.npz", "model.npz"):
+        (folder / name).touch()
+    assert list(paths(folder)) == [7, 8]
+
+
+def test_a_digest_is_that_of_numbers_and_shapes() -> None:
+    X = np.arange(12.0).reshape(3, 4)
+    assert digest(X) == digest(np.asfortranarray(X)) == digest(np.repeat(X, 2, axis=1)[:, ::2])
+    others = [digest(), digest(None), digest(None, None), digest(X.T), digest(X, X), digest(X.ravel()), digest(X + 1)]
+    assert len({digest(X), *others}) == 8
+
+
+def test_a_digest_of_large_data_takes_no_copy_of_them_and_sees_their_last_number() -> None:
+    large = np.zeros((2**18, 20))[:, ::2]
+    before = digest(large)
+    large[-1, -1] = 1.0
+    assert digest(large) != before
+
+
+# Damage
+
+
+def test_fault_34_a_damaged_newest_is_named_and_the_one_before_is_used(whole: Any, folder: Path) -> None:
+    newest = paths(folder)[8]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    training = Training()
+    with pytest.warns(UserWarning) as caught:
+        history = training.run(folder, resume=True)
+    assert outcome(training, history) == whole
+    assert str(caught[0].message) == (
+        f"{newest}: is cut short or damaged: its checksum does not match; "
+        "going on from checkpoint-000000007.npz, the one before"
+    )
+    assert len(caught) == 1
+
+
+def test_the_warning_of_a_damaged_newest_points_at_the_caller_of_train(folder: Path) -> None:
+    newest = paths(folder)[8]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    with pytest.warns(UserWarning) as caught:
+        Training().run(folder, resume=True)
+    assert Path(caught[0].filename).name == "resuming.py"
+
+
+def test_fault_34_a_damaged_checkpoint_is_removed_once_a_new_one_is_there(folder: Path) -> None:
+    paths(folder)[8].write_bytes(b"")
+    with pytest.warns(UserWarning, match="going on from"):
+        Training(checkpoint_every_s=1e9).run(folder, resume=True, epochs=3)
+    assert list(paths(folder)) == [7, 9]
+
+
+def test_fault_34_a_damaged_step_that_is_reached_again_is_as_good_as_any_other(folder: Path) -> None:
+    paths(folder)[8].write_bytes(b"")
+    with pytest.warns(UserWarning, match="going on from"):
+        Training().run_until(10, folder, resume=True)  # two steps from the 8 that are there, but 7 are whole
+    assert list(paths(folder)) == [8, 9]
+    Training().run_until(10, folder, resume=True)
+    assert list(paths(folder)) == [9, 10]
+
+
+def test_fault_34_every_damaged_one_is_named(folder: Path) -> None:
+    for step in (9, 10):
+        (folder / f"checkpoint-00000000{step:02}.npz").write_bytes(b"")
+    with pytest.warns(UserWarning) as caught:
+        Training().run_until(11, folder, resume=True)
+    damaged = "; ".join(
+        f"{folder / f'checkpoint-00000000{step:02}.npz'}: is cut short or damaged: its checksum does not match"
+        for step in (10, 9)
+    )
+    assert str(caught[0].message) == f"{damaged}; going on from checkpoint-000000008.npz, the one before"
+
+
+def test_fault_34_two_damaged_ones_are_refused_and_nothing_is_overwritten(folder: Path) -> None:
+    for path in paths(folder).values():
+        path.write_bytes(path.read_bytes()[::-1])
+    lines = refusal(folder).splitlines()
+    assert lines == [
+        f"{path}: is cut short or damaged: its checksum does not match" for path in reversed(paths(folder).values())
+    ]
+
+
+def test_fault_35_a_newer_format_is_refused_with_both_versions(folder: Path) -> None:
+    newest = paths(folder)[8]
+    newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, format_version=2))))
+    assert refusal(folder) == (
+        f"{newest}: has format version 2, and this tinynet reads 1; "
+        "resume with the version of tinynet that wrote it, or a newer one"
+    )
+
+
+def test_what_is_written_is_read_back(folder: Path) -> None:
+    keeper, training = Keeper(folder, 0.0), Training()
+    settings = json.loads(np.load(paths(folder)[8])["meta"].tobytes())["settings"]
+    state = keeper.load(settings, training.net.params)
+    assert state is not None and to_bytes(state) == paths(folder)[8].read_bytes()
+    assert str(untimed(state.history)) == str(untimed(Training().run(epochs=2, patience=None)))
+
+
+def test_fewer_epochs_than_were_trained_change_nothing(tmp_path: Path) -> None:
+    X, y, optimizer = np.eye(4), np.arange(4) % 2, SGD(0.1, momentum=0.9)
+    options: dict[str, Any] = {"batch_size": 2, "seed": 0, "checkpoint_dir": tmp_path}
+    train(TwoLayerNet(4, 3, 2, seed=0), X, y, SGD(0.1, momentum=0.9), epochs=3, **options)
+    net = TwoLayerNet(4, 3, 2, seed=0)
+    before = {key: param.copy() for key, param in net.params.items()}
+    with pytest.raises(InvalidValueError, match="epochs must be at least the 3 that were trained, got 2"):
+        train(net, X, y, optimizer, epochs=2, resume=True, **options)
+    assert all((net.params[key] == before[key]).all() for key in before) and not optimizer.velocity

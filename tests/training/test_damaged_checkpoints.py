@@ -1,0 +1,533 @@
+"""Checkpoints that are damaged, or made by somebody who means harm: refused, and the one before is used."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import pickle
+import re
+import resource
+import subprocess
+import time
+import tracemalloc
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from resuming import Training, altered, archive, members, meta, npy, sealed
+from sweeping import QUICK, TINYNET
+
+from tinynet import RunFolderError, TinynetError
+from tinynet.config.building import prepare
+from tinynet.config.loading import load_config
+from tinynet.experiments.run import execute
+from tinynet.training import checkpoints as checkpoint_module
+from tinynet.training.checkpoints import MAX_DIRECTORY, MAX_HISTORY, MAX_META, Keeper, State, paths, to_bytes
+
+Members = dict[str, bytes]
+NET = Training().net
+NEWEST = "checkpoint-000000008.npz"
+ADDRESS = re.compile("0x[0-9a-f]+")  # of an object, in a message of Python's
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a training that was interrupted in step 8, the second of its third epoch."""
+    folder = tmp_path_factory.mktemp("made")
+    Training().run_until(8, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wanted(made: Path) -> dict[str, Any]:
+    with np.load(made / NEWEST) as file:
+        return dict(json.loads(file["meta"].tobytes())["settings"])
+
+
+def load(folder: Path, wanted: dict[str, Any]) -> State:
+    state = Keeper(folder, 0.0).load(wanted, NET.params)
+    assert state is not None
+    return state
+
+
+def why_refused(folder: Path, wanted: dict[str, Any], content: bytes | Callable[[Path], object]) -> str:
+    """Put `content` in the place of the newest checkpoint; return why the one before is used, and alone nothing."""
+    newest = folder / NEWEST
+    newest.unlink(missing_ok=True)
+    if callable(content):
+        content(newest)
+    else:
+        newest.write_bytes(content)
+    with pytest.warns(UserWarning, match="going on from checkpoint-000000007.npz, the one before") as caught:
+        assert load(folder, wanted).step == 7
+    before = (folder / "checkpoint-000000007.npz").rename(folder / "away")
+    try:
+        with pytest.raises(RunFolderError) as alone:
+            load(folder, wanted)
+    finally:
+        before.rename(folder / "checkpoint-000000007.npz")
+    fault = str(alone.value)
+    assert ADDRESS.sub("", str(caught[0].message)).startswith(ADDRESS.sub("", f"{fault}; "))
+    assert fault.startswith(f"{newest}: ") and fault.isprintable() and len(fault) < 1000
+    return fault.removeprefix(f"{newest}: ")
+
+
+@pytest.fixture
+def refused(made: Path, wanted: dict[str, Any], tmp_path: Path) -> Callable[[Any], str]:
+    for path in made.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return lambda content: why_refused(tmp_path, wanted, content)
+
+
+def changed_meta(**changes: Any) -> Callable[[Members], object]:
+    return lambda there: there.update(meta=meta(there, **changes))
+
+
+# Damage
+
+
+def assert_never_accepted(folder: Path, made: Path, wanted: dict[str, Any], damaged: Iterable[bytes]) -> int:
+    """Hold that every content of the newest checkpoint is refused, for the one before it; return their number."""
+    before, n = (made / "checkpoint-000000007.npz").read_bytes(), 0
+    (folder / "checkpoint-000000007.npz").write_bytes(before)
+    alone = folder / "alone"
+    alone.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for content in damaged:
+            (folder / NEWEST).write_bytes(content)
+            assert to_bytes(load(folder, wanted)) == before
+            (folder / NEWEST).replace(alone / NEWEST)
+            with pytest.raises(RunFolderError, match=r": is cut short or damaged: its checksum does not match$"):
+                load(alone, wanted)
+            n += 1
+    return n
+
+
+def flipped(content: bytes, places: Iterable[int], bits: Iterable[int]) -> Iterable[bytes]:
+    for place in places:
+        for bit in bits:
+            yield content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :]
+
+
+def test_fault_34_a_flipped_bit_is_seen_wherever_it_is(made: Path, wanted: dict[str, Any], tmp_path: Path) -> None:
+    content = (made / NEWEST).read_bytes()
+    places = [*range(0, len(content), 61), *range(len(content) - 90, len(content), 5)]
+    assert assert_never_accepted(tmp_path, made, wanted, flipped(content, places, [1])) > 120
+
+
+def test_fault_34_a_cut_is_seen_at_every_length(made: Path, wanted: dict[str, Any], tmp_path: Path) -> None:
+    content = (made / NEWEST).read_bytes()
+    lengths = [*range(0, len(content), 61), *range(len(content) - 90, len(content), 5), 64, 63, 1]
+    damaged = [*(content[:length] for length in lengths), content + b"\0", content + content, content[1:]]
+    assert assert_never_accepted(tmp_path, made, wanted, damaged) > 120
+
+
+@pytest.mark.soak
+def test_fault_34_every_flipped_byte_and_every_cut_is_seen(
+    made: Path, wanted: dict[str, Any], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    content, started = (made / NEWEST).read_bytes(), time.perf_counter()
+    for name, damaged in (
+        ("bits", flipped(content, range(len(content)), [1 << bit for bit in range(8)])),
+        ("bytes", flipped(content, range(len(content)), [0xFF])),
+        ("cuts", (content[:length] for length in range(len(content)))),
+    ):
+        (tmp_path / name).mkdir()
+        n = assert_never_accepted(tmp_path / name, made, wanted, damaged)
+        assert n == len(content) * (8 if name == "bits" else 1)
+        print(f"{n:,} {name}, {time.perf_counter() - started:.0f} s")
+
+
+def test_fault_34_a_checkpoint_under_the_name_of_another_is_no_checkpoint(
+    refused: Callable[[Any], str], made: Path
+) -> None:
+    content = (made / "checkpoint-000000007.npz").read_bytes()
+    assert refused(content) == "is not what tinynet wrote for such a network: step 7 after 2 epochs of 3 steps"
+
+
+# What is no file
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "is not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a file"),
+        (lambda path: path.symlink_to("nowhere"), "cannot be read: No such file or directory"),
+        (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),
+    ],
+)
+def test_fault_36_what_is_no_file_is_not_waited_for(make: Any, message: str, refused: Callable[[Any], str]) -> None:
+    assert refused(make) == message
+
+
+def test_fault_36_a_folder_in_place_of_a_checkpoint(refused: Callable[[Any], str], tmp_path: Path) -> None:
+    assert refused(lambda path: path.mkdir()) == "is not a file"
+
+
+# What would run code
+
+
+class Bomb:
+    """Makes the folder `executed` when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what unpickling calls."""
+        return os.mkdir, ("executed",)
+
+
+@pytest.fixture
+def nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileExistsError):  # it does go off
+        for _ in range(2):
+            pickle.loads(pickle.dumps(Bomb()))
+    Path("executed").rmdir()
+    yield
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("name", ["meta", "history", "params_W1", "best_b2", "velocity_W2"])
+@pytest.mark.usefixtures("nothing_is_executed")
+def test_fault_36_pickled_objects_are_refused_and_never_loaded(
+    name: str, refused: Callable[[Any], str], made: Path
+) -> None:
+    bomb = npy(np.array([Bomb()], object), pickled=True)
+    fault = refused(altered(made / NEWEST, lambda there: there.update({name: bomb})))
+    assert fault == f"array {name} holds Python objects, which are never loaded: they could run code"
+    header = npy(np.zeros(8))[:128]
+    assert refused(altered(made / NEWEST, lambda there: there.update({name: header + pickle.dumps(Bomb())})))
+
+
+@pytest.mark.usefixtures("nothing_is_executed")
+def test_fault_36_a_pickle_in_place_of_the_archive_and_code_in_a_header_are_refused(
+    refused: Callable[[Any], str], made: Path
+) -> None:
+    assert refused(sealed(pickle.dumps([Bomb()] * 20))) == "does not end as what tinynet writes"
+    code = "{'descr': __import__('os').mkdir('executed'), 'fortran_order': False, 'shape': (8,)}"
+    header = b"\x93NUMPY\x01\x00" + len(code).to_bytes(2, "little") + code.encode()
+    assert "no NPZ archive, or a damaged one: " in refused(
+        altered(made / NEWEST, lambda there: there.update(meta=header + bytes(64)))
+    )
+
+
+def test_fault_36_a_stranger_does_not_write_to_the_terminal(refused: Callable[[Any], str], made: Path) -> None:
+    escape = "\x1b[2J\n" * 1000
+    for key in ("step", "epoch_s", "settings"):
+        refused(altered(made / NEWEST, changed_meta(**{key: escape})))
+
+
+def test_fault_36_nor_by_settings_or_a_version(made: Path, wanted: dict[str, Any], tmp_path: Path) -> None:
+    settings = {f"\x1b[2J{number}\n" * 10: "\x1b[2J\n" * 100 for number in range(1000)}
+    for change in (changed_meta(settings=settings), changed_meta(format_version="\x1b[2J\n" * 100)):
+        (tmp_path / NEWEST).write_bytes(altered(made / NEWEST, change))
+        with pytest.raises(RunFolderError) as caught:
+            load(tmp_path, wanted)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 10_000
+
+
+# What would take all memory
+
+
+def header(shape: str, dtype: str = "<f8") -> bytes:
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+BOMBS: dict[str, tuple[Any, str]] = {
+    "shape": (lambda there: there.update(history=header("(2*3, 9)") + bytes(72)), "no NPZ archive, or a damaged"),
+    "declared": (
+        lambda there: there.update(history=header("(1000000000000, 9)") + bytes(72)),
+        "array history of shape (1000000000000, 9) needs 72,000,000,000,000 bytes, the file has 72",
+    ),
+    "nothing": (
+        lambda there: there.update(history=header("(1000000000000000, 0)")),
+        "is not what tinynet wrote for such a network",
+    ),
+    "letters": (lambda there: there.update(meta=header("(1,)", "<U100000000") + bytes(8)), "array meta of shape (1,)"),
+    "deep list": (lambda there: there.update(meta=npy(np.full(2**20, ord("["), np.uint8))), "is not what tinynet"),
+    "deep object": (
+        lambda there: there.update(meta=npy(np.frombuffer(b'{"a":' * 200_000, np.uint8))),
+        "is not what tinynet",
+    ),
+    "long number": (lambda there: there.update(meta=npy(np.full(2**20, ord("9"), np.uint8))), "is not what tinynet"),
+    "huge meta": (lambda there: there.update(meta=npy(np.full(2**25, ord(" "), np.uint8))), "is not what tinynet"),
+    "names": (
+        lambda there: there.update({f"{number:06}": b"" for number in range(2000)}),
+        "does not end as what tinynet writes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_fault_36_what_would_take_all_memory_is_refused(name: str, refused: Callable[[Any], str], made: Path) -> None:
+    change, message = BOMBS[name]
+    content = altered(made / NEWEST, change)
+    tracemalloc.start()
+    try:
+        assert refused(content).startswith(message)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_fault_36_compressed_members_are_refused_unread(
+    compression: int, refused: Callable[[Any], str], made: Path
+) -> None:
+    there = members(made / NEWEST)
+    assert "holds compressed arrays" in refused(archive(there, compression))
+    bomb = archive(there | {"meta": npy(np.zeros(2**24, np.uint8))}, compression)
+    assert len(bomb) < 2**17
+    tracemalloc.start()
+    try:
+        assert "holds compressed arrays" in refused(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 8e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_fault_36_a_directory_that_another_record_would_overrule_is_refused(
+    refused: Callable[[Any], str], made: Path
+) -> None:
+    content = (made / NEWEST).read_bytes()[:-64]
+    locator = b"PK\x06\x07" + bytes(16)
+    assert refused(sealed(content[:-22] + locator + content[-22:])) == "does not end as what tinynet writes"
+    assert (
+        refused(sealed(content[:-22] + bytes(20) + content[-22:-2] + b"\0\0")) != "does not end as what tinynet writes"
+    )
+    other_comment = sealed(content[:-2] + b"\7\0" + b"comment")
+    assert refused(other_comment) == "does not end as what tinynet writes"
+    assert 10 * 100 * len(members(made / NEWEST)) < MAX_DIRECTORY
+
+
+def test_fault_36_a_file_larger_than_any_such_checkpoint_is_refused_unread(refused: Callable[[Any], str]) -> None:
+    def sparse(path: Path) -> None:
+        with path.open("wb") as file:
+            file.truncate(2**42)
+
+    assert refused(sparse) == "has 4,398,046,511,104 bytes, more than such a network can need"
+    assert MAX_HISTORY >= 72 * 10_000_000  # bytes of as many epochs
+
+
+def test_fault_36_a_file_of_the_largest_size_is_read_and_a_byte_more_is_not(
+    refused: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_module, "MAX_HISTORY", 1000)
+    largest = 4 * 8 * NET.n_parameters + 1000 + MAX_META + MAX_DIRECTORY
+    assert refused(bytes(largest)) == "is cut short or damaged: its checksum does not match"
+    assert refused(bytes(largest + 1)) == f"has {largest + 1:,} bytes, more than such a network can need"
+
+
+# What is not as it was written
+
+
+def changed(name: str, change: Callable[[Any], Any]) -> Callable[[Members], object]:
+    def apply(there: Members) -> None:
+        there[name] = npy(change(np.lib.format.read_array(io.BytesIO(there[name]))))
+
+    return apply
+
+
+def cell(row: int, column: int, value: float) -> Callable[[Any], Any]:
+    def apply(table: Any) -> Any:
+        table[row, column] = value
+        return table
+
+    return apply
+
+
+VALUES: dict[str, list[Any]] = {
+    "step": [7, -1, 10**400, 1e400, "8x", None, [], {}],
+    "epoch_s": [-1.0, math.nan, math.inf, "long", None],
+    "learning_rate": ["fast", None, []],
+    "settings": [None, [], 3, "x", {"a": {}}, {"a": []}],
+}
+ALTERED: list[Any] = [
+    *(changed_meta(**{key: value}) for key, values in VALUES.items() for value in values),
+    *(lambda there, name=name: there.pop(name) for name in ("meta", "history", "params_b1", "velocity_W1", "good_W1")),
+    *(
+        lambda there, text=text: there.update(meta=npy(np.frombuffer(text, np.uint8)))
+        for text in (b"{}", b"[]", b"null", b"3", b'"meta"', b"{", b"\xff", b"", b'{"format_version": 1}')
+    ),
+    *(lambda there, array=array: there.update(meta=npy(array)) for array in (np.uint8(3), np.zeros((2, 2)), "x", 1j)),
+    *(changed("history", cell(1, 0, value)) for value in (1.0, 3.0, float("nan"))),
+    *(changed("history", cell(1, 1, value)) for value in (5.0, float("nan"), float("inf"))),
+    changed("history", cell(0, 1, 0.0)),
+    changed("history", lambda table: table[:, :-1]),
+    changed("history", lambda table: table[:1]),
+    changed("history", lambda table: table[0]),
+    changed("history", lambda table: table + 1j),
+    changed("history", lambda table: table.astype("U")),
+    changed("params_W1", lambda weights: weights.T),
+    changed("params_W1", lambda weights: weights[None]),
+    changed("velocity_W1", lambda weights: weights.astype(np.float32)),
+    changed("good_W1", lambda weights: weights.astype(">f8")),
+    changed("best_b1", lambda weights: weights.astype(np.complex128)),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ALTERED)))
+def test_fault_36_what_was_altered_is_refused(number: int, refused: Callable[[Any], str], made: Path) -> None:
+    assert refused(altered(made / NEWEST, ALTERED[number]))
+
+
+def test_fault_36_of_a_table_or_weights_of_another_shape_the_shape_is_said(
+    refused: Callable[[Any], str], made: Path
+) -> None:
+    said = {
+        "history": "a history of shape (2, 1)",
+        "params_b1": "an array of shape (5, 1) and dtype float64 for weights of (5,)",
+    }
+    for name, what in said.items():
+        other = altered(made / NEWEST, changed(name, lambda array: array[:, None] if array.ndim == 1 else array[:, :1]))
+        assert refused(other) == f"is not what tinynet wrote for such a network: {what}"
+
+
+def test_fault_36_of_a_setting_that_is_no_number_or_text_it_is_said(refused: Callable[[Any], str], made: Path) -> None:
+    other = altered(made / NEWEST, changed_meta(settings={"a": []}))
+    assert refused(other) == "is not what tinynet wrote for such a network: a setting that is a list or an object"
+
+
+def test_fault_11_a_setting_that_is_missing_on_one_side_is_absent(made: Path, wanted: dict[str, Any]) -> None:
+    with pytest.raises(RunFolderError, match=r"another extra \(absent there, 1 here\)$"):
+        load(made, wanted | {"extra": 1})
+    with pytest.raises(RunFolderError, match=r"another h \(0\.0001 there, absent here\)$"):
+        load(made, {key: value for key, value in wanted.items() if key != "h"})
+
+
+def test_fault_11_of_many_settings_that_differ_twenty_are_named(made: Path, wanted: dict[str, Any]) -> None:
+    with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\)$"):
+        load(made, wanted | {f"s{i}": i for i in range(20)})
+    with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\) and 5 more$"):
+        load(made, wanted | {f"s{i}": i for i in range(25)})
+
+
+def test_the_settings_name_the_sizes_of_the_network(tmp_path: Path) -> None:
+    Training().run_until(1, tmp_path)
+    with np.load(tmp_path / "checkpoint-000000001.npz") as file:
+        there = json.loads(file["meta"].tobytes())["settings"]
+    assert there["network"] == "4-5-3"
+    assert len(there["training data"]) == len(there["validation data"]) == 16
+
+
+# Any bytes
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=4),
+    cut=st.none() | st.floats(0, 1),
+)
+def test_any_bytes_with_their_digest_are_a_state_or_a_fault(
+    changes: list[tuple[float, bytes]], cut: float | None, made: Path, tmp_path: Path
+) -> None:
+    content = bytearray((made / NEWEST).read_bytes()[:-64])
+    for place, new in changes:
+        begin = int(place * len(content))
+        content[begin : begin + len(new)] = new
+    attempt(tmp_path, sealed(bytes(content[: None if cut is None else int(cut * len(content))])))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = ["format_version", "settings", "step", "epoch_s", "learning_rate", "stopped_early", "velocity"]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=3), setting=st.dictionaries(st.text(), JSON))
+def test_any_meta_is_a_state_or_a_fault(changes: Any, setting: Any, made: Path, tmp_path: Path) -> None:
+    there = members(made / NEWEST)
+    if setting:
+        changes = {"settings": json.loads(np.load(made / NEWEST)["meta"].tobytes())["settings"] | setting} | changes
+    attempt(tmp_path, archive(there | {"meta": meta(there, **changes)}))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(["meta", "history", "params_W1", "velocity_b2", "best_W2"]),
+    begin=st.sampled_from(
+        [b"", b"\x93NUMPY\x01\x00", header("(2, 9)"), header("()"), header("(1,)", "<U8"), header("(4, 5)")]
+    ),
+    content=st.binary(max_size=200),
+)
+def test_any_member_is_a_state_or_a_fault(name: str, begin: bytes, content: bytes, made: Path, tmp_path: Path) -> None:
+    attempt(tmp_path, archive(members(made / NEWEST) | {name: begin + content}))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(st.floats(), min_size=18, max_size=18), begin=st.integers(0, 18))
+def test_any_history_is_a_state_or_a_fault(values: list[float], begin: int, made: Path, tmp_path: Path) -> None:
+    def change(table: Any) -> Any:
+        flat = table.ravel()
+        flat[begin:] = values[begin:]
+        return flat.reshape(table.shape)
+
+    attempt(tmp_path, altered(made / NEWEST, changed("history", change)))
+
+
+def attempt(folder: Path, content: bytes) -> None:
+    """Resume from a checkpoint of these bytes: the training goes on, or ends in an error of tinynet's in one line."""
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / NEWEST).write_bytes(content)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            Training(checkpoint_every_s=1e9).run(folder, resume=True, epochs=4)
+        except TinynetError as error:
+            assert str(error).isprintable()
+
+
+# The command
+
+
+def limited() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
+
+
+def resumed() -> list[Any]:
+    """Resume in the folder `run` with 2 GiB of address space; return the exit status and the lines of stderr."""
+    command = [TINYNET, "train", "--out", "run", "--resume", "--quiet"]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.run(
+        command, capture_output=True, text=True, preexec_fn=limited, env=environment, timeout=60, check=False
+    )
+    assert process.stdout == ""
+    return [process.returncode, *process.stderr.splitlines()]
+
+
+@pytest.mark.usefixtures("nothing_is_executed")
+def test_fault_36_the_command_refuses_crafted_checkpoints_within_its_memory() -> None:
+    Path("run").mkdir()
+    execute(prepare(load_config("iris", [*QUICK, "training.checkpoint_every_s=0"])), Path("run"), report=False)
+    model, (older, newest) = Path("run/model.npz").read_bytes(), paths(Path("run")).values()
+    there, good = members(newest), older.read_bytes()
+    newest.write_bytes(archive(there | {"meta": npy(np.array([Bomb()], object), pickled=True)}))
+    older.write_bytes(archive(there | {"params_W1": npy(np.zeros(2**26, np.uint8))}, zipfile.ZIP_DEFLATED))
+    files = {path: path.read_bytes() for path in Path("run").iterdir()}
+    assert resumed() == [
+        2,
+        f"tinynet: {newest}: array meta holds Python objects, which are never loaded: they could run code",
+        f"tinynet: {older}: holds compressed arrays, which tinynet does not write there",
+    ]
+    assert {path: path.read_bytes() for path in Path("run").iterdir()} == files
+
+    older.write_bytes(good)
+    with newest.open("r+b") as file:
+        file.truncate(2**42)
+    why = "has 4,398,046,511,104 bytes, more than such a network can need"
+    assert resumed() == [0, f"tinynet: note: {newest}: {why}; going on from {older.name}, the one before"]
+    assert Path("run/model.npz").read_bytes() == model

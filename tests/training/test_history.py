@@ -1,0 +1,86 @@
+"""History: columns, the best epoch, and the CSV text."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinynet import Epoch, History, InvalidValueError
+from tinynet.training.history import COLUMNS
+
+
+def row(epoch: int, train_loss: float = 1.0, validation_loss: float = math.nan) -> Epoch:
+    return Epoch(epoch, 4 * epoch, train_loss, 0.5, validation_loss, math.nan, 0.1, 100 * epoch, 0.25)
+
+
+def test_the_columns_are_those_of_metrics_csv() -> None:
+    assert ",".join(COLUMNS) == (
+        "epoch,step,train_loss,train_accuracy,validation_loss,validation_accuracy,"
+        "learning_rate,loss_evaluations,duration_s"
+    )
+
+
+def test_a_history_is_as_long_as_its_rows_and_iterates_over_them() -> None:
+    rows = [row(1), row(2)]
+    history = History(rows)
+    assert len(history) == 2 and list(history) == rows
+    assert len(History()) == 0 and History().rows is not History().rows
+
+
+def test_every_column_is_a_list_in_the_order_of_the_epochs() -> None:
+    history = History([row(1, 3.0), row(2, 2.0), row(3, 4.0)])
+    assert history["epoch"] == [1, 2, 3]
+    assert history["train_loss"] == [3.0, 2.0, 4.0]
+    assert all(len(history[column]) == 3 for column in COLUMNS)
+
+
+def test_a_mistyped_column_names_the_nearest() -> None:
+    with pytest.raises(KeyError, match=r"no column 'train_los'; did you mean 'train_loss'.*allowed: epoch, step"):
+        History()["train_los"]
+
+
+def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss() -> None:
+    rows = [row(1, 0.1, 0.9), row(2, 0.3, 0.5), row(3, 0.2, 0.5), row(4, 0.4, 0.7)]
+    assert History(rows).best is rows[1]
+
+
+def test_without_validation_the_training_loss_decides() -> None:
+    rows = [row(1, 0.3), row(2, 0.2), row(3, 0.4)]
+    assert History(rows).best is rows[1]
+
+
+def test_an_empty_history_has_no_best_epoch() -> None:
+    with pytest.raises(InvalidValueError, match="empty history has no best epoch"):
+        _ = History().best
+
+
+def test_an_epoch_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        for field in ("step", "train_loss"):
+            setattr(row(1), field, 3)
+
+
+@given(st.lists(st.tuples(st.floats(0, allow_infinity=False), st.floats(allow_nan=True, allow_infinity=False))))
+def test_the_csv_text_reads_back_to_the_same_floats(losses: list[tuple[float, float]]) -> None:
+    rows = [row(number, *pair) for number, pair in enumerate(losses, 1)]
+    lines = list(csv.reader(io.StringIO(History(rows).to_csv(), newline="")))
+    assert lines[0] == list(COLUMNS)
+    for line, expected in zip(lines[1:], rows, strict=True):
+        cells = dict(zip(COLUMNS, line, strict=True))
+        assert int(cells["epoch"]) == expected.epoch and int(cells["step"]) == expected.step
+        assert float(cells["train_loss"]) == expected.train_loss
+        assert cells["validation_accuracy"] == ""
+        if math.isnan(expected.validation_loss):
+            assert cells["validation_loss"] == ""
+        else:
+            assert float(cells["validation_loss"]) == expected.validation_loss
+
+
+def test_an_empty_history_is_a_header_in_csv() -> None:
+    assert History().to_csv() == ",".join(COLUMNS) + "\n"

@@ -1,0 +1,188 @@
+"""^C and SIGTERM: held back until a step is finished, never lost, and left to others where they are theirs."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tinynet.errors import Interrupted
+from tinynet.training.history import History
+from tinynet.training.interrupts import ECHO_S, STOPS, held_back, termination_raised
+
+
+@pytest.fixture(autouse=True)
+def handlers_are_put_back() -> Iterator[None]:
+    before = [signal.getsignal(number) for number in STOPS]
+    yield
+    assert [signal.getsignal(number) for number in STOPS] == before
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_signal_is_held_back_until_it_is_asked_for(number: int) -> None:
+    steps = []
+    with pytest.raises(Interrupted) as caught, held_back() as stop:
+        assert stop() is None
+        signal.raise_signal(number)
+        steps.append("finished")
+        asked = stop()
+        assert asked is not None and asked is stop()
+        raise asked
+    assert steps == ["finished"]
+    assert (caught.value.signal, caught.value.at_once, str(caught.value)) == (
+        number,
+        False,
+        f"interrupted by signal {number}",
+    )
+    assert isinstance(caught.value, KeyboardInterrupt)
+
+
+@pytest.fixture
+def slow_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let any two signals be far from one another."""
+    clock = itertools.count(step=ECHO_S)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+
+
+@pytest.mark.parametrize("first", STOPS)
+@pytest.mark.parametrize("second", STOPS)
+@pytest.mark.usefixtures("slow_time")
+def test_the_second_signal_ends_at_once_and_so_does_a_third(first: int, second: int) -> None:
+    with pytest.raises(Interrupted) as caught, held_back():
+        signal.raise_signal(first)
+        try:
+            signal.raise_signal(second)
+        finally:
+            with pytest.raises(Interrupted):
+                signal.raise_signal(second)
+    assert (caught.value.signal, caught.value.at_once) == (second, True)
+
+
+def test_a_sigterm_that_comes_again_at_once_is_one_as_timeout_and_batch_systems_send_it() -> None:
+    with pytest.raises(Interrupted) as caught, termination_raised():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            caught_up = True
+    assert caught_up and caught.value.signal == signal.SIGTERM
+    with pytest.raises(Interrupted) as caught, termination_raised(), held_back() as stop:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGTERM)
+        assert stop() is not None
+    assert not caught.value.at_once
+    with pytest.raises(Interrupted) as caught, termination_raised():
+        try:
+            with held_back() as stop:
+                signal.raise_signal(signal.SIGTERM)
+                interrupted = stop()
+                assert interrupted is not None
+                raise interrupted
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # while a command writes what it has
+    assert caught.value is interrupted
+
+
+def test_a_signal_that_came_too_late_to_be_asked_for_is_passed_on_to_whom_it_belongs() -> None:
+    with pytest.raises(Interrupted) as caught, termination_raised(), held_back():
+        signal.raise_signal(signal.SIGTERM)
+    assert (caught.value.signal, caught.value.at_once) == (signal.SIGTERM, False)
+    with pytest.raises(KeyboardInterrupt) as interrupt, held_back():
+        signal.raise_signal(signal.SIGINT)
+    assert not isinstance(interrupt.value, Interrupted)
+
+
+def test_a_signal_outweighs_an_error_that_comes_before_it_is_asked_for() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, held_back():
+        signal.raise_signal(signal.SIGINT)
+        raise ArithmeticError
+    assert isinstance(caught.value.__context__, ArithmeticError)
+
+
+def test_an_error_without_a_signal_passes() -> None:
+    with pytest.raises(ArithmeticError), held_back():
+        raise ArithmeticError
+
+
+@pytest.mark.parametrize("keep", [held_back, termination_raised])
+def test_handlers_of_others_are_put_back(keep: Any) -> None:
+    def mine(number: int, frame: Any) -> None:
+        heard.append(number)
+
+    heard: list[int] = []
+    before = {number: signal.signal(number, mine) for number in STOPS}
+    try:
+        with keep():
+            assert signal.getsignal(signal.SIGTERM) is not mine
+        for number in STOPS:
+            signal.raise_signal(number)
+        assert heard == list(STOPS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("keep", [held_back, termination_raised])
+def test_a_handler_that_python_did_not_set_becomes_the_default(keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = dict.fromkeys(STOPS)  # None, as C code's are to Python
+
+    def exchange(number: Any, handler: Any) -> Any:
+        before, handlers[number] = handlers[number], handler
+        return before
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "signal", exchange)
+        with keep():
+            assert callable(handlers[signal.SIGTERM])
+    assert handlers[signal.SIGTERM] is signal.SIG_DFL
+
+
+def test_an_interrupt_that_a_shell_has_ignored_stays_ignored_and_a_termination_does_not() -> None:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPS}
+    try:
+        with pytest.raises(Interrupted) as caught, held_back() as stop:
+            for _ in range(3):
+                signal.raise_signal(signal.SIGINT)
+            assert stop() is None
+            signal.raise_signal(signal.SIGTERM)
+            raise stop() or AssertionError
+        assert caught.value.signal == signal.SIGTERM
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("keep", [held_back, termination_raised])
+def test_in_another_thread_nothing_is_held_back(keep: Any) -> None:
+    before, results = [signal.getsignal(number) for number in STOPS], []
+
+    def work() -> None:
+        with keep() as stop:
+            results.append([signal.getsignal(number) for number in STOPS] == before)
+            results.append(stop is None or stop() is None)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert results == [True, True]
+
+
+def test_a_termination_is_raised_where_the_process_then_is() -> None:
+    with pytest.raises(Interrupted) as caught, termination_raised():
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError
+    assert (caught.value.signal, caught.value.at_once) == (signal.SIGTERM, False)
+
+
+def test_an_interruption_comes_home_from_a_worker_whole() -> None:
+    error = Interrupted(signal.SIGTERM, at_once=True)
+    error.history = History()
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), again.signal, again.at_once, again.history) == (Interrupted, signal.SIGTERM, True, History())
+    assert str(again) == str(error)

@@ -1,0 +1,98 @@
+"""What a run runs on: versions, machine, BLAS and its threads; what the last bits of its numbers depend on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinynet.config.loading import shown
+from tinynet.storage.reading import open_regular_file
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+MAX_JSON = 2**20  # bytes
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, platform, BLAS and its threads, and the git commit of the current folder if any."""
+    from importlib.metadata import version
+
+    from threadpoolctl import threadpool_info
+
+    from tinynet import __version__
+
+    packages = ("numpy", "scipy", "scikit-learn", "matplotlib", "pydantic")
+    return {
+        "versions": {"python": platform.python_version(), "tinynet": __version__}
+        | {name: version(name) for name in packages},
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "blas": [
+            {key: library.get(key) for key in ("internal_api", "version", "architecture", "num_threads")}
+            for library in threadpool_info()
+            if library["user_api"] == "blas"
+        ],
+        "git_commit": _git_commit(),
+    }
+
+
+def compare_environments(folder: Path, here: dict[str, Any]) -> None:
+    """Warn when a run goes on with other libraries or on another machine than those its environment.json names."""
+    try:
+        with open_regular_file(folder / "environment.json") as file:
+            before, now = _decisive(json.loads(file.read(MAX_JSON))), _decisive(here)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # damaged, and written anew
+        return
+    differing = [
+        f"{key} ({shown(was)} there, {shown(now[key])} here)" for key, was in before.items() if was != now[key]
+    ]
+    if differing:
+        warnings.warn(
+            f"goes on with another {', another '.join(differing)}: "
+            "the last bits may not be those of a run that was never interrupted",
+            stacklevel=2,
+        )
+
+
+def _decisive(environment: dict[str, Any]) -> dict[str, str]:
+    """Return what the last bits of a training depend on."""
+    kernels = {str(library["architecture"]) for library in environment["blas"]}
+    versions = {name: str(environment["versions"][name]) for name in ("tinynet", "numpy")}
+    return versions | {"machine": str(environment["machine"]), "processor": " ".join(sorted(kernels))}
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS work in one thread: small matrices gain nothing from more, and the bits depend on their number."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Find the libraries that have threads, which takes as long as an epoch; NumPy's BLAS is there from the start."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _git_commit() -> str | None:
+    git = shutil.which("git")
+    if git is None:
+        return None
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(
+            [git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
+        ).stdout.strip()
+    return None

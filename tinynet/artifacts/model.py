@@ -1,0 +1,170 @@
+"""A trained model: a network with all that raw rows need, as model.npz in a run folder keeps it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from dataclasses import dataclass
+from io import BytesIO, StringIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
+from tinynet.data.tables import read_csv_features, read_npz
+from tinynet.errors import DataError, InvalidValueError, RunFolderError
+from tinynet.losses import check_X
+from tinynet.network import TwoLayerNet
+from tinynet.storage.reading import FilePath, shown_path
+
+Array = npt.NDArray[Any]
+
+PARAMS = ("W1", "b1", "W2", "b2")
+NAMES = ("activation", "class_names", "feature_names")
+FORMULA = re.compile(r"[=+\-@\t\r]")
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network with the scaling of its features and the names of its classes; it takes raw rows.
+
+    Attributes
+    ----------
+    net : TwoLayerNet
+    scaling : Scaling
+    class_names, feature_names : tuples of str
+
+    Examples
+    --------
+    >>> from tinynet import TwoLayerNet, load_dataset
+    >>> data = load_dataset("iris")
+    >>> model = Model(TwoLayerNet(4, 5, 3, seed=0), data.scaling, data.class_names, data.feature_names)
+    >>> model.predict([[5.1, 3.5, 1.4, 0.2]]).shape, model.predict_proba([[5.1, 3.5, 1.4, 0.2]]).shape
+    ((1,), (1, 3))
+    """
+
+    net: TwoLayerNet
+    scaling: Scaling
+    class_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """Return the name of the most probable class of each row of `X`, shape (n_samples,).
+
+        Raises
+        ------
+        DataError
+            As `predict_proba` does.
+        """
+        return np.asarray(self.class_names)[self.net.predict(self._scaled(X))]
+
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """Return the class probabilities of `X`, raw rows of shape (n_samples, n_features).
+
+        Raises
+        ------
+        DataError
+            For another number of features, nan, inf or huge values.
+        """
+        return self.net.predict_proba(self._scaled(X))
+
+    def read(self, path: FilePath) -> Array:
+        """Return the raw rows in a file: array X of an .npz, else CSV.
+
+        In CSV the features are found by the names in the header, and other columns are left out; without a
+        header there must be as many columns as features.
+
+        Raises
+        ------
+        DataError
+            Naming the file, and the line and column where it is one.
+        """
+        if os.fspath(path).lower().endswith(".npz"):
+            return read_npz(path, ["X"])["X"]
+        return read_csv_features(path, self.feature_names)
+
+    def _scaled(self, X: npt.ArrayLike) -> Array:
+        X = check_X(X, len(self.feature_names))
+        check_magnitude(X)
+        return self.scaling.transform(X)
+
+
+def load_model(run_folder: FilePath) -> Model:
+    """Return the model that a run left in its folder, wherever that is now.
+
+    Raises
+    ------
+    RunFolderError
+        When there is no model.npz, or it is damaged or not one of tinynet's.
+    """
+    path = os.path.join(run_folder, "model.npz")
+    if not os.path.isfile(path):
+        raise RunFolderError(
+            f"{shown_path(run_folder)}: no run folder: it has no model.npz, which 'tinynet train' leaves in one"
+        )
+    try:
+        arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], compressed=False)
+    except DataError as error:
+        raise RunFolderError(str(error)) from error
+    try:
+        return _model(arrays)
+    except InvalidValueError as error:
+        raise RunFolderError(f"{shown_path(path)}: {error}") from error
+
+
+def model_bytes(net: TwoLayerNet, data: Dataset) -> bytes:
+    """Return model.npz: parameters, activation, scaling and names; no pickled object."""
+    buffer = BytesIO()
+    arrays: dict[str, Any] = net.params | {
+        "activation": np.array(net.activation.name),
+        "offset": data.scaling.offset,
+        "scale": data.scaling.scale,
+        "class_names": np.array(data.class_names),
+        "feature_names": np.array(data.feature_names),
+    }
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def predictions_csv(model: Model, X: npt.ArrayLike) -> str:
+    """Return a row for each row of `X` as CSV text: the label, and one probability a class, in six digits."""
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["label", *(f"probability_{name}" for name in model.class_names)])
+    for label, probabilities in zip(model.predict(X), model.predict_proba(X), strict=True):
+        table.writerow([_text_cell(label), *(f"{probability:.6g}" for probability in probabilities)])
+    return text.getvalue()
+
+
+def _text_cell(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula: with an apostrophe before it where it looks like one."""
+    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
+
+
+def _model(arrays: dict[str, Array]) -> Model:
+    W1, W2 = arrays["W1"], arrays["W2"]
+    if W1.ndim != 2 or W2.ndim != 2:
+        raise DataError(f"W1 and W2 must be matrices, got shapes {W1.shape} and {W2.shape}")
+    (d, m), k = W1.shape, W2.shape[1]
+    shapes = {"b1": (m,), "W2": (m, k), "b2": (k,), "offset": (d,), "scale": (d,), "activation": ()}
+    shapes |= {"class_names": (k,), "feature_names": (d,)}
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise DataError(f"{name} must have shape {shape} beside a W1 of {W1.shape}, got {arrays[name].shape}")
+    for name, array in arrays.items():
+        if array.dtype.kind not in ("U" if name in NAMES else "fiu"):
+            raise DataError(f"{name} must hold {'text' if name in NAMES else 'numbers'}, got dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        numbers = {name: np.array(arrays[name], dtype=np.float64) for name in (*PARAMS, "offset", "scale")}
+    for name, array in numbers.items():  # in float32 LARGEST itself would be inf
+        if not (np.abs(array) <= LARGEST).all():
+            raise DataError(f"{name} must hold finite numbers up to {LARGEST:g}")
+    if not (numbers["scale"] * LARGEST >= 1).all():
+        raise DataError("scale must be above 0, and not so small that what is divided by it overflows")
+    net = TwoLayerNet(d, m, k, activation=str(arrays["activation"]), seed=0)
+    net.params = {name: numbers[name] for name in PARAMS}
+    scaling = Scaling("stored", numbers["offset"], numbers["scale"])
+    return Model(net, scaling, tuple(arrays["class_names"].tolist()), tuple(arrays["feature_names"].tolist()))

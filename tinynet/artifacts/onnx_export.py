@@ -1,0 +1,170 @@
+"""A trained model as an ONNX file: raw rows in, labels and probabilities out, for runtimes that know no tinynet."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from tinynet import __version__
+from tinynet.activations import NAMED, Activation, staircase
+from tinynet.artifacts.model import Model
+from tinynet.data.datasets import LARGEST
+from tinynet.errors import ConfigError, InvalidValueError, missing_extra
+from tinynet.storage.reading import FilePath
+from tinynet.storage.writing import check_target, write_named
+
+TOLERANCE = 1e-6  # the largest difference of a probability between the file and the model
+CHECKED_ROWS = 1000
+MOST_BYTES = 2**31 - 2**20  # of weights: no protobuf message holds 2 GiB
+
+GRAPH = """
+<ir_version: 7, opset_import: ["": 13]>
+tinynet (double[n_samples, {n_features}] X) => (string[n_samples] label, double[n_samples, {n_classes}] probabilities)
+{{
+    centred = Sub(X, offset)
+    scaled = Div(centred, scale)
+    hidden = MatMul(scaled, W1)
+    a = Add(hidden, b1)
+    {activation}
+    output = MatMul(z, W2)
+    logits = Add(output, b2)
+    probabilities = Softmax<axis = -1>(logits)
+    most_probable = ArgMax<axis = -1, keepdims = 0>(logits)
+    label = Gather(class_names, most_probable)
+}}
+"""  # the oldest versions that have all of it in float64: a new file is read by an old runtime
+ACTIVATIONS = {  # from a to z
+    "tanh": "z = Tanh(a)",
+    "sigmoid": "z = Sigmoid(a)",
+    "relu": "z = Relu(a)",
+    "silu": """one = Constant<value = double {1.0}>()
+    minus_a = Neg(a)
+    decay = Exp(minus_a)
+    divisor = Add(one, decay)
+    z = Div(a, divisor)""",  # onnxruntime 1.19 takes a · Sigmoid(a) for an operator that it has in float32 alone
+    "sign": "z = Sign(a)",
+}
+STAIRCASE = """one = Constant<value = double {{1.0}}>()
+    minus_one = Constant<value = double {{-1.0}}>()
+    half_steps = Constant<value = double {{{half_steps}}}>()
+    step_height = Constant<value = double {{{step_height}}}>()
+    clipped = Clip(a, minus_one, one)
+    height = Add(clipped, one)
+    climbed = Mul(height, half_steps)
+    step = Round(climbed)
+    stretched = Mul(step, step_height)
+    z = Sub(stretched, one)"""
+
+
+def export_onnx(model: Model, path: FilePath) -> float:
+    """Write `model` as an ONNX file, once onnxruntime has found the same probabilities with it.
+
+    Parameters
+    ----------
+    model : Model
+        Of `load_model`, or one put together of a network, a scaling and names.
+    path : path
+        A new file, or an ONNX file to be replaced.
+
+    Returns
+    -------
+    float
+        The largest difference of a probability between onnxruntime and `model`, on 1,000 random rows.
+
+    Raises
+    ------
+    ConfigError
+        When onnx or onnxruntime is not installed.
+    RunFolderError
+        When `path` cannot be written, or holds something else than an ONNX file.
+    InvalidValueError
+        When the activation is no named one, the weights take 2 GiB or more, or the difference is above 1e-6.
+    OSError
+        When the disk is full; what was there stays.
+
+    Notes
+    -----
+    The graph computes in float64 from end to end. Input "X": raw rows, shape (n_samples, n_features). Outputs
+    "label": strings, shape (n_samples,), and "probabilities", shape (n_samples, n_classes). The metadata hold
+    "class_names" and "feature_names" as JSON lists, and "activation". The graph refuses nothing: nan gives nan.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise ConfigError([f"export: {missing_extra('onnx and onnxruntime', 'onnx')}"]) from error
+    target = Path(path)
+    check_target(target, "ONNX file", _is_onnx)
+    content = _onnx_bytes(model)
+    difference = _largest_difference(content, model)
+    if not difference <= TOLERANCE:
+        largest = max(np.abs(param).max() for param in model.net.params.values())
+        raise InvalidValueError(
+            f"onnxruntime finds other probabilities than tinynet, by up to {difference:g}; {TOLERANCE:g} is allowed; "
+            f"the largest weight is {largest:g}, and with huge ones rounding decides"
+        )
+    write_named(target, content)
+    return difference
+
+
+def _onnx_bytes(model: Model) -> bytes:
+    from onnx import TensorProto, helper, numpy_helper, parser
+
+    net = model.net
+    if 8 * net.n_parameters > MOST_BYTES:
+        raise InvalidValueError(f"{net.n_parameters:,} parameters are too many: an ONNX file holds less than 2 GiB")
+    n_features, n_classes = len(model.feature_names), len(model.class_names)
+    text = GRAPH.format(n_features=n_features, n_classes=n_classes, activation=_operators(net.activation))
+    proto = parser.parse_model(text)
+    constants = net.params | {"offset": model.scaling.offset, "scale": model.scaling.scale}
+    proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    names = [name.encode() for name in model.class_names]
+    proto.graph.initializer.append(helper.make_tensor("class_names", TensorProto.STRING, [n_classes], names))
+    proto.producer_name, proto.producer_version = "tinynet", __version__
+    lists = {"class_names": model.class_names, "feature_names": model.feature_names}
+    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in lists.items()}
+    helper.set_model_props(proto, metadata | {"activation": net.activation.name})
+    return bytes(proto.SerializeToString())
+
+
+def _operators(activation: Activation) -> str:
+    """Return the operators that lead from a to z."""
+    function = activation.function
+    if isinstance(function, partial) and function.func is staircase:
+        steps = function.keywords["steps"]
+        return STAIRCASE.format(half_steps=steps / 2, step_height=2 / steps)
+    if activation.name in ACTIVATIONS and function is NAMED[activation.name]:
+        return ACTIVATIONS[activation.name]
+    raise InvalidValueError(
+        f"activation {activation.name!r} is a function that tinynet has no ONNX operators for; "
+        f"it has them for {', '.join(ACTIVATIONS)} and quantised:LEVELS"
+    )
+
+
+def _largest_difference(content: bytes, model: Model) -> float:
+    """Return how far probabilities by onnxruntime are from those of `model`, on rows about as large as its data."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    scaling = model.scaling
+    X = np.random.default_rng(0).standard_normal((CHECKED_ROWS, len(scaling.scale))) * scaling.scale + scaling.offset
+    X = X.clip(-LARGEST, LARGEST)
+    (probabilities,) = session.run(["probabilities"], {"X": X})
+    return float(np.abs(probabilities - model.predict_proba(X)).max())
+
+
+def _is_onnx(path: Path) -> bool:
+    from google.protobuf.message import DecodeError
+    from onnx import ModelProto
+
+    if path.stat().st_size >= 2**31:  # protobuf's own limit
+        return False
+    model = ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError:
+        return False
+    return len(model.graph.node) > 0

@@ -1,0 +1,1 @@
+"""Checks of gradients: of any function's, and of tinynet's own."""

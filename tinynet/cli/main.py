@@ -1,0 +1,383 @@
+"""The command line: call, print, and turn every error into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import gc
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinynet.cli.parser import parsed
+from tinynet.errors import ConfigError, DivergedError, RunFolderError, TinynetError
+from tinynet.storage.reading import shown_path, typed_path
+from tinynet.training.interrupts import termination_raised
+
+if TYPE_CHECKING:
+    from tinynet.experiments.axes import Grid
+    from tinynet.experiments.workers import Backend
+
+DONE, WRONG_INPUT, FAILED = 0, 2, 3
+REPORTED = ("completed", "stopped early", "diverged")  # the ends of a run that leave a folder
+MOST_COMPLAINTS = 5
+
+
+@termination_raised()
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0 done, 2 wrong input, 3 failed, 130 or 143 interrupted."""
+    _prepare_streams()
+    _spare_the_collector()
+    try:
+        options = parsed(sys.argv[1:] if arguments is None else arguments)
+        with _notes():
+            return COMMANDS[options.command](options)
+    except ConfigError as error:
+        for fault in error.faults:
+            _complain(fault)
+        return WRONG_INPUT
+    except TinynetError as error:
+        for fault in str(error).splitlines():
+            _complain(fault)
+        return WRONG_INPUT
+    except KeyboardInterrupt as error:
+        _complain("interrupted")
+        return _interrupted(error)
+    except OSError as error:
+        _complain(f"failed: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+        return FAILED
+    except MemoryError as error:
+        _complain(f"failed: out of memory: {error}")
+        return FAILED
+    except Exception as error:
+        interrupt = _interrupt_behind(error)
+        if interrupt is None:
+            raise
+        _complain("interrupted")
+        return _interrupted(interrupt)
+    finally:
+        _flush()
+
+
+def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the ^C that broke what then failed otherwise: a lock, an import."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
+
+
+def _train(options: argparse.Namespace) -> int:
+    from tinynet.config.loading import load_config, load_resumed, origin
+
+    source, out, quiet = options.config, options.out, options.quiet
+    if options.resume:
+        out = _folder_to_resume(options, "config.json")
+        config = load_resumed(out, source, options.overrides)
+        source = source or os.path.join(out, "config.json")
+    else:
+        config = load_config(source, options.overrides)
+
+    os.environ["MPLBACKEND"] = "agg"  # a run draws into a file, whatever display somebody has set up
+    from tinynet.artifacts.tensorboard import check_tracking
+    from tinynet.config.building import prepare
+    from tinynet.experiments.run import create_folder, execute
+    from tinynet.reports.report import reported
+
+    check_tracking(config, where := origin(source, options.overrides))
+    run = prepare(config, where)
+    folder = Path(out) if options.resume else create_folder(out, config.name)
+    if not quiet:
+        sizes = "-".join(str(size) for size in (run.dataset.n_features, *run.net.shapes["W2"]))
+        _say(
+            f"{config.name}: network {sizes} ({run.net.activation.name}), {run.net.n_parameters:,} parameters; "
+            f"{len(run.dataset.X_train):,} training samples"
+        )
+    try:
+        with reported(run, folder):
+            summary = execute(run, folder, resume=options.resume, progress=not quiet and sys.stderr is not None)
+    except DivergedError as error:
+        _complain(f"{error}; the weights of the last good epoch are in {shown_path(folder / 'model.npz')}")
+        return FAILED
+    except KeyboardInterrupt as error:
+        _complain(f"interrupted; {_how_to_go_on(folder)}")
+        return _interrupted(error)
+    except RunFolderError:
+        raise
+    except OSError as error:
+        if run.summary is not None and run.summary["status"] in REPORTED and not quiet:
+            _conclude(run.summary)  # trained in vain, but for these
+        where = shown_path(str(error.filename or folder))
+        _complain(f"the run failed: {where}: {error.strerror or error}; {_how_to_go_on(folder)}")
+        return FAILED
+    if not quiet:
+        _conclude(summary)
+        _say(f"curve          {folder / 'loss_curve.png'}")
+        _say(f"report         {folder / 'report.html'}")
+    return DONE
+
+
+def _how_to_go_on(folder: Path) -> str:
+    """Return what to type after a run broke off: one that has not written its first file cannot be resumed."""
+    with suppress(OSError):  # a folder that was moved away is resumed where it is
+        if "config.json" not in os.listdir(folder):
+            return "nothing of it was saved yet; run the command again"
+    name = str(folder)
+    return f"go on with: tinynet train --out{'=' if name.startswith('-') else ' '}{typed_path(name)} --resume"
+
+
+def _folder_to_resume(options: argparse.Namespace, name: str) -> str:
+    """Return the folder of --out, or that of the file `name` as CONFIG."""
+    if options.out == "":
+        raise RunFolderError("command line: --out: must name a folder, got ''")
+    if options.out is not None:
+        return str(options.out)
+    if os.path.basename(options.config or "") != name:
+        raise ConfigError([f"command line: --resume: name the folder with --out, or its {name} as CONFIG"])
+    return os.path.dirname(options.config) or "."
+
+
+def _interrupted(error: KeyboardInterrupt) -> int:
+    return 128 + int(getattr(error, "signal", signal.SIGINT))
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from tinynet.config.loading import origin
+    from tinynet.experiments.axes import load_grid
+
+    if options.dask not in (None, "local") and options.jobs is not None:
+        raise ConfigError(["command line: --jobs: the cluster of --dask has workers of its own; leave one of them out"])
+    if options.resume:
+        options.out = _folder_to_resume(options, "sweep.json")
+    grid = load_grid(options.config, options.overrides, many=options.yes or options.resume)
+
+    from tinynet.experiments.sweep import check_data, create_sweep_folder, open_sweep_folder
+    from tinynet.experiments.workers import opened
+
+    started = time.perf_counter()
+    if options.resume:
+        open_sweep_folder(options.out, grid)
+    check_data(grid, origin(options.config, options.overrides))
+    with opened(options.dask, options.jobs, len(grid.settings)) as (backend, where):
+        folder = (open_sweep_folder if options.resume else create_sweep_folder)(options.out, grid)
+        if not options.quiet:
+            axes = " × ".join(f"{len(axis)} {key}" for key, axis in grid.axes.items())
+            _say(f"{grid.name}: {len(grid.settings):,} runs ({axes}) {where}")
+        rows, status = _sweep_rows(grid, folder, backend, options.quiet)
+    if rows and not options.quiet:
+        from tinynet.experiments.sweep_table import counts, results_table
+
+        _say(f"\n{results_table(grid, rows)}\n")
+        _say(f"runs           {counts(rows)}")
+        _say(f"time           {time.perf_counter() - started:.1f} s")
+        _say(f"table          {folder / 'sweep.csv'}")
+    if any(row["status"] in REPORTED for row in rows):
+        from tinynet.reports.report import write_report
+
+        try:
+            report = write_report([folder])
+        except RunFolderError as error:  # nothing that the user asked for: the disk may be full
+            _complain(str(error))
+            return FAILED
+        if not options.quiet:
+            _say(f"report         {report}")
+    return status
+
+
+def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tuple[list[dict[str, Any]], int]:
+    """Return a row a run and the exit status; what did not finish is said, and how to go on."""
+    from tinynet.config.loading import sweep_command
+    from tinynet.experiments.sweep import run_sweep
+
+    go_on = sweep_command(str(folder))
+    try:
+        rows = run_sweep(grid, folder, backend, progress=not quiet and sys.stderr is not None)
+    except KeyboardInterrupt as error:
+        _complain(f"interrupted; the runs that finished are kept; go on with: {go_on}")
+        return [], _interrupted(error)
+    except RunFolderError:
+        raise
+    except OSError as error:
+        reason = f"{shown_path(str(error.filename or folder))}: {error.strerror or error}"
+        _complain(f"the sweep failed: {reason}; the runs that finished are kept; go on with: {go_on}")
+        return [], FAILED
+    unfinished = [row for row in rows if row["status"] in ("failed", "killed", "missing")]
+    for row in unfinished[:MOST_COMPLAINTS]:
+        _complain(f"{row['run']}: {row['status']}: {row['error']}")
+    if unfinished:
+        _complain(f"{len(unfinished)} of {len(rows)} runs did not finish; run them again with: {go_on}")
+    return rows, FAILED if unfinished else DONE
+
+
+def _conclude(summary: dict[str, Any]) -> None:
+    final, epochs = summary["final"], summary["epochs"]
+    if summary["test_accuracy"] is None:
+        _say("test accuracy  not measured: dataset.test_size is 0")
+    else:
+        _say(
+            f"test accuracy  {100 * summary['test_accuracy']:.1f} %  "
+            f"(loss {summary['test_loss']:#.4g} nats a sample, {summary['n_test']} samples)"
+        )
+    _say(
+        f"time           {summary['duration_s']:.1f} s  ({epochs} epoch{'' if epochs == 1 else 's'}, "
+        f"{'stopped early, ' if summary['status'] == 'stopped early' else ''}{final['step']} steps; "
+        f"a loop needs {final['loss_evaluations']:,} loss evaluations)"
+    )
+
+
+def _report(options: argparse.Namespace) -> int:
+    os.environ["MPLBACKEND"] = "agg"
+    from tinynet.reports.report import write_report
+
+    _say(f"report         {write_report(options.folders, options.output)}")
+    return DONE
+
+
+def _check(options: argparse.Namespace) -> int:
+    from tinynet.config.loading import load_config, origin
+
+    config, source = load_config(options.config, options.overrides), origin(options.config, options.overrides)
+
+    os.environ["MPLBACKEND"] = "agg"
+    from tinynet.checking.network_report import check_findings
+    from tinynet.checking.parity import require_derivative
+    from tinynet.checking.parity_report import parity_findings
+    from tinynet.config.building import prepare
+    from tinynet.experiments.run import create_folder
+
+    run = prepare(config, source)
+    if options.parity:
+        require_derivative(run, source)
+    folder = None if options.out is None else create_folder(options.out, config.name)
+    try:
+        findings = parity_findings(run, progress=True) if options.parity else check_findings(run)
+    except DivergedError as error:
+        _complain(f"{error}")
+        return FAILED
+    _say(findings.text.rstrip("\n"))
+    if folder is not None:
+        _say(f"\nfigure         {findings.write(folder)}")
+    if findings.fault is not None:
+        _complain(findings.fault)
+        return FAILED
+    return DONE
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from tinynet.artifacts.model import load_model, predictions_csv
+
+    model, output = load_model(options.run), options.output
+    text = predictions_csv(model, model.read(options.file))
+    for taken, what in ((options.file, "rows to predict"), (os.path.join(options.run, "model.npz"), "trained network")):
+        if output is not None and os.path.exists(output) and os.path.samefile(output, taken):
+            raise ConfigError([f"command line: --output: {output} holds the {what}, and would be overwritten"])
+    return _deliver(text, output)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from tinynet.artifacts.model import load_model
+    from tinynet.artifacts.onnx_export import CHECKED_ROWS, TOLERANCE, export_onnx
+
+    export_onnx(load_model(options.run), options.file)
+    _say(f"model          {options.file}")
+    _say(f"checked        by onnxruntime, on {CHECKED_ROWS:,} rows: the same probabilities within {TOLERANCE:g}")
+    return DONE
+
+
+def _presets(options: argparse.Namespace) -> int:
+    from tinynet.config.loading import preset_names, preset_text
+
+    if options.name is not None:
+        from tinynet.config.documentation import commented_preset
+
+        _say(commented_preset(options.name).rstrip("\n"))
+        return DONE
+    for preset in preset_names():
+        _say(f"{preset:15}{preset_text(preset).splitlines()[0].removeprefix('# ')}")
+    return DONE
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from tinynet.config.documentation import key_table, schema_text
+
+    return _deliver(key_table() if options.markdown else schema_text(), options.output)
+
+
+def _deliver(text: str, output: str | None) -> int:
+    """Write `text` to the file `output`, or to stdout when it is None."""
+    if output is None:
+        _say(text.rstrip("\n"))
+        return DONE
+    from tinynet.storage.writing import write_named
+
+    try:
+        write_named(Path(output), text.encode())
+    except (RunFolderError, ValueError) as error:
+        reason = getattr(error.__cause__, "strerror", error)
+        raise ConfigError([f"command line: --output: {output!r} cannot be written: {reason}"]) from error
+    return DONE
+
+
+COMMANDS = {
+    "train": _train,
+    "sweep": _sweep,
+    "report": _report,
+    "check": _check,
+    "predict": _predict,
+    "export": _export,
+    "presets": _presets,
+    "schema": _schema,
+}
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print every warning once, in one line."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", category=UserWarning)
+        warnings.showwarning = lambda message, *_, **__: _complain(f"note: {' '.join(str(message).split())}")
+        yield
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _spare_the_collector() -> None:
+    """Look for garbage rarely while libraries load, and no more at the end: 0.2 to 0.4 s of a command."""
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
+
+
+def _say(text: str) -> None:
+    """Print to stdout; a reader who has gone away is no reason to stop, a full disk is."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from error
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is not None:  # print would take None for stdout
+        with suppress(OSError):
+            print(f"tinynet: {text}", file=sys.stderr, flush=True)
+
+
+def _flush() -> None:
+    """Send what a broken stream still holds nowhere, so that the interpreter's last flush succeeds."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            with suppress(OSError):  # not a real file
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,138 @@
+"""What stands on the command line: every command, its options, and an answer to a wrong one."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Collection
+from typing import NoReturn
+
+from tinynet.errors import ConfigError, did_you_mean
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError([f"command line: {message}; see '{self.prog} --help'"])
+
+
+def parsed(words: list[str]) -> argparse.Namespace:
+    """Return the command and its options.
+
+    Raises
+    ------
+    ConfigError
+        When the words make no command, in one line.
+    """
+    parser, commands = _parser()
+    named = [word for word in words if not word.startswith("-")]
+    if named and named[0] not in commands:
+        parser.error(f"unknown command {named[0]!r}{_command_meant(named[0], commands)}")
+    options, rest = parser.parse_known_args(words)
+    if options.command is None:
+        parser.error(f"a command is missing: {' or '.join(commands)}")
+    unknown = [word for word in rest if word.startswith("-")]
+    words_of = next((name for name in ("overrides", "folders") if hasattr(options, name)), None)
+    if unknown or (rest and words_of is None):
+        command = commands[options.command]
+        named = list(dict.fromkeys(re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
+        command.error(_unrecognized((unknown or rest)[0], named))
+    if words_of is not None:
+        # argparse gives those behind an option to nobody
+        setattr(options, words_of, [*getattr(options, words_of), *rest])
+    if options.command == "train":
+        _place_config(options, commands["train"])
+    return options
+
+
+def _place_config(options: argparse.Namespace, train: argparse.ArgumentParser) -> None:
+    """Ask for CONFIG, which a run that is resumed need not repeat: then the first word may be an override."""
+    if options.resume and options.config is not None and "=" in options.config:
+        options.config, options.overrides = None, [options.config, *options.overrides]
+    if options.config is None and not options.resume:
+        train.error("the following arguments are required: CONFIG")
+
+
+def _command_meant(word: str, commands: Collection[str]) -> str:
+    from tinynet.config.loading import preset_names
+
+    is_config = word in preset_names() or word.endswith((".toml", ".json"))
+    return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, commands)
+
+
+def _unrecognized(word: str, options: list[str]) -> str:
+    from tinynet.config.loading import nearest_key
+
+    name = word.partition("=")[0]
+    if name in options:
+        return f"{name} stands before the command, but belongs behind it"
+    if not name.startswith("-"):
+        return f"too many words: {name!r}"
+    key = nearest_key(name.lstrip("-").replace("-", "_"))
+    near = did_you_mean(name, options)
+    if key is not None and "?" not in near:
+        return f"unknown option {name!r}; a setting is written without dashes: {key}=VALUE"
+    return f"unknown option {name!r}{near}"
+
+
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+    from tinynet import __version__
+
+    parser = _Parser(
+        prog="tinynet", description="A two-layer network trained by numerical gradients.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"tinynet {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    train = commands.add_parser("train", help="train a network and write a run folder", allow_abbrev=False)
+    train.add_argument("config", metavar="CONFIG", nargs="?", help="a preset's name, or a .toml or .json file")
+    train.add_argument(
+        "overrides", metavar="KEY=VALUE", nargs="*", default=[], help="such as optimizer.learning_rate=0.05"
+    )
+    train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
+    train.add_argument("--resume", action="store_true", help="go on with the run in DIR; CONFIG may be left out")
+    train.add_argument("--quiet", action="store_true", help="print notes and errors only")
+    sweep = commands.add_parser("sweep", help="train every combination of some settings", allow_abbrev=False)
+    sweep.add_argument("config", metavar="CONFIG", help="as for train; its [sweep] table may hold axes")
+    sweep.add_argument(
+        "overrides",
+        metavar="KEY=V1,V2,...",
+        nargs="*",
+        default=[],
+        help="such as optimizer.learning_rate=0.01,0.1 seed=0..4",
+    )
+    sweep.add_argument("--jobs", metavar="N", type=_n_jobs, help="processes; -1 for all cores (default: 1)")
+    sweep.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler, or 'local' to start a cluster here")
+    sweep.add_argument("--out", metavar="DIR", help="the sweep's folder (default: runs/NAME-sweep-TIME)")
+    sweep.add_argument(
+        "--resume", action="store_true", help="run what is missing in DIR, or beside CONFIG if it is a sweep.json"
+    )
+    sweep.add_argument("--yes", action="store_true", help="run more than 1,000 combinations")
+    sweep.add_argument("--quiet", action="store_true", help="print notes and errors only")
+    report = commands.add_parser("report", help="write an HTML report about runs", allow_abbrev=False)
+    report.add_argument("folders", metavar="DIR", nargs="+", help="a run folder, or a folder of run folders")
+    report.add_argument("--output", metavar="FILE", help="the report (default: report.html in DIR)")
+    check = commands.add_parser("check", help="check the gradient on a config's network and data", allow_abbrev=False)
+    check.add_argument("config", metavar="CONFIG", help="as for train")
+    check.add_argument("overrides", metavar="KEY=VALUE", nargs="*", default=[], help="such as gradient.h=1e-6")
+    check.add_argument("--parity", action="store_true", help="train beside backpropagation and compare the weights")
+    check.add_argument("--out", metavar="DIR", help="a folder for the text and a figure (default: none)")
+    predict = commands.add_parser("predict", help="label new rows with a trained network", allow_abbrev=False)
+    predict.add_argument("run", metavar="RUN", help="a run folder")
+    predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
+    predict.add_argument("--output", metavar="FILE", help="a CSV file to write (default: stdout)")
+    export = commands.add_parser("export", help="write a trained network as an ONNX file", allow_abbrev=False)
+    export.add_argument("run", metavar="RUN", help="a run folder")
+    export.add_argument("file", metavar="FILE", help="the ONNX file to write, such as model.onnx")
+    presets = commands.add_parser("presets", help="list the presets, or print one as TOML", allow_abbrev=False)
+    presets.add_argument("name", metavar="NAME", nargs="?")
+    schema = commands.add_parser("schema", help="print the config's JSON Schema, for editors", allow_abbrev=False)
+    schema.add_argument("--output", metavar="FILE", help="write it there")
+    schema.add_argument("--markdown", action="store_true", help="a table for readers instead")
+    return parser, commands.choices
+
+
+def _n_jobs(text: str) -> int:
+    if re.fullmatch(r"-1|[1-9]\d{0,3}", text, re.ASCII) is None:
+        raise argparse.ArgumentTypeError(f"must be from 1 to 9999, or -1 for all cores, got {text!r}")
+    return int(text)

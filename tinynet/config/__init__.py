@@ -1,0 +1,1 @@
+"""Configs: their keys, how they are read, and how they are documented."""

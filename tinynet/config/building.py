@@ -1,0 +1,95 @@
+"""What a config describes, built: data, network, optimizer, schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tinynet.config.sections import Config
+from tinynet.data.datasets import Dataset, load_dataset
+from tinynet.errors import ConfigError, InvalidTypeError, InvalidValueError, check_memory
+from tinynet.network import TwoLayerNet
+from tinynet.optimizers import SGD
+from tinynet.schedules import Schedule, constant, cosine, step
+
+
+@dataclass
+class Run:
+    """A prepared run: everything that can be wrong in the config has been found out."""
+
+    config: Config
+    dataset: Dataset
+    net: TwoLayerNet
+    optimizer: SGD
+    summary: dict[str, Any] | None = None  # what summary.json is to hold, from the end of training on
+
+
+def prepare(config: Config, source: str = "config") -> Run:
+    """Load the data and build the network and the optimizer of `config`, which came from `source`.
+
+    Raises
+    ------
+    ConfigError
+        When the data, the sizes or the hyper-parameters cannot be used. Nothing is written.
+    """
+    dataset, n = load_data(config, source), config.network
+    with _faults_of(f"{source}: network.hidden_units"):
+        n_train = len(dataset.X_train)
+        check_memory(f"{n.hidden_units:,} hidden units of {n_train:,} samples", 2 * n.hidden_units * n_train)
+        net = TwoLayerNet(
+            dataset.n_features,
+            n.hidden_units,
+            dataset.n_classes,
+            activation=n.activation,
+            weight_scale=n.weight_scale,
+            seed=config.seed,
+        )
+    o = config.optimizer
+    return Run(config, dataset, net, SGD(o.learning_rate, o.momentum, o.nesterov, o.weight_decay))
+
+
+def load_data(config: Config, source: str = "config") -> Dataset:
+    """Load the data of `config`, which came from `source`.
+
+    Raises
+    ------
+    ConfigError
+        When they cannot be used.
+    """
+    d = config.dataset
+    load = load_dataset if d.path is not None else _load_once  # a file may be another by now
+    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path"):
+        return load(
+            d.name,
+            seed=config.seed,
+            validation_size=d.validation_size,
+            test_size=d.test_size,
+            scaling=d.scaling,
+            **d.options,
+        )
+
+
+_load_once = lru_cache(maxsize=1)(load_dataset)  # for the runs of a sweep, which share their data with the one before
+
+
+@contextmanager
+def _faults_of(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidValueError, InvalidTypeError) as error:
+        raise ConfigError([f"{where}: {error}"]) from error
+
+
+def schedule_of(config: Config) -> Schedule:
+    """Return the learning rate by epochs done, as the config has it."""
+    o = config.optimizer
+    if o.schedule == "cosine":
+        return cosine(o.learning_rate, epochs=config.training.epochs, warmup_epochs=o.warmup_epochs)
+    if o.step_epochs is not None and o.step_factor is not None:  # a config has them with "step" alone
+        return step(
+            o.learning_rate, step_epochs=o.step_epochs, step_factor=o.step_factor, warmup_epochs=o.warmup_epochs
+        )
+    return constant(o.learning_rate, warmup_epochs=o.warmup_epochs)

@@ -1,0 +1,366 @@
+"""The config of a run: read, overridden from the command line, validated, every fault at once."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import json
+import os.path
+import re
+import shlex
+import tomllib
+from collections import Counter
+from collections.abc import Collection, Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tinynet.config.sections import CombinationError, Config, DatasetName, shown_value
+from tinynet.errors import ConfigError, RunFolderError, did_you_mean
+from tinynet.storage.reading import typed_path
+
+MAX_BYTES = 2**16  # a config is text that somebody wrote
+MAX_LINE = 2000  # characters; tomllib's time and memory grow with the square of a dotted key's length
+MAX_FAULTS = 20  # reported; whoever made more reads no further
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that tinynet brings along."""
+    files = resources.files("tinynet.config").joinpath("presets").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def preset_text(name: str) -> str:
+    """Return a preset as TOML text.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name, with the nearest one.
+    """
+    names = preset_names()
+    if name not in names:
+        raise ConfigError([f"unknown preset {shown(name)}{did_you_mean(name, names)}"])
+    file = resources.files("tinynet.config").joinpath("presets").joinpath(f"{name}.toml")
+    return file.read_text(encoding="utf-8")
+
+
+def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
+    """Read a preset or file, apply KEY=VALUE `overrides`, and validate.
+
+    Parameters
+    ----------
+    source : str
+        A preset's name, or the path of a .toml or .json file.
+    overrides : iterable of str
+        "dotted.key=VALUE", the value in TOML: 0.1, true, '"relu"'.
+
+    Raises
+    ------
+    ConfigError
+        With every fault: the file or "command line", the dotted key, what was received and what is allowed.
+
+    Examples
+    --------
+    >>> load_config("digits", ["optimizer.learning_rate=0.05"]).optimizer.learning_rate
+    0.05
+    """
+    values = read_values(source)
+    overridden, faults = _apply(values, overrides)
+    if "dataset.path" in overridden:
+        resolve_path(values)
+    if values.pop("sweep", None) is not None:
+        faults.append(f"{shown(source)}: sweep: belongs to many runs; 'tinynet sweep' runs them")
+    return validated(values, source, overridden, faults)
+
+
+def load_resumed(folder: str, source: str | None, overrides: Iterable[str] = ()) -> Config:
+    """Return the config with which the run in `folder` goes on: `source`, or its own, with `overrides`.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config` does.
+    RunFolderError
+        When there is no run, or it was begun with another config: training.epochs alone may differ.
+    """
+    path = os.path.join(folder, "config.json")
+    if not os.path.isfile(path):
+        is_sweep = os.path.isfile(os.path.join(folder, "sweep.json"))
+        hint = f", but it is a sweep's: '{sweep_command(folder)}'" if is_sweep else ""
+        raise RunFolderError(f"{shown(folder)} holds no run to resume: there is no config.json in it{hint}")
+    config = load_config(path if source is None else source, overrides)
+    before, now = (flat(one.model_dump(exclude_none=True)) for one in (load_config(path), config))
+    check_same(folder, before, now | {"training.epochs": before["training.epochs"]})
+    return config
+
+
+def sweep_command(folder: str) -> str:
+    """Return what to type into bash so that the sweep in `folder` goes on."""
+    path = os.path.join("./" if folder.startswith("-") else "", folder, "sweep.json")
+    return f"tinynet sweep {typed_path(path)} --resume"
+
+
+def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise RunFolderError where values by dotted key differ from those that `folder` was begun with."""
+    differing = [
+        f"{key} ({_end(before.get(key, 'absent'))} there, {_end(now.get(key, 'absent'))} here)"
+        for key in before | now
+        if before.get(key) != now.get(key)
+    ]
+    if differing:
+        raise RunFolderError(f"{shown(folder)} was begun with another config: {', '.join(differing)}")
+
+
+def _end(value: object) -> str:
+    """Return a value for a message; of a long path the end tells more."""
+    return text if len(text := str(value)) <= 60 else f"…{text[-59:]}"
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested `values` by dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def read_values(source: str) -> dict[str, Any]:
+    """Return what a preset or a file holds, not yet validated."""
+    values = _parse(source, _text(source), json_format=source.lower().endswith(".json"))
+    resolve_path(values, os.path.dirname(source))
+    return values
+
+
+def validated(values: dict[str, Any], source: str, overridden: set[str], faults: Iterable[str] = ()) -> Config:
+    """Return `values` of `source` as a config, or raise ConfigError with all that is wrong, `faults` included."""
+    faults = list(faults)
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        faults += [_fault(detail, source, overridden) for detail in details[:MAX_FAULTS]]
+        if len(details) > MAX_FAULTS:
+            faults.append(f"{shown(source)}: {len(details) - MAX_FAULTS} more faults")
+    if faults:
+        raise ConfigError(faults)
+    return config
+
+
+def origin(source: str, overrides: Collection[str]) -> str:
+    """Return where the values of a config come from, for messages."""
+    return shown(source) + (" and command line" if overrides else "")
+
+
+def nearest_key(key: str) -> str | None:
+    """Return the dotted key or section that somebody who wrote `key` may have meant, wherever it belongs."""
+    section, _, last = key.lower().rpartition(".")
+
+    def likeness(name: str) -> tuple[float, bool]:
+        known_section, _, known = name.rpartition(".")
+        initials = "".join(word[0] for word in known.split("_"))  # lr
+        is_short_form = len(last) > 1 and last == initials
+        return is_short_form or difflib.SequenceMatcher(None, last, known).ratio(), section == known_section
+
+    best = max([*Config.model_fields, *dotted_keys(Config)], key=likeness)
+    return best if likeness(best)[0] > 0.6 else None
+
+
+def shown(name: str) -> str:
+    """Return a name, key or path for a message: as it is when it is plain, else quoted."""
+    return name if re.fullmatch(r"[\w./-]+", name) and len(name) <= 100 else shown_value(name)
+
+
+def _text(source: str) -> str:
+    """Return the text of a file or a preset."""
+    if source.lower().endswith((".toml", ".json")):
+        return _read(Path(source))
+    presets = preset_names()
+    if source in presets:
+        return preset_text(source)
+    run, hint = os.path.join(source, "config.json"), did_you_mean(source, presets)
+    if os.path.isfile(run):
+        hint = f"; a run folder's config is {shown(run)}"
+    elif "=" in source:
+        hint = "; CONFIG comes before KEY=VALUE" + hint
+    raise ConfigError([f"{shown(source)}: neither a preset nor a .toml or .json file{hint}"])
+
+
+def _read(path: Path) -> str:
+    name = shown(str(path))
+    try:
+        if path.is_fifo():  # which could keep us waiting for ever
+            raise OSError(errno.EINVAL, "it is a pipe")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        is_preset = isinstance(error, FileNotFoundError) and str(path.with_suffix("")) in preset_names()
+        hint = f"; the preset is called {path.stem}" if is_preset else ""
+        raise ConfigError([f"{name}: cannot be read: {reason}{hint}"]) from error
+    if len(content) > MAX_BYTES:
+        raise ConfigError([f"{name}: larger than {MAX_BYTES // 1024} KiB, which no config is"])
+    if not content.strip():
+        raise ConfigError([f"{name}: is empty; 'tinynet presets digits' prints a config to begin with"])
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{name}: line {line}: not UTF-8: byte 0x{content[error.start]:02x}"]) from error
+    for number, line_text in enumerate(text.split("\n"), 1):
+        if len(line_text) > MAX_LINE:
+            raise ConfigError([f"{name}: line {number}: longer than {MAX_LINE:,} characters, which no config needs"])
+    return text
+
+
+def _parse(source: str, text: str, *, json_format: bool) -> dict[str, Any]:
+    kind = "JSON" if json_format else "TOML"
+    try:
+        values = json.loads(text, object_pairs_hook=_unique_keys) if json_format else tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError([f"{shown(source)}: nested too deeply for a config"]) from error
+    except ValueError as error:
+        lines = text.split("\n")
+        end = f"at line {len(lines)}, column {len(lines[-1]) + 1}"
+        message = _one_line(error).replace("at end of document", end)
+        raise ConfigError([f"{shown(source)}: not valid {kind}: {message}"]) from error
+    if isinstance(values, dict):
+        values.pop("$schema", None)  # the editor's
+    else:
+        raise ConfigError([f"{shown(source)}: must hold an object with sections, got {shown_value(values)}"])
+    return values
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"key {shown(twice)} stands twice")
+    return keys
+
+
+def _apply(values: dict[str, Any], overrides: Iterable[str]) -> tuple[set[str], list[str]]:
+    """Write the overrides into `values`; return their keys, and a fault for each that is none."""
+    texts, faults = override_texts(overrides)
+    for key, text in texts.items():
+        try:
+            put(values, key.split("."), toml_value(key, text))
+        except ValueError as error:
+            faults.append(f"command line: {key}: {error}")
+    return set(texts), faults
+
+
+def override_texts(overrides: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the text behind every KEY= of the command line, and a fault for each override that is none."""
+    known, texts, faults = dotted_keys(Config), dict[str, str](), list[str]()
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            faults.append(f"command line: {shown(override)}: an override is KEY=VALUE without spaces, such as seed=1")
+        elif key not in known:
+            siblings = [name for name in known if name.startswith(key.partition(".")[0] + ".")]
+            faults.append(f"command line: {unknown_key(key, siblings or known)}")
+        elif key in texts:
+            faults.append(f"command line: {key}: given twice")
+        else:
+            texts[key] = text
+    return texts, faults
+
+
+def resolve_path(values: dict[str, Any], folder: str = "") -> None:
+    """Make the path of the data absolute: a file's is as seen from its folder, the command line's from here."""
+    dataset = values.get("dataset")
+    if isinstance(dataset, dict) and isinstance(path := dataset.get("path"), str) and path:
+        dataset["path"] = os.path.abspath(os.path.join(folder, path))
+
+
+def toml_value(key: str, text: str) -> Any:
+    """Return the value that `text` is in TOML; ValueError says how a value of `key` is written."""
+    try:
+        parsed = tomllib.loads(f"value = {text}") if len(text) <= MAX_LINE else {}
+    except (ValueError, RecursionError):
+        parsed = {}
+    if parsed.keys() != {"value"}:
+        raise ValueError(f"{shown(text)} is not a TOML value; {_how_to_write(key, text)}")
+    return parsed["value"]
+
+
+def _how_to_write(key: str, text: str) -> str:
+    *section, last = key.split(".")
+    annotation = _section(section).model_fields[last].annotation
+    kinds = get_args(annotation) or (annotation,)
+    if bool in kinds:
+        return "write true or false"
+    if int in kinds and str not in kinds:
+        return "a whole number is written 20"
+    if float in kinds:
+        return "a number is written 0.1, 20 or 1e-4"
+    word = text if text.isprintable() and len(text) <= 80 else "text"
+    typed = f"{key}={json.dumps(word, ensure_ascii=False)}"
+    return f"a string needs quotes that the shell does not take away: {shlex.quote(typed)}"
+
+
+def put(values: dict[str, Any], path: list[str], value: Any) -> None:
+    """Write `value` at `path` into the nested `values`."""
+    for section in path[:-1]:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            return  # the file's fault, which validation reports
+    values[path[-1]] = value
+
+
+def dotted_keys(model: type[BaseModel]) -> list[str]:
+    """Return every key below `model`, such as optimizer.learning_rate."""
+    keys = []
+    for name in model.model_fields:
+        inner = _section([name], model)
+        keys += [name] if inner is model else [f"{name}.{key}" for key in dotted_keys(inner)]
+    return keys
+
+
+def _section(location: list[str], model: type[BaseModel] | None = None) -> type[BaseModel]:
+    """Return the section at `location`, or the innermost around it."""
+    model = Config if model is None else model
+    for name in location:
+        inner = model.model_fields[name].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return model
+
+
+def unknown_key(key: str, allowed: Iterable[str]) -> str:
+    """Return the message for a key that is none of `allowed`."""
+    near = nearest_key(key)
+    guess = f" did you mean {near!r}?" if near not in (None, key) else ""
+    return f"unknown key {shown(key)};{guess} allowed: {', '.join(allowed)}"
+
+
+def _fault(detail: ErrorDetails, source: str, overridden: set[str]) -> str:
+    """Return one line: where, which key, what is allowed, what was received."""
+    location, kind, value = [str(part) for part in detail["loc"]], detail["type"], detail["input"]
+    key = ".".join(location)
+    where = "command line" if key in overridden else shown(source)
+    if kind == "extra_forbidden":
+        return f"{where}: {unknown_key(key, _section(location[:-1]).model_fields)}"
+    if kind == "missing":
+        return f"{where}: {key}: missing; dataset.name must be one of {', '.join(get_args(DatasetName))}"
+    if kind == "value_error":
+        error = detail["ctx"]["error"]
+        where = origin(source, overridden) if isinstance(error, CombinationError) else where
+        return f"{where}: {key}: {_one_line(error)}"
+    if kind == "model_type":
+        return f"{where}: {key}: must be a section with keys, got {shown_value(value)}"
+    message, guess = re.sub("^(Input|String) should", "must", detail["msg"]), ""
+    if kind == "literal_error" and isinstance(value, str):
+        near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", detail["ctx"]["expected"]), n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{where}: {key}: {message}, got {shown_value(value)}{guess}"
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:300]

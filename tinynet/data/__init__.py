@@ -1,0 +1,1 @@
+"""From files and data sets to samples that a network can train on."""

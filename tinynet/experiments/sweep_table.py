@@ -1,0 +1,114 @@
+"""What came out of a sweep: a row a run, as sweep.csv holds them, and the table of the settings, best first."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from io import StringIO
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from tinynet.artifacts.run_folder import MAX_JSON, Summary, bounded_text
+from tinynet.experiments.axes import Grid, Setting, short_names
+from tinynet.experiments.workers import Outcome
+
+TRAINED = ("completed", "stopped early")
+FINAL = (*TRAINED, "diverged")  # a run that ended so is not run again
+MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+WIDTH, MOST_SETTINGS = 80, 20
+
+Row = dict[str, Any]
+
+
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """Return summary.json of a run that ended, or None."""
+    with suppress(OSError, ValueError, RecursionError):
+        summary = json.loads(bounded_text(folder / "summary.json", MAX_JSON))
+        if Summary.model_validate(summary).status in FINAL:
+            return dict(summary)
+    return None
+
+
+def run_row(setting: Setting, folder: Path, outcome: Outcome) -> Row:
+    """Return the row of one run: what its folder below `folder` says, or else how the attempt ended."""
+    summary = read_summary(folder / setting.folder) or {}
+    status = "killed" if outcome.killed else "failed" if outcome.error else "missing"
+    row: Row = {"run": setting.folder, **setting.values, "status": summary.get("status", status)}
+    row["epochs"] = summary.get("epochs")
+    for when, names in (("final", MEASURED), ("best", ("epoch", *MEASURED))):
+        figures = summary.get(when) or {}
+        row |= {f"{when}_{name}": figures.get(name) for name in names}
+    row |= {name: summary.get(name) for name in ("test_loss", "test_accuracy", "duration_s")}
+    return row | {"error": "" if summary else outcome.error}
+
+
+def csv_text(cells: Iterable[object]) -> str:
+    """Return one line of CSV in which no text is a formula to a spreadsheet; None is an empty cell."""
+    line = StringIO()
+    csv.writer(line, lineterminator="\n").writerow([_guarded(cell) for cell in cells])
+    return line.getvalue()
+
+
+def _guarded(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    text = " ".join(cell.split())
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def counts(rows: Iterable[Row]) -> str:
+    """Return how many runs ended in which way, such as "9 completed, 1 diverged"."""
+    return ", ".join(f"{number} {status}" for status, number in Counter(row["status"] for row in rows).most_common())
+
+
+def results_table(grid: Grid, rows: list[Row]) -> str:
+    """Return the settings, best first, in 80 columns: mean ± standard deviation over seeds.
+
+    The best has the lowest validation loss in the best epochs of its runs, training loss without validation.
+    """
+    loss = "best_train_loss" if all(row["best_validation_loss"] is None for row in rows) else "best_validation_loss"
+    groups: dict[str, list[Row]] = {}
+    for setting, row in zip(grid.settings, rows, strict=True):
+        groups.setdefault(_label(grid, setting), []).append(row)
+    table = []
+    for label, group in groups.items():
+        trained = [row for row in group if row["status"] in TRAINED]
+        losses = [row[loss] for row in trained if row[loss] is not None]
+        number = f"{len(group)}" if len(trained) == len(group) else f"{len(trained)} of {len(group)}"
+        accuracies = [100 * row["test_accuracy"] for row in trained if row["test_accuracy"] is not None]
+        cells = [label, number, _spread(losses, ".4g", ".2g"), _spread(accuracies, ".1f", ".1f")]
+        table.append((mean(losses) if losses else math.inf, cells))
+    table.sort(key=lambda line: line[0])
+    head = ["setting", "runs", loss.removeprefix("best_").replace("_", " "), "test accuracy (%)"]
+    lines = _aligned([head, *(cells for _, cells in table[:MOST_SETTINGS])])
+    more = len(table) - MOST_SETTINGS
+    return "\n".join(lines if more <= 0 else [*lines, f"... and {more:,} more settings"])
+
+
+def _label(grid: Grid, setting: Setting) -> str:
+    names = short_names(grid.axes)
+    return "  ".join(f"{names[key]}={value}" for key, value in setting.values.items() if key != "seed") or grid.name
+
+
+def _spread(values: list[float], of_mean: str, of_deviation: str) -> str:
+    if not values:
+        return "-"
+    return f"{mean(values):{of_mean}}" + (f" ± {stdev(values):{of_deviation}}" if len(values) > 1 else "")
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
+    """Return the lines of a table whose first column is wrapped so that the others fit beside it."""
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
+    widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1))
+    lines = []
+    for first, *others in table:
+        wrapped = textwrap.wrap(first, widths[0], break_on_hyphens=False)
+        figures = (f"  {cell:{width}}" for cell, width in zip(others, widths[1:], strict=True))
+        lines += [f"{wrapped[0]:{widths[0]}}{''.join(figures)}".rstrip(), *(f"  {rest}" for rest in wrapped[1:])]
+    return lines

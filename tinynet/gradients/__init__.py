@@ -1,0 +1,1 @@
+"""Difference quotients: of any function, and of the network's loss."""

@@ -1,0 +1,116 @@
+"""HTML for the report: escaped text, tables, figures, and the one document that holds them; no script anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+from io import BytesIO
+from typing import Any
+
+import numpy.typing as npt
+
+GENERATOR = '<meta name="generator" content="tinynet">'  # marks a file that a later report may replace
+
+Cell = object  # shown as text, unless it is Html
+
+
+class Html(str):
+    """Markup: text in it has been escaped."""
+
+    __slots__ = ()
+
+
+def text(value: Cell) -> Html:
+    """Return `value` as markup, escaped unless it is markup already."""
+    return value if isinstance(value, Html) else Html(escape(str(value)))
+
+
+def document(title: str, parts: Iterable[Html]) -> bytes:
+    """Return a whole HTML file; its policy allows the one style sheet and images inside the file, nothing else."""
+    style = resources.files("tinynet.reports").joinpath("report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    lines = [
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        GENERATOR,
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="color-scheme" content="light dark">',
+        '<link rel="icon" href="data:,">',  # a browser asks for one elsewhere if there is none
+        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>",
+        *parts,
+        "</main>\n</body>\n</html>\n",
+    ]
+    return "\n".join(lines).encode("utf-8", "backslashreplace")  # a folder's name need not be UTF-8
+
+
+def section(title: str, *parts: Html) -> Html:
+    """Return a section under a heading."""
+    return Html(f"<section>\n<h2>{text(title)}</h2>\n" + "\n".join(parts) + "\n</section>")
+
+
+def paragraph(sentence: Cell, kind: str = "") -> Html:
+    """Return a paragraph; `kind` is a class of the style sheet."""
+    return Html(f'<p class="{kind}">{text(sentence)}</p>' if kind else f"<p>{text(sentence)}</p>")
+
+
+def tiles(figures: Iterable[tuple[str, Cell, Cell]]) -> Html:
+    """Return headline figures: (what, value, a word more)."""
+    items = (
+        f"<div{' class=long' if len(str(value)) > 14 and not isinstance(value, Html) else ''}><dt>{text(what)}</dt>"
+        f"<dd><strong>{text(value)}</strong> {text(more)}</dd></div>"
+        for what, value, more in figures
+    )
+    return Html('<dl class="tiles">\n' + "\n".join(items) + "\n</dl>")
+
+
+def table(caption: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], kind: str = "") -> Html:
+    """Return a table whose first column names the row; one that is too wide scrolls inside its own box."""
+    lines = [
+        f'<div class="scroll" role="region" aria-label="{text(caption)}" tabindex="0"><table class="{kind}">',
+        f"<caption>{text(caption)}</caption>",
+        "<thead><tr>" + "".join(f'<th scope="col">{_breakable(cell)}</th>' for cell in head) + "</tr></thead>\n<tbody>",
+    ]
+    name = _breakable if kind == "words" else text
+    for first, *others in rows:
+        cells = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in map(text, others))
+        lines.append(f'<tr><th scope="row">{name(first)}</th>{cells}</tr>')
+    return Html("\n".join([*lines, "</tbody>\n</table></div>"]))
+
+
+def shaded(value: Cell, share: float, kind: str) -> Html:
+    """Return a table cell shaded by `share`, from 0 to 1, in ten steps."""
+    return Html(f'<td class="{kind} q{round(10 * share)}">{text(value)}</td>')
+
+
+def figure(content: Html, caption: Cell, key: Html | None = None) -> Html:
+    """Return a figure with its caption, and the key of its lines between them."""
+    return Html(f"<figure>\n{content}\n{key or ''}<figcaption>{text(caption)}</figcaption>\n</figure>")
+
+
+def grid(kind: str, items: Iterable[Html]) -> Html:
+    """Return figures side by side, as many as fit."""
+    return Html(f'<div class="{kind}">\n' + "\n".join(items) + "\n</div>")
+
+
+def image(uri: str, description: str) -> Html:
+    """Return an image with the text that stands for it."""
+    return Html(f'<img src="{uri}" alt="{text(description)}">')
+
+
+def png(values: npt.NDArray[Any], **colours: Any) -> str:
+    """Return an array as the data: address of a PNG, a pixel a value (`colours`: cmap, vmin, vmax) or RGBA."""
+    from matplotlib.image import imsave
+
+    buffer = BytesIO()
+    plain: dict[str, Any] = {"Software": None}
+    imsave(buffer, values, format="png", metadata=plain, **colours)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _breakable(cell: Cell) -> Html:
+    """Let a dotted key break behind its dots, where a narrow page needs it."""
+    return cell if isinstance(cell, Html) else Html(text(cell).replace(".", ".<wbr>").replace("_", "_<wbr>"))

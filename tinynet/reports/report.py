@@ -1,0 +1,117 @@
+"""The report: one HTML file about a run, or about many, from what their folders hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from tinynet.artifacts.model import Model, load_model
+from tinynet.artifacts.run_folder import Record, is_run, read_record, read_records
+from tinynet.config.building import Run, prepare
+from tinynet.data.datasets import Dataset
+from tinynet.errors import ConfigError
+from tinynet.reports.html import GENERATOR
+from tinynet.reports.run_page import run_page
+from tinynet.reports.sweep_page import comparison_page
+from tinynet.storage.writing import check_target, write_atomically, write_named
+from tinynet.training.loop import evaluate
+
+NAME = "report.html"
+
+
+def write_report(folders: Sequence[str | Path], output: str | Path | None = None) -> Path:
+    """Write the report about run folders, or folders of runs, and return its path.
+
+    Parameters
+    ----------
+    folders : one or more
+        Of one run folder the report is about that run; of more, or a folder of them, it compares them.
+    output : path, optional
+        None means report.html in the folder, or in the current one when there are several.
+
+    Raises
+    ------
+    RunFolderError
+        With a line for each folder that is none or holds no run, and each file that is damaged;
+        or when `output` cannot be written, or is a file that is no report.
+    """
+    paths = [Path(folder) for folder in folders]
+    target = Path(output) if output is not None else Path(paths[0] if len(paths) == 1 else "", NAME)
+    records, absent = read_records(paths)
+    check_target(target, "report of tinynet", _is_report)
+    if len(paths) == 1 and is_run(paths[0]):
+        page = run_page(records[0], rebuilt(records[0]))
+    else:
+        page = comparison_page(records, absent, paths[0].resolve().name if len(paths) == 1 else "")
+    write_named(target, page)
+    return target
+
+
+@contextmanager
+def reported(run: Run, folder: Path) -> Iterator[None]:
+    """Write report.html into the folder of a run when the block that trains it ends, however it ends."""
+    try:
+        yield
+    except OSError:  # where the run's own files could not be written
+        raise
+    except BaseException as error:
+        if run.summary is not None and not getattr(error, "at_once", False):
+            with suppress(OSError):
+                _write_own(run, folder)
+        raise
+    _write_own(run, folder)
+
+
+def rebuilt(record: Record) -> Run | str:
+    """Return the trained run behind a record, or a sentence that says why there is none.
+
+    The data are made again from config.json, so that a run folder need not hold them; whether they are still
+    the same is seen from what model.npz holds of them, and from the numbers and the test loss in summary.json.
+    """
+    if not (record.folder / "model.npz").is_file():
+        return "The folder holds no model.npz, so nothing can be predicted again."
+    model = load_model(record.folder)
+    try:
+        run = prepare(record.config)
+    except (ConfigError, OSError) as error:
+        reason = " ".join(str(error).removeprefix("config: ").split())
+        return f"The data of this run cannot be found here, so nothing can be predicted again: {reason}"
+    if model.net.shapes != run.net.shapes:
+        return (
+            "The data that config.json names do not fit the network of model.npz: they are not what it was trained on."
+        )
+    data, summary = run.dataset, record.summary
+    numbers = [len(part) for part in (data.X_train, data.X_validation, data.X_test)]
+    differ = summary is not None and numbers != [summary.n_train, summary.n_validation, summary.n_test]
+    if differ or not _fits(model, data):
+        return (
+            "The data that config.json names are not those that the run was trained on: "
+            "they have changed since, and are not shown."
+        )
+    run.net = model.net
+    if summary is not None and summary.test_loss is not None:
+        loss = evaluate(run.net, run.dataset.X_test, run.dataset.y_test)[0] if len(run.dataset.X_test) else np.nan
+        if not np.isclose(loss, summary.test_loss, rtol=1e-6, atol=1e-9):
+            return (
+                f"The data that config.json names give a test loss of {loss:.6g} today, but the run "
+                f"measured {summary.test_loss:.6g}: they have changed since, and are not shown."
+            )
+    return run
+
+
+def _fits(model: Model, data: Dataset) -> bool:
+    named = (model.class_names, model.feature_names) == (data.class_names, data.feature_names)
+    pairs = (model.scaling.offset, data.scaling.offset), (model.scaling.scale, data.scaling.scale)
+    return named and all(np.allclose(*pair, rtol=1e-9, atol=0.0) for pair in pairs)
+
+
+def _write_own(run: Run, folder: Path) -> None:
+    write_atomically(folder / NAME, run_page(read_record(folder, folder.resolve().name), run))
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        return GENERATOR.encode() in file.read(2000)

@@ -1,0 +1,123 @@
+"""One writer a folder: a lock that the kernel releases when its process dies."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tinynet.errors import LockedError, RunFolderError
+from tinynet.storage.reading import shown_path
+from tinynet.storage.writing import HALF, still_has_name
+
+NAME_S = 0.2  # who has just taken a lock has written its name after so long
+
+
+@contextmanager
+def only_writer(folder: Path, lock: str = ".lock") -> Iterator[Callable[[], None]]:
+    """Be the one who writes into `folder`, by a lock on a file that the kernel releases when the process dies.
+
+    Files half written by a process that was killed are removed; readers are never kept waiting.
+
+    Yields
+    ------
+    callable
+        To be called before something is written: it raises RunFolderError when the folder was moved away and
+        another one has its name.
+
+    Raises
+    ------
+    LockedError
+        When another process, or another thread, is writing there; it is named.
+    RunFolderError
+        When what stands in the lock's place is none.
+    OSError
+        When the folder cannot be written.
+    """
+    import fcntl  # not there on every system
+
+    path = folder / lock
+    with open(path, "r+", encoding="utf-8", errors="backslashreplace", opener=_open_lock) as file:
+        ours = os.fstat(file.fileno())
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not still_has_name(path, ours):
+                raise BlockingIOError  # the one who held it has just removed it
+        except BlockingIOError as error:
+            time.sleep(NAME_S)
+            file.seek(0)
+            holder = shown_path(file.read(200).strip() or "another process")
+            raise LockedError(
+                f"{shown_path(folder)}: {holder} is writing there; wait for its end, or choose another folder"
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        _remove_half_written(folder)
+
+        def check() -> None:
+            if not still_has_name(path, ours) and folder.is_dir():
+                raise RunFolderError(
+                    f"{shown_path(folder)}: the lock of this process is not there any more: its folder was moved away, "
+                    "or the lock removed; it writes no more, and what it has saved is where its folder is now"
+                )
+
+        try:
+            yield check
+        finally:
+            with suppress(OSError):  # the folder may be gone or read-only: then it stays, and locks nothing
+                if still_has_name(path, ours):
+                    path.unlink()
+
+
+def _open_lock(name: str, _: int) -> int:
+    """Open the file of a lock. One that another user's process left is replaced; one that it holds can be read."""
+    with suppress(FileNotFoundError):
+        if not _is_plain(os.lstat(name)):
+            raise RunFolderError(f"{shown_path(name)}: is no lock of tinynet's; remove it")
+    writable, flags = os.O_RDWR | os.O_CREAT, os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(name, writable | flags, 0o666)
+    except PermissionError as error:
+        try:
+            descriptor = os.open(name, os.O_RDONLY | flags)
+        except FileNotFoundError:  # it is the folder that may not be written
+            raise error from None
+    if not _is_free(Path(name), descriptor):
+        return descriptor
+    os.close(descriptor)
+    return os.open(name, writable | flags, 0o666)
+
+
+def _is_plain(file: os.stat_result) -> bool:
+    """Return whether it is a file that has one name: in a stranger's folder it may be a link to anything, or a pipe."""
+    return stat.S_ISREG(file.st_mode) and file.st_nlink <= 1
+
+
+def _remove_half_written(folder: Path) -> None:
+    """Remove what killed processes had half written, and nothing that somebody is at: a report's, for example."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError, PermissionError):
+            if HALF.fullmatch(path.name) and _is_plain(path.lstat()):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    _is_free(path, descriptor)
+                finally:
+                    os.close(descriptor)
+
+
+def _is_free(path: Path, descriptor: int) -> bool:
+    """Return whether nobody holds the lock of a file; then it is removed."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if still_has_name(path, os.fstat(descriptor)):
+        os.unlink(path)
+    return True

@@ -1,0 +1,60 @@
+"""Reading files without believing what their names promise, and paths as messages show them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.errors import DataError, InvalidValueError
+
+Array = npt.NDArray[Any]
+FilePath = str | os.PathLike[str]
+
+
+@contextmanager
+def open_regular_file(path: FilePath) -> Iterator[BinaryIO]:
+    """Open a regular file, and put its name before every fault that is found in it."""
+    name = shown_path(path)
+    try:
+        if "\0" in os.fspath(path) or not stat.S_ISREG(os.stat(path).st_mode):  # a pipe could keep us waiting for ever
+            raise DataError("is not a file")
+        with open(path, "rb") as file:
+            yield file
+    except InvalidValueError as error:
+        raise DataError(f"{name}: {error}") from error
+    except UnicodeEncodeError as error:  # half of a surrogate pair, which no name of a file holds
+        raise DataError(f"{name}: is not a file") from error
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def shown_path(path: FilePath) -> str:
+    """Return a path for a message, in one line whatever stands in it."""
+    text = os.fspath(path)
+    return text if text and text.isprintable() else repr(text)
+
+
+def typed_path(path: FilePath) -> str:
+    """Return a path as it is typed into bash, in one line whatever stands in it."""
+    text = os.fspath(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + repr(b'"' + os.fsencode(text))[3:]  # the quote lets repr escape every ' in it; bash reads the rest
+
+
+def digest(*arrays: Array | None) -> str:
+    """Return a digest of numbers and shapes, whatever the arrays' layout in memory."""
+    sha = hashlib.sha256()
+    for table in arrays:
+        sha.update(str(None if table is None else table.shape).encode())
+        for rows in [] if table is None else np.array_split(table, 1 + table.nbytes // 2**24):
+            sha.update(np.ascontiguousarray(rows).data)
+    return sha.hexdigest()[:16]

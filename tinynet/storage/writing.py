@@ -1,0 +1,125 @@
+"""Files that are there whole or not at all, also after a loss of power."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from tinynet.errors import RunFolderError
+from tinynet.storage.reading import shown_path
+
+HALF = re.compile(r"\..+\.[0-9]+\.tmp")  # of `write_atomically`, with the number of its process
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all, also after a loss of power.
+
+    Until `sync_folder` was called, a loss of power may bring back what was there before.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; what was there stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)
+        with _begun(temporary) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
+    except BaseException:  # a second ^C among them
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _begun(path: Path) -> BinaryIO:
+    """Open a new file, locked as long as it is open, so that nobody takes it for what a killed process left."""
+    import fcntl  # not there on every system
+
+    while True:
+        file = path.open("xb")  # a link is not followed
+        with suppress(OSError):  # where a file system has no locks, a file that needs none is written all the same
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if still_has_name(path, os.fstat(file.fileno())):
+            return file
+        file.close()  # somebody was faster
+
+
+def write_named(path: Path, content: bytes) -> None:
+    """Write a file that a user has named, as `write_atomically` does, or straight into a pipe or what a link leads to.
+
+    Raises
+    ------
+    RunFolderError
+        When it cannot be opened.
+    OSError
+        With its name, when it was opened but the disk is full.
+    """
+    try:
+        if path.exists() and (path.is_symlink() or not path.is_file()):
+            path.write_bytes(content)
+        else:
+            write_atomically(path, content)
+    except OSError as error:
+        if error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise RunFolderError(f"{shown_path(path)}: cannot be written: {error.strerror}") from error
+
+
+def check_target(path: Path, kind: str, is_one: Callable[[Path], bool]) -> None:
+    """Refuse a place where no file can be written, and one that holds something else than a `kind` of file.
+
+    Raises
+    ------
+    RunFolderError
+        When `path` is a folder, a pipe or a device, in no folder, or a file of which `is_one` is false.
+    """
+    name = shown_path(path)
+    try:
+        if path.is_dir():
+            raise RunFolderError(f"{name}: is a folder; name a file")
+        if not path.parent.is_dir():
+            raise RunFolderError(f"{name}: cannot be written: there is no folder {shown_path(path.parent)}")
+        if path.exists() and not (path.is_file() and is_one(path)):  # a pipe could keep us waiting for ever
+            raise RunFolderError(f"{name}: exists and is no {kind}; choose another file")
+    except RunFolderError:
+        raise
+    except OSError as error:
+        raise RunFolderError(f"{name}: cannot be written: {error.strerror}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk: all renames in it are safe only after this."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, and bring their names to the disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
+
+
+def left_behind(name: str) -> bool:
+    """Return whether a file is a lock, or what a killed process had half written: nothing that anybody would miss."""
+    return (name.startswith(".") and name.endswith(".lock")) or HALF.fullmatch(name) is not None
+
+
+def still_has_name(path: Path, file: os.stat_result) -> bool:
+    """Return whether a file still has its name, which nobody else has taken meanwhile."""
+    try:
+        return os.path.samestat(path.lstat(), file)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,1 @@
+"""The training loop, its history, its checkpoints, and what may interrupt it."""
