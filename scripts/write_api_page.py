@@ -36,6 +36,5 @@ def entry(name: str, thing: object, level: str = "##") -> Iterator[str]:
             yield from entry(f"{name}.{key}", member, "###")
 
 
-names = [*tinynet.__all__, *FURTHER.split()]
-page = [part for name in names for part in entry(name, locate(f"tinynet.{name}"))]
-print("# The public names\n\nWritten by `python scripts/write_api_page.py > docs/api.md`.", *page, sep="\n\n")
+entries = [part for name in [*tinynet.__all__, *FURTHER.split()] for part in entry(name, locate(f"tinynet.{name}"))]
+print("# The public names\n\nWritten by `python scripts/write_api_page.py > docs/api.md`.", *entries, sep="\n\n")
