@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from crashing import SAID, ended, forked, outcomes, reference, saved_steps
-from rights import NOBODY
+from rights import obey_permissions
 from sweeping import TINYNET
 
 from tinynet.cli.main import main
@@ -169,11 +169,7 @@ def test_fault_33_a_full_disk_ends_with_3_and_what_was_saved_is_resumed_when_the
 
 def test_fault_33_a_folder_made_read_only_under_a_run_ends_it_with_3_and_it_is_resumed_afterwards() -> None:
     whole = reference(TRAIN)
-
-    def as_nobody() -> None:
-        os.seteuid(os.geteuid() or NOBODY)  # no permission stops root
-
-    process = running(*TRAIN, prepare=as_nobody)
+    process = running(*TRAIN, prepare=obey_permissions)
     Path("x").chmod(0o555)
     assert ended(process) == 3
     (line,) = SAID.read_text(encoding="utf-8").splitlines()
@@ -182,7 +178,7 @@ def test_fault_33_a_folder_made_read_only_under_a_run_ends_it_with_3_and_it_is_r
     )
     assert 5 <= saved_steps("x") < 50
     Path("x").chmod(0o777)
-    assert ended(forked("train", "--out", "x", "--resume", "--quiet", prepare=as_nobody)) == 0
+    assert ended(forked("train", "--out", "x", "--resume", "--quiet", prepare=obey_permissions)) == 0
     assert outcomes("x") == whole
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rights import unprivileged
+from rights import another_user, unprivileged
 
 from tinynet import RunFolderError
 from tinynet.errors import LockedError
@@ -303,12 +303,12 @@ def test_fault_16_another_users_lock_is_read_while_it_is_held_and_replaced_when_
     with only_writer(Path()):
         Path(".lock").chmod(0o644)
         holder = f"process {os.getpid()} on {socket.gethostname()} is writing there"
-        with unprivileged(), pytest.raises(RunFolderError, match=holder), only_writer(Path()):
+        with another_user(), pytest.raises(RunFolderError, match=holder), only_writer(Path()):
             raise AssertionError
         assert Path(".lock").exists()
     Path(".lock").write_text("process 1 on elsewhere", encoding="utf-8")  # it was killed
     Path(".lock").chmod(0o644)
-    with unprivileged(), only_writer(Path()):
+    with another_user(), only_writer(Path()):
         assert Path(".lock").stat().st_uid == os.geteuid()
         assert Path(".lock").read_text(encoding="utf-8") == f"process {os.getpid()} on {socket.gethostname()}"
     assert not Path(".lock").exists()
@@ -330,7 +330,7 @@ def test_another_users_lock_that_is_replaced_as_it_is_looked_at_is_not_removed(m
             flock(third[0], operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with unprivileged(), pytest.raises(LockedError, match="a third one is writing there"), only_writer(Path()):
+    with another_user(), pytest.raises(LockedError, match="a third one is writing there"), only_writer(Path()):
         raise AssertionError
     os.close(third[0])
     assert Path(".lock").read_text(encoding="utf-8") == "a third one"
