@@ -186,7 +186,8 @@ PEERS = tuple(method.name for method in METHODS[1:5])  # other libraries' ways t
 
 def _tinynet(problem: Problem, method: str) -> Run:
     net, X, labels, h = problem.net, problem.X, problem.labels, problem.h
-    return lambda: net._gradient(X, labels, h, method)
+    samples = net.samples(X, labels)
+    return lambda: net.quotients(samples, h, method)
 
 
 def _function_of_entries(problem: Problem) -> tuple[Callable[[Array], float], Array]:

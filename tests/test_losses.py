@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tinynet import cross_entropy, softmax
-from tinynet.losses import check_X
+from tinynet.data.samples import check_X
 
 logits_arrays = arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(2, 6)), elements=st.floats(-1e4, 1e4))
 

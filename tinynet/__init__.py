@@ -8,6 +8,7 @@ from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
 from tinynet.artifacts.model import Model, load_model
 from tinynet.checking.check_gradient import GradientReport, check_gradient
 from tinynet.data.datasets import Dataset, load_dataset, split_dataset
+from tinynet.data.samples import Samples
 from tinynet.errors import (
     ConfigError,
     DataError,
@@ -46,6 +47,7 @@ __all__ = [
     "Model",
     "NumericalWarning",
     "RunFolderError",
+    "Samples",
     "TinyNetClassifier",
     "TinynetError",
     "TwoLayerNet",

@@ -18,8 +18,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tinynet.activations import get_activation
+from tinynet.data.samples import weighted
 from tinynet.errors import DataError, InvalidValueError, check_integer, check_number
-from tinynet.losses import softmax, weighted
+from tinynet.losses import softmax
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.training.history import Epoch, History

@@ -1,7 +1,8 @@
-"""Softmax and cross-entropy, from logits so that nothing overflows, and the checks of samples and labels."""
+"""Softmax and cross-entropy, from logits so that nothing overflows, and the check of labels."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -73,41 +74,10 @@ def mean_loss(logits: Array, labels: Array, weights: Array | None = None) -> flo
         return float((losses if weights is None else losses * weights).mean())
 
 
-def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
-    """Return `X` as a C-contiguous float64 array of shape (n_samples, n_features), all finite.
-
-    Raises
-    ------
-    DataError
-        Naming the shape, or how many values are nan or inf and where the first one is.
-    """
-    if hasattr(X, "toarray"):
-        raise DataError(f"X is a sparse {type(X).__name__}; the network takes dense arrays: use X.toarray()")
-    array = _regular("X", X)
-    if array.ndim != 2:
-        hint = "; for one sample use X.reshape(1, -1)" if array.ndim == 1 else ""
-        raise DataError(f"X must have two dimensions (n_samples, n_features), got shape {array.shape}{hint}")
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"X must hold real numbers, got dtype {array.dtype}")
-    if array.shape[1] == 0:
-        raise DataError(f"X has no columns, got shape {array.shape}")
-    if n_features is not None and array.shape[1] != n_features:
-        raise DataError(f"X has {array.shape[1]} features, the network was made for {n_features}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        array = np.ascontiguousarray(array, dtype=np.float64)
-        suspicious = not np.isfinite(array.sum())
-    if suspicious and not np.isfinite(array).all():
-        rows, columns = np.nonzero(~np.isfinite(array))
-        raise DataError(
-            f"X holds {len(rows)} values that are nan or inf, the first in row {rows[0]}, column {columns[0]}"
-        )
-    return array
-
-
-def class_labels(y: npt.ArrayLike, n_samples: int, n_classes: int) -> npt.NDArray[np.intp]:
-    """Return `y`, integer labels, whole floats or one-hot rows, as checked integer labels."""
-    labels = _regular("y", y)
-    if labels.ndim == 2 and labels.shape[1] == n_classes:
+def class_labels(y: npt.ArrayLike, n_samples: int, n_classes: int | None) -> npt.NDArray[np.intp]:
+    """Return `y`, integer labels, whole floats or one-hot rows, as checked integer labels below `n_classes`, if any."""
+    labels = regular_array("y", y)
+    if labels.ndim == 2 and n_classes in (None, labels.shape[1]):
         if not (((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise DataError("y has two dimensions but its rows are not one-hot (one 1, else 0)")
         labels = labels.argmax(axis=1)
@@ -115,44 +85,20 @@ def class_labels(y: npt.ArrayLike, n_samples: int, n_classes: int) -> npt.NDArra
         raise DataError(f"y must have shape ({n_samples},), one label a sample, got {labels.shape}")
     if labels.dtype.kind not in "iufb" or (labels.dtype.kind == "f" and not (labels == np.floor(labels)).all()):
         raise DataError(
-            f"y must hold integer labels 0..{n_classes - 1}, got {labels.dtype} values such as {labels[:3].tolist()}"
+            f"y must hold integer labels {_classes(n_classes)}, got {labels.dtype} values such as {labels[:3].tolist()}"
         )
-    outside = (labels < 0) | (labels >= n_classes)
+    outside = (labels < 0) | (labels >= (math.inf if n_classes is None else n_classes))
     if outside.any():
-        raise DataError(f"label {labels[outside][0]} is outside the network's classes 0..{n_classes - 1}")
+        raise DataError(f"label {labels[outside][0]} is outside the network's classes {_classes(n_classes)}")
     return labels.astype(np.intp, copy=False)
 
 
-def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tuple[Array, Array, Array | None]:
-    """Return the samples that count, and their weights scaled to a mean of 1; None where all count the same.
-
-    Raises
-    ------
-    DataError
-        When `sample_weight` is no array of shape (n_samples,) of finite numbers of at least 0, one of them above 0.
-    """
-    if sample_weight is None:
-        return X, labels, None
-    weights = _regular("sample_weight", sample_weight)
-    if weights.shape != (len(X),):
-        raise DataError(f"sample_weight must have shape ({len(X)},), one number a sample, got {weights.shape}")
-    if weights.dtype.kind not in "fiub":
-        raise DataError(f"sample_weight must hold real numbers, got dtype {weights.dtype}")
-    weights = weights.astype(np.float64)
-    wrong = ~((weights >= 0) & (weights < np.inf))
-    if wrong.any():
-        row = wrong.argmax()
-        raise DataError(f"sample_weight must be finite and at least 0, got {weights[row]} in row {row}")
-    if not weights.any():
-        raise DataError("sample_weight is zero for every sample; at least one must be above 0")
-    weights = weights / weights.max()
-    counts = weights > 0
-    if not counts.all():  # a sample of weight 0 is as good as not there, whatever its loss
-        X, labels, weights = X[counts], labels[counts], weights[counts]
-    return X, labels, None if (weights == 1).all() else weights / weights.mean()
+def _classes(n_classes: int | None) -> str:
+    return "from 0" if n_classes is None else f"0..{n_classes - 1}"
 
 
-def _regular(name: str, values: npt.ArrayLike) -> Array:
+def regular_array(name: str, values: npt.ArrayLike) -> Array:
+    """Return `values` as an array, or raise DataError naming them where their rows differ in length."""
     try:
         return np.asarray(values)
     except ValueError as error:

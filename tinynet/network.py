@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.activations import get_activation
+from tinynet.data.samples import Samples, check_X
 from tinynet.errors import (
     DataError,
     InvalidTypeError,
@@ -23,7 +24,7 @@ from tinynet.errors import (
 from tinynet.gradients import series as differences
 from tinynet.gradients.exact import blocks
 from tinynet.gradients.numerical import numerical_gradient
-from tinynet.losses import check_X, class_labels, mean_loss, softmax, weighted
+from tinynet.losses import mean_loss, softmax
 
 Array = npt.NDArray[Any]
 
@@ -98,9 +99,26 @@ class TwoLayerNet:
         """The number of weights and biases; a loop needs twice as many loss evaluations a gradient."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
+    def samples(
+        self, X: npt.ArrayLike | Samples, y: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None
+    ) -> Samples:
+        """Return `X`, `y` and `sample_weight` as checked `Samples` that fit the network; `X` may be such already."""
+        self._check_params()
+        d, n_classes = self.shapes["W1"][0], self.shapes["b2"][0]
+        if not isinstance(X, Samples):
+            if y is None:
+                raise DataError("X needs y, the labels of its samples")
+            X = Samples(X, y, sample_weight, n_classes=n_classes)
+        if X.X.shape[1] != d:
+            raise DataError(f"X has {X.X.shape[1]} features, the network was made for {d}")
+        if (largest := X.labels.max()) >= n_classes:
+            raise DataError(f"label {largest} is outside the network's classes 0..{n_classes - 1}")
+        return X
+
     def logits(self, X: npt.ArrayLike) -> Array:
         """Return the logits of `X`, shape (n_samples, n_features), as (n_samples, n_classes)."""
-        return self._logits(self._check_X(X))
+        self._check_params()
+        return self._logits(check_X(X, self.shapes["W1"][0]))
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return the class probabilities of `X`, shape (n_samples, n_classes)."""
@@ -110,15 +128,19 @@ class TwoLayerNet:
         """Return the most probable class of each row of `X`, integers of shape (n_samples,)."""
         return np.asarray(self.logits(X).argmax(axis=1))
 
+    def evaluate(self, samples: Samples) -> tuple[float, float]:
+        """Return (loss in nats a sample, accuracy) on `samples`, both weighted as they are, in one forward pass."""
+        logits, labels, weights = self._logits(samples.X), samples.labels, samples.weights
+        correct = logits.argmax(axis=1) == labels
+        return mean_loss(logits, labels, weights), float(np.average(correct, weights=weights))
+
     def loss(self, X: npt.ArrayLike, y: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = None) -> float:
         """Return the mean cross-entropy in nats a sample, weighted by `sample_weight`; `y` as labels or one-hot."""
-        X, labels, weights = weighted(*self._check(X, y), sample_weight)
-        return mean_loss(self._logits(X), labels, weights)
+        return self.evaluate(self.samples(X, y, sample_weight))[0]
 
     def accuracy(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """Return the fraction of rows of `X` whose most probable class is the label in `y`."""
-        X, labels = self._check(X, y)
-        return float((self._logits(X).argmax(axis=1) == labels).mean())
+        return self.evaluate(self.samples(X, y))[1]
 
     def numerical_gradient(
         self,
@@ -155,14 +177,12 @@ class TwoLayerNet:
         InvalidValueError
             For an unknown method or a bad h.
         """
-        X, labels, weights = weighted(*self._check(X, y), sample_weight)
-        h, method = check_step_size(h), check_choice("method", method, METHODS)
-        return self._gradient(X, labels, h, method, weights)
+        samples = self.samples(X, y, sample_weight)
+        return self.quotients(samples, check_step_size(h), check_choice("method", method, METHODS))
 
-    def _gradient(
-        self, X: Array, labels: Array, h: float, method: str, weights: Array | None = None
-    ) -> dict[str, Array]:
-        """Return the gradient of the mean of `weights` · loss for checked arguments."""
+    def quotients(self, samples: Samples, h: float, method: str) -> dict[str, Array]:
+        """Return `numerical_gradient` for arguments that are checked: samples that fit, a step and a method."""
+        X, labels, weights = np.asarray(samples.X, np.float64), samples.labels, samples.weights
         if method == "loop":
             return {
                 key: numerical_gradient(lambda _: mean_loss(self._logits(X), labels, weights), param, h)
@@ -181,19 +201,13 @@ class TwoLayerNet:
         params, logits = self.params, np.empty((self.shapes["b2"][0], len(X)))
         with np.errstate(over="ignore", invalid="ignore"):  # train names a loss that is not finite
             for rows in blocks(len(X), LOGITS_ROWS):
-                a = np.dot(params["W1"].T, X[rows].T)
+                a = np.dot(params["W1"].T, X[rows].astype(np.float64, copy=False).T)
                 a += params["b1"][:, None]
                 logits[:, rows] = np.dot(params["W2"].T, self.activation(a, out=a))
             logits += params["b2"][:, None]
         return logits.T
 
-    def _check(self, X: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        X = self._check_X(X)
-        if not len(X):
-            raise DataError("X has no rows; a loss needs at least one sample")
-        return X, class_labels(y, len(X), self.shapes["b2"][0])
-
-    def _check_X(self, X: npt.ArrayLike) -> Array:
+    def _check_params(self) -> None:
         for key, shape in self.shapes.items():
             param = self.params.get(key)
             if not isinstance(param, np.ndarray) or param.dtype != np.float64:
@@ -201,4 +215,3 @@ class TwoLayerNet:
                 raise InvalidTypeError(f"params[{key!r}] must be a float64 array, got {got}")
             if param.shape != shape:
                 raise InvalidValueError(f"params[{key!r}] must have shape {shape}, got {param.shape}")
-        return check_X(X, self.shapes["W1"][0])

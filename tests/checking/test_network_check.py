@@ -184,13 +184,13 @@ def first_batch(found: Check) -> tuple[Any, Any]:
 
 def test_the_first_batch_is_the_one_that_training_begins_with(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    right = TwoLayerNet._gradient
+    right = TwoLayerNet.quotients
 
-    def watched(self: TwoLayerNet, X: Any, *rest: Any) -> Any:
-        seen.append(X.copy())  # the memory of a batch is used again
-        return right(self, X, *rest)
+    def watched(self: TwoLayerNet, batch: Any, *rest: Any) -> Any:
+        seen.append(batch.X.copy())  # the memory of a batch is used again
+        return right(self, batch, *rest)
 
-    monkeypatch.setattr(TwoLayerNet, "_gradient", watched)
+    monkeypatch.setattr(TwoLayerNet, "quotients", watched)
     found = checked("iris", "seed=3")
     of_check, seen[:] = seen[0], []
     data = found.run.dataset

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reference import extended_gradient, largest_error
 
 from tinynet import SGD, DataError, RunFolderError, TwoLayerNet, train
-from tinynet.losses import weighted
+from tinynet.data.samples import weighted
 
 ACTIVATIONS = ["tanh", "relu", "sign", "quantised:4"]
 EPS = float(np.finfo(np.float64).eps)

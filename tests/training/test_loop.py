@@ -31,6 +31,7 @@ from tinynet import (
     load_dataset,
     train,
 )
+from tinynet.data.samples import Samples
 
 
 def problem(rng: np.random.Generator, n: int = 30) -> tuple[Any, Any]:
@@ -52,13 +53,13 @@ def untimed(history: History) -> list[Epoch]:
 def visits(monkeypatch: pytest.MonkeyPatch, X: Any, **arguments: Any) -> list[list[float]]:
     """Train, and return the first column of every batch that a gradient was measured on."""
     net, batches = TwoLayerNet(1, 2, 2, seed=0), list[list[float]]()
-    gradient = net._gradient
+    gradient = net.quotients
 
-    def recording(X: Any, *rest: Any) -> dict[str, Any]:
-        batches.append(X[:, 0].tolist())
-        return gradient(X, *rest)
+    def recording(batch: Samples, *rest: Any) -> dict[str, Any]:
+        batches.append(batch.X[:, 0].tolist())
+        return gradient(batch, *rest)
 
-    monkeypatch.setattr(net, "_gradient", recording)
+    monkeypatch.setattr(net, "quotients", recording)
     train(net, X, np.arange(len(X)) % 2, SGD(0.1), **arguments)
     return batches
 

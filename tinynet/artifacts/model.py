@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
+from tinynet.data.samples import check_X
 from tinynet.data.tables import read_csv_features, read_npz
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
-from tinynet.losses import check_X
 from tinynet.network import TwoLayerNet
 from tinynet.storage.reading import FilePath, shown_path
 
@@ -87,7 +87,7 @@ class Model:
         return read_csv_features(path, self.feature_names)
 
     def _scaled(self, X: npt.ArrayLike) -> Array:
-        X = check_X(X, len(self.feature_names))
+        X = check_X(X, len(self.feature_names)).astype(np.float64, copy=False)
         check_magnitude(X)
         return self.scaling.transform(X)
 

@@ -57,7 +57,7 @@ class Case:
 
     def loss(self) -> float:
         """Return the mean loss as the loop does, in one forward pass."""
-        return mean_loss(self.net._logits(self.X), self.labels)
+        return mean_loss(self.net.logits(self.X), self.labels)
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,11 @@ def check(run: Run) -> Check:
         When the loss of the first weights is not finite.
     """
     net, data, training, gradient = run.net, run.dataset, run.config.training, run.config.gradient
-    rows = np.random.default_rng([run.config.seed, 1]).permutation(len(data.X_train))[
-        : training.batch_size
-    ]  # of epoch 1
-    batch = Case(net, *net._check(data.X_train[rows], data.y_train[rows]), gradient.h, gradient.method)
+    first = next(net.samples(data.X_train, data.y_train).batches(training.batch_size, run.config.seed, 1))
+    batch = Case(net, first.X, first.labels, gradient.h, gradient.method)
     if not math.isfinite(loss := batch.loss()):
         raise DivergedError(1, 1, run.optimizer.learning_rate, loss)
-    n_samples = max(1, min(len(rows), MOST_PRODUCTS // net.n_parameters))
+    n_samples = max(1, min(len(first), MOST_PRODUCTS // net.n_parameters))
     case = replace(batch, X=batch.X[:n_samples], labels=batch.labels[:n_samples])
     weights = draw_weights(case, run.config.seed)
     extended = Extended(net, case.X, case.labels)
@@ -169,7 +167,7 @@ def check(run: Run) -> Check:
     return Check(
         run=run,
         n_samples=n_samples,
-        n_batch=len(rows),
+        n_batch=len(first),
         weights=weights,
         scale=scale,
         agreements=agreements(case, weights, truth, scale),

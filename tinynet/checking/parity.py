@@ -22,7 +22,7 @@ from tinynet.checking.network_check import rounding_bound
 from tinynet.config.building import Run, schedule_of
 from tinynet.errors import ConfigError, DivergedError, InvalidValueError
 from tinynet.losses import softmax
-from tinynet.training.loop import evaluate, train
+from tinynet.training.loop import train
 
 Array = npt.NDArray[Any]
 
@@ -171,17 +171,22 @@ class _Beside:
     def __init__(self, run: Run, found: Parity) -> None:
         data = run.dataset
         self.run, self.found, self.net, self.twin = run, found, run.net, deepcopy(run.net)
-        self.X, self.labels = run.net._check(data.X_train, data.y_train)
+        self.samples = run.net.samples(data.X_train, data.y_train)
         self.sgd, self.twin_sgd = run.optimizer, deepcopy(run.optimizer)
         self.learning_rate = run.optimizer.learning_rate
         self.kinks = find_kinks(run.net.activation, -10.0, 10.0)
-        self.steps = math.ceil(len(self.X) / run.config.training.batch_size)
+        self.steps = math.ceil(len(self.samples) / run.config.training.batch_size)
         self.step = 0
         self._note()
 
     def update(self, params: dict[str, Array], grads: dict[str, Array]) -> None:
         """Take one step with both, and keep how far they are apart."""
-        X, labels = self._batch()
+        epoch, n = divmod(self.step, self.steps)
+        if n == 0:
+            config = self.run.config
+            self.batches = self.samples.batches(config.training.batch_size, config.seed, epoch + 1)
+        batch = next(self.batches)
+        X, labels = batch.X, batch.labels
         self.step += 1
         self._compare(grads, X, labels)
         self.sgd.learning_rate = self.twin_sgd.learning_rate = self.learning_rate
@@ -193,14 +198,6 @@ class _Beside:
             if self.step & (self.step - 1) == 0 or self.step % self.steps == 0:
                 self._note()
 
-    def _batch(self) -> tuple[Array, Array]:
-        """Return the samples of the step to come: the order depends on (seed, epoch) alone."""
-        config = self.run.config
-        epoch, n = divmod(self.step, self.steps)
-        size = config.training.batch_size
-        rows = np.random.default_rng([config.seed, epoch + 1]).permutation(len(self.X))[n * size : (n + 1) * size]
-        return self.X[rows], self.labels[rows]
-
     def _distances(self) -> tuple[float, float]:
         ours = list(self.net.params.values())
         gaps = [param - self.twin.params[key] for key, param in self.net.params.items()]
@@ -209,7 +206,7 @@ class _Beside:
         return max(float(np.abs(gap).max()) for gap in gaps), length[0] / length[1]
 
     def _note(self) -> None:
-        losses = (evaluate(net, self.X, self.labels)[0] for net in (self.net, self.twin))
+        losses = (net.evaluate(self.samples)[0] for net in (self.net, self.twin))
         self.found.moments.append(Moment(self.step, self.step / self.steps, *self._distances(), *losses))
 
     def _compare(self, grads: dict[str, Array], X: Array, labels: Array) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.data.samples import check_X
 from tinynet.data.tables import SEPARATORS, read_csv, read_npz
 from tinynet.errors import (
     DataError,
@@ -25,7 +26,6 @@ from tinynet.errors import (
     check_number,
     did_you_mean,
 )
-from tinynet.losses import check_X
 from tinynet.storage.reading import FilePath, digest
 
 Array = npt.NDArray[Any]
@@ -198,7 +198,7 @@ def split_dataset(
     >>> data.class_names, data.X_train.tolist()
     (('no', 'yes'), [[0.0], [1.0]])
     """
-    X = check_X(X)
+    X = check_X(X).astype(np.float64, copy=False)
     if not len(X):
         raise DataError("X has no rows; there is nothing to split")
     check_magnitude(X)

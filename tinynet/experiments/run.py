@@ -25,7 +25,7 @@ from tinynet.reports.plots import plot_loss_curve, save_figure
 from tinynet.storage.locks import only_writer
 from tinynet.storage.writing import left_behind, make_folder, sync_folder, write_atomically
 from tinynet.training.history import Epoch, History, csv_line
-from tinynet.training.loop import evaluate, train
+from tinynet.training.loop import train
 
 
 def create_folder(out: str | None, name: str) -> Path:
@@ -207,7 +207,7 @@ def _record(row: Epoch, metrics: TextIO, track: Callable[[Epoch], object] | None
 def _summary(run: Run, history: History, status: str, duration_s: float) -> dict[str, Any]:
     data = run.dataset
     measured = len(data.X_test) > 0 and status in ("completed", "stopped early")  # once, at the end
-    loss, accuracy = evaluate(run.net, data.X_test, data.y_test) if measured else (None, None)
+    loss, accuracy = run.net.evaluate(run.net.samples(data.X_test, data.y_test)) if measured else (None, None)
     last = history.rows[-1] if len(history) else None
     return {
         "status": status,

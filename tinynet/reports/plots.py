@@ -129,7 +129,8 @@ def plot_decision_boundary(
     n_features = net.shapes["W1"][0]
     if n_features != 2:
         raise DataError(f"a decision boundary needs two features, got a network of {n_features}")
-    X, labels = net._check(X, y)
+    samples = net.samples(X, y)
+    X, labels = samples.X, samples.labels
     names = _class_names(net, class_names)
     ax = new_figure(4.8, 4.0).subplots() if ax is None else ax
     _draw_regions(ax, net, X)
@@ -180,7 +181,7 @@ def plot_confusion_matrix(
     """
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
-    X, labels = net._check(X, y)
+    labels = net.samples(X, y).labels
     names = _class_names(net, class_names)
     counts = confusion_matrix(labels, net.predict(X), labels=np.arange(len(names)))
     ax = new_figure(4.8, 4.0).subplots() if ax is None else ax

@@ -17,7 +17,6 @@ from tinynet.reports.html import GENERATOR
 from tinynet.reports.run_page import run_page
 from tinynet.reports.sweep_page import comparison_page
 from tinynet.storage.writing import check_target, write_atomically, write_named
-from tinynet.training.loop import evaluate
 
 NAME = "report.html"
 
@@ -93,7 +92,7 @@ def rebuilt(record: Record) -> Run | str:
         )
     run.net = model.net
     if summary is not None and summary.test_loss is not None:
-        loss = evaluate(run.net, run.dataset.X_test, run.dataset.y_test)[0] if len(run.dataset.X_test) else np.nan
+        loss = run.net.loss(run.dataset.X_test, run.dataset.y_test) if len(run.dataset.X_test) else np.nan
         if not np.isclose(loss, summary.test_loss, rtol=1e-6, atol=1e-9):
             return (
                 f"The data that config.json names give a test loss of {loss:.6g} today, but the run "

@@ -10,7 +10,7 @@ import re
 import struct
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from functools import partial
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.data.samples import Samples
 from tinynet.data.tables import read_npz
 from tinynet.errors import DamagedError, DataError, InvalidTypeError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
@@ -199,8 +200,8 @@ def to_bytes(state: State) -> bytes:
 def particulars(
     net: TwoLayerNet,
     optimizer: object,
-    training: Sequence[Array | None],
-    validation: Sequence[Array | None] | None,
+    training: Samples,
+    validation: Samples | None,
 ) -> dict[str, Any]:
     """Return the settings of a state that are read off network, optimizer and data.
 
@@ -232,8 +233,12 @@ def particulars(
         "optimizer": type(optimizer).__qualname__,
         **{name: value if isinstance(value, SIMPLE) else str(value) for name, value in own.items()},
         **({} if rate is None else {"learning_rate": float(rate)}),
-        "training data": digest(*training),
-        "validation data": digest(*(validation or ())),
+        **{
+            f"{name} data": digest()
+            if part is None
+            else digest(np.asarray(part.X, np.float64), part.labels, part.weights)
+            for name, part in (("training", training), ("validation", validation))
+        },
     }
 
 

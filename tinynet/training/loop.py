@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.data.samples import Samples
 from tinynet.errors import (
     DataError,
     DivergedError,
@@ -23,13 +24,12 @@ from tinynet.errors import (
     check_number,
     check_step_size,
 )
-from tinynet.losses import mean_loss, weighted
 from tinynet.network import METHODS, TwoLayerNet
 from tinynet.schedules import Schedule
 from tinynet.training.checkpoints import State
 from tinynet.training.history import Epoch, History
 from tinynet.training.progress import progress_bar
-from tinynet.training.resumption import Part, copied, pauses, rate_of
+from tinynet.training.resumption import copied, pauses, rate_of
 
 Array = npt.NDArray[Any]
 
@@ -143,7 +143,7 @@ def train(
         When an argument cannot be used, before anything is changed; the rates of a schedule are checked
         one by one, at their steps.
     """
-    X, labels, weights = training = weighted(*net._check(X, y), sample_weight)
+    data = net.samples(X, y, sample_weight)
     validation = _validation_part(net, X_validation, y_validation, sample_weight_validation)
     epochs, batch_size = check_integer("epochs", epochs, 1), check_integer("batch_size", batch_size, 1)
     seed, h, method = check_integer("seed", seed, 0), check_step_size(h), check_choice("method", method, METHODS)
@@ -161,7 +161,6 @@ def train(
         surplus = f"batch_size {batch_size} is larger than the {n} training samples"
         warnings.warn(f"{surplus}: one batch an epoch", stacklevel=2)
 
-    reused = np.empty((min(batch_size, len(X)), X.shape[1]))  # to page in new memory takes longer than to fill it
     state = State(
         settings={
             "batch_size": batch_size,
@@ -182,10 +181,8 @@ def train(
     )
     resumed = epochs if resume else None
     own = checkpoint_settings or {}
-    with pauses(
-        state, net, optimizer, (training, validation), checkpoint_dir, checkpoint_every_s, own, resumed
-    ) as pause:
-        history, n_steps = state.history, math.ceil(len(X) / batch_size)
+    with pauses(state, net, optimizer, (data, validation), checkpoint_dir, checkpoint_every_s, own, resumed) as pause:
+        history, n_steps = state.history, math.ceil(len(data) / batch_size)
         if schedule is not None:
             _compare_rates(schedule, state, n_steps)
         bar = progress_bar(epochs, len(history), "epoch", progress)
@@ -194,16 +191,14 @@ def train(
                 on_start(history)
             while len(history) < epochs and not history.stopped_early:
                 epoch, started = len(history) + 1, time.perf_counter() - state.epoch_s
-                for batch in _batches(len(X), batch_size, seed, epoch)[state.step - len(history) * n_steps :]:
+                for batch in data.batches(batch_size, seed, epoch, done=state.step - len(history) * n_steps):
                     state.step += 1
                     if schedule is not None:
                         _set_learning_rate(optimizer, _rate(schedule, (state.step - 0.5) / n_steps))
-                    X_batch = X.take(batch, axis=0, out=reused[: len(batch)], mode="clip")  # straight into place
-                    part = X_batch, labels[batch], None if weights is None else weights[batch]
-                    _step(net, part, optimizer, epoch, state.step, h, method)
+                    _step(net, batch, optimizer, epoch, state.step, h, method)
                     state.epoch_s = time.perf_counter() - started
                     pause()
-                row = _measure(net, training, validation, epoch, state.step, rate_of(optimizer), started)
+                row = _measure(net, data, validation, epoch, state.step, rate_of(optimizer), started)
                 history.rows.append(row)
                 state.epoch_s, state.good = 0.0, copied(net.params)
                 state.best = state.good if history.best is row else state.best
@@ -225,27 +220,13 @@ def train(
     return history
 
 
-def evaluate(net: TwoLayerNet, X: Array, labels: Array, weights: Array | None = None) -> tuple[float, float]:
-    """Return (loss in nats a sample, accuracy) of `net` in one forward pass; `weights` have a mean of 1."""
-    logits = net._logits(X)
-    return mean_loss(logits, labels, weights), float(np.average(logits.argmax(axis=1) == labels, weights=weights))
-
-
-def _batches(n_samples: int, batch_size: int, seed: int, epoch: int) -> list[Array]:
-    """Return the rows of every batch of an epoch; their order depends on (seed, epoch) alone."""
-    order = np.random.default_rng([seed, epoch]).permutation(n_samples)
-    return [order[start : start + batch_size] for start in range(0, n_samples, batch_size)]
-
-
-def _step(net: TwoLayerNet, batch: Part, optimizer: Optimizer, epoch: int, step: int, h: float, method: str) -> None:
-    X, labels, weights = batch
-    grads = net._gradient(X, labels, h, method, weights)
+def _step(net: TwoLayerNet, batch: Samples, optimizer: Optimizer, epoch: int, step: int, h: float, method: str) -> None:
+    grads = net.quotients(batch, h, method)
     with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
         if _all_finite(grads):
             optimizer.update(net.params, grads)
             return
-    loss, _ = evaluate(net, X, labels)
-    raise DivergedError(epoch, step, rate_of(optimizer), loss)
+    raise DivergedError(epoch, step, rate_of(optimizer), net.evaluate(batch)[0])
 
 
 def _all_finite(grads: dict[str, Array]) -> bool:
@@ -256,10 +237,10 @@ def _all_finite(grads: dict[str, Array]) -> bool:
 
 
 def _measure(
-    net: TwoLayerNet, training: Part, validation: Part | None, epoch: int, step: int, rate: float, started: float
+    net: TwoLayerNet, data: Samples, validation: Samples | None, epoch: int, step: int, rate: float, started: float
 ) -> Epoch:
-    train_loss, train_accuracy = evaluate(net, *training)
-    validation_loss, validation_accuracy = (math.nan, math.nan) if validation is None else evaluate(net, *validation)
+    train_loss, train_accuracy = net.evaluate(data)
+    validation_loss, validation_accuracy = (math.nan, math.nan) if validation is None else net.evaluate(validation)
     for loss in (train_loss, 0.0 if validation is None else validation_loss):
         if not math.isfinite(loss):
             raise DivergedError(epoch, step, rate, loss)
@@ -278,14 +259,14 @@ def _measure(
 
 def _validation_part(
     net: TwoLayerNet, X: npt.ArrayLike | None, y: npt.ArrayLike | None, sample_weight: npt.ArrayLike | None
-) -> Part | None:
+) -> Samples | None:
     if (X is None) != (y is None):
         raise DataError("X_validation and y_validation belong together, but only one of them was given")
     if X is None or y is None or np.shape(X)[:1] == np.shape(y)[:1] == (0,):
         if sample_weight is not None and np.size(sample_weight):
             raise DataError("sample_weight_validation was given, but no samples to weigh: X_validation, y_validation")
         return None
-    return weighted(*net._check(X, y), sample_weight)
+    return net.samples(X, y, sample_weight)
 
 
 def _compare_rates(schedule: Schedule, state: State, n_steps: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from tinynet.data.samples import Samples
 from tinynet.errors import DivergedError, Interrupted, InvalidTypeError, InvalidValueError, RunFolderError, check_number
 from tinynet.network import TwoLayerNet
 from tinynet.storage.locks import only_writer
@@ -21,7 +22,6 @@ from tinynet.training.checkpoints import Keeper, State, own_attributes, particul
 from tinynet.training.interrupts import held_back
 
 Array = npt.NDArray[Any]
-Part = tuple[Array, Array, Array | None]  # samples, labels, weights
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def pauses(
     state: State,
     net: TwoLayerNet,
     optimizer: Any,
-    data: tuple[Part, Part | None],
+    data: tuple[Samples, Samples | None],
     checkpoint_dir: str | os.PathLike[str] | None,
     every_s: float,
     own_settings: Mapping[str, str | float | None],

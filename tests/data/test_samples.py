@@ -1,0 +1,96 @@
+"""Samples: what is checked, in which order they are visited, and that their type changes no bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinynet import SGD, DataError, TwoLayerNet, train
+from tinynet.data.samples import Samples
+
+
+def problem(rng: np.random.Generator, n: int = 30) -> tuple[Any, Any]:
+    return rng.integers(0, 100, (n, 4)), rng.integers(0, 3, n)
+
+
+def test_batches_visit_every_sample_once_with_label_and_weight(rng: np.random.Generator) -> None:
+    X, y = np.arange(10.0)[:, None], np.arange(10) % 3
+    samples = Samples(X, y, 1.0 + np.arange(10))
+    assert samples.weights is not None and samples.weights.mean() == pytest.approx(1.0)
+    order = np.random.default_rng([7, 2]).permutation(10)
+    got = [(batch.X[:, 0].tolist(), batch.labels, batch.weights) for batch in samples.batches(4, seed=7, epoch=2)]
+    assert [len(X) for X, *_ in got] == [4, 4, 2]
+    for part, whole in zip(zip(*got, strict=True), (X[:, 0], y, samples.weights), strict=True):
+        np.testing.assert_array_equal(np.concatenate(part), whole[order])
+
+
+def test_batches_begin_where_an_epoch_was_left(rng: np.random.Generator) -> None:
+    samples = Samples(*problem(rng))
+    whole = [batch.X.copy() for batch in samples.batches(7, seed=0, epoch=1)]
+    rest = [batch.X.copy() for batch in samples.batches(7, seed=0, epoch=1, done=3)]
+    assert len(rest) == 2 and all((a == b).all() for a, b in zip(rest, whole[3:], strict=True))
+    assert list(samples.batches(7, seed=0, epoch=1, done=5)) == []
+
+
+@pytest.mark.parametrize("kind", ["uint8", "bool", "float16", "float32", ">f8", "longdouble", "mapped", "columns"])
+def test_fault_25_any_type_and_layout_of_X_gives_the_same_bits(
+    kind: str, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+    X = X % 2 if kind == "bool" else X
+    if kind == "mapped":
+        np.save(tmp_path / "X.npy", X.astype(np.float64))
+        other: Any = np.load(tmp_path / "X.npy", mmap_mode="r")
+        assert np.shares_memory(Samples(other, y).X, other)
+    else:
+        other = np.asfortranarray(X) if kind == "columns" else X.astype(kind)
+    results = []
+    for values in (X.astype(np.float64), other):
+        net = TwoLayerNet(4, 5, 3, seed=0)
+        train(net, values, y, SGD(0.01), epochs=2, batch_size=7, seed=0)
+        gradient = net.numerical_gradient(values, y)
+        arrays = [*net.params.values(), *gradient.values(), net.logits(values)]
+        results.append([array.tobytes() for array in arrays] + [net.loss(values, y), net.accuracy(values, y)])
+    assert results[0] == results[1]
+
+
+def test_samples_keep_the_type_they_come_in() -> None:
+    X = np.arange(6, dtype=np.uint8).reshape(3, 2)
+    assert Samples(X, [0, 1, 0]).X is X
+    assert next(Samples(X, [0, 1, 0]).batches(2, 0, 1)).X.dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_fault_20_nan_is_named_in_any_type_of_number(dtype: Any) -> None:
+    X = np.ones((5, 3), dtype)
+    X[3, 1], X[4, 0] = np.nan, np.inf
+    with pytest.raises(DataError, match="2 values that are nan or inf, the first in row 3, column 1"):
+        Samples(X, [0] * 5)
+
+
+def test_large_finite_numbers_whose_sum_overflows_are_taken() -> None:
+    assert len(Samples(np.full((4, 2), 1e308), [0, 1, 0, 1])) == 4
+
+
+def test_a_network_takes_samples_that_fit_it_and_names_others(rng: np.random.Generator) -> None:
+    net, (X, y) = TwoLayerNet(4, 5, 3, seed=0), problem(rng)
+    samples = Samples(X, y)
+    assert net.samples(samples) is samples
+    assert net.evaluate(samples) == (net.loss(X, y), net.accuracy(X, y))
+    for wrong, message in ((Samples(X[:, 1:], y), "3 features"), (Samples(X, y + 1), "label 3 is outside")):
+        with pytest.raises(DataError, match=message):
+            net.samples(wrong)
+    with pytest.raises(DataError, match="needs y"):
+        net.samples(X)
+
+
+def test_one_hot_rows_are_labels_with_and_without_a_network(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    np.testing.assert_array_equal(Samples(X, np.eye(3)[y]).labels, y)
+    with pytest.raises(DataError, match="not one-hot"):
+        Samples(X, np.eye(3)[y] * 2)
+    with pytest.raises(DataError, match="one label a sample"):
+        TwoLayerNet(4, 5, 3).samples(X, np.eye(4)[y])

@@ -1,0 +1,154 @@
+"""Samples: what a network is trained on or measured with, checked once, and the only place that makes their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.errors import DataError
+from tinynet.losses import class_labels, regular_array
+
+Array = npt.NDArray[Any]
+
+
+class Samples:
+    """Samples, their labels and their weights, checked once and then passed on.
+
+    Parameters
+    ----------
+    X : array, shape (n_samples, n_features), of finite real numbers
+        Kept in the type and the place it comes in, a memory-mapped file included.
+    y : labels from 0, shape (n_samples,), or one-hot rows
+    weights : array, shape (n_samples,), at least 0, optional
+    n_classes : int, optional
+        Labels must be below it, and one-hot rows as wide.
+
+    Attributes
+    ----------
+    X : array without the samples of weight 0
+    labels : integer array
+    weights : float64 array with a mean of 1, or None where all samples count the same
+
+    Raises
+    ------
+    DataError
+        When X, y or weights cannot be used, or there are no rows.
+
+    Examples
+    --------
+    >>> samples = Samples([[0.0], [1.0], [2.0]], [0, 1, 1])
+    >>> [batch.X.ravel().tolist() for batch in samples.batches(2, seed=0, epoch=1)]
+    [[2.0, 1.0], [0.0]]
+    """
+
+    __slots__ = ("X", "labels", "weights")
+
+    def __init__(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        weights: npt.ArrayLike | None = None,
+        *,
+        n_classes: int | None = None,
+    ) -> None:
+        X = check_X(X)
+        if not len(X):
+            raise DataError("X has no rows; a loss needs at least one sample")
+        self._set(*weighted(X, class_labels(y, len(X), n_classes), weights))
+
+    def _set(self, X: Array, labels: Array, weights: Array | None) -> Self:
+        self.X, self.labels, self.weights = X, labels, weights
+        return self
+
+    def __len__(self) -> int:
+        """Return the number of samples that count."""
+        return len(self.labels)
+
+    def batches(self, batch_size: int, seed: int, epoch: int, done: int = 0) -> Iterator[Samples]:
+        """Yield the batches of an epoch, every sample once, in an order that (seed, epoch) alone decides.
+
+        Parameters
+        ----------
+        batch_size, seed, epoch : int
+        done : int, so many batches are left out at the beginning
+
+        Yields
+        ------
+        Samples
+            X is float64 and overwritten by the next batch. Weights keep the unit they have here, the mean
+            of all: they count in a batch of one as well.
+        """
+        order = np.random.default_rng([seed, epoch]).permutation(len(self))
+        room = np.empty((min(batch_size, len(self)), self.X.shape[1]))
+        for start in range(done * batch_size, len(self), batch_size):
+            rows = order[start : start + batch_size]
+            X = room[: len(rows)]
+            if self.X.dtype == np.float64:
+                self.X.take(rows, axis=0, out=X, mode="clip")  # without a copy in between
+            else:
+                X[:] = self.X[rows]
+            weights = None if self.weights is None else self.weights[rows]
+            yield Samples.__new__(Samples)._set(X, self.labels[rows], weights)
+
+
+def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
+    """Return `X` as a C-contiguous array of shape (n_samples, n_features), all finite, in the type it came in.
+
+    Raises
+    ------
+    DataError
+        Naming the shape, or how many values are nan or inf and where the first one is.
+    """
+    if hasattr(X, "toarray"):
+        raise DataError(f"X is a sparse {type(X).__name__}; the network takes dense arrays: use X.toarray()")
+    array = regular_array("X", X)
+    if array.ndim != 2:
+        hint = "; for one sample use X.reshape(1, -1)" if array.ndim == 1 else ""
+        raise DataError(f"X must have two dimensions (n_samples, n_features), got shape {array.shape}{hint}")
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"X must hold real numbers, got dtype {array.dtype}")
+    if array.shape[1] == 0:
+        raise DataError(f"X has no columns, got shape {array.shape}")
+    if n_features is not None and array.shape[1] != n_features:
+        raise DataError(f"X has {array.shape[1]} features, the network was made for {n_features}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = np.ascontiguousarray(array, np.float64 if array.dtype.itemsize > 8 else None)  # a long double
+        suspicious = array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64))
+    if suspicious and not np.isfinite(array).all():
+        rows, columns = np.nonzero(~np.isfinite(array))
+        raise DataError(
+            f"X holds {len(rows)} values that are nan or inf, the first in row {rows[0]}, column {columns[0]}"
+        )
+    return array
+
+
+def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tuple[Array, Array, Array | None]:
+    """Return the samples that count, and their weights scaled to a mean of 1; None where all count the same.
+
+    Raises
+    ------
+    DataError
+        When `sample_weight` is no array of shape (n_samples,) of finite numbers of at least 0, one of them above 0.
+    """
+    if sample_weight is None:
+        return X, labels, None
+    weights = regular_array("sample_weight", sample_weight)
+    if weights.shape != (len(X),):
+        raise DataError(f"sample_weight must have shape ({len(X)},), one number a sample, got {weights.shape}")
+    if weights.dtype.kind not in "fiub":
+        raise DataError(f"sample_weight must hold real numbers, got dtype {weights.dtype}")
+    weights = weights.astype(np.float64)
+    wrong = ~((weights >= 0) & (weights < np.inf))
+    if wrong.any():
+        row = wrong.argmax()
+        raise DataError(f"sample_weight must be finite and at least 0, got {weights[row]} in row {row}")
+    if not weights.any():
+        raise DataError("sample_weight is zero for every sample; at least one must be above 0")
+    weights = weights / weights.max()
+    counts = weights > 0
+    if not counts.all():  # a sample of weight 0 is as good as not there, whatever its loss
+        X, labels, weights = X[counts], labels[counts], weights[counts]
+    return X, labels, None if (weights == 1).all() else weights / weights.mean()
