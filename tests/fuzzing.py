@@ -31,8 +31,8 @@ from resuming import Training, npy, sealed
 from tinynet import TinynetError, load_dataset
 from tinynet.artifacts.model import load_model, predictions_csv
 from tinynet.config.building import prepare
-from tinynet.config.loading import dotted_keys, load_config, preset_names, preset_text
-from tinynet.config.sections import Config
+from tinynet.config.loading import load_config, preset_names, preset_text
+from tinynet.config.values import dotted_keys
 from tinynet.experiments.axes import load_grid
 from tinynet.experiments.run import execute
 from tinynet.reports.report import write_report
@@ -254,7 +254,7 @@ WORDS += [
     "[" * 900,
     '{"a":\n' * 900,
 ]
-WORDS += ["a." * 900, *dotted_keys(Config)]
+WORDS += ["a." * 900, *dotted_keys()]
 
 
 def json_of(text: str, **more: Any) -> bytes:

@@ -57,6 +57,7 @@ AT_MODULE_LEVEL = {
     ("config.loading", "pydantic"),
     ("config.loading", "pydantic_core"),
     ("config.sections", "pydantic"),
+    ("config.values", "pydantic"),
     ("artifacts.run_folder", "pydantic"),
 }
 MODULES = {

@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import shlex
-import tomllib
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +16,9 @@ from hypothesis import strategies as st
 from rights import unprivileged
 
 from tinynet import ConfigError, RunFolderError, TinynetError
-from tinynet.config import loading as config_module
 from tinynet.config.loading import check_same, load_config, nearest_key, origin, preset_names, preset_text
 from tinynet.config.sections import OPTIONS, Config, DatasetConfig, GradientConfig
+from tinynet.config.values import dotted_keys
 from tinynet.data.datasets import DATASETS
 from tinynet.network import METHODS
 
@@ -523,59 +521,6 @@ def test_fault_08_an_override_that_is_given_twice() -> None:
     assert caught.value.faults == ("command line: seed: given twice",)
 
 
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("optimizer.learning_rate=.1", "a number is written 0.1, 20 or 1e-4"),
-        ("optimizer.learning_rate=0,1", "a number is written 0.1, 20 or 1e-4"),
-        ("training.epochs=ten", "a whole number is written 20"),
-        ("training.patience=None", "a whole number is written 20"),
-        ("training.epochs=", "a whole number is written 20"),
-        ("optimizer.nesterov=True", "write true or false"),
-        ("seed=1\nname = 'x'", "a whole number is written 20"),
-        ("seed=1\n[training]", "a whole number is written 20"),
-        ("seed=" + "[" * 1999, "a whole number is written 20"),
-        ("seed=" + "1" * 3000, "a whole number is written 20"),
-        ("seed=0x" + "f" * 5000, "a whole number is written 20"),
-    ],
-)
-def test_fault_08_an_override_that_toml_cannot_read(override: str, expected: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        load_config("iris", [override])
-    (fault,) = caught.value.faults
-    assert fault.startswith(f"command line: {override.partition('=')[0]}: ")
-    assert fault.endswith(f" is not a TOML value; {expected}")
-    assert fault.isprintable() and len(fault) < 300
-
-
-@pytest.mark.parametrize(
-    ("key", "word"),
-    [("network.activation", "relu"), ("dataset.name", "moons"), ("name", "it's"), ("name", 'a "b" c'), ("name", "Ä-1")],
-)
-def test_fault_08_a_string_without_quotes_is_answered_with_what_to_type(key: str, word: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        load_config("iris", [f"{key}={word}"])
-    (fault,) = caught.value.faults
-    before, hint, typed = fault.partition("a string needs quotes that the shell does not take away: ")
-    assert before.startswith(f"command line: {key}: ") and hint
-    assert word.isascii() or word in typed
-    (argument,) = shlex.split(typed)  # as a shell reads it
-    assert tomllib.loads(argument) == tomllib.loads(f"{key} = {json.dumps(word)}")
-
-
-def test_fault_08_what_cannot_be_printed_is_not_offered_for_typing() -> None:
-    with pytest.raises(ConfigError) as caught:
-        load_config("iris", ["name=\x1b[31m"])
-    assert caught.value.faults[0].startswith("command line: name: '\\x1b[31m' is not a TOML value; ")
-    assert caught.value.faults[0].endswith("does not take away: 'name=\"text\"'")
-
-
-@pytest.mark.parametrize(("length", "typed"), [(80, "e" * 80), (81, "text")])
-def test_fault_08_a_word_too_long_for_a_line_is_not_offered_for_typing(length: int, typed: str) -> None:
-    with pytest.raises(ConfigError, match=f"does not take away: 'name=\"{typed}\"'$"):
-        load_config("iris", [f"name={'e' * length}"])
-
-
 def test_fault_13_a_number_beyond_every_machine_is_refused(faults: Faults) -> None:
     for key in ("network.hidden_units", "training.epochs", "training.batch_size", "training.patience"):
         (fault,) = faults(IRIS, f"{key}=0xffffffffffffffff")
@@ -736,7 +681,7 @@ def test_the_origin_of_a_config_names_file_and_command_line() -> None:
 
 # Whatever is in a file or on the command line, the answer is a Config or a ConfigError
 
-KEYS = st.sampled_from([*config_module.dotted_keys(Config), "dataset", "training", "x", "network.x"])
+KEYS = st.sampled_from([*dotted_keys(), "dataset", "training", "x", "network.x"])
 WORDS = st.sampled_from(["1", "0", "-1", "0.5", "1e400", "nan", "true", '"iris"', '"moons"', '"relu"', '"quantised:3"'])
 ODD_WORDS = st.sampled_from(
     ["[]", "[[1]]", "{a.b=1}", "1979-05-27", "07:32:00", "0x10", '""', '"\\u0000"', "relu", "9" * 50]

@@ -130,16 +130,11 @@ def test_a_project_that_is_moved_keeps_the_names_of_its_runs(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("seed=", "command line: seed: has no value; an axis is written 1,2,3 or, in whole numbers, 1..3"),
-        ("seed=1,,2", "command line: seed: has no value 2 of 3; an axis is written 1,2,3 or, in whole numbers, 1..3"),
-        ("seed=1,", "command line: seed: has no value 2 of 2; an axis is written 1,2,3 or, in whole numbers, 1..3"),
         ("seed=1,2,1", "command line: seed: 1 given twice; every run is run once"),
         ("seed=0..3,2", "command line: seed: 2 given twice; every run is run once"),
         ("optimizer.momentum=0,0.0", "command line: optimizer.momentum: 0 given twice; every run is run once"),
         ("seed=4..0", "command line: seed: 4..0 is an empty range; write 0..4"),
         ("seed=1..999999", "command line: seed: 1..999999 has 999,999 values; more than 100,000 are refused"),
-        ("optimizer.momentum=0.1..0.5", "command line: optimizer.momentum: 0.1..0.5 is not a TOML value; a number is "
-         "written 0.1, 20 or 1e-4"),
         ("seed=1..1", "command line: nothing varies; write an axis, such as optimizer.learning_rate=0.01,0.03 or "
          "seed=0..4"),
         ("training.epochs=0..2", "command line: training.epochs: must be greater than or equal to 1, got 0"),

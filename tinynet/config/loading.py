@@ -19,11 +19,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tinynet.config.sections import CombinationError, Config, DatasetName, shown_value
+from tinynet.config.sections import shown as shown
+from tinynet.config.values import MAX_LENGTH, dotted_keys, put, typed_values
 from tinynet.errors import ConfigError, RunFolderError, did_you_mean
 from tinynet.storage.reading import typed_path
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
-MAX_LINE = 2000  # characters; tomllib's time and memory grow with the square of a dotted key's length
 MAX_FAULTS = 20  # reported; whoever made more reads no further
 
 
@@ -56,7 +57,7 @@ def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
     source : str
         A preset's name, or the path of a .toml or .json file.
     overrides : iterable of str
-        "dotted.key=VALUE", the value in TOML: 0.1, true, '"relu"'.
+        "dotted.key=VALUE", such as network.activation=relu or optimizer.learning_rate=0.1.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
     0.05
     """
     values = read_values(source)
-    overridden, faults = _apply(values, overrides)
+    overridden, faults = _apply(values, overrides, source)
     if "dataset.path" in overridden:
         resolve_path(values)
     if values.pop("sweep", None) is not None:
@@ -165,13 +166,8 @@ def nearest_key(key: str) -> str | None:
         is_short_form = len(last) > 1 and last == initials
         return is_short_form or difflib.SequenceMatcher(None, last, known).ratio(), section == known_section
 
-    best = max([*Config.model_fields, *dotted_keys(Config)], key=likeness)
+    best = max([*Config.model_fields, *dotted_keys()], key=likeness)
     return best if likeness(best)[0] > 0.6 else None
-
-
-def shown(name: str) -> str:
-    """Return a name, key or path for a message: as it is when it is plain, else quoted."""
-    return name if re.fullmatch(r"[\w./-]+", name) and len(name) <= 100 else shown_value(name)
 
 
 def _text(source: str) -> str:
@@ -211,8 +207,8 @@ def _read(path: Path) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError([f"{name}: line {line}: not UTF-8: byte 0x{content[error.start]:02x}"]) from error
     for number, line_text in enumerate(text.split("\n"), 1):
-        if len(line_text) > MAX_LINE:
-            raise ConfigError([f"{name}: line {number}: longer than {MAX_LINE:,} characters, which no config needs"])
+        if len(line_text) > MAX_LENGTH:
+            raise ConfigError([f"{name}: line {number}: longer than {MAX_LENGTH:,} characters, which no config needs"])
     return text
 
 
@@ -242,20 +238,30 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return keys
 
 
-def _apply(values: dict[str, Any], overrides: Iterable[str]) -> tuple[set[str], list[str]]:
+def _apply(values: dict[str, Any], overrides: Iterable[str], source: str) -> tuple[set[str], list[str]]:
     """Write the overrides into `values`; return their keys, and a fault for each that is none."""
     texts, faults = override_texts(overrides)
     for key, text in texts.items():
         try:
-            put(values, key.split("."), toml_value(key, text))
+            put(values, key, _one_value(key, text, source))
         except ValueError as error:
             faults.append(f"command line: {key}: {error}")
     return set(texts), faults
 
 
+def _one_value(key: str, text: str, source: str) -> Any:
+    """Return the value of `key` for a single run."""
+    values = typed_values(key, text)
+    if len(values) > 1:
+        sweep = shlex.join(["tinynet", "sweep", source, f"{key}={text}"])
+        hint = f"; {sweep} runs each" if sweep.isprintable() else ""
+        raise ValueError(f"{len(values)} values, and one run has one{hint}")
+    return values[0]
+
+
 def override_texts(overrides: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Return the text behind every KEY= of the command line, and a fault for each override that is none."""
-    known, texts, faults = dotted_keys(Config), dict[str, str](), list[str]()
+    known, texts, faults = dotted_keys(), dict[str, str](), list[str]()
     for override in overrides:
         key, equals, text = override.partition("=")
         key = key.strip()
@@ -276,50 +282,6 @@ def resolve_path(values: dict[str, Any], folder: str = "") -> None:
     dataset = values.get("dataset")
     if isinstance(dataset, dict) and isinstance(path := dataset.get("path"), str) and path:
         dataset["path"] = os.path.abspath(os.path.join(folder, path))
-
-
-def toml_value(key: str, text: str) -> Any:
-    """Return the value that `text` is in TOML; ValueError says how a value of `key` is written."""
-    try:
-        parsed = tomllib.loads(f"value = {text}") if len(text) <= MAX_LINE else {}
-    except (ValueError, RecursionError):
-        parsed = {}
-    if parsed.keys() != {"value"}:
-        raise ValueError(f"{shown(text)} is not a TOML value; {_how_to_write(key, text)}")
-    return parsed["value"]
-
-
-def _how_to_write(key: str, text: str) -> str:
-    *section, last = key.split(".")
-    annotation = _section(section).model_fields[last].annotation
-    kinds = get_args(annotation) or (annotation,)
-    if bool in kinds:
-        return "write true or false"
-    if int in kinds and str not in kinds:
-        return "a whole number is written 20"
-    if float in kinds:
-        return "a number is written 0.1, 20 or 1e-4"
-    word = text if text.isprintable() and len(text) <= 80 else "text"
-    typed = f"{key}={json.dumps(word, ensure_ascii=False)}"
-    return f"a string needs quotes that the shell does not take away: {shlex.quote(typed)}"
-
-
-def put(values: dict[str, Any], path: list[str], value: Any) -> None:
-    """Write `value` at `path` into the nested `values`."""
-    for section in path[:-1]:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            return  # the file's fault, which validation reports
-    values[path[-1]] = value
-
-
-def dotted_keys(model: type[BaseModel]) -> list[str]:
-    """Return every key below `model`, such as optimizer.learning_rate."""
-    keys = []
-    for name in model.model_fields:
-        inner = _section([name], model)
-        keys += [name] if inner is model else [f"{name}.{key}" for key in dotted_keys(inner)]
-    return keys
 
 
 def _section(location: list[str], model: type[BaseModel] | None = None) -> type[BaseModel]:

@@ -298,6 +298,11 @@ class Config(Section):
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
+def shown(name: str) -> str:
+    """Return a name, key or path for a message: as it is when it is plain, else quoted."""
+    return name if re.fullmatch(r"[\w./-]+", name) and len(name) <= 100 else shown_value(name)
+
+
 def shown_value(value: object) -> str:
     """Return a value for a message: in one line, cut when long, and "0.1" not to be taken for 0.1."""
     if isinstance(value, bool):

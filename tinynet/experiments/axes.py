@@ -17,20 +17,16 @@ from typing import Any
 
 from tinynet.config.loading import (
     MAX_FAULTS,
-    dotted_keys,
     override_texts,
-    put,
     read_values,
-    shown,
-    toml_value,
     unknown_key,
     validated,
 )
-from tinynet.config.sections import Config
+from tinynet.config.sections import Config, shown
+from tinynet.config.values import MAX_RANGE, RANGE, dotted_keys, kind_of, put, typed_values
 from tinynet.errors import ConfigError
 
 MANY = 1000  # combinations; more than these are run when somebody says yes
-MOST = 100_000
 MAX_LABEL = 100  # characters of a folder's name before its hash
 READ_AT_A_GLANCE = 20  # values of an axis
 
@@ -73,7 +69,7 @@ def load_grid(source: str, words: Iterable[str] = (), *, many: bool = False) -> 
     ----------
     source : str, as for `load_config`
     words : iterable of str
-        "dotted.key=V1,V2,...", values in TOML or ranges of integers, "0..4" with both ends. A single
+        "dotted.key=V1,V2,...", values or ranges of whole numbers, "0..4" with both ends. A single
         value is an override. A word takes the place of the table's axis of the same key.
     many : bool, allow more than 1,000 combinations
 
@@ -97,10 +93,10 @@ def load_grid(source: str, words: Iterable[str] = (), *, many: bool = False) -> 
             axes["dataset.path"] = [_absolute(path, folder) for path in axes["dataset.path"]]
     axes = table | typed
     number = math.prod(map(len, axes.values()))
-    allowed = MOST if many else MANY
+    allowed = MAX_RANGE if many else MANY
     combinations: list[dict[str, Any]] = []
     if number > allowed:
-        limit = f"more than {MOST:,} are refused" if many else f"more than {MANY:,} are run with --yes"
+        limit = f"more than {MAX_RANGE:,} are refused" if many else f"more than {MANY:,} are run with --yes"
         faults.append(f"command line: {number:,} combinations; {limit}")
     else:
         combinations = [dict(zip(axes, combination, strict=True)) for combination in product(*axes.values())]
@@ -138,10 +134,7 @@ def _typed_axes(words: Iterable[str]) -> tuple[dict[str, list[Any]], list[str]]:
     axes = {}
     for key, text in texts.items():
         try:
-            values: list[Any] = []
-            for item in _items(text):
-                values += _integers(item) or [toml_value(key, item)]
-            axes[key] = _distinct(values)
+            axes[key] = _distinct(typed_values(key, text))
         except ValueError as error:
             faults.append(f"command line: {key}: {error}")
     return axes, faults
@@ -151,17 +144,23 @@ def _table_axes(table: Any) -> tuple[dict[str, list[Any]], list[str]]:
     """Return the axes of a [sweep] table, and what is wrong with them."""
     if not isinstance(table, dict):
         return {}, [f": must be a table of keys and their values, got {table!r:.100}"]
-    axes, faults, known = {}, [], dotted_keys(Config)
+    axes, faults, known = {}, [], dotted_keys()
     for key, value in _flat(table):
         if key not in known or key in axes:
             faults.append(f".{key}: given twice" if key in axes else f": {unknown_key(key, known)}")
             continue
         try:
-            values = value if isinstance(value, list) else (isinstance(value, str) and _integers(value)) or [value]
-            axes[key] = _distinct(values)
+            is_range = isinstance(value, str) and RANGE.fullmatch(value.strip())
+            axes[key] = _distinct(typed_values(key, value) if is_range else _as_axis(key, value))
         except ValueError as error:
             faults.append(f".{key}: {error}")
     return axes, faults
+
+
+def _as_axis(key: str, value: Any) -> list[Any]:
+    """Return the values of an axis in a [sweep] table: a list, or one value; a list of lists where a value is one."""
+    is_one = not isinstance(value, list) or (kind_of(key).is_list and not all(isinstance(one, list) for one in value))
+    return [value] if is_one else value
 
 
 def _flat(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -171,41 +170,6 @@ def _flat(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{key}.{inner}", innermost) for inner, innermost in _flat(value))
         else:
             yield key, value
-
-
-def _items(text: str) -> list[str]:
-    """Split at commas that stand in no string and no bracket."""
-    items, depth, quote, escaped = [""], 0, "", False
-    for character in text:
-        if quote:
-            closes = character == quote and not escaped
-            escaped = character == "\\" and quote == '"' and not escaped
-            quote = "" if closes else quote
-        elif character == "," and depth == 0:
-            items.append("")
-            continue
-        else:
-            quote = character if character in "\"'" else ""
-            depth += (character in "[{") - (character in "]}")
-        items[-1] += character
-    for number, item in enumerate(items, 1):
-        if not item.strip():
-            which = "no value" if len(items) == 1 else f"no value {number} of {len(items)}"
-            raise ValueError(f"has {which}; an axis is written 1,2,3 or, in whole numbers, 1..3")
-    return items
-
-
-def _integers(text: str) -> range | None:
-    """Return the numbers of a range such as 0..4, both ends included."""
-    match = re.fullmatch(r"\s*([+-]?\d{1,15})\.\.([+-]?\d{1,15})\s*", text, re.ASCII)
-    if match is None:
-        return None
-    first, last = int(match[1]), int(match[2])
-    if first > last:
-        raise ValueError(f"{shown(text)} is an empty range; write {last}..{first}")
-    if last - first >= MOST:
-        raise ValueError(f"{shown(text)} has {last - first + 1:,} values; more than {MOST:,} are refused")
-    return range(first, last + 1)
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
@@ -227,7 +191,7 @@ def _configs(
     for combination in combinations:
         combined = copy.deepcopy(values)
         for key, value in combination.items():
-            put(combined, key.split("."), value)
+            put(combined, key, value)
         try:
             configs.append(validated(combined, source, typed))
         except ConfigError as error:

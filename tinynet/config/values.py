@@ -1,0 +1,210 @@
+"""Values as they are typed on the command line, read as the type of their key: words, numbers, lists, ranges."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from tinynet.config.sections import CombinationError, Config, shown
+
+MAX_LENGTH = 2000  # characters of a line or a value; tomllib's time and memory grow with the square of a dotted key's
+MAX_RANGE = 100_000  # values
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+RANGE = re.compile(r"([+-]?\d{1,15})\.\.([+-]?\d{1,15})", re.ASCII)
+QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'""", re.DOTALL)
+TOKENS = re.compile(rf"(?:{QUOTED.pattern})(?=\s*(?:[],]|$))|.", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a key may hold: values of some types, or a list of them; `choices` where only some names are allowed."""
+
+    types: frozenset[type]
+    choices: tuple[str, ...]
+    is_list: bool
+
+
+def dotted_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """Return every key below `model`, such as optimizer.learning_rate."""
+    keys = []
+    for name, field in model.model_fields.items():
+        section = field.annotation
+        is_section = isinstance(section, type) and issubclass(section, BaseModel)
+        keys += dotted_keys(section, f"{prefix}{name}.") if is_section else [prefix + name]  # type: ignore[arg-type]
+    return keys
+
+
+def field_of(key: str) -> FieldInfo:
+    """Return the field of a dotted key that exists."""
+    section, _, last = key.rpartition(".")
+    model: Any = Config.model_fields[section].annotation if section else Config
+    return model.model_fields[last]  # type: ignore[no-any-return]
+
+
+def kind_of(key: str) -> Kind:
+    """Return what a dotted key may hold."""
+    found: list[Any] = list(_alternatives(field_of(key).annotation))
+    lists = [inner for one in found if get_origin(one) in (list, tuple) for inner in get_args(one) if inner is not ...]
+    members = [inner for one in lists for inner in _alternatives(one)] if lists else found
+    choices = tuple(name for one in members if get_origin(one) is Literal for name in get_args(one))
+    types = {str if get_origin(one) is Literal else one for one in members} - {type(None)}
+    return Kind(frozenset(types), choices, bool(lists))
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) in (Union, UnionType):
+        for one in get_args(annotation):
+            yield from _alternatives(one)
+    else:
+        yield annotation
+
+
+def typed_values(key: str, text: str) -> list[Any]:
+    """Return the values of `key` that `text` gives: several when it is what a sweep varies, None for "null".
+
+    Raises
+    ------
+    ValueError
+        When it cannot be read as what the key holds.
+    """
+    kind, text = kind_of(key), text.strip()
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"longer than {MAX_LENGTH:,} characters, which no value needs")
+    if text in kind.choices:
+        return [text]
+    items = _items(text)
+    if kind.is_list:
+        inner = _items(text[1:-1]) if len(items) == 1 and _is_list(text) else items
+        if inner and all(map(_is_list, inner)):
+            return [_elements(kind, _items(one[1:-1])) for one in inner]
+        return [None] if text == "null" else [_elements(kind, inner)]
+    if len(items) == 1 and _is_list(text):
+        items = _items(text[1:-1])
+    if not items:
+        raise ValueError("has no value; several are written 1,2,3 or, in whole numbers, 1..3")
+    return [value for item in items for value in ([None] if item == "null" else _elements(kind, [item]))]
+
+
+def _is_list(text: str) -> bool:
+    return text.startswith("[") and text.endswith("]")
+
+
+def _items(text: str) -> list[str]:
+    """Split at the commas that are in no quotes and no brackets."""
+    tokens, items, depth = TOKENS.findall(text), [""], 0
+    ignores_brackets = tokens.count("[") != tokens.count("]")
+    for token in tokens:
+        if token == "," and (depth == 0 or ignores_brackets):
+            items.append("")
+            continue
+        depth += (token == "[") - (token == "]")
+        items[-1] += token
+    items = [item.strip() for item in items]
+    if len(items) > 1 and "" in items:
+        raise ValueError(f"has no value {items.index('') + 1} of {len(items)}")
+    return items if items != [""] else []
+
+
+def _elements(kind: Kind, items: list[str]) -> list[Any]:
+    return [value for item in items for value in _element(kind, item)]
+
+
+def _element(kind: Kind, item: str) -> list[Any]:
+    """Return the value of one item, or those of a range."""
+    if int in kind.types and (match := RANGE.fullmatch(item)):
+        return _range(item, int(match[1]), int(match[2]))
+    if item[:1] in ("'", '"'):
+        quoted = _toml(item)
+        if isinstance(quoted, str):
+            return [quoted]
+        if QUOTED.fullmatch(item):
+            raise ValueError(f"{shown(item)} is no string of TOML")
+    if bool in kind.types and item.lower() in ("true", "false"):
+        return [item.lower() == "true"]
+    if int in kind.types and str in kind.types:  # a number is a position, anything else a name
+        return [int(item) if WHOLE.fullmatch(item) else item]
+    if str in kind.types and not _is_list(item):
+        return [item if item not in ('""', "''") else ""]
+    return [_number(kind, item)]
+
+
+def _number(kind: Kind, item: str) -> Any:
+    value = float(item) if NUMBER.fullmatch(item) and not WHOLE.fullmatch(item) else _toml(item)
+    if value is None and WHOLE.fullmatch(item):
+        value = int(item)  # 007
+    if value is None:
+        raise ValueError(f"{shown(item)} is no {'number' if kind.types & {int, float} else 'true or false'}")
+    if int in kind.types and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _range(text: str, first: int, last: int) -> list[Any]:
+    """Return the numbers of a range such as 0..4, both ends included."""
+    if first > last:
+        raise ValueError(f"{shown(text)} is an empty range; write {last}..{first}")
+    if last - first >= MAX_RANGE:
+        raise ValueError(f"{shown(text)} has {last - first + 1:,} values; more than {MAX_RANGE:,} are refused")
+    return list(range(first, last + 1))
+
+
+def _toml(text: str) -> Any:
+    """Return the value that `text` is in TOML, or None."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return None
+    return parsed["value"] if parsed.keys() == {"value"} else None
+
+
+def put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Write `value` into the nested `values`; None takes the key away."""
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            return  # the file's fault, which validation reports
+    if value is None:
+        values.pop(last, None)
+    else:
+        values[last] = value
+
+
+def is_allowed(key: str, value: Any) -> bool:
+    """Return whether `key` may have `value`, whatever the other keys have."""
+    values: dict[str, Any] = {"dataset": {"name": "iris"}}
+    put(values, key, value)
+    try:
+        Config.model_validate(values)
+    except ValidationError as error:
+        path = tuple(key.split("."))
+        own = [detail for detail in error.errors(include_url=False) if detail["loc"][: len(path)] == path]
+        return all(isinstance(detail.get("ctx", {}).get("error"), CombinationError) for detail in own)
+    return True
+
+
+def typed(key: str, value: Any) -> str:
+    """Return KEY=VALUE as it is typed into a shell, which gives `value` when it is read."""
+    text = "null" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        text = ",".join(typed("", one)[1:] for one in value) or "[]"
+    if isinstance(value, str) and key and not _reads_back(key, text, value):
+        text = json.dumps(value, ensure_ascii=False)
+    return shlex.quote(f"{key}={text}")
+
+
+def _reads_back(key: str, text: str, value: Any) -> bool:
+    try:
+        return typed_values(key, text) == [value]
+    except ValueError:
+        return False
