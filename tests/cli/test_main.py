@@ -78,9 +78,11 @@ def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_a_run_ends_with_accuracy_time_and_curve(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "iris", QUICK]) == 0
     out, err = capsys.readouterr()
-    first, accuracy, duration, curve, report = out.splitlines()
+    first, accuracy, guessing, loss, _, weights, duration, curve, report = out.splitlines()
     assert first == "iris: network 4-10-3 (tanh), 83 parameters; 105 training samples"
-    assert re.fullmatch(r"test accuracy  \d+\.\d %  \(loss \d\.\d+ nats a sample, 30 samples\)", accuracy)
+    assert re.fullmatch(r"test accuracy  \d+\.\d %  \(95 % interval \d+\.\d to \d+\.\d %, 30 samples\)", accuracy)
+    assert "33.3 %" in guessing and "loss 1.099" in guessing and re.match(r"test loss      \d\.\d+ nats a sample", loss)
+    assert weights.startswith("weights        of epoch 2, the last")
     assert re.fullmatch(
         r"time           \d+\.\d s  \(2 epochs, 14 steps; a loop needs 2,324 loss evaluations\)", duration
     )
@@ -105,7 +107,7 @@ def test_one_epoch_early_stopping_and_no_test_part_are_said(capsys: pytest.Captu
 def test_a_huge_loss_is_written_short(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "iris", QUICK, "network.weight_scale=1e200"]) == 0
     out, err = capsys.readouterr()
-    assert re.search(r"\(loss \d\.\d+e\+200 nats a sample", out)
+    assert re.search(r"test loss      \d\.\d+e\+200 nats a sample", out)
     assert err == ""  # such as a note that the curve's labels leave no room for the curve
 
 

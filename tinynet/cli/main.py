@@ -215,19 +215,19 @@ def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tupl
 
 
 def _conclude(summary: dict[str, Any]) -> None:
+    from tinynet.reports.scores import score_lines
+
     final, epochs = summary["final"], summary["epochs"]
-    if summary["test_accuracy"] is None:
-        _say("test accuracy  not measured: dataset.test_size is 0")
-    else:
-        _say(
-            f"test accuracy  {100 * summary['test_accuracy']:.1f} %  "
-            f"(loss {summary['test_loss']:#.4g} nats a sample, {summary['n_test']} samples)"
-        )
+    for line in score_lines(summary["test_scores"]) or ["test accuracy  not measured: dataset.test_size is 0"]:
+        _say(line)
+    _say(f"weights        {summary['weights']}")
     _say(
         f"time           {summary['duration_s']:.1f} s  ({epochs} epoch{'' if epochs == 1 else 's'}, "
         f"{'stopped early, ' if summary['status'] == 'stopped early' else ''}{final['step']} steps; "
         f"a loop needs {final['loss_evaluations']:,} loss evaluations)"
     )
+    for remark in summary["remarks"]:
+        _say(f"note           {remark}")
 
 
 def _report(options: argparse.Namespace) -> int:

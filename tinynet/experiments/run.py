@@ -22,6 +22,8 @@ from tinynet.config.loading import flat, load_config, shown
 from tinynet.config.sections import Config
 from tinynet.errors import ConfigError, DivergedError, InvalidValueError, RunFolderError
 from tinynet.reports.plots import plot_loss_curve, save_figure
+from tinynet.reports.remarks import kept_weights, remarks
+from tinynet.reports.scores import score
 from tinynet.storage.locks import only_writer
 from tinynet.storage.writing import left_behind, make_folder, sync_folder, write_atomically
 from tinynet.training.history import Epoch, History, csv_line
@@ -207,7 +209,8 @@ def _record(row: Epoch, metrics: TextIO, track: Callable[[Epoch], object] | None
 def _summary(run: Run, history: History, status: str, duration_s: float) -> dict[str, Any]:
     data = run.dataset
     measured = len(data.X_test) > 0 and status in ("completed", "stopped early")  # once, at the end
-    loss, accuracy = run.net.evaluate(run.net.samples(data.X_test, data.y_test)) if measured else (None, None)
+    counts = np.bincount(data.y_train, minlength=data.n_classes)
+    scores = score(data.y_test, run.net.logits(data.X_test), counts) if measured else None
     last = history.rows[-1] if len(history) else None
     return {
         "status": status,
@@ -219,8 +222,11 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
         "epochs": len(history),
         "final": asdict(last) if last else None,
         "best": asdict(history.best) if last else None,
-        "test_loss": loss,
-        "test_accuracy": accuracy,
+        "weights": kept_weights(run.config.training, history) if last else None,
+        "test_loss": scores and scores["loss"],
+        "test_accuracy": scores and scores["accuracy"],
+        "test_scores": scores,
+        "remarks": remarks(run.config.training, history, scores, counts, data.class_names),
         "duration_s": duration_s,
         "data_digest": data.digest,
     }

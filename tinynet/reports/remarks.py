@@ -1,0 +1,102 @@
+"""Remarks on a run whose result misleads: worse than guessing, exploded, overfitted; and which weights it kept."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.config.sections import TrainingConfig
+from tinynet.training.history import Epoch, History
+
+MAX_RISE = 1.1  # of the validation loss from its lowest; more is a remark
+
+
+def kept_epoch(training: TrainingConfig, history: History) -> Epoch:
+    """Return the epoch whose weights the run ended with."""
+    return history.best if training.patience is not None else history.rows[-1]
+
+
+def kept_weights(training: TrainingConfig, history: History) -> str:
+    """Return which weights the run ended with, in words."""
+    kept, best = kept_epoch(training, history), history.best
+    if math.isnan(best.validation_loss):
+        return f"of epoch {kept.epoch}, {'the last' if kept is history.rows[-1] else 'of the lowest training loss'}"
+    if kept is not best:
+        return f"of epoch {kept.epoch}, the last; the lowest validation loss was in epoch {best.epoch}"
+    last = "the last, and " if kept is history.rows[-1] else ""
+    return f"of epoch {kept.epoch}, {last}that of the lowest validation loss"
+
+
+def remarks(
+    training: TrainingConfig,
+    history: History,
+    scores: dict[str, Any] | None,
+    class_counts: npt.NDArray[Any],
+    class_names: tuple[str, ...],
+) -> list[str]:
+    """Return a line for everything that makes the result of a run worth less than it looks.
+
+    Parameters
+    ----------
+    training : TrainingConfig
+    history : History
+    scores : of the test part, as `score` returns them; None where it was not measured
+    class_counts : array, shape (n_classes,)
+        How many samples of each class there were to train on.
+    class_names : tuple of str
+    """
+    if not len(history):
+        return []
+    found = [_of_the_loss(history, class_counts), _of_overfitting(training, history, scores)]
+    found.append(_of_the_majority(kept_epoch(training, history), scores, class_counts, class_names))
+    return [remark for remark in found if remark]
+
+
+def _of_the_loss(history: History, class_counts: npt.NDArray[Any]) -> str:
+    first, last = history.rows[0].train_loss, history.rows[-1].train_loss
+    frequencies = class_counts[class_counts > 0] / class_counts.sum()
+    guessing = -float(np.sum(frequencies * np.log(frequencies)))
+    above = []
+    if last > first:
+        above.append(f"that of the first epoch ({first:.4g})")
+    if last > guessing:
+        above.append(f"that of always giving the class frequencies ({guessing:.4g})")
+    if not above:
+        return ""
+    remedy = "lower optimizer.learning_rate" if last > min(first, 10 * guessing) else "train for more training.epochs"
+    return f"the training loss ended at {last:.4g} nats a sample, above {' and '.join(above)}: {remedy}"
+
+
+def _of_overfitting(training: TrainingConfig, history: History, scores: dict[str, Any] | None) -> str:
+    kept, best = kept_epoch(training, history), history.best
+    if kept.validation_loss > MAX_RISE * best.validation_loss:
+        return (
+            f"the validation loss rose from {best.validation_loss:.4g} in epoch {best.epoch} to "
+            f"{kept.validation_loss:.4g} in epoch {kept.epoch}, whose weights the run ended with: "
+            "training.patience keeps those of the lowest"
+        )
+    loss, guessing = (math.nan if scores is None else scores[name] or math.nan for name in ("loss", "guessing_loss"))
+    if loss > guessing >= kept.train_loss:
+        return (
+            f"the test loss is {loss:.4g} nats a sample, above that of always giving the class frequencies "
+            f"({guessing:.4g}), though the training loss is {kept.train_loss:.4g}"
+        )
+    return ""
+
+
+def _of_the_majority(
+    kept: Epoch, scores: dict[str, Any] | None, class_counts: npt.NDArray[Any], class_names: tuple[str, ...]
+) -> str:
+    part, accuracy, majority = "training", kept.train_accuracy, class_counts.max() / class_counts.sum()
+    if scores is not None:
+        part, accuracy, majority = "test", scores["accuracy"], scores["majority_accuracy"]
+    if accuracy > majority:
+        return ""
+    relation = "no more than" if accuracy == majority else "below"
+    return (
+        f"the {part} accuracy of {100 * accuracy:.1f} % is {relation} the {100 * majority:.1f} % of always "
+        f"answering {class_names[class_counts.argmax()]!r}, the most frequent class"
+    )
