@@ -61,6 +61,7 @@ NAMED: dict[str, Callable[[Array], Array]] = {
     "sigmoid": sigmoid,
     "relu": relu,
     "silu": silu,
+    "identity": np.positive,
     "sign": np.sign,
 }
 

@@ -39,7 +39,7 @@ class TwoLayerNet:
     ----------
     n_features, hidden_units, n_classes : int
     activation : str or callable, default "tanh"
-        "tanh", "sigmoid", "relu", "silu", "sign", "quantised:LEVELS", or any elementwise callable.
+        "tanh", "sigmoid", "relu", "silu", "identity", "sign", "quantised:LEVELS", or any elementwise callable.
     weight_scale : float of at least 0, optional
         Standard deviation of the initial weights; None means 1/√fan-in, layer by layer. Biases begin at 0.
     seed : int, optional

@@ -186,7 +186,7 @@ def test_a_function_of_ones_own_is_refused_also_under_a_known_name() -> None:
         message = fault(model_of(activation=function), FILE)
         assert message == (
             f"activation {name!r} is a function that tinynet has no ONNX operators for; "
-            "it has them for tanh, sigmoid, relu, silu, sign and quantised:LEVELS"
+            "it has them for tanh, sigmoid, relu, silu, identity, sign and quantised:LEVELS"
         )
 
 

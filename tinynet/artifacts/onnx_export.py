@@ -45,6 +45,7 @@ ACTIVATIONS = {  # from a to z
     decay = Exp(minus_a)
     divisor = Add(one, decay)
     z = Div(a, divisor)""",  # onnxruntime 1.19 takes a · Sigmoid(a) for an operator that it has in float32 alone
+    "identity": "z = Identity(a)",
     "sign": "z = Sign(a)",
 }
 STAIRCASE = """one = Constant<value = double {{1.0}}>()

@@ -31,6 +31,7 @@ DERIVATIVES: dict[str, Callable[[Array, Array], Array]] = {  # of the input a an
     "sigmoid": lambda a, z: z * (1.0 - z),
     "relu": lambda a, z: (a > 0).astype(np.float64),  # 0 at the kink, by the usual convention
     "silu": lambda a, z: sigmoid(a) * (1.0 + a - z),
+    "identity": lambda a, z: np.ones_like(a),
 }
 ORDINARY = 1e-12  # what "auto" is held to at ordinary scaling: a gap below is rounding
 MARGIN = 10.0  # a gap may be so many times the measured truncation

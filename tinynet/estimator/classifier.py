@@ -1,0 +1,463 @@
+"""TinyNetClassifier: the two-layer network and its training as scikit-learn's tools expect them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tinynet.activations import get_activation
+from tinynet.data.samples import weighted
+from tinynet.errors import DataError, InvalidValueError, check_number
+from tinynet.estimator.labels import check_labels
+from tinynet.estimator.rules import PenalisedSGD, StoppingRule
+from tinynet.losses import softmax
+from tinynet.network import METHODS, TwoLayerNet
+from tinynet.training.loop import train
+
+Array = npt.NDArray[Any]
+Samples = tuple[Array, Array, Array | None]  # X, labels as integers from 0, weights
+
+DEFAULT_RATE = 0.1
+STALLED_EPOCHS = 10  # a loss above guessing after so many is no slow start
+CERTAIN = 0.01  # nats: where guessing is better than this, all is one class or weighs nothing
+KEPT_LOSSES = 1000  # of the calls of partial_fit, so that a stream never fills memory
+
+
+class TinyNetClassifier(ClassifierMixin, BaseEstimator):
+    """A two-layer network, trained by difference quotients of its loss, as a scikit-learn classifier.
+
+    What is called as in `sklearn.neural_network.MLPClassifier` means the same. Scale the inputs first, for
+    instance by `StandardScaler` in a pipeline.
+
+    Parameters
+    ----------
+    hidden_units : int of at least 1, default 50
+    activation : str or callable, default "tanh"
+        "tanh", "sigmoid" (or "logistic"), "relu", "silu", "identity", "sign", "quantised:LEVELS", or any
+        elementwise callable.
+    learning_rate : float above 0, "constant", "invscaling", "adaptive" or callable, default 0.1
+        The names are MLPClassifier's and begin at `learning_rate_init`: "invscaling" divides it by (t_ + 1) **
+        `power_t` after each epoch, "adaptive" divides it by 5 where training would end, down to 1e-6. A callable
+        takes the epochs done and returns the rate, as those of `tinynet.schedules` do.
+    momentum : float in [0, 1), default 0.9
+    nesterovs_momentum : bool, default False
+    weight_decay : float of at least 0, default 0
+        The factor of an L2 penalty on every parameter.
+    batch_size : int of at least 1 or "auto", default "auto"
+        "auto" is min(200, n_samples).
+    max_iter : int of at least 1, default 200
+        The most epochs that `fit` trains.
+    h : float above 0, default 1e-4
+        The step of the differences, in units of a weight; wide ones, 0.5 or 1, for units without a derivative.
+    method : "auto", "loop", "exact" or "series", default "auto"
+        See `TwoLayerNet.numerical_gradient`.
+    class_weight : dict of {label: weight}, "balanced" or None, default None
+        Multiplies the weights of samples. "balanced" makes all classes weigh the same.
+    early_stopping : bool, default False
+        Set a stratified `validation_fraction` of the samples aside, stop when the accuracy on it has not
+        risen by `tol` for more than `n_iter_no_change` epochs, and keep the weights of its best epoch.
+        Without it, stop when the training loss has not fallen by `tol` for so long.
+    validation_fraction : float in (0, 1), default 0.1
+    n_iter_no_change : int of at least 1 or inf, default 10
+    tol : float of at least 0, default 1e-4
+    warm_start : bool, default False
+        `fit` continues with the current weights, on the same classes; momentum starts anew.
+    verbose : bool or int, default False
+        Print the loss, and the accuracy on what is set aside, after each epoch.
+    random_state : int, RandomState instance or None, default None
+        Decides the initial weights, the order of samples and what is set aside.
+    hidden_layer_sizes : int, sequence of one int, or None, default None
+        MLPClassifier's name: takes the place of `hidden_units`.
+    learning_rate_init : float above 0 or None, default None
+        MLPClassifier's name: takes the place of a number in `learning_rate`; 0.1 where neither is given.
+    alpha : float of at least 0 or None, default None
+        MLPClassifier's penalty, on weights and not on intercepts: alpha / batch_size is its factor.
+    power_t : float of at least 0, default 0.5
+
+    Attributes
+    ----------
+    classes_ : array, shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : array, shape (n_features_in_,), where X had column names that are strings
+    net_ : TwoLayerNet, which `coefs_` and `intercepts_` are the parameters of
+    coefs_ : list of two arrays, shapes (n_features_in_, hidden_units) and (hidden_units, n_classes)
+    intercepts_ : list of two arrays, shapes (hidden_units,) and (n_classes,)
+    n_iter_ : int, the epochs of the last `fit` or `partial_fit`
+    t_ : int, the samples seen, each counted once an epoch; warm starts and `partial_fit` add to it
+    n_layers_, n_outputs_, out_activation_ : 3, the number of classes, "softmax"
+    loss_ : float, the last of `loss_curve_`
+    loss_curve_ : list, the training loss of each epoch in nats a sample; warm starts and `partial_fit` append,
+        and `partial_fit` keeps the last 1,000
+    best_loss_ : float, the lowest training loss so far; None with `early_stopping`
+    validation_scores_, validation_loss_curve_ : lists, accuracy and loss of what is set aside, after each
+        epoch; None without `early_stopping`
+    best_validation_score_ : float, the highest accuracy of the last `fit`; None without `early_stopping`
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), TinyNetClassifier(max_iter=500, random_state=0)).fit(X, y)
+    >>> round(model.score(X, y), 2)
+    0.99
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_units": [Interval(Integral, 1, None, closed="left")],
+        "activation": [str, callable],
+        "learning_rate": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"constant", "invscaling", "adaptive"}),
+            callable,
+        ],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "h": [Interval(Real, 0, None, closed="neither")],
+        "method": [StrOptions(set(METHODS))],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {math.inf})],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+        "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
+        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_units: int = 50,
+        activation: str | Callable[[Array], Any] = "tanh",
+        *,
+        learning_rate: float | str | Callable[[float], float] = DEFAULT_RATE,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = False,
+        weight_decay: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        h: float = 1e-4,
+        method: str = "auto",
+        class_weight: Mapping[Any, float] | str | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: float = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        verbose: bool | int = False,
+        random_state: int | np.random.RandomState | None = None,
+        hidden_layer_sizes: int | npt.ArrayLike | None = None,
+        learning_rate_init: float | None = None,
+        alpha: float | None = None,
+        power_t: float = 0.5,
+    ) -> None:
+        self.hidden_units = hidden_units
+        self.activation = activation
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.h = h
+        self.method = method
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.power_t = power_t
+
+    def fit(self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Train on `X`, shape (n_samples, n_features), and labels `y`, shape (n_samples,).
+
+        Parameters
+        ----------
+        X : array or DataFrame; sparse matrices are refused
+        y : array of at least two classes
+        sample_weight : array, shape (n_samples,), at least 0, optional
+            What the loss of each sample is multiplied by: 2 is the sample twice, 0 leaves it out.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When `max_iter` epochs went by without the rule of `tol` and `n_iter_no_change` ending them, or the loss
+            stayed above that of guessing.
+        UserWarning
+            On ^C, which ends the training and keeps the weights so far.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When data or a parameter cannot be used.
+        DivergedError
+            As soon as a loss or gradient is not finite.
+        """
+        self._validate_params()
+        again = bool(self.warm_start) and hasattr(self, "net_")
+        X, y = self._validated(X, y, reset=not again)
+        classes, labels = np.unique(y, return_inverse=True)
+        if again and not np.array_equal(classes, self.classes_):
+            raise InvalidValueError(f"warm_start continues with the classes {self.classes_}, but y has {classes}")
+        rng = check_random_state(self.random_state)
+        net = self._network(rng, classes, again)
+        training, validation = self._parts(self._weighed(X, labels, classes, sample_weight), classes, rng)
+        rule = self._train(net, self._sgd(len(training[0])), rng, training, validation, self.max_iter, again)
+        rule.restore_best()
+        message = _stalled(rule, *training)
+        if not message and not rule.has_converged and len(rule.rows) == self.max_iter:
+            limits = f"tol = {self.tol}, n_iter_no_change = {self.n_iter_no_change}"
+            message = f"training ended after max_iter = {self.max_iter} epochs and had not converged ({limits})"
+        if message:
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        return self._keep(classes, rng, rule, again)
+
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: npt.ArrayLike | None = None, classes: npt.ArrayLike | None = None
+    ) -> Self:
+        """Train one epoch on `X` and `y`, continuing with weights and momentum as they are.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `fit`; y may lack some of the classes
+        classes : array of all labels there will be, needed in the first call alone
+        """
+        self._validate_params()
+        again = hasattr(self, "net_")
+        if self.early_stopping:
+            raise InvalidValueError("partial_fit does not support early_stopping=True")
+        if isinstance(self.class_weight, str):
+            unsupported = f"class_weight={self.class_weight!r}"
+            raise InvalidValueError(f"partial_fit does not support {unsupported}: give the weights as a dict")
+        X, y = self._validated(X, y, reset=not again)
+        known = self._known_classes(y, classes)
+        rng = self._rng if again else check_random_state(self.random_state)
+        net = self._network(rng, known, again)
+        training = self._weighed(X, np.searchsorted(known, y), known, sample_weight)
+        sgd = self._sgd(len(training[0]))
+        if again:
+            sgd.velocity = {key: v.copy() for key, v in self._optimizer.velocity.items()}
+        rule = self._train(net, sgd, rng, training, None, 1, again)
+        self._keep(known, rng, rule, again)
+        del self.loss_curve_[:-KEPT_LOSSES]
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable class of each row of `X`, shape (n_samples,)."""
+        most = self._logits(X).argmax(axis=1)
+        return np.asarray(self.classes_[most])
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probabilities of the classes, shape (n_samples, n_classes), in the order of `classes_`."""
+        return softmax(self._logits(X))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithms of the probabilities, finite where the probabilities underflow."""
+        logits = self._logits(X)
+        below = logits - logits.max(axis=1, keepdims=True)
+        return np.asarray(below - np.log(np.exp(below).sum(axis=1, keepdims=True)))
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """The weights of `net_`."""
+        return [self.net_.params["W1"], self.net_.params["W2"]]
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """The biases of `net_`."""
+        return [self.net_.params["b1"], self.net_.params["b2"]]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there is a network: a fit that failed has left n_features_in_ alone."""
+        return hasattr(self, "net_")
+
+    def _logits(self, X: Any) -> Array:
+        check_is_fitted(self)
+        return self.net_.logits(validate_data(self, X, dtype=np.float64, reset=False))
+
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
+        check_labels(y)
+        X, y = validate_data(self, X, y, dtype=np.float64, reset=reset)
+        check_classification_targets(y)
+        return X, y
+
+    def _known_classes(self, y: Array, classes: npt.ArrayLike | None) -> Array:
+        """Return all classes of a partial fit, which `y` has no others than."""
+        again = hasattr(self, "classes_")
+        if classes is None and not again:
+            raise InvalidValueError("classes must be passed on the first call to partial_fit")
+        known: Array = self.classes_ if classes is None else np.unique(np.asarray(classes))
+        if again and not np.array_equal(known, self.classes_):
+            raise InvalidValueError(f"partial_fit continues with the classes {self.classes_}, but was given {known}")
+        if len(unknown := np.setdiff1d(y, known)):
+            raise DataError(f"y holds {unknown.tolist()[0]!r}, which is none of the classes {known}")
+        return known
+
+    def _network(self, rng: np.random.RandomState, classes: Array, again: bool) -> TwoLayerNet:
+        """Return the network to train: a new one, or the one there is."""
+        if len(classes) < 2:
+            raise DataError(f"there is 1 class, {classes.tolist()[0]!r}; a classifier needs at least 2")
+        activation = get_activation("sigmoid" if self.activation == "logistic" else self.activation)
+        units = self._units()
+        if not again:
+            return TwoLayerNet(self.n_features_in_, units, len(classes), activation=activation, seed=_seed(rng))
+        net: TwoLayerNet = self.net_
+        shape = len(net.params["b1"]), net.activation.name
+        if shape != (units, activation.name):
+            raise InvalidValueError(
+                f"training continues with the {shape[0]} {shape[1]} units that there are, not {units} "
+                f"{activation.name} units; for these use a new estimator, or fit with warm_start=False"
+            )
+        return net
+
+    def _units(self) -> int:
+        """Return the number of hidden units, by whichever name it was given."""
+        sizes = np.atleast_1d(self.hidden_units if self.hidden_layer_sizes is None else self.hidden_layer_sizes)
+        if sizes.shape != (1,) or sizes.dtype.kind not in "iu" or sizes[0] < 1:
+            raise InvalidValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}: there is one hidden layer here; give the number of "
+                "its units, hidden_layer_sizes=(50,) or hidden_units=50"
+            )
+        return int(sizes[0])
+
+    def _size(self, n_samples: int) -> int:
+        """Return the size of a batch."""
+        return min(200, n_samples) if isinstance(self.batch_size, str) else int(self.batch_size)
+
+    def _sgd(self, n_samples: int) -> PenalisedSGD:
+        rate = self.learning_rate if isinstance(self.learning_rate, Real) else DEFAULT_RATE
+        rate = rate if self.learning_rate_init is None else self.learning_rate_init
+        nesterov = self.nesterovs_momentum and self.momentum > 0  # without momentum there is nothing to look ahead by
+        sgd = PenalisedSGD(float(rate), self.momentum, nesterov, self.weight_decay)
+        sgd.penalty = (self.alpha or 0.0) / min(self._size(n_samples), n_samples)
+        return sgd
+
+    def _parts(self, samples: Samples, classes: Array, rng: np.random.RandomState) -> tuple[Samples, Samples | None]:
+        """Return what `train` is to train on, and to validate on where there is early stopping."""
+        if not self.early_stopping:
+            return samples, None
+        (X, labels, weights), n_samples = samples, len(samples[0])
+        try:
+            rows = train_test_split(
+                np.arange(n_samples), test_size=self.validation_fraction, stratify=classes[labels], random_state=rng
+            )
+        except ValueError as error:
+            raise DataError(
+                f"early_stopping cannot set validation_fraction = {self.validation_fraction} of {n_samples} samples "
+                f"aside: {error}"
+            ) from error
+        training, validation = ((X[some], labels[some], None if weights is None else weights[some]) for some in rows)
+        return training, validation
+
+    def _weighed(self, X: Array, labels: Array, classes: Array, sample_weight: npt.ArrayLike | None) -> Samples:
+        """Return the samples that count, their labels, and their weights times those of their classes."""
+        X, labels, weights = weighted(X, labels, sample_weight)
+        if self.class_weight is None:
+            return X, labels, weights
+        if self.class_weight == "balanced":
+            present, of_class = np.unique(labels), np.ones(len(classes))
+            of_class[present] = 1.0 / np.bincount(labels, weights)[present]
+        else:
+            of_class = compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
+        for label, weight in zip(classes.tolist(), of_class.tolist(), strict=True):
+            check_number(f"class_weight of {label!r}", weight, 0.0)
+        return weighted(X, labels, of_class[labels] * (1.0 if weights is None else weights))
+
+    def _train(
+        self,
+        net: TwoLayerNet,
+        sgd: PenalisedSGD,
+        rng: np.random.RandomState,
+        training: Samples,
+        validation: Samples | None,
+        epochs: int,
+        again: bool,
+    ) -> StoppingRule:
+        """Train until the rule or ^C ends it, and return the rule, which has recorded the epochs."""
+        rule = StoppingRule(self, net, sgd, len(training[0]), self.t_ if again else 0)
+        parts: dict[str, Any] = dict(zip(("X", "y", "sample_weight"), training, strict=True))
+        if validation is not None:
+            names = "X_validation", "y_validation", "sample_weight_validation"
+            parts |= dict(zip(names, validation, strict=True))
+        try:
+            train(
+                net,
+                optimizer=sgd,
+                epochs=epochs,
+                batch_size=self._size(len(training[0])),
+                seed=_seed(rng),
+                h=self.h,
+                method=self.method,
+                schedule=self.learning_rate if callable(self.learning_rate) else None,
+                on_epoch=rule,
+                **parts,
+            )
+        except KeyboardInterrupt:
+            whole = f"after {len(rule.rows)} whole epochs"
+            warnings.warn(f"training was interrupted {whole}; the weights so far are kept", stacklevel=3)
+        return rule
+
+    def _keep(self, classes: Array, rng: np.random.RandomState, rule: StoppingRule, again: bool) -> Self:
+        """Set all attributes, now that training went well."""
+        self.net_, self.classes_, self._optimizer, self._rng = rule.net, classes, rule.optimizer, rng
+        self.n_layers_, self.n_outputs_, self.out_activation_ = 3, len(classes), "softmax"
+        self.n_iter_, self.t_ = len(rule.rows), rule.samples_seen
+        old, early = self if again else None, self.early_stopping
+        self.loss_curve_ = _extended(old, "loss_curve_", rule, "train_loss")
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
+        lowest = getattr(old, "best_loss_", None)
+        self.best_loss_ = None if early else min(-rule.best, math.inf if lowest is None else lowest)
+        self.validation_scores_ = _extended(old, "validation_scores_", rule, "validation_accuracy") if early else None
+        losses = _extended(old, "validation_loss_curve_", rule, "validation_loss") if early else None
+        self.validation_loss_curve_, self.best_validation_score_ = losses, rule.best if early else None
+        return self
+
+
+def _extended(old: Any, curve: str, rule: StoppingRule, column: str) -> list[float]:
+    """Return the curve of the fits before, where there is one, and behind it a column of the epochs of this one."""
+    return [*(getattr(old, curve, None) or ()), *(getattr(row, column) for row in rule.rows)]
+
+
+def _stalled(rule: StoppingRule, X: Array, labels: Array, weights: Array | None) -> str:
+    """Return what to say of a loss that is no better than always giving the frequencies of the classes."""
+    shares = np.bincount(labels, weights) / len(labels)
+    guessing = -float(sum(share * math.log(share) for share in shares if share > 0))
+    if len(rule.rows) < STALLED_EPOCHS or guessing < CERTAIN or rule.kept_loss < guessing:
+        return ""
+    return (
+        f"after {len(rule.rows)} epochs the training loss of {rule.kept_loss:.3g} is above {guessing:.3g}, "
+        f"that of always giving the class frequencies: scale X, whose largest entry is {np.abs(X).max():.3g}, for "
+        "instance by StandardScaler in a pipeline, or lower learning_rate"
+    )
+
+
+def _seed(rng: np.random.RandomState) -> int:
+    return int(rng.randint(2**31 - 1))
