@@ -456,7 +456,8 @@ def test_fault_06_values_that_exclude_each_other(text: str, override: str, expec
         ('gradient.method="exakt"', "must be 'auto', 'series', 'exact' or 'loop', got 'exakt'; did you mean 'exact'?"),
         (
             'network.activation="rleu"',
-            "unknown activation 'rleu'; did you mean 'relu'? allowed: tanh, sigmoid, relu, silu, identity, sign, quantised:4",
+            "unknown activation 'rleu'; did you mean 'relu'? allowed: "
+            "tanh, sigmoid, relu, silu, identity, sign, quantised:4",
         ),
         ('network.activation="quantised:1"', "quantised levels must be at least 2, got 1"),
     ],
