@@ -30,6 +30,7 @@ from resuming import Training, npy, sealed
 
 from tinynet import TinynetError, load_dataset
 from tinynet.artifacts.model import load_model, predictions_csv
+from tinynet.artifacts.run_folder import RunFolder
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config, preset_names, preset_text
 from tinynet.config.values import dotted_keys
@@ -351,7 +352,7 @@ def read_arrays(content: bytes) -> list[str]:
 def run_files() -> dict[str, bytes]:
     """Train once; return the files of the run."""
     with tempfile.TemporaryDirectory() as folder:
-        execute(prepare(load_config("iris", [*QUICK, "name='run'"])), Path(folder), report=False)
+        execute(prepare(load_config("iris", [*QUICK, "name='run'"])), RunFolder(folder), report=False)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
 
 

@@ -16,10 +16,11 @@ import pytest
 
 import tinynet
 from tinynet import DivergedError
+from tinynet.artifacts.run_folder import create_folder
 from tinynet.cli.main import main
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
-from tinynet.experiments.run import create_folder, execute
+from tinynet.experiments.run import execute
 from tinynet.reports.report import write_report
 
 VOID = {"meta", "link", "img", "wbr"}

@@ -18,7 +18,7 @@ from fuzzing import ARRAYS, ODD_ARRAYS, TABLES, TARGETS, answer, crafted_array, 
 from resuming import npy
 
 from tinynet import load_dataset
-from tinynet.artifacts.run_folder import MAX_CSV, MAX_JSON
+from tinynet.artifacts.stored_runs import MAX_CSV, MAX_JSON
 from tinynet.reports.report import write_report
 
 EXAMPLES = {"toml": 60, "json": 60, "overrides": 50, "csv": 150, "npz": 150, "model": 100, "rows": 60, "folder": 40}

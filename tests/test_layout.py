@@ -59,7 +59,7 @@ AT_MODULE_LEVEL = {
     ("config.loading", "pydantic_core"),
     ("config.sections", "pydantic"),
     ("config.values", "pydantic"),
-    ("artifacts.run_folder", "pydantic"),
+    ("artifacts.stored_runs", "pydantic"),
 }
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))

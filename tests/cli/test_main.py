@@ -30,7 +30,7 @@ from tinynet.cli.main import main
 from tinynet.config.documentation import commented_preset, key_table, schema_text
 from tinynet.config.loading import preset_names, preset_text
 
-GO_ON = "go on with: tinynet train --out x --resume"
+GO_ON = "resume with: tinynet train --out x --resume"
 QUICK = "training.epochs=2"
 TINYNET = str(Path(sys.executable).with_name("tinynet"))
 MODULE = [sys.executable, "-m", "tinynet"]
@@ -330,7 +330,7 @@ def test_fault_10_a_folder_that_is_taken_or_a_file_is_refused(capsys: pytest.Cap
     assert main(["train", "iris", QUICK, "--quiet", "--out", "x"]) == 0
     before = {path: path.stat().st_mtime_ns for path in Path("x").iterdir()}
     again = fault(capsys, "train", "iris", QUICK, "--out", "x")
-    assert again == "tinynet: x holds a run already; --resume goes on with it, or choose another folder with --out"
+    assert again == "tinynet: x holds a run already; resume it with --resume, or choose another folder with --out"
     assert {path: path.stat().st_mtime_ns for path in Path("x").iterdir()} == before
     taken = fault(capsys, "train", "iris", QUICK, "--out", "x/model.npz")
     assert taken == "tinynet: x/model.npz is a file; a run needs a folder"
@@ -425,7 +425,7 @@ def test_fault_37_a_folder_that_turns_read_only_at_the_end_costs_its_files_and_n
         assert main(["train", "iris", QUICK, "--out", str(folder)]) == 3
     out, err = capsys.readouterr()
     assert re.search(r"^test accuracy  \d+\.\d %", out, re.M) and "loss_curve" not in out
-    assert re.fullmatch(rf"tinynet: the run failed: {folder}\S*: Permission denied; go on with: \S.*\n", err)
+    assert re.fullmatch(rf"tinynet: the run failed: {folder}\S*: Permission denied; resume with: \S.*\n", err)
     assert len((folder / "metrics.csv").read_text().splitlines()) == 3
 
 

@@ -179,7 +179,7 @@ def test_fault_01_the_folder_of_a_run_instead_of_its_config(tmp_path: Path, monk
     ):
         load_config("runs")
     Path("runs/config.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"; a run folder's config is runs/config.json$"):
+    with pytest.raises(ConfigError, match=r"; the config of that run folder is runs/config.json$"):
         load_config("runs")
 
 

@@ -23,9 +23,9 @@ from sweeping import results, run_folders, statuses
 from tinynet import SGD, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet
 from tinynet.cli.main import main
 from tinynet.errors import DivergedError, Interrupted
-from tinynet.experiments import run as run_module
 from tinynet.experiments import sweep as sweep_module
 from tinynet.experiments.axes import load_grid
+from tinynet.experiments.run import RunWriter
 from tinynet.storage.locks import only_writer
 from tinynet.training.checkpoints import Keeper, paths
 
@@ -234,14 +234,14 @@ def test_fault_34_a_begun_run_that_begins_anew_and_is_interrupted_goes_on_from_t
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
-    record = run_module._record
+    record = RunWriter.add
 
     def interrupting(*arguments: Any) -> None:
         record(*arguments)
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "_record", interrupting)
+        patch.setattr(RunWriter, "add", interrupting)
         assert "interrupted" in said(capsys, *SWEEP, "--resume", status=130)
     assert paths(part)
     assert said(capsys, *SWEEP, "--resume", status=0) == "" and statuses() == ["completed"] * 3
@@ -324,14 +324,14 @@ def test_fault_16_a_run_of_a_sweep_at_which_somebody_works_is_not_moved_aside(
 ) -> None:
     assert main(list(SWEEP)) == 0
     first, messages = run_folders()[0], list[str]()
-    record = run_module._record
+    record = RunWriter.add
 
     def meanwhile(*arguments: Any) -> None:
         record(*arguments)
         if not messages:
             messages.append(said(capsys, *SWEEP, "--resume", status=2))
 
-    monkeypatch.setattr(run_module, "_record", meanwhile)
+    monkeypatch.setattr(RunWriter, "add", meanwhile)
     assert main(["train", "--out", str(first), "--resume", "training.epochs=5", "--quiet"]) == 0
     holder = f"process {os.getpid()} on {socket.gethostname()}"
     assert messages == [f"tinynet: {first}: {holder} is writing there; wait for its end, or choose another folder\n"]
@@ -344,7 +344,7 @@ def test_fault_16_a_run_of_a_sweep_at_which_somebody_works_is_not_moved_aside(
 def test_fault_43_a_run_whose_folder_is_moved_away_writes_nothing_into_the_one_that_has_its_name_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, others = run_module._record, list[dict[str, bytes]]()
+    record, others = RunWriter.add, list[dict[str, bytes]]()
 
     def moving(*arguments: Any) -> None:
         record(*arguments)
@@ -356,7 +356,7 @@ def test_fault_43_a_run_whose_folder_is_moved_away_writes_nothing_into_the_one_t
 
     train = ("train", "own.toml", "training.checkpoint_every_s=0", "--out", "x", "--quiet")
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "_record", moving)
+        patch.setattr(RunWriter, "add", moving)
         message = said(capsys, *train, status=2)
     assert files("x") == others[0]
     Path("x").rename("other")
@@ -424,7 +424,7 @@ def test_going_on_with_other_libraries_or_another_processor_is_noted(capsys: pyt
     path.write_text(json.dumps(there), encoding="utf-8")
     resume = ("train", "--out", "x", "--resume", "--quiet")
     assert said(capsys, *resume, status=0) == (
-        f"tinynet: note: goes on with another numpy (1.0.0 there, {np.__version__} here): "
+        f"tinynet: note: resumes with another numpy (1.0.0 there, {np.__version__} here): "
         "the last bits may not be those of a run that was never interrupted\n"
     )
     assert said(capsys, *resume, status=0) == ""

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweeping import QUICK, TINYNET, statuses
 
+from tinynet.artifacts.run_folder import RunFolder
 from tinynet.cli.main import main
 from tinynet.experiments import run, sweep
 from tinynet.storage.reading import typed_path
@@ -42,7 +43,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
     """Return the one line on stderr, but for what stands before the command in it."""
     (line,) = capsys.readouterr().err.splitlines()
     assert line.isprintable()
-    return line.partition("go on with: ")[2]
+    return line.partition("resume with: ")[2]
 
 
 @given(st.lists(NAMES | BYTES, min_size=1))
@@ -58,7 +59,7 @@ def test_the_command_that_resumes_a_run_can_be_pasted_into_bash(
     folder: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(run, "_write_results", broken_off)
+        patched.setattr(RunFolder, "end", broken_off)
         assert main(["train", "iris", *QUICK, f"--out={folder}", "--quiet"]) == 130
     command = told(capsys)
     assert command == f"tinynet train --out{'=' if folder == '-x' else ' '}{typed} --resume"

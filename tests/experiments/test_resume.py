@@ -21,9 +21,11 @@ from resuming import altered, meta
 from sweeping import TINYNET
 
 from tinynet import SGD, ConfigError, RunFolderError
+from tinynet.artifacts.run_folder import RunFolder
+from tinynet.artifacts.stored_runs import load_resumed
 from tinynet.cli.main import main
 from tinynet.config.building import prepare
-from tinynet.config.loading import load_config, load_resumed
+from tinynet.config.loading import load_config
 from tinynet.errors import Interrupted
 from tinynet.experiments.run import execute
 from tinynet.training.checkpoints import paths
@@ -82,11 +84,11 @@ def interrupted_in(step: int) -> Iterator[None]:
 def run(folder: str, *overrides: str, until: int | None = None, resume: bool = False) -> dict[str, Any] | None:
     """Train into a folder, or until the midst of a step."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    config = load_resumed(folder, None, overrides) if resume else load_config("small.toml", overrides)
+    config = load_resumed(RunFolder(folder), None, overrides) if resume else load_config("small.toml", overrides)
     if until is None:
-        return execute(prepare(config), Path(folder), report=False, resume=resume, about={})
+        return execute(prepare(config), RunFolder(folder), report=False, resume=resume, about={})
     with interrupted_in(until), pytest.raises(Interrupted):
-        execute(prepare(config), Path(folder), report=False, resume=resume, about={})
+        execute(prepare(config), RunFolder(folder), report=False, resume=resume, about={})
     return None
 
 
@@ -353,9 +355,9 @@ def test_fault_43_a_moved_run_of_a_known_data_set_needs_nothing_else(tmp_path: P
     config = load_config("iris", words)
     for folder in ("whole", "half"):
         Path(folder).mkdir()
-    execute(prepare(config), Path("whole"), report=False)
+    execute(prepare(config), RunFolder("whole"), report=False)
     with interrupted_in(9), pytest.raises(Interrupted):
-        execute(prepare(config), Path("half"), report=False)
+        execute(prepare(config), RunFolder("half"), report=False)
     shutil.move("half", tmp_path / "elsewhere")
     os.chdir("/")
     assert main(["train", "--out", str(tmp_path / "elsewhere"), "--resume", "--quiet"]) == 0
@@ -363,9 +365,11 @@ def test_fault_43_a_moved_run_of_a_known_data_set_needs_nothing_else(tmp_path: P
 
 
 def test_a_config_by_its_file_resumes_as_the_folder_does(half: str) -> None:
-    assert load_resumed(half, "small.toml") == load_resumed(half, None) == load_resumed(half, f"{half}/config.json")
+    folder = RunFolder(half)
+    assert load_resumed(folder, "small.toml") == load_resumed(folder, None)
+    assert load_resumed(folder, None) == load_resumed(folder, f"{half}/config.json")
     with pytest.raises(ConfigError, match="unknown key"):
-        load_resumed(half, None, ["training.epoch=3"])
+        load_resumed(folder, None, ["training.epoch=3"])
     with pytest.raises(RunFolderError, match=r"another config: training.patience \(3 there, absent here\)"):
         Path("other.toml").write_text(CONFIG.replace("patience = 3\n", ""), encoding="utf-8")
-        load_resumed(half, "other.toml")
+        load_resumed(folder, "other.toml")

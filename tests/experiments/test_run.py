@@ -24,13 +24,15 @@ import tinynet
 from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet, schedules
 from tinynet.artifacts.environment import environment, one_blas_thread
 from tinynet.artifacts.model import model_bytes
+from tinynet.artifacts.run_folder import create_folder
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
-from tinynet.experiments import run as run_module
-from tinynet.experiments.run import create_folder, execute
+from tinynet.experiments.run import RunWriter, execute
 from tinynet.storage.writing import write_atomically
 
-FILES = {"config.json", "environment.json", "loss_curve.png", "metrics.csv", "model.npz", "summary.json"}
+FILES = {
+    *("config.json", "environment.json", "loss_curve.png", "metrics.csv", "model.npz", "report.html", "summary.json"),
+}
 COLUMNS = [
     *("epoch", "step", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"),
     *("learning_rate", "loss_evaluations", "duration_s"),
@@ -50,9 +52,9 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def train_iris(*overrides: str, folder: str = "run", source: str = "iris") -> Summary:
+def train_iris(*overrides: str, folder: str = "run", source: str = "iris", report: bool = False) -> Summary:
     config = load_config(source, overrides or ["training.epochs=3"])
-    return execute(prepare(config), create_folder(folder, config.name))
+    return execute(prepare(config), create_folder(folder, config.name), report=report)
 
 
 def rows(folder: str = "run") -> list[dict[str, str]]:
@@ -88,7 +90,7 @@ def test_runs_of_a_sweep_share_their_data_and_a_file_is_read_again() -> None:
 
 
 def test_a_run_writes_its_files_and_nothing_else() -> None:
-    train_iris()
+    train_iris(report=True)
     assert files() == FILES and Path("run/checkpoint-000000021.npz").is_file()
 
 
@@ -104,13 +106,13 @@ def test_metrics_have_a_row_an_epoch_under_the_promised_columns() -> None:
 
 def test_metrics_are_on_disk_after_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
-    record = run_module._record
+    record = RunWriter.add
 
     def looks_at_the_file(*arguments: Any) -> None:
         record(*arguments)
         written.append(len(rows()))
 
-    monkeypatch.setattr(run_module, "_record", looks_at_the_file)
+    monkeypatch.setattr(RunWriter, "add", looks_at_the_file)
     train_iris()
     assert written == [1, 2, 3]
 
@@ -151,7 +153,7 @@ def test_the_model_alone_predicts_what_the_summary_says() -> None:
 
 @pytest.mark.usefixtures("real_curves")
 def test_the_curve_is_a_picture_with_something_on_it() -> None:
-    train_iris()
+    train_iris(report=True)
     pixels = imread("run/loss_curve.png")
     assert pixels.shape[0] > 400 and pixels.shape[1] > 1000
     assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 50
@@ -329,21 +331,21 @@ def test_fault_13_hidden_units_whose_values_for_all_samples_do_not_fit_are_refus
 
 def test_a_folder_of_its_own_is_made_below_runs_also_twice_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "strftime", lambda _: "20240229-120000")
-    made = [str(create_folder(None, "iris")) for _ in range(3)]
+    made = [str(create_folder(None, "iris").path) for _ in range(3)]
     assert made == [f"runs/iris-20240229-120000{end}" for end in ("", "-2", "-3")]
     assert all(Path(folder).is_dir() and not any(Path(folder).iterdir()) for folder in made)
 
 
 def test_the_name_of_a_new_folder_tells_the_time() -> None:
     folder = create_folder(None, "my run")
-    name, moment = folder.name.split("-", 1)
+    name, moment = folder.path.name.split("-", 1)
     assert name == "my run"
     assert abs(time.mktime(time.strptime(moment, "%Y%m%d-%H%M%S")) - time.time()) < 60
 
 
 def test_a_given_folder_is_made_with_its_parents_or_used_when_it_is_empty() -> None:
-    assert create_folder("a/b c/d", "x") == Path("a/b c/d")
-    assert create_folder("a/b c/d", "x").is_dir()
+    assert create_folder("a/b c/d", "x").path == Path("a/b c/d")
+    assert create_folder("a/b c/d", "x").path.is_dir()
     assert not any(Path("a/b c/d").iterdir())
 
 
@@ -360,7 +362,7 @@ def refusal(out: str | None) -> str:
 def test_fault_10_an_existing_run_is_not_overwritten() -> None:
     train_iris("training.epochs=1")
     before = {path: path.read_bytes() for path in Path("run").iterdir()}
-    assert refusal("run") == "run holds a run already; --resume goes on with it, or choose another folder with --out"
+    assert refusal("run") == "run holds a run already; resume it with --resume, or choose another folder with --out"
     assert {path: path.read_bytes() for path in Path("run").iterdir()} == before
 
 
@@ -417,7 +419,7 @@ def test_fault_30_a_run_that_diverges_keeps_the_last_good_epoch(monkeypatch: pyt
         "dataset.scaling='none'",
     ]
     with pytest.raises(DivergedError) as caught:
-        train_iris(*overrides, "optimizer.weight_decay=0.5")
+        train_iris(*overrides, "optimizer.weight_decay=0.5", report=True)
     error, summary = caught.value, read_json("run/summary.json")
     assert summary["status"] == "diverged"
     assert summary["epochs"] == len(rows()) == error.epoch - 1 > 0
@@ -448,16 +450,16 @@ def test_fault_30_a_run_that_diverges_in_its_first_epoch_keeps_the_first_weights
 def test_what_was_trained_before_an_interruption_is_written(
     error: BaseException, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = run_module._record
+    record = RunWriter.add
 
-    def interrupted(row: Any, *files: Any) -> None:
-        record(row, *files)
+    def interrupted(writer: RunWriter, row: Any) -> None:
+        record(writer, row)
         if row.epoch == 2:
             raise error
 
-    monkeypatch.setattr(run_module, "_record", interrupted)
+    monkeypatch.setattr(RunWriter, "add", interrupted)
     with pytest.raises(type(error)):
-        train_iris()
+        train_iris(report=True)
     summary = read_json("run/summary.json")
     assert (summary["status"], summary["epochs"], len(rows())) == (status, 2, 2)
     assert summary["test_accuracy"] is None  # measured once, at the end
@@ -492,7 +494,7 @@ def test_a_disk_that_fills_up_leaves_whole_files_and_no_rubbish(n_bytes: int, co
     run, folder = prepare(config), create_folder("run", "iris")
     with files_of_at_most(n_bytes), pytest.raises(OSError, match="File too large"):
         execute(run, folder)
-    left = {path.name for path in folder.iterdir()}
+    left = {path.name for path in folder.path.iterdir()}
     assert left - {"metrics.csv"} == complete - {"metrics.csv"}
     for name in complete & {"config.json", "environment.json", "summary.json"}:
         read_json(f"run/{name}")
@@ -500,7 +502,7 @@ def test_a_disk_that_fills_up_leaves_whole_files_and_no_rubbish(n_bytes: int, co
 
 def test_a_folder_that_is_deleted_during_the_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     run, folder = prepare(load_config("iris", ["training.epochs=1"])), create_folder("run", "iris")
-    folder.rmdir()
+    folder.path.rmdir()
     with pytest.raises(FileNotFoundError):
         execute(run, folder)
 

@@ -27,11 +27,12 @@ from sweeping import (
 )
 
 import tinynet
+from tinynet.artifacts.run_folder import RunFolder
 from tinynet.cli.main import main
 from tinynet.config.loading import preset_text
 from tinynet.experiments import run, sweep
 from tinynet.experiments.axes import load_grid
-from tinynet.experiments.sweep import create_sweep_folder, run_sweep
+from tinynet.experiments.sweep import create_sweep_folder, run_grid
 from tinynet.experiments.sweep_table import csv_text, results_table
 from tinynet.experiments.workers import Outcomes, Task, Work
 from tinynet.storage.locks import only_writer
@@ -98,7 +99,7 @@ def test_runs_with_the_same_data_follow_one_another(tmp_path: Path) -> None:
         worked.extend((config.dataset.test_size, config.seed) for config, _ in tasks)
         yield from ()
 
-    run_sweep(grid, tmp_path, backend)
+    run_grid(grid, RunFolder(tmp_path), backend)
     assert worked == [(size, seed) for size in (0.2, 0.3) for seed in (0, 1) for _ in range(2)]
 
 
@@ -203,7 +204,7 @@ def nobody_works(work: Work, tasks: Iterable[Task]) -> Outcomes:
 def test_the_printed_table_fits_eighty_columns_and_twenty_settings() -> None:
     names = '","'.join(f"{letter * 60}" for letter in "abcdefghijklmnopqrstu")
     grid = load_grid("iris", [f'name="{names}"', "optimizer.learning_rate=0.1,0.2", "training.batch_size=5,6"])
-    rows = run_sweep(grid, create_sweep_folder("s", grid), nobody_works)
+    rows = run_grid(grid, create_sweep_folder("s", grid), nobody_works)
     lines = results_table(grid, rows).splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "... and 64 more settings"
@@ -256,7 +257,7 @@ def test_a_folder_without_a_sweep_is_not_resumed(capsys: pytest.CaptureFixture[s
 def test_a_folder_that_holds_a_sweep_is_not_swept_into_again(capsys: pytest.CaptureFixture[str]) -> None:
     swept()
     line = mistake(capsys, "iris", "seed=0..1", *QUICK, "--out", "s")
-    assert line == "s holds a sweep already; --resume goes on with it, or choose another folder with --out"
+    assert line == "s holds a sweep already; resume it with --resume, or choose another folder with --out"
 
 
 def test_another_config_is_not_resumed_and_the_keys_that_differ_are_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -326,5 +327,5 @@ def test_a_run_with_a_damaged_summary_is_moved_aside_and_run_again(damage: str) 
 def test_a_sweep_of_very_many_seeds_can_be_repeated() -> None:
     grid = load_grid("iris", ["seed=0..5999"], many=True)
     folder = create_sweep_folder("s", grid)
-    assert json.loads((folder / "sweep.json").read_text(encoding="utf-8"))["sweep"] == {"seed": "0..5999"}
+    assert json.loads(folder.sweep.read_text(encoding="utf-8"))["sweep"] == {"seed": "0..5999"}
     assert load_grid("s/sweep.json", many=True).axes == grid.axes

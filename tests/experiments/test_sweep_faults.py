@@ -27,11 +27,12 @@ from sweeping import (
     wait_for,
 )
 
+from tinynet.artifacts.run_folder import RunFolder
+from tinynet.artifacts.stored_runs import read_ending
 from tinynet.cli.main import main
 from tinynet.config import building
 from tinynet.experiments import run, sweep
 from tinynet.experiments.axes import load_grid
-from tinynet.experiments.sweep_table import read_summary
 from tinynet.storage.writing import write_atomically
 
 LONG = ("training.epochs=200", "network.hidden_units=3")  # long enough to be met on the way
@@ -72,7 +73,7 @@ def test_a_run_that_cannot_be_written_is_failed_the_others_go_on_and_resuming_ru
 ) -> None:
     real = run.execute
 
-    def full(prepared: building.Run, folder: Path, **options: Any) -> Any:
+    def full(prepared: building.Run, folder: RunFolder, **options: Any) -> Any:
         if prepared.config.seed == 1:
             raise OSError(28, "No space left on device", "x")
         return real(prepared, folder, **options)
@@ -106,7 +107,7 @@ def test_a_full_disk_under_the_table_ends_the_sweep_and_keeps_what_finished(
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         "tinynet: the sweep failed: s/sweep.csv: No space left on device; the runs that finished are kept; "
-        "go on with: tinynet sweep s/sweep.json --resume"
+        "resume with: tinynet sweep s/sweep.json --resume"
     )
     assert len(made_at()) == 1
 
@@ -116,8 +117,8 @@ def test_what_another_worker_has_finished_meanwhile_is_kept(monkeypatch: pytest.
     before = made_at()
     setting = load_grid("s/sweep.json").settings[0]
     assert sweep.train_one(setting.config, f"s/{setting.folder}") == []
-    real, looks = read_summary, iter([None])
-    monkeypatch.setattr(sweep, "read_summary", lambda folder: next(looks, real(folder)))
+    real, looks = read_ending, iter([None])
+    monkeypatch.setattr(sweep, "read_ending", lambda folder: next(looks, real(folder)))
     assert sweep.train_one(setting.config, f"s/{setting.folder}") == []
     assert made_at() == before and not list(Path("s").glob(".*"))
 
@@ -133,8 +134,8 @@ def test_a_run_begun_before_whose_checkpoint_is_damaged_is_trained_anew_in_the_s
     attempts: list[str] = []
     real = run.execute
 
-    def watched(prepared: building.Run, folder: Path, **options: Any) -> Any:
-        attempts.append(folder.name)
+    def watched(prepared: building.Run, folder: RunFolder, **options: Any) -> Any:
+        attempts.append(folder.path.name)
         return real(prepared, folder, **options)
 
     monkeypatch.setattr(sweep, "execute", watched)
@@ -172,7 +173,8 @@ def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_t
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err == (
-        "tinynet: interrupted; the runs that finished are kept; go on with: tinynet sweep s/sweep.json --resume\n"
+        "tinynet: interrupted; the runs that finished are kept; "
+        f"resume with: tinynet sweep s/sweep.json --resume --jobs {jobs}\n"
     )
     before = made_at()
     begun = list(Path("s").glob(".*.part"))

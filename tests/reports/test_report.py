@@ -15,7 +15,7 @@ import pytest
 from pages import NASTY, Reader, fault, page, rewrite
 
 from tinynet import RunFolderError
-from tinynet.artifacts.run_folder import read_records
+from tinynet.artifacts.stored_runs import read_runs as read_records
 from tinynet.cli.main import main
 from tinynet.reports import report as report_module
 from tinynet.reports.html import GENERATOR
@@ -79,7 +79,7 @@ def test_a_report_that_cannot_be_written_fails_the_run_with_its_files_kept(
 
     monkeypatch.setattr(report_module, "write_atomically", full)
     assert main(["train", "iris", "training.epochs=1", "--quiet", "--out", "x"]) == 3
-    go_on = "go on with: tinynet train --out x --resume"
+    go_on = "resume with: tinynet train --out x --resume"
     assert capsys.readouterr().err == f"tinynet: the run failed: x/report.html: No space left on device; {go_on}\n"
     assert Path("x/model.npz").is_file()
     monkeypatch.undo()
@@ -249,14 +249,14 @@ def cell(column: int, value: str) -> Callable[[], object]:
         (put("iris/summary.json", "[1]"), "iris/summary.json: is damaged: must be a valid dictionary"),
         (put("iris/summary.json", "[" * 100_000), "iris/summary.json: is damaged: not valid JSON"),
         (put("iris/summary.json", "{}"), "iris/summary.json: is damaged: status: missing"),
-        (put("iris/summary.json", b"\xff"), "iris/summary.json: is damaged: not valid JSON: 'utf-8' codec"),
+        (put("iris/summary.json", b"\xff"), "iris/summary.json: line 1: not UTF-8"),
         (put("iris/environment.json", "3"), "iris/environment.json: is damaged: must be a valid dictionary"),
         (put("iris/config.json", "{"), "iris/config.json: not valid JSON"),
         (put("iris/metrics.csv", "a,b\n1,2\n"), "iris/metrics.csv: line 1: is damaged: the columns must be epoch,step"),
-        (put("iris/metrics.csv", b"\xff\n"), "iris/metrics.csv: is damaged: not UTF-8"),
+        (put("iris/metrics.csv", b"\xff\n"), "iris/metrics.csv: line 1: not UTF-8"),
         (cell(2, "abc"), "iris/metrics.csv: line 3: is damaged: train_loss: must be a valid number"),
         (cell(0, "1.5"), "iris/metrics.csv: line 3: is damaged: epoch: must be a valid integer"),
-        (cell(0, "1,1"), "iris/metrics.csv: line 3: is damaged: 9 cells belong there, got 10"),
+        (cell(0, "1,1"), "iris/metrics.csv: line 3: is damaged: must have 9 cells, got 10"),
         (cut("iris/metrics.csv", -1), "iris/metrics.csv: line 5: is damaged: cut short"),
         (lambda: Path("iris/metrics.csv").unlink(), "iris/metrics.csv: cannot be read: No such file or directory"),
         (cut("iris/model.npz", -200), "iris/model.npz: no NPZ archive, or a damaged one: File is not a zip file"),

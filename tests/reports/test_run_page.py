@@ -18,7 +18,7 @@ from matplotlib.image import imread
 from pages import Reader, charts, line, page, rewrite, table, train, trained, words
 
 import tinynet
-from tinynet.artifacts.run_folder import read_records
+from tinynet.artifacts.stored_runs import read_runs as read_records
 from tinynet.reports import report as report_module
 from tinynet.reports.run_page import _mistakes
 

@@ -119,7 +119,7 @@ def test_fault_33_a_limit_on_the_size_of_files_ends_the_real_command_with_3_and_
     assert (done.returncode, done.stdout) == (3, "")
     (line,) = done.stderr.splitlines()
     assert re.fullmatch(
-        r"tinynet: the run failed: x\S*: File too large; go on with: tinynet train --out x --resume", line
+        r"tinynet: the run failed: x\S*: File too large; resume with: tinynet train --out x --resume", line
     )
     assert 10 < saved_steps("x") < 50  # checkpoints grow with the history
     assert main(["train", "--out", "x", "--resume", "--quiet"]) == 0
@@ -174,7 +174,7 @@ def test_fault_33_a_folder_made_read_only_under_a_run_ends_it_with_3_and_it_is_r
     assert ended(process) == 3
     (line,) = SAID.read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(
-        r"tinynet: the run failed: x\S*: Permission denied; go on with: tinynet train --out x --resume", line
+        r"tinynet: the run failed: x\S*: Permission denied; resume with: tinynet train --out x --resume", line
     )
     assert 5 <= saved_steps("x") < 50
     Path("x").chmod(0o777)
@@ -188,7 +188,9 @@ def test_fault_33_a_folder_moved_away_under_a_run_ends_it_with_3_and_it_is_resum
     Path("x").rename("elsewhere")
     assert ended(process) == 3
     (line,) = SAID.read_text(encoding="utf-8").splitlines()
-    assert re.fullmatch(r"tinynet: the run failed: x\S*: No such file or directory; go on with: tinynet train .*", line)
+    assert re.fullmatch(
+        r"tinynet: the run failed: x\S*: No such file or directory; resume with: tinynet train .*", line
+    )
     assert not Path("x").exists() and 5 <= saved_steps("elsewhere") < 50
     assert main(["train", "--out", "elsewhere", "--resume", "--quiet"]) == 0
     assert outcomes("elsewhere") == whole

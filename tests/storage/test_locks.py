@@ -82,7 +82,7 @@ def test_fault_16_of_two_that_resume_a_run_exactly_one_writes(races: int) -> Non
 @pytest.mark.parametrize("races", [3, pytest.param(60, marks=pytest.mark.soak)])
 def test_fault_16_of_two_that_begin_a_sweep_in_one_folder_exactly_one_writes(races: int) -> None:
     whole = reference(SWEEP)
-    between = "tinynet: x holds a sweep already; --resume goes on with it, or choose another folder with --out"
+    between = "tinynet: x holds a sweep already; resume it with --resume, or choose another folder with --out"
     for _ in range(races):
         race(*SWEEP, also=between)
         assert outcomes("x") == whole and not half_written("x")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from sweeping import QUICK, TINYNET, results, run_folders, statuses, swept
 
-from tinynet.artifacts.run_folder import MAX_JSON
+from tinynet.artifacts.run_folder import RunFolder
+from tinynet.artifacts.stored_runs import MAX_JSON, read_ending
 from tinynet.cli.main import main
-from tinynet.experiments.sweep_table import read_summary
 
 COMMAND_S = 60  # a command that waits for a pipe would wait for ever
 LIMITED = 'ulimit -v 8000000; exec "$0" "$@"'  # KiB, before all memory is taken
@@ -50,10 +50,10 @@ def test_what_is_no_summary_is_moved_aside_with_its_run_and_the_run_is_trained_a
     command = [TINYNET, "sweep", "s/sweep.json", "--resume", "--quiet"]
     done = subprocess.run(["bash", "-c", LIMITED, *command], capture_output=True, timeout=COMMAND_S, check=False)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (0, b"", 1), done.stderr
-    assert f"tinynet: note: '{summary}': is ".encode() in done.stderr
+    assert f"tinynet: note: {summary}: is ".encode() in done.stderr
     assert statuses() == ["completed"] * 2
     (aside,) = [path for path in run_folders() if ".aside-" in path.name]
-    assert aside.name.startswith(first.name) and read_summary(aside) is None
+    assert aside.name.startswith(first.name) and read_ending(RunFolder(aside)) is None
     aside.rename("aside")
     assert results("s") == whole
 

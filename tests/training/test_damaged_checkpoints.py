@@ -26,6 +26,7 @@ from resuming import Training, altered, archive, members, meta, npy, sealed
 from sweeping import QUICK, TINYNET
 
 from tinynet import RunFolderError, TinynetError
+from tinynet.artifacts.run_folder import RunFolder
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
 from tinynet.experiments.run import execute
@@ -512,7 +513,7 @@ def resumed() -> list[Any]:
 @pytest.mark.usefixtures("nothing_is_executed")
 def test_fault_36_the_command_refuses_crafted_checkpoints_within_its_memory() -> None:
     Path("run").mkdir()
-    execute(prepare(load_config("iris", [*QUICK, "training.checkpoint_every_s=0"])), Path("run"), report=False)
+    execute(prepare(load_config("iris", [*QUICK, "training.checkpoint_every_s=0"])), RunFolder("run"), report=False)
     model, (older, newest) = Path("run/model.npz").read_bytes(), paths(Path("run")).values()
     there, good = members(newest), older.read_bytes()
     newest.write_bytes(archive(there | {"meta": npy(np.array([Bomb()], object), pickled=True)}))

@@ -47,7 +47,7 @@ def test_fault_31_a_run_finishes_its_step_saves_says_how_to_resume_and_ends_in_t
     os.kill(process.pid, number)
     assert process.communicate(timeout=60) == (
         "",
-        "tinynet: interrupted; go on with: tinynet train --out x --resume\n",
+        "tinynet: interrupted; resume with: tinynet train --out x --resume\n",
     )
     assert process.returncode == status
     rows = rows_of(Path("x"))
@@ -68,7 +68,7 @@ def test_fault_31_the_second_signal_ends_a_run_at_once_and_costs_the_epoch_under
         time.sleep(0.1)  # into the next step, and apart: two of a kind that wait together are one
         os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "tinynet: interrupted; go on with: tinynet train --out x --resume\n")
+    assert (process.returncode, err) == (130, "tinynet: interrupted; resume with: tinynet train --out x --resume\n")
     assert saved_steps("x") == 1, "the step under way is given up"
     assert not Path("x/report.html").exists(), "nothing is drawn"
     assert main(["train", "--out", "x", "--resume", "--quiet"]) == 0
@@ -85,7 +85,7 @@ def test_fault_31_a_terminated_sweep_saves_the_runs_under_way_and_ends_in_the_sa
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
     assert err == (
-        "tinynet: interrupted; the runs that finished are kept; go on with: tinynet sweep s/sweep.json --resume\n"
+        "tinynet: interrupted; the runs that finished are kept; resume with: tinynet sweep s/sweep.json --resume\n"
     )
     parts = list(Path("s").glob(".*.part"))
     assert 1 <= len(parts) <= int(jobs) and all(saved_steps(part) > 0 for part in parts if part in trained)

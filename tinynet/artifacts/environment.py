@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -11,16 +10,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinynet.config.loading import shown
-from tinynet.storage.reading import open_regular_file
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
-
-MAX_JSON = 2**20  # bytes
 
 
 def environment() -> dict[str, Any]:
@@ -47,19 +42,18 @@ def environment() -> dict[str, Any]:
     }
 
 
-def compare_environments(folder: Path, here: dict[str, Any]) -> None:
-    """Warn when a run goes on with other libraries or on another machine than those its environment.json names."""
+def compare_environments(there: dict[str, Any], here: dict[str, Any]) -> None:
+    """Warn when a run is resumed with other libraries or on another machine than before."""
     try:
-        with open_regular_file(folder / "environment.json") as file:
-            before, now = _decisive(json.loads(file.read(MAX_JSON))), _decisive(here)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # damaged, and written anew
+        before, now = _decisive(there), _decisive(here)
+    except (LookupError, TypeError, AttributeError):  # damaged, and written anew
         return
     differing = [
         f"{key} ({shown(was)} there, {shown(now[key])} here)" for key, was in before.items() if was != now[key]
     ]
     if differing:
         warnings.warn(
-            f"goes on with another {', another '.join(differing)}: "
+            f"resumes with another {', another '.join(differing)}: "
             "the last bits may not be those of a run that was never interrupted",
             stacklevel=2,
         )

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from tinynet.cli.parser import parsed
 from tinynet.errors import ConfigError, DivergedError, RunFolderError, TinynetError
-from tinynet.storage.reading import shown_path, typed_path
+from tinynet.storage.reading import shown_path
 from tinynet.training.interrupts import termination_raised
 
 if TYPE_CHECKING:
+    from tinynet.artifacts.run_folder import RunFolder
     from tinynet.experiments.axes import Grid
     from tinynet.experiments.workers import Backend
 
 DONE, WRONG_INPUT, FAILED = 0, 2, 3
-REPORTED = ("completed", "stopped early", "diverged")  # the ends of a run that leave a folder
 MOST_COMPLAINTS = 5
 
 
@@ -73,25 +73,27 @@ def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from tinynet.config.loading import load_config, load_resumed, origin
+    from tinynet.artifacts.run_folder import FINAL, create_folder
+    from tinynet.config.loading import load_config, origin
 
-    source, out, quiet = options.config, options.out, options.quiet
+    source, quiet = options.config, options.quiet
     if options.resume:
-        out = _folder_to_resume(options, "config.json")
-        config = load_resumed(out, source, options.overrides)
-        source = source or os.path.join(out, "config.json")
+        from tinynet.artifacts.stored_runs import load_resumed
+
+        folder = _folder_to_resume(options, "config")
+        config = load_resumed(folder, source, options.overrides)
+        source = source or str(folder.config)
     else:
         config = load_config(source, options.overrides)
 
     os.environ["MPLBACKEND"] = "agg"  # a run draws into a file, whatever display somebody has set up
     from tinynet.artifacts.tensorboard import check_tracking
     from tinynet.config.building import prepare
-    from tinynet.experiments.run import create_folder, execute
-    from tinynet.reports.report import reported
+    from tinynet.experiments.run import execute
 
     check_tracking(config, where := origin(source, options.overrides))
     run = prepare(config, where)
-    folder = Path(out) if options.resume else create_folder(out, config.name)
+    folder = folder if options.resume else create_folder(options.out, config.name)
     if not quiet:
         sizes = "-".join(str(size) for size in (run.dataset.n_features, *run.net.shapes["W2"]))
         _say(
@@ -99,47 +101,49 @@ def _train(options: argparse.Namespace) -> int:
             f"{len(run.dataset.X_train):,} training samples"
         )
     try:
-        with reported(run, folder):
-            summary = execute(run, folder, resume=options.resume, progress=not quiet and sys.stderr is not None)
+        summary = execute(run, folder, resume=options.resume, progress=not quiet and sys.stderr is not None)
     except DivergedError as error:
-        _complain(f"{error}; the weights of the last good epoch are in {shown_path(folder / 'model.npz')}")
+        _complain(f"{error}; the weights of the last good epoch are in {shown_path(folder.model)}")
         return FAILED
     except KeyboardInterrupt as error:
-        _complain(f"interrupted; {_how_to_go_on(folder)}")
+        _complain(f"interrupted; {_how_to_resume(folder)}")
         return _interrupted(error)
     except RunFolderError:
         raise
     except OSError as error:
-        if run.summary is not None and run.summary["status"] in REPORTED and not quiet:
+        if run.summary is not None and run.summary["status"] in FINAL and not quiet:
             _conclude(run.summary)  # trained in vain, but for these
-        where = shown_path(str(error.filename or folder))
-        _complain(f"the run failed: {where}: {error.strerror or error}; {_how_to_go_on(folder)}")
+        where = shown_path(str(error.filename or folder.path))
+        _complain(f"the run failed: {where}: {error.strerror or error}; {_how_to_resume(folder)}")
         return FAILED
     if not quiet:
         _conclude(summary)
-        _say(f"curve          {folder / 'loss_curve.png'}")
-        _say(f"report         {folder / 'report.html'}")
+        _say(f"curve          {folder.curve}")
+        _say(f"report         {folder.report}")
     return DONE
 
 
-def _how_to_go_on(folder: Path) -> str:
+def _how_to_resume(folder: RunFolder) -> str:
     """Return what to type after a run broke off: one that has not written its first file cannot be resumed."""
     with suppress(OSError):  # a folder that was moved away is resumed where it is
-        if "config.json" not in os.listdir(folder):
+        if folder.config.name not in os.listdir(folder.path):
             return "nothing of it was saved yet; run the command again"
-    name = str(folder)
-    return f"go on with: tinynet train --out{'=' if name.startswith('-') else ' '}{typed_path(name)} --resume"
+    return f"resume with: {folder.resume_command()}"
 
 
-def _folder_to_resume(options: argparse.Namespace, name: str) -> str:
-    """Return the folder of --out, or that of the file `name` as CONFIG."""
+def _folder_to_resume(options: argparse.Namespace, file: str) -> RunFolder:
+    """Return the folder of --out, or that of CONFIG, which is its "config" or "sweep"."""
+    from tinynet.artifacts.run_folder import RunFolder
+
     if options.out == "":
         raise RunFolderError("command line: --out: must name a folder, got ''")
     if options.out is not None:
-        return str(options.out)
+        return RunFolder(options.out)
+    folder = RunFolder(os.path.dirname(options.config or "") or ".")
+    name = str(getattr(folder, file).name)
     if os.path.basename(options.config or "") != name:
         raise ConfigError([f"command line: --resume: name the folder with --out, or its {name} as CONFIG"])
-    return os.path.dirname(options.config) or "."
+    return folder
 
 
 def _interrupted(error: KeyboardInterrupt) -> int:
@@ -153,7 +157,7 @@ def _sweep(options: argparse.Namespace) -> int:
     if options.dask not in (None, "local") and options.jobs is not None:
         raise ConfigError(["command line: --jobs: the cluster of --dask has workers of its own; leave one of them out"])
     if options.resume:
-        options.out = _folder_to_resume(options, "sweep.json")
+        options.out = str(_folder_to_resume(options, "sweep").path)
     grid = load_grid(options.config, options.overrides, many=options.yes or options.resume)
 
     from tinynet.experiments.sweep import check_data, create_sweep_folder, open_sweep_folder
@@ -168,19 +172,21 @@ def _sweep(options: argparse.Namespace) -> int:
         if not options.quiet:
             axes = " × ".join(f"{len(axis)} {key}" for key, axis in grid.axes.items())
             _say(f"{grid.name}: {len(grid.settings):,} runs ({axes}) {where}")
-        rows, status = _sweep_rows(grid, folder, backend, options.quiet)
+        rows, status = _sweep_rows(grid, folder, backend, options)
+    from tinynet.artifacts.run_folder import FINAL
+
     if rows and not options.quiet:
         from tinynet.experiments.sweep_table import counts, results_table
 
         _say(f"\n{results_table(grid, rows)}\n")
         _say(f"runs           {counts(rows)}")
         _say(f"time           {time.perf_counter() - started:.1f} s")
-        _say(f"table          {folder / 'sweep.csv'}")
-    if any(row["status"] in REPORTED for row in rows):
+        _say(f"table          {folder.sweep_table}")
+    if any(row["status"] in FINAL for row in rows):
         from tinynet.reports.report import write_report
 
         try:
-            report = write_report([folder])
+            report = write_report([folder.path])
         except RunFolderError as error:  # nothing that the user asked for: the disk may be full
             _complain(str(error))
             return FAILED
@@ -189,28 +195,29 @@ def _sweep(options: argparse.Namespace) -> int:
     return status
 
 
-def _sweep_rows(grid: Grid, folder: Path, backend: Backend, quiet: bool) -> tuple[list[dict[str, Any]], int]:
-    """Return a row a run and the exit status; what did not finish is said, and how to go on."""
-    from tinynet.config.loading import sweep_command
-    from tinynet.experiments.sweep import run_sweep
+def _sweep_rows(
+    grid: Grid, folder: RunFolder, backend: Backend, options: argparse.Namespace
+) -> tuple[list[dict[str, Any]], int]:
+    """Return a row a run and the exit status; what did not finish is said, and how to resume."""
+    from tinynet.experiments.sweep import run_grid
 
-    go_on = sweep_command(str(folder))
+    resume = folder.resume_command(options.jobs)
     try:
-        rows = run_sweep(grid, folder, backend, progress=not quiet and sys.stderr is not None)
+        rows = run_grid(grid, folder, backend, progress=not options.quiet and sys.stderr is not None)
     except KeyboardInterrupt as error:
-        _complain(f"interrupted; the runs that finished are kept; go on with: {go_on}")
+        _complain(f"interrupted; the runs that finished are kept; resume with: {resume}")
         return [], _interrupted(error)
     except RunFolderError:
         raise
     except OSError as error:
-        reason = f"{shown_path(str(error.filename or folder))}: {error.strerror or error}"
-        _complain(f"the sweep failed: {reason}; the runs that finished are kept; go on with: {go_on}")
+        reason = f"{shown_path(str(error.filename or folder.path))}: {error.strerror or error}"
+        _complain(f"the sweep failed: {reason}; the runs that finished are kept; resume with: {resume}")
         return [], FAILED
     unfinished = [row for row in rows if row["status"] in ("failed", "killed", "missing")]
     for row in unfinished[:MOST_COMPLAINTS]:
         _complain(f"{row['run']}: {row['status']}: {row['error']}")
     if unfinished:
-        _complain(f"{len(unfinished)} of {len(rows)} runs did not finish; run them again with: {go_on}")
+        _complain(f"{len(unfinished)} of {len(rows)} runs did not finish; run them again with: {resume}")
     return rows, FAILED if unfinished else DONE
 
 
@@ -244,11 +251,11 @@ def _check(options: argparse.Namespace) -> int:
     config, source = load_config(options.config, options.overrides), origin(options.config, options.overrides)
 
     os.environ["MPLBACKEND"] = "agg"
+    from tinynet.artifacts.run_folder import create_folder
     from tinynet.checking.network_report import check_findings
     from tinynet.checking.parity import require_derivative
     from tinynet.checking.parity_report import parity_findings
     from tinynet.config.building import prepare
-    from tinynet.experiments.run import create_folder
 
     run = prepare(config, source)
     if options.parity:
@@ -261,7 +268,7 @@ def _check(options: argparse.Namespace) -> int:
         return FAILED
     _say(findings.text.rstrip("\n"))
     if folder is not None:
-        _say(f"\nfigure         {findings.write(folder)}")
+        _say(f"\nfigure         {findings.write(folder.path)}")
     if findings.fault is not None:
         _complain(findings.fault)
         return FAILED
@@ -270,10 +277,11 @@ def _check(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from tinynet.artifacts.model import load_model, predictions_csv
+    from tinynet.artifacts.run_folder import RunFolder
 
     model, output = load_model(options.run), options.output
     text = predictions_csv(model, model.read(options.file))
-    for taken, what in ((options.file, "rows to predict"), (os.path.join(options.run, "model.npz"), "trained network")):
+    for taken, what in ((options.file, "rows to predict"), (RunFolder(options.run).model, "trained network")):
         if output is not None and os.path.exists(output) and os.path.samefile(output, taken):
             raise ConfigError([f"command line: --output: {output} holds the {what}, and would be overwritten"])
     return _deliver(text, output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import glob
 import json
 import os.path
 import re
@@ -22,7 +23,6 @@ from tinynet.config.sections import CombinationError, Config, DatasetName, shown
 from tinynet.config.sections import shown as shown
 from tinynet.config.values import MAX_LENGTH, dotted_keys, put, typed_values
 from tinynet.errors import ConfigError, RunFolderError, did_you_mean
-from tinynet.storage.reading import typed_path
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
 MAX_FAULTS = 20  # reported; whoever made more reads no further
@@ -69,40 +69,23 @@ def load_config(source: str, overrides: Iterable[str] = ()) -> Config:
     >>> load_config("digits", ["optimizer.learning_rate=0.05"]).optimizer.learning_rate
     0.05
     """
-    values = read_values(source)
+    return config_from(read_values(source), source, overrides)
+
+
+def config_from(values: dict[str, Any], source: str, overrides: Iterable[str] = ()) -> Config:
+    """Return the config that `values` of `source` give with KEY=VALUE `overrides`; they are changed in place.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config` does.
+    """
     overridden, faults = _apply(values, overrides, source)
     if "dataset.path" in overridden:
         resolve_path(values)
     if values.pop("sweep", None) is not None:
         faults.append(f"{shown(source)}: sweep: belongs to many runs; 'tinynet sweep' runs them")
     return validated(values, source, overridden, faults)
-
-
-def load_resumed(folder: str, source: str | None, overrides: Iterable[str] = ()) -> Config:
-    """Return the config with which the run in `folder` goes on: `source`, or its own, with `overrides`.
-
-    Raises
-    ------
-    ConfigError
-        As `load_config` does.
-    RunFolderError
-        When there is no run, or it was begun with another config: training.epochs alone may differ.
-    """
-    path = os.path.join(folder, "config.json")
-    if not os.path.isfile(path):
-        is_sweep = os.path.isfile(os.path.join(folder, "sweep.json"))
-        hint = f", but it is a sweep's: '{sweep_command(folder)}'" if is_sweep else ""
-        raise RunFolderError(f"{shown(folder)} holds no run to resume: there is no config.json in it{hint}")
-    config = load_config(path if source is None else source, overrides)
-    before, now = (flat(one.model_dump(exclude_none=True)) for one in (load_config(path), config))
-    check_same(folder, before, now | {"training.epochs": before["training.epochs"]})
-    return config
-
-
-def sweep_command(folder: str) -> str:
-    """Return what to type into bash so that the sweep in `folder` goes on."""
-    path = os.path.join("./" if folder.startswith("-") else "", folder, "sweep.json")
-    return f"tinynet sweep {typed_path(path)} --resume"
 
 
 def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -131,9 +114,14 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def read_values(source: str) -> dict[str, Any]:
     """Return what a preset or a file holds, not yet validated."""
-    values = _parse(source, _text(source), json_format=source.lower().endswith(".json"))
+    values = parsed_file(source)
     resolve_path(values, os.path.dirname(source))
     return values
+
+
+def parsed_file(source: str) -> dict[str, Any]:
+    """Return what a preset or a file holds; the path of its data is as seen from its folder."""
+    return _parse(source, _text(source), json_format=source.lower().endswith(".json"))
 
 
 def validated(values: dict[str, Any], source: str, overridden: set[str], faults: Iterable[str] = ()) -> Config:
@@ -177,9 +165,9 @@ def _text(source: str) -> str:
     presets = preset_names()
     if source in presets:
         return preset_text(source)
-    run, hint = os.path.join(source, "config.json"), did_you_mean(source, presets)
-    if os.path.isfile(run):
-        hint = f"; a run folder's config is {shown(run)}"
+    hint = did_you_mean(source, presets)
+    if inside := sorted(glob.glob(os.path.join(glob.escape(source), "config.*"))):
+        hint = f"; the config of that run folder is {shown(inside[0])}"
     elif "=" in source:
         hint = "; CONFIG comes before KEY=VALUE" + hint
     raise ConfigError([f"{shown(source)}: neither a preset nor a .toml or .json file{hint}"])

@@ -10,12 +10,12 @@ from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 
-from tinynet.artifacts.run_folder import Record, read_record
+from tinynet.artifacts.run_folder import FINAL, RunFolder
+from tinynet.artifacts.stored_runs import StoredRun, read_ending, read_run
 from tinynet.config.building import load_data
-from tinynet.config.loading import flat, sweep_command
+from tinynet.config.loading import flat
 from tinynet.errors import ConfigError, RunFolderError
 from tinynet.experiments.axes import Grid, Setting
-from tinynet.experiments.sweep_table import FINAL, read_summary
 from tinynet.storage.locks import only_writer
 from tinynet.storage.reading import shown_path
 
@@ -53,11 +53,11 @@ def take_stock(folder: Path, grid: Grid) -> None:
 
 def refuse_changed_data(folder: Path, grid: Grid) -> None:
     """Raise RunFolderError when runs were trained on other data than their files give now."""
-    summaries = {setting.folder: read_summary(folder / setting.folder) or {} for setting in grid.settings}
-    digests = {name: summary["data_digest"] for name, summary in summaries.items() if "data_digest" in summary}
+    endings = {setting.folder: read_ending(RunFolder(folder / setting.folder)) for setting in grid.settings}
+    digests = {name: ending.data_digest for name, ending in endings.items() if ending and ending.data_digest}
     for file, (same, changed) in _compared(grid, digests).items():
         if changed:
-            way = f"train these anew with: {sweep_command(str(folder))}" if same else PUT_BACK
+            way = f"train these anew with: {RunFolder(folder).resume_command()}" if same else PUT_BACK
             raise RunFolderError(f"{_other_data(folder, file, changed)}: it has changed meanwhile; {way}")
 
 
@@ -98,19 +98,19 @@ def move_aside(path: Path, name: str) -> str:
     return aside.name
 
 
-def _found(path: Path, setting: Setting) -> Record | str:
+def _found(path: Path, setting: Setting) -> StoredRun | str:
     """Return the run in a folder, or why it is not what the sweep has put there."""
     try:
-        record = read_record(path, setting.folder)
+        run = read_run(RunFolder(path, setting.folder))
     except (ConfigError, RunFolderError) as error:
         return str(error).splitlines()[0]
     except OSError as error:
         return f"{shown_path(str(error.filename or path))}: {error.strerror or error}"
-    if record.status not in FINAL:
+    if run.status not in FINAL:
         return f"{shown_path(path)}: has not come to its end"
-    there, here = record.settings, flat(setting.config.model_dump(exclude_none=True))
+    there, here = run.settings, flat(setting.config.model_dump(exclude_none=True))
     differing = [key for key in there | here if there.get(key) != here.get(key)]
-    return f"{shown_path(path)}: was begun or continued with another {', '.join(differing)}" if differing else record
+    return f"{shown_path(path)}: was begun or continued with another {', '.join(differing)}" if differing else run
 
 
 def _compared(grid: Grid, digests: dict[str, str]) -> dict[str, tuple[Runs, Runs]]:

@@ -2,97 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, astuple
-from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from tinynet.artifacts.environment import compare_environments, environment, one_blas_thread
 from tinynet.artifacts.model import model_bytes
+from tinynet.artifacts.run_folder import TRAINED, RunFolder, Status, finite
+from tinynet.artifacts.stored_runs import StoredRun, Summary, read_config, read_environment
 from tinynet.artifacts.tensorboard import event_file
 from tinynet.config.building import Run, schedule_of
-from tinynet.config.loading import flat, load_config, shown
-from tinynet.config.sections import Config
-from tinynet.errors import ConfigError, DivergedError, InvalidValueError, RunFolderError
+from tinynet.config.loading import flat
+from tinynet.errors import ConfigError, DivergedError, InvalidValueError
 from tinynet.reports.plots import plot_loss_curve, save_figure
 from tinynet.reports.remarks import kept_weights, remarks
+from tinynet.reports.report import write_run_page
 from tinynet.reports.scores import score
-from tinynet.storage.locks import only_writer
-from tinynet.storage.writing import left_behind, make_folder, sync_folder, write_atomically
+from tinynet.storage.reading import shown_path
 from tinynet.training.history import Epoch, History, csv_line
 from tinynet.training.loop import train
 
-
-def create_folder(out: str | None, name: str) -> Path:
-    """Create the run folder `out`, or a new runs/NAME-TIME, and return it.
-
-    Raises
-    ------
-    RunFolderError
-        When it holds something already, is a file, or cannot be written.
-    """
-    if out == "":
-        raise RunFolderError("command line: --out: must name a folder, got ''")
-    try:
-        folder = _new_folder(name) if out is None else _empty_folder(Path(out))
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except RunFolderError:
-        raise
-    except FileExistsError as error:
-        raise RunFolderError(f"{shown(str(error.filename))} is a file; a run needs a folder") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        where = shown("runs" if out is None else out)
-        raise RunFolderError(f"{where}: cannot be written: {reason}; choose another folder with --out") from error
-
-
-def _new_folder(name: str) -> Path:
-    """Create runs/NAME-TIME; a command of the same second gets a number behind it."""
-    make_folder(Path("runs"))
-    stem, number = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", 1
-    while True:
-        folder = Path("runs", stem if number == 1 else f"{stem}-{number}")
-        try:
-            folder.mkdir()
-            sync_folder(folder.parent)
-            return folder
-        except FileExistsError:
-            number += 1
-
-
-def _empty_folder(folder: Path) -> Path:
-    make_folder(folder)
-    if (folder / ".lock").exists():
-        with only_writer(folder):  # who is at work there is named first
-            pass
-    refuse_a_run(folder)
-    if any(not left_behind(path.name) for path in folder.iterdir()):
-        raise RunFolderError(f"{shown(str(folder))} is not empty; choose another folder with --out")
-    return folder
-
-
-def refuse_a_run(folder: Path) -> None:
-    """Raise RunFolderError when `folder` holds a run or a sweep."""
-    for name, what in (("config.json", "run"), ("sweep.json", "sweep")):
-        if (folder / name).exists():
-            raise RunFolderError(
-                f"{shown(str(folder))} holds a {what} already; "
-                "--resume goes on with it, or choose another folder with --out"
-            )
+PAGE_EVERY_S = 5.0  # while a run is under way
+PAGE_SHARE = 20  # the page of a run under way waits for so many times what the last one took
 
 
 @one_blas_thread()
 def execute(
     run: Run,
-    folder: Path,
+    folder: RunFolder,
     *,
     resume: bool = False,
     progress: bool = False,
@@ -104,10 +46,10 @@ def execute(
     Parameters
     ----------
     run : Run
-    folder : Path, an empty folder, or one to resume in
-    resume : bool, go on from the last checkpoint in the folder, or from the beginning when there is none
+    folder : RunFolder, an empty folder, or one to resume in
+    resume : bool, continue from the last checkpoint in the folder, or from the beginning when there is none
     progress : bool, show a progress bar on stderr
-    report : bool, draw what is for people to look at, which takes longer than training a small network
+    report : bool, write loss_curve.png and report.html, which takes longer than training a small network
     about : what environment.json holds, where it is known from another run of this process
 
     Raises
@@ -127,30 +69,11 @@ def execute(
     "stopped early", "diverged", "interrupted" or "failed"; a run that was killed has none.
     """
     config, data = run.config, run.dataset
-    history: History | None = None
-    status, draw = "failed", report
-    with only_writer(folder) as check, ExitStack() as files:
+    status = Status.FAILED
+    with folder.only_writer() as check, ExitStack() as files:
         if not resume:
-            refuse_a_run(folder)
-        started = time.perf_counter()
-        metrics: TextIO
-        track: Callable[[Epoch], object] | None = None
-
-        def begin(so_far: History) -> None:
-            nonlocal history, metrics, track, started
-            here = environment() if about is None else about
-            if resume:
-                compare_environments(folder, here)
-            if not (resume and _holds(folder, config)):  # as seen from elsewhere its data may have another name
-                write_atomically(folder / "config.json", config.to_json(folder).encode())
-            write_atomically(folder / "environment.json", _json(here))
-            write_atomically(folder / "metrics.csv", so_far.to_csv().encode())
-            (folder / "summary.json").unlink(missing_ok=True)
-            metrics = files.enter_context((folder / "metrics.csv").open("a", encoding="utf-8", newline=""))
-            if config.training.tensorboard:
-                track = files.enter_context(event_file(folder, so_far))
-            history, started = so_far, time.perf_counter() - sum(so_far["duration_s"])
-
+            folder.refuse_a_run()
+        writer = RunWriter(run, folder, files, report)
         try:
             trained = train(
                 run.net,
@@ -166,49 +89,102 @@ def execute(
                 method=config.gradient.method,
                 patience=config.training.patience,
                 schedule=schedule_of(config),
-                on_start=begin,
-                on_epoch=lambda row: _record(row, metrics, track),
+                on_start=lambda so_far: writer.begin(so_far, environment() if about is None else about, resume),
+                on_epoch=writer.add,
                 progress=progress,
-                checkpoint_dir=folder,
+                checkpoint_dir=folder.path,
                 checkpoint_every_s=config.training.checkpoint_every_s,
                 checkpoint_settings={"data set": data.digest, **flat({"optimizer": config.optimizer.model_dump()})},
                 resume=resume,
             )
-            status = "stopped early" if trained.stopped_early else "completed"
+            status = Status.STOPPED_EARLY if trained.stopped_early else Status.COMPLETED
         except DivergedError:
-            status = "diverged"
+            status = Status.DIVERGED
             raise
         except KeyboardInterrupt as error:
-            status, draw = "interrupted", report and not getattr(error, "at_once", False)
+            status, writer.report = Status.INTERRUPTED, report and not getattr(error, "at_once", False)
             raise
         except InvalidValueError as error:
-            raise ConfigError([f"{shown(str(folder))}: training.{error}"]) from error
+            raise ConfigError([f"{shown_path(folder.path)}: training.{error}"]) from error
         finally:
-            if history is not None:
-                duration_s = max(time.perf_counter() - started, sum(history["duration_s"]))  # an epoch may be resumed
+            if writer.history is not None:
                 check()
-                summary = run.summary = _summary(run, history, status, duration_s)
-                os.fsync(metrics.fileno())  # before summary.json says that they are whole
-                _write_results(run, folder, history, summary, draw)
-    return summary
+                writer.end(status)
+    return run.summary or {}
 
 
-def _holds(folder: Path, config: Config) -> bool:
-    with suppress(ConfigError):
-        return load_config(str(folder / "config.json")) == config
-    return False
+class RunWriter:
+    """Writes the files of one run: before its first epoch, after every epoch, and at its end.
 
+    Parameters
+    ----------
+    run : Run
+    folder : RunFolder
+    files : ExitStack, which closes the files that stay open
+    report : bool, write loss_curve.png and report.html as well
+    """
 
-def _record(row: Epoch, metrics: TextIO, track: Callable[[Epoch], object] | None) -> None:
-    metrics.write(csv_line(astuple(row)))
-    metrics.flush()
-    if track is not None:
-        track(row)
+    def __init__(self, run: Run, folder: RunFolder, files: ExitStack, report: bool) -> None:
+        self.run, self.folder, self.files, self.report = run, folder, files, report
+        self.history: History | None = None  # until `begin`, when nothing is written yet
+        self._environment: dict[str, Any] = {}
+        self._metrics: TextIO
+        self._track: Callable[[Epoch], object] | None = None
+        self._started = time.perf_counter()
+        self._page_due_at = self._started + PAGE_EVERY_S
+
+    def begin(self, so_far: History, environment: dict[str, Any], resume: bool) -> None:
+        """Write what is known before the first epoch."""
+        folder, config = self.folder, self.run.config
+        unchanged = False
+        if resume:
+            with suppress(OSError):
+                compare_environments(read_environment(folder), environment)
+            with suppress(ConfigError):  # seen from another folder, its data may have another name
+                unchanged = read_config(folder) == config
+        folder.begin(None if unchanged else config, environment, so_far)
+        self._metrics = self.files.enter_context(folder.metrics.open("a", encoding="utf-8", newline=""))
+        if config.training.tensorboard:
+            self._track = self.files.enter_context(event_file(folder.path, so_far))
+        self.history, self._environment = so_far, environment
+        self._started = time.perf_counter() - sum(so_far["duration_s"])
+
+    def add(self, row: Epoch) -> None:
+        """Write what an epoch has measured."""
+        self._metrics.write(csv_line(astuple(row)))
+        self._metrics.flush()
+        if self._track is not None:
+            self._track(row)
+        now = time.perf_counter()
+        if self.report and now >= self._page_due_at:
+            with suppress(Exception):  # a page is no reason to stop a training
+                self._write_page(None, "The run is under way; its predictions are shown when it has ended.")
+            ended = time.perf_counter()
+            self._page_due_at = ended + max(PAGE_EVERY_S, PAGE_SHARE * (ended - now))
+
+    def end(self, status: Status) -> None:
+        """Write what came out of a run that has ended with this status."""
+        if self.history is None:
+            return
+        took_s = max(time.perf_counter() - self._started, sum(self.history["duration_s"]))  # an epoch may be resumed
+        summary = self.run.summary = _summary(self.run, self.history, status, took_s)
+        os.fsync(self._metrics.fileno())  # before summary.json says that they are whole
+        self.folder.end(model_bytes(self.run.net, self.run.dataset), summary)
+        if self.report:
+            save_figure(plot_loss_curve(self.history), self.folder.curve)
+            with nullcontext() if status in TRAINED else suppress(OSError):  # there is something else to tell
+                self._write_page(Summary.model_validate(finite(summary)), self.run)
+
+    def _write_page(self, summary: Summary | None, shown: Run | str) -> None:
+        """Write report.html from what is in memory."""
+        history = History() if self.history is None else self.history
+        state = StoredRun(self.folder, self.run.config, history, summary, self._environment, running=summary is None)
+        write_run_page(state, shown)
 
 
 def _summary(run: Run, history: History, status: str, duration_s: float) -> dict[str, Any]:
     data = run.dataset
-    measured = len(data.X_test) > 0 and status in ("completed", "stopped early")  # once, at the end
+    measured = len(data.X_test) > 0 and status in TRAINED  # once, at the end
     counts = np.bincount(data.y_train, minlength=data.n_classes)
     scores = score(data.y_test, run.net.logits(data.X_test), counts) if measured else None
     last = history.rows[-1] if len(history) else None
@@ -230,20 +206,3 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
         "duration_s": duration_s,
         "data_digest": data.digest,
     }
-
-
-def _write_results(run: Run, folder: Path, history: History, summary: dict[str, Any], report: bool) -> None:
-    write_atomically(folder / "model.npz", model_bytes(run.net, run.dataset))
-    write_atomically(folder / "summary.json", _json(summary))
-    sync_folder(folder)
-    if report:
-        save_figure(plot_loss_curve(history), folder / "loss_curve.png")
-
-
-def _json(values: dict[str, Any]) -> bytes:
-    def finite(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: finite(inner) for key, inner in value.items()}
-        return None if isinstance(value, float) and not np.isfinite(value) else value
-
-    return (json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

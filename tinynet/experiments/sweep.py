@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from tinynet.artifacts.environment import environment, one_blas_thread
+from tinynet.artifacts.run_folder import FINAL, RunFolder, Status, create_folder
+from tinynet.artifacts.stored_runs import read_ending
 from tinynet.artifacts.tensorboard import check_tracking
 from tinynet.config.building import prepare
-from tinynet.config.loading import check_same, flat, shown
+from tinynet.config.loading import check_same, flat
 from tinynet.config.sections import Config
 from tinynet.errors import DamagedError, DivergedError, LockedError, RunFolderError
-from tinynet.experiments.axes import Grid, load_grid
+from tinynet.experiments.axes import Grid, Setting, load_grid
 from tinynet.experiments.leftovers import (
     clear_attempts,
     data_files,
@@ -30,10 +32,10 @@ from tinynet.experiments.leftovers import (
     refuse_changed_data,
     take_stock,
 )
-from tinynet.experiments.run import create_folder, execute, refuse_a_run
-from tinynet.experiments.sweep_table import FINAL, Row, counts, csv_text, read_summary, run_row
+from tinynet.experiments.run import execute
+from tinynet.experiments.sweep_table import Row, counts, csv_text, run_row
 from tinynet.experiments.workers import Backend, Outcome
-from tinynet.storage.locks import only_writer
+from tinynet.storage.reading import shown_path
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.progress import progress_bar
 
@@ -58,7 +60,7 @@ def check_data(grid: Grid, source: str) -> None:
             prepare(config, source)
 
 
-def create_sweep_folder(out: str | None, grid: Grid) -> Path:
+def create_sweep_folder(out: str | None, grid: Grid) -> RunFolder:
     """Create the folder `out`, or a new runs/NAME-sweep-TIME, with a sweep.json that repeats the sweep.
 
     Raises
@@ -67,13 +69,13 @@ def create_sweep_folder(out: str | None, grid: Grid) -> Path:
         When it holds something already, is a file, or cannot be written.
     """
     folder = create_folder(out, f"{grid.name}-sweep")
-    with only_writer(folder):
-        refuse_a_run(folder)  # of another command, begun at the same moment
-        write_atomically(folder / "sweep.json", grid.to_json(folder).encode())
+    with folder.only_writer():
+        folder.refuse_a_run()  # of another command, begun at the same moment
+        write_atomically(folder.sweep, grid.to_json(folder.path).encode())
     return folder
 
 
-def open_sweep_folder(out: str, grid: Grid) -> Path:
+def open_sweep_folder(out: str, grid: Grid) -> RunFolder:
     """Return the folder `out` of a sweep that was begun with the same `grid`.
 
     Raises
@@ -81,21 +83,21 @@ def open_sweep_folder(out: str, grid: Grid) -> Path:
     RunFolderError
         When there is none, or its sweep is another one; the keys that differ are named.
     """
-    path = Path(out, "sweep.json")
-    if not path.is_file():
-        raise RunFolderError(f"{shown(out)} holds no sweep to resume: there is no sweep.json in it")
-    before, now = (flat(json.loads(text)) for text in (load_grid(str(path), many=True).to_json(), grid.to_json()))
-    check_same(out, before, now)
-    return path.parent
+    folder = RunFolder(out)
+    if not folder.sweep.is_file():
+        raise RunFolderError(f"{shown_path(out)} holds no sweep to resume: there is no {folder.sweep.name} in it")
+    grids = load_grid(str(folder.sweep), many=True), grid
+    check_same(out, *(flat(json.loads(one.to_json())) for one in grids))
+    return folder
 
 
-def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = False) -> list[Row]:
+def run_grid(grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool = False) -> list[Row]:
     """Run what `folder` does not hold yet, and return a row a run, as sweep.csv has them.
 
     Parameters
     ----------
     grid : Grid
-    folder : Path, of `create_sweep_folder` or `open_sweep_folder`
+    folder : RunFolder, of `create_sweep_folder` or `open_sweep_folder`
     backend : callable, one of `backends`
     progress : bool, show a progress bar over runs on stderr; silent where stderr is no terminal
 
@@ -111,15 +113,20 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
     However the sweep ends, sweep.csv has a row for every run. Its status is that of summary.json, or
     "failed" with an error, "killed" when its worker died, "missing" when it was not run.
     """
-    with only_writer(folder):
-        take_stock(folder, grid)
-        clear_attempts(folder, grid)
+    inside = folder.path.absolute()
+
+    def row_of(setting: Setting, outcome: Outcome | None = None) -> Row:
+        return run_row(setting, RunFolder(inside / setting.folder), outcome or Outcome())
+
+    with folder.only_writer():
+        take_stock(folder.path, grid)
+        clear_attempts(folder.path, grid)
         files = data_files(grid)
-        rows = {setting.folder: run_row(setting, folder, Outcome()) for setting in grid.settings}
+        rows = {setting.folder: row_of(setting) for setting in grid.settings}
         missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
         together = sorted(missing.values(), key=data_of)  # runs with the same data follow one another
-        tasks = [(setting.config, str(folder.absolute() / setting.folder)) for setting in together]
-        save = _saver(folder / "sweep.csv", rows)
+        tasks = [(setting.config, str(inside / setting.folder)) for setting in together]
+        save = _saver(folder.sweep_table, rows)
         told: set[str] = set()
         _about()  # for all processes that begin as copies of this one
         show = progress_bar(len(rows), len(rows) - len(tasks), "run", progress)
@@ -127,20 +134,22 @@ def run_sweep(grid: Grid, folder: Path, backend: Backend, *, progress: bool = Fa
             with closing(backend(train_one, tasks)) as outcomes:
                 for (_, path), outcome in outcomes:
                     name = Path(path).name
-                    rows[name] = run_row(missing[name], folder, outcome)
+                    rows[name] = row_of(missing[name], outcome)
                     save(name)
-                    show(counts(row for row in rows.values() if row["status"] != "missing"))
+                    show(counts(row for row in rows.values() if row["status"] != Status.MISSING))
                     for note in set(outcome.value or ()) - told:
                         told.add(note)
                         warnings.warn(note, stacklevel=2)
         finally:
             show(None)
-            clear_attempts(folder, grid)
-            late = [name for name in missing if rows[name]["status"] == "missing"]  # or done as the sweep was stopped
-            rows |= {name: run_row(missing[name], folder, Outcome()) for name in late}
+            clear_attempts(folder.path, grid)
+            late = [
+                name for name in missing if rows[name]["status"] == Status.MISSING
+            ]  # or done as the sweep was stopped
+            rows |= {name: row_of(missing[name]) for name in late}
             save(*late, at_once=True)
         if data_files(grid) != files:
-            refuse_changed_data(folder, grid)
+            refuse_changed_data(folder.path, grid)
     return list(rows.values())
 
 
@@ -150,21 +159,21 @@ def train_one(config: Config, path: str) -> list[str]:
     part = part_of(folder)
     if not folder.parent.is_dir():
         raise RunFolderError(f"{folder.parent} is not there: all machines of a cluster must see the same folder")
-    if read_summary(folder) is not None:
+    if read_ending(RunFolder(folder)) is not None:
         return []  # a cluster asks again when it has lost the answer
     with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as notes:
         warnings.filterwarnings("always", category=UserWarning)
         try:
-            _train_in(part, config)
+            _train_in(part, folder.name, config)
         except DamagedError as error:
             aside = move_aside(part, folder.name)
             reason = " ".join(str(error).split())
             warnings.warn(f"{reason}; {folder.name} begins anew, and what was there is in {aside}", stacklevel=2)
-            _train_in(part, config)
+            _train_in(part, folder.name, config)
         except LockedError:  # a worker that was taken for dead is still at it
             part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # which clear_attempts knows
-            _train_in(part, config)
-        if read_summary(folder) is None:
+            _train_in(part, folder.name, config)
+        if read_ending(RunFolder(folder)) is None:
             part.rename(folder)
             sync_folder(folder.parent)
         else:  # a worker that was taken for dead has finished it meanwhile
@@ -172,11 +181,11 @@ def train_one(config: Config, path: str) -> list[str]:
     return [str(note.message) for note in notes]
 
 
-def _train_in(part: Path, config: Config) -> None:
-    """Train one run in the folder `part`, and go on with what an attempt that was ended left there."""
+def _train_in(part: Path, label: str, config: Config) -> None:
+    """Train one run in the folder `part`, and resume what an attempt that was ended left there."""
     make_folder(part)
     with suppress(DivergedError):  # which summary.json tells
-        execute(prepare(config), part, resume=True, report=False, about=_about())
+        execute(prepare(config), RunFolder(part, label), resume=True, report=False, about=_about())
 
 
 @cache

@@ -3,48 +3,35 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from io import StringIO
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from tinynet.artifacts.run_folder import MAX_JSON, Summary, bounded_text
+from tinynet.artifacts.run_folder import TRAINED, RunFolder, Status
+from tinynet.artifacts.stored_runs import read_ending
 from tinynet.experiments.axes import Grid, Setting, short_names
 from tinynet.experiments.workers import Outcome
 
-TRAINED = ("completed", "stopped early")
-FINAL = (*TRAINED, "diverged")  # a run that ended so is not run again
 MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 WIDTH, MOST_SETTINGS = 80, 20
 
 Row = dict[str, Any]
 
 
-def read_summary(folder: Path) -> dict[str, Any] | None:
-    """Return summary.json of a run that ended, or None."""
-    with suppress(OSError, ValueError, RecursionError):
-        summary = json.loads(bounded_text(folder / "summary.json", MAX_JSON))
-        if Summary.model_validate(summary).status in FINAL:
-            return dict(summary)
-    return None
-
-
-def run_row(setting: Setting, folder: Path, outcome: Outcome) -> Row:
-    """Return the row of one run: what its folder below `folder` says, or else how the attempt ended."""
-    summary = read_summary(folder / setting.folder) or {}
-    status = "killed" if outcome.killed else "failed" if outcome.error else "missing"
-    row: Row = {"run": setting.folder, **setting.values, "status": summary.get("status", status)}
-    row["epochs"] = summary.get("epochs")
+def run_row(setting: Setting, folder: RunFolder, outcome: Outcome) -> Row:
+    """Return the row of the run in `folder`: what its summary says, or else how the attempt ended."""
+    summary = read_ending(folder)
+    attempt = Status.KILLED if outcome.killed else Status.FAILED if outcome.error else Status.MISSING
+    row: Row = {"run": setting.folder, **setting.values, "status": summary.status if summary else str(attempt)}
+    row["epochs"] = summary.epochs if summary else None
     for when, names in (("final", MEASURED), ("best", ("epoch", *MEASURED))):
-        figures = summary.get(when) or {}
+        figures = (getattr(summary, when) if summary else None) or {}
         row |= {f"{when}_{name}": figures.get(name) for name in names}
-    row |= {name: summary.get(name) for name in ("test_loss", "test_accuracy", "duration_s")}
+    row |= {name: getattr(summary, name) if summary else None for name in ("test_loss", "test_accuracy", "duration_s")}
     return row | {"error": "" if summary else outcome.error}
 
 

@@ -28,8 +28,11 @@ def text(value: Cell) -> Html:
     return value if isinstance(value, Html) else Html(escape(str(value)))
 
 
-def document(title: str, parts: Iterable[Html]) -> bytes:
-    """Return a whole HTML file; its policy allows the one style sheet and images inside the file, nothing else."""
+def document(title: str, parts: Iterable[Html], *, refresh_s: int | None = None) -> bytes:
+    """Return a whole HTML file; its policy allows the one style sheet and images inside the file, nothing else.
+
+    A browser loads it again every `refresh_s` seconds.
+    """
     style = resources.files("tinynet.reports").joinpath("report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -40,6 +43,7 @@ def document(title: str, parts: Iterable[Html]) -> bytes:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
         '<link rel="icon" href="data:,">',  # a browser asks for one elsewhere if there is none
+        *([] if refresh_s is None else [f'<meta http-equiv="refresh" content="{refresh_s}">']),
         f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>",
         *parts,
         "</main>\n</body>\n</html>\n",

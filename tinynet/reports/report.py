@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tinynet.artifacts.model import Model, load_model
-from tinynet.artifacts.run_folder import Record, is_run, read_record, read_records
+from tinynet.artifacts.run_folder import RunFolder
+from tinynet.artifacts.stored_runs import StoredRun, read_runs
 from tinynet.config.building import Run, prepare
 from tinynet.data.datasets import Dataset
 from tinynet.errors import ConfigError
@@ -17,8 +17,6 @@ from tinynet.reports.html import GENERATOR
 from tinynet.reports.run_page import run_page
 from tinynet.reports.sweep_page import comparison_page
 from tinynet.storage.writing import check_target, write_atomically, write_named
-
-NAME = "report.html"
 
 
 def write_report(folders: Sequence[str | Path], output: str | Path | None = None) -> Path:
@@ -38,10 +36,10 @@ def write_report(folders: Sequence[str | Path], output: str | Path | None = None
         or when `output` cannot be written, or is a file that is no report.
     """
     paths = [Path(folder) for folder in folders]
-    target = Path(output) if output is not None else Path(paths[0] if len(paths) == 1 else "", NAME)
-    records, absent = read_records(paths)
+    target = Path(output) if output is not None else RunFolder(paths[0] if len(paths) == 1 else "").report
+    records, absent = read_runs(paths)
     check_target(target, "report of tinynet", _is_report)
-    if len(paths) == 1 and is_run(paths[0]):
+    if len(paths) == 1 and RunFolder(paths[0]).is_run:
         page = run_page(records[0], rebuilt(records[0]))
     else:
         page = comparison_page(records, absent, paths[0].resolve().name if len(paths) == 1 else "")
@@ -49,30 +47,28 @@ def write_report(folders: Sequence[str | Path], output: str | Path | None = None
     return target
 
 
-@contextmanager
-def reported(run: Run, folder: Path) -> Iterator[None]:
-    """Write report.html into the folder of a run when the block that trains it ends, however it ends."""
-    try:
-        yield
-    except OSError:  # where the run's own files could not be written
-        raise
-    except BaseException as error:
-        if run.summary is not None and not getattr(error, "at_once", False):
-            with suppress(OSError):
-                _write_own(run, folder)
-        raise
-    _write_own(run, folder)
+def write_run_page(state: StoredRun, run: Run | str) -> None:
+    """Write report.html into the folder of a run, under way or ended, from what is in memory.
+
+    `run` is what was trained, or a sentence that says why it is not shown.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; what was there stays.
+    """
+    write_atomically(state.folder.report, run_page(state, run))
 
 
-def rebuilt(record: Record) -> Run | str:
+def rebuilt(record: StoredRun) -> Run | str:
     """Return the trained run behind a record, or a sentence that says why there is none.
 
     The data are made again from config.json, so that a run folder need not hold them; whether they are still
     the same is seen from what model.npz holds of them, and from the numbers and the test loss in summary.json.
     """
-    if not (record.folder / "model.npz").is_file():
-        return "The folder holds no model.npz, so nothing can be predicted again."
-    model = load_model(record.folder)
+    if not record.folder.model.is_file():
+        return f"The folder holds no {record.folder.model.name}, so nothing can be predicted again."
+    model = load_model(record.folder.path)
     try:
         run = prepare(record.config)
     except (ConfigError, OSError) as error:
@@ -105,10 +101,6 @@ def _fits(model: Model, data: Dataset) -> bool:
     named = (model.class_names, model.feature_names) == (data.class_names, data.feature_names)
     pairs = (model.scaling.offset, data.scaling.offset), (model.scaling.scale, data.scaling.scale)
     return named and all(np.allclose(*pair, rtol=1e-9, atol=0.0) for pair in pairs)
-
-
-def _write_own(run: Run, folder: Path) -> None:
-    write_atomically(folder / NAME, run_page(read_record(folder, folder.resolve().name), run))
 
 
 def _is_report(path: Path) -> bool:

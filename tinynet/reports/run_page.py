@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.artifacts.run_folder import Record
+from tinynet.artifacts.run_folder import Status
+from tinynet.artifacts.stored_runs import StoredRun as Record
 from tinynet.config.building import Run
 from tinynet.config.loading import flat
 from tinynet.data.datasets import Dataset
@@ -41,11 +42,14 @@ SIDE = 240  # pixels of a decision boundary
 TINTS = np.array(  # the colours of the style sheet, halfway between light and dark
     [[43, 147, 206], [220, 108, 34], [23, 160, 123], [189, 107, 167], [189, 142, 22], [102, 155, 227], [124, 138, 152]]
 )
-ENDINGS = {
-    "unfinished": "The run has not ended: it is still going, or it was killed. This is what it has written so far.",
-    "diverged": "The loss or its gradient stopped being finite; the weights are those after the last whole epoch.",
-    "interrupted": "The run was interrupted; the figures end with the last whole epoch.",
-    "failed": "The run failed before its end; the figures end with the last whole epoch.",
+REFRESH_S = 5
+ENDINGS: dict[str, str] = {
+    Status.RUNNING: f"The run is under way. This page is written anew every {REFRESH_S} seconds or more.",
+    Status.UNFINISHED: "The run has not ended: it is still going, or it was killed. "
+    "This is what it has written so far.",
+    Status.DIVERGED: "The loss or its gradient stopped being finite; the weights are those after the last whole epoch.",
+    Status.INTERRUPTED: "The run was interrupted; the figures end with the last whole epoch.",
+    Status.FAILED: "The run failed before its end; the figures end with the last whole epoch.",
 }
 
 
@@ -61,7 +65,8 @@ def run_page(record: Record, run: Run | str) -> bytes:
     else:
         parts += _test_sections(record, run) + _pictures(run)
     parts.append(_repeat(record))
-    return document(f"{record.config.name}: tinynet report", parts)
+    refresh_s = REFRESH_S if record.running else None
+    return document(f"{record.config.name}: tinynet report", parts, refresh_s=refresh_s)
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.artifacts.run_folder import FINISHED, Absent, Record
+from tinynet.artifacts.run_folder import TRAINED
+from tinynet.artifacts.stored_runs import MissingRun as Absent
+from tinynet.artifacts.stored_runs import StoredRun as Record
 from tinynet.reports.html import Html, document, figure, grid, paragraph, section, table, text, tiles
 from tinynet.reports.run_page import duration, percent, value_of
 from tinynet.reports.svg import Axis, Series, axis_of, chart, key, line_style, spans_decades
@@ -223,7 +225,7 @@ def _failures(failed: Sequence[Record], absent: Sequence[Absent], keys: Sequence
 
 
 def _status(status: str) -> Html:
-    return Html(f'<span class="{"good" if status in FINISHED else "bad"}">{text(status)}</span>')
+    return Html(f'<span class="{"good" if status in TRAINED else "bad"}">{text(status)}</span>')
 
 
 def _curves(settings: Sequence[Setting]) -> list[Html]:

@@ -14,11 +14,15 @@ from tinynet.errors import LockedError, RunFolderError
 from tinynet.storage.reading import shown_path
 from tinynet.storage.writing import HALF, still_has_name
 
+LOCK = ".lock"
+OLD_LOCK = ".training.lock"  # which older versions of `train` hold while they write checkpoints
 NAME_S = 0.2  # who has just taken a lock has written its name after so long
+
+Check = Callable[[], None]
 
 
 @contextmanager
-def only_writer(folder: Path, lock: str = ".lock") -> Iterator[Callable[[], None]]:
+def only_writer(folder: Path, lock: str = LOCK) -> Iterator[Check]:
     """Be the one who writes into `folder`, by a lock on a file that the kernel releases when the process dies.
 
     Files half written by a process that was killed are removed; readers are never kept waiting.

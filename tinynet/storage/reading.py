@@ -36,6 +36,29 @@ def open_regular_file(path: FilePath) -> Iterator[BinaryIO]:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
+def read_text(path: FilePath, most: int) -> str:
+    """Return the text of a regular file that has `most` bytes or fewer.
+
+    Raises
+    ------
+    DataError
+        When it is no file, larger, or not UTF-8.
+    OSError
+        When it cannot be read.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe could keep us waiting for ever
+        raise DataError(f"{shown_path(path)}: is not a file")
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise DataError(f"{shown_path(path)}: is damaged: larger than {most // 2**20} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{shown_path(path)}: line {line}: not UTF-8: byte 0x{content[error.start]:02x}") from error
+
+
 def shown_path(path: FilePath) -> str:
     """Return a path for a message, in one line whatever stands in it."""
     text = os.fspath(path)

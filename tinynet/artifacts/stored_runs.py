@@ -1,0 +1,287 @@
+"""Runs read back from their folders: config, metrics, summary, environment; all damaged files are named at once."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from tinynet.artifacts.run_folder import FINAL, TRAINED, RunFolder, Status
+from tinynet.config.loading import check_same, config_from, flat, load_config, resolve_path, shown
+from tinynet.config.sections import Config
+from tinynet.errors import DataError, RunFolderError
+from tinynet.storage.reading import read_text
+from tinynet.training.history import COLUMNS, Epoch, History
+
+MAX_JSON, MAX_CSV = 2**20, 2**28  # bytes; a million epochs have less than that
+MAX_FAULTS = 20  # told; whoever has more reads no further
+OPTIONAL = {
+    column.name for column in fields(Epoch) if column.default is not MISSING
+}  # older versions did not write them
+T = TypeVar("T")
+
+
+class Summary(BaseModel):
+    """What summary.json must hold for a report or a row of a sweep; it may hold more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    status: str
+    n_parameters: int
+    n_train: int
+    n_validation: int
+    n_test: int
+    test_loss: float | None
+    test_accuracy: float | None
+    duration_s: float
+    epochs: int | None = None
+    data_digest: str | None = None
+    final: dict[str, int | float | None] | None = None
+    best: dict[str, int | float | None] | None = None
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run as its folder has it; a run that was killed, or is still running, has no summary."""
+
+    folder: RunFolder
+    config: Config
+    history: History
+    summary: Summary | None
+    environment: dict[str, Any] = field(default_factory=dict)
+    running: bool = False
+
+    @property
+    def label(self) -> str:
+        """What pages call the run."""
+        return self.folder.label
+
+    @property
+    def status(self) -> str:
+        """How the run ended, or that it has not."""
+        if self.running:
+            return Status.RUNNING
+        return Status.UNFINISHED if self.summary is None else self.summary.status
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end, so that its figures can be compared with those of others."""
+        return self.status in TRAINED and len(self.history) > 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The config by dotted key, data files by their absolute paths."""
+        return flat(self.config.model_dump(exclude_none=True))
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The config by dotted key, as config.json has it."""
+        return flat(self.folder.written_config)
+
+
+@dataclass(frozen=True)
+class MissingRun:
+    """A run of a sweep that left no folder: what sweep.csv says of it."""
+
+    label: str
+    status: str
+    error: str = ""
+
+
+def read_runs(folders: Sequence[Path]) -> tuple[list[StoredRun], list[MissingRun]]:
+    """Read run folders, and those inside of folders of runs, in the order of their names.
+
+    In a folder with a sweep.csv its rows say which folders are runs, and which runs left none.
+
+    Raises
+    ------
+    RunFolderError
+        With a line for each folder that is none or holds no run, and each file that is damaged.
+    """
+    faults: list[str] = []
+    found = [_collect(faults, _runs_in, RunFolder(folder)) or ([], []) for folder in folders]
+    places = {run.path.resolve(): run.path for inner, _ in found for run in inner}
+    root = Path(os.path.commonpath([place.parent for place in places])) if places else Path()
+    labelled = [RunFolder(path, str(place.relative_to(root))) for place, path in places.items()]
+    runs = [_collect(faults, read_run, folder) for folder in labelled]
+    if faults:
+        more = [] if len(faults) <= MAX_FAULTS else [f"{len(faults) - MAX_FAULTS} more faults"]
+        raise RunFolderError("\n".join([*faults[:MAX_FAULTS], *more]))
+    return [run for run in runs if run is not None], [one for _, missing in found for one in missing]
+
+
+def read_run(folder: RunFolder) -> StoredRun:
+    """Read one run folder; `read_runs` collects what is wrong with many."""
+    config = read_config(folder)
+    summary = _read_json(folder.summary, Summary.model_validate)
+    history = _history(folder.metrics, whole=summary is not None)
+    return StoredRun(folder, config, history, summary, read_environment(folder))
+
+
+def read_config(folder: RunFolder) -> Config:
+    """Return the config of the run in `folder`, or raise ConfigError with all that is wrong with it."""
+    return _config(folder, ())
+
+
+def read_environment(folder: RunFolder) -> dict[str, Any]:
+    """Return what the run in `folder` ran on, nothing when it was not written."""
+    return _read_json(folder.environment, _adapter(dict[str, Any]).validate_python) or {}
+
+
+def read_ending(folder: RunFolder) -> Summary | None:
+    """Return the summary of a run that came to an end of its own, None for one that a sweep has to run."""
+    with suppress(OSError):
+        summary = _read_json(folder.summary, Summary.model_validate)
+        if summary is not None and summary.status in FINAL:
+            return summary
+    return None
+
+
+def load_resumed(folder: RunFolder, source: str | None, overrides: Iterable[str] = ()) -> Config:
+    """Return the config with which the run in `folder` is resumed: `source`, or its own, with `overrides`.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config` does.
+    RunFolderError
+        When there is no run, or it was begun with another config: training.epochs alone may differ.
+    """
+    name = str(folder.path)
+    if not folder.config.is_file():
+        is_sweep = folder.sweep.is_file()
+        hint = f", but it is a sweep's: '{folder.resume_command()}'" if is_sweep else ""
+        raise RunFolderError(f"{shown(name)} holds no run to resume: there is no {folder.config.name} in it{hint}")
+    if source is None or os.path.realpath(source) == str(folder.config.resolve()):
+        config = _config(folder, overrides)  # read once
+    else:
+        config = load_config(source, overrides)
+    before, now = (flat(one.model_dump(exclude_none=True)) for one in (read_config(folder), config))
+    check_same(name, before, now | {"training.epochs": before["training.epochs"]})
+    return config
+
+
+def _collect(faults: list[str], read: Callable[..., T], folder: RunFolder) -> T | None:
+    """Return what `read` returns, or put into `faults` why it cannot."""
+    try:
+        return read(folder)
+    except (ValueError, RunFolderError) as error:
+        faults += str(error).splitlines()
+    except OSError as error:
+        faults.append(f"{shown(str(error.filename or folder.path))}: cannot be read: {error.strerror or error}")
+    return None
+
+
+def _runs_in(folder: RunFolder) -> tuple[list[RunFolder], list[MissingRun]]:
+    name = shown(str(folder.path))
+    if folder.path.is_file():
+        raise RunFolderError(f"{name}: is a file; a report is made of a run folder, or of a folder of them")
+    runs = folder.runs()
+    if not runs and folder.config.is_file():
+        return [folder], []
+    missing = []
+    if folder.sweep_table.is_file():
+        rows = _sweep_rows(folder.sweep_table)
+        missing = [MissingRun(**row) for row in rows if not RunFolder(folder.path / row["label"]).config.is_file()]
+        named = {row["label"] for row in rows}
+        runs = [run for run in runs if run.label in named]
+    if not runs and not missing:
+        raise RunFolderError(f"{name}: no run in it: neither {folder.config.name} nor a folder that holds one")
+    return runs, missing
+
+
+def _config(folder: RunFolder, overrides: Iterable[str]) -> Config:
+    """Return what config.json of `folder` gives with `overrides`."""
+    values = copy.deepcopy(folder.written_config)
+    resolve_path(values, str(folder.path))
+    return config_from(values, str(folder.config), overrides)
+
+
+def _sweep_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(_text(path, MAX_CSV), newline=""), restval=""))
+        if not all(row["run"] for row in rows):
+            raise ValueError("a row without a run")
+        return [{"label": row["run"], "status": row["status"], "error": row.get("error", "")} for row in rows]
+    except (KeyError, ValueError, csv.Error) as error:
+        raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
+
+
+def _text(path: Path, most: int) -> str:
+    try:
+        return read_text(path, most)
+    except DataError as error:
+        raise RunFolderError(str(error)) from error
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return what checks values of this kind, made once: to make it takes longer than to check with it."""
+    return TypeAdapter(kind)
+
+
+def _read_json(path: Path, validate: Callable[[Any], T]) -> T | None:
+    """Return what a JSON file holds, None when there is none."""
+    name = shown(str(path))
+    try:
+        return validate(json.loads(_text(path, MAX_JSON)))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise RunFolderError(f"{name}: is damaged: {_first(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunFolderError(f"{name}: is damaged: not valid JSON: {' '.join(str(error).split())}") from error
+
+
+def _history(path: Path, *, whole: bool) -> History:
+    """Read metrics.csv; when the run was not `whole`, a missing file and a last line cut short are no fault."""
+    try:
+        content = _text(path, MAX_CSV)
+    except FileNotFoundError:
+        if whole:
+            raise
+        return History()
+    if not whole:
+        content = content[: content.rfind("\n") + 1]
+    rows = _cells(path, content)
+    header = next(rows, list(COLUMNS))
+    if [*header, *(name for name in COLUMNS if name in OPTIONAL and name not in header)] != [*COLUMNS]:
+        raise RunFolderError(f"{shown(str(path))}: line 1: is damaged: the columns must be {','.join(COLUMNS)}")
+    read = _adapter(Epoch).validate_python
+    history = History()
+    for number, cells in enumerate(rows, 2):
+        where = f"{shown(str(path))}: line {number}: is damaged"
+        if len(cells) != len(header):
+            raise RunFolderError(f"{where}: must have {len(header)} cells, got {len(cells)}")
+        try:
+            history.rows.append(read(dict(zip(header, (cell or "nan" for cell in cells), strict=True))))
+        except ValidationError as error:
+            raise RunFolderError(f"{where}: {_first(error)}") from error
+    if whole and content and not content.endswith("\n"):
+        raise RunFolderError(f"{shown(str(path))}: line {len(history) + 1}: is damaged: cut short")
+    return history
+
+
+def _cells(path: Path, content: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(content.splitlines())
+    except csv.Error as error:
+        raise RunFolderError(f"{shown(str(path))}: is damaged: {error}") from error
+
+
+def _first(error: ValidationError) -> str:
+    detail = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"].replace("Input should", "must").replace("Field required", "missing")
+    received = "" if detail["type"] == "missing" else f", got {shown(str(detail['input']))}"
+    return f"{key}: {message}{received}" if key else f"{message}{received}"
