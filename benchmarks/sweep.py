@@ -30,7 +30,7 @@ for seed in range(n_runs):
     net = TwoLayerNet(data.n_features, 50, data.n_classes, seed=seed)
     train(
         net, data.X_train, data.y_train, SGD(0.5, 0.9, weight_decay=3e-4), epochs=epochs, batch_size=100, seed=seed,
-        X_validation=data.X_validation, y_validation=data.y_validation, schedule=cosine(0.5, epochs=epochs),
+        validation=(data.X_validation, data.y_validation), schedule=cosine(0.5, epochs=epochs),
     )
     print(net.loss(data.X_test, data.y_test), net.accuracy(data.X_test, data.y_test), sep=",")
 """

@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPClassifier
 
 from benchmarks.datasets import Data, digits, images
 from benchmarks.report import Report, Table, duration, mean_and_sd, spread
-from tinynet import SGD, TinyNetClassifier, TwoLayerNet, train
+from tinynet import SGD, Checkpoints, TinyNetClassifier, TwoLayerNet, train
 
 HIDDEN_UNITS, BATCH_SIZE, LEARNING_RATE, MOMENTUM = 50, 100, 0.1, 0.9
 
@@ -91,12 +91,12 @@ def _rows(task: Task, libraries: Mapping[str, Fit], n_seeds: int, n_pairs: int) 
     return rows
 
 
-def _tinynet(data: Data, epochs: int, seed: int, checkpoint_dir: str | None = None) -> tuple[float, float]:
+def _tinynet(data: Data, epochs: int, seed: int, folder: Any = None) -> tuple[float, float]:
     X, y, X_test, y_test = data
     started = time.perf_counter()
     net = TwoLayerNet(X.shape[1], HIDDEN_UNITS, 10, seed=seed)
     options: dict[str, Any] = {"epochs": epochs, "batch_size": BATCH_SIZE, "seed": seed}
-    train(net, X, y, SGD(LEARNING_RATE, MOMENTUM), checkpoint_dir=checkpoint_dir, **options)
+    train(net, X, y, SGD(LEARNING_RATE, MOMENTUM), checkpoints=folder and Checkpoints(folder), **options)
     return time.perf_counter() - started, net.accuracy(X_test, y_test)
 
 

@@ -19,8 +19,7 @@ history = train(
     epochs=20,
     batch_size=100,
     seed=0,
-    X_validation=data.X_validation,
-    y_validation=data.y_validation,
+    validation=(data.X_validation, data.y_validation),
 )
 for row in history.rows[4::5]:
     print(f"epoch {row.epoch}: loss {row.train_loss:.3f}, validation accuracy {100 * row.validation_accuracy:.1f} %")

@@ -16,8 +16,7 @@ history = train(
     epochs=60,
     batch_size=50,
     seed=0,
-    X_validation=data.X_validation,
-    y_validation=data.y_validation,
+    validation=(data.X_validation, data.y_validation),
 )
 first, last = history.rows[0], history.rows[-1]
 print(f"training loss: {first.train_loss:.3f} after epoch 1, {last.train_loss:.3f} after epoch {last.epoch}")

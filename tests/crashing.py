@@ -22,7 +22,7 @@ import numpy as np
 from sweeping import result, run_folders, statuses
 
 from tinynet.cli.main import main
-from tinynet.training import checkpoints as checkpoint
+from tinynet.training import state as checkpoint
 
 FORK = multiprocessing.get_context("fork")
 CALLS = ("fsync", "open", "mkdir", "rename", "replace", "unlink", "remove", "rmdir")  # of the module os

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinynet import SGD, Epoch, History, TwoLayerNet, train
+from tinynet import SGD, Checkpoints, Epoch, History, TwoLayerNet, train
 from tinynet.errors import Interrupted
 from tinynet.schedules import cosine
-from tinynet.training.checkpoints import DIGEST, paths
+from tinynet.training.state import DIGEST, paths
 
 N_STEPS = 3  # an epoch, the last of them short
 EPOCHS = 8
@@ -42,13 +42,16 @@ class Training:
             "seed": 3,
             "patience": 3,
             "schedule": cosine(0.9, epochs=12, warmup_epochs=1.5),
-            "checkpoint_every_s": 0.0,
+            "every_s": 0.0,
         } | changes
 
     def run(self, folder: Path | None = None, **changes: Any) -> History:
         arguments = self.arguments | changes
-        (X, y), (X_validation, y_validation) = self.data, self.validation
-        arguments |= {"X_validation": X_validation, "y_validation": y_validation, "checkpoint_dir": folder}
+        own = {name: arguments.pop(name) for name in ("every_s", "settings", "resume") if name in arguments}
+        arguments["validation"] = tuple(self.validation)
+        if folder is not None:
+            arguments["checkpoints"] = Checkpoints(folder, **own)
+        X, y = self.data
         return train(self.net, X, y, self.optimizer, **arguments)
 
     def run_until(self, step: int, folder: Path, number: int = signal.SIGINT, **changes: Any) -> Interrupted:

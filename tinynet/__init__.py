@@ -25,6 +25,7 @@ from tinynet.losses import cross_entropy, softmax
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.reports.plots import plot_confusion_matrix, plot_decision_boundary, plot_loss_curve
+from tinynet.training.checkpoints import Checkpoints
 from tinynet.training.history import Epoch, History
 from tinynet.training.loop import train
 
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SGD",
+    "Checkpoints",
     "ConfigError",
     "DataError",
     "Dataset",

@@ -287,7 +287,7 @@ def test_what_is_set_aside_comes_from_the_random_state(monkeypatch: pytest.Monke
     calls, (X, y) = spy(monkeypatch), data()
     for random_state in (0, 0, 1):
         small(early_stopping=True, max_iter=1, random_state=random_state).fit(X, y)
-    asides = [call["X_validation"].tobytes() for call in calls]
+    asides = [call["validation"][0].tobytes() for call in calls]
     assert asides[0] == asides[1] != asides[2]
 
 
@@ -297,7 +297,7 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(monkeypatch: pytest.
     model = small(
         early_stopping=True, validation_fraction=0.3, max_iter=30, learning_rate=0.9, momentum=0.9, batch_size=10
     ).fit(X, y, weights)
-    aside = calls[0]["X_validation"], calls[0]["y_validation"], calls[0]["sample_weight_validation"]
+    aside = calls[0]["validation"]
     assert np.bincount(aside[1]).tolist() == [15, 15, 15]
     assert len(calls[0]["X"]) == len(calls[0]["sample_weight"]) == 105
     assert model.validation_scores_[-1] < model.best_validation_score_ == max(model.validation_scores_)

@@ -27,7 +27,8 @@ from tinynet.experiments import sweep as sweep_module
 from tinynet.experiments.axes import load_grid
 from tinynet.experiments.run import RunWriter
 from tinynet.storage.locks import only_writer
-from tinynet.training.checkpoints import Keeper, paths
+from tinynet.training.checkpoints import Keeper
+from tinynet.training.state import paths
 
 SWEEP = ("sweep", "own.toml", "seed=0..2", "--out", "s", "--quiet")
 CONFIG = """
@@ -441,7 +442,7 @@ def test_going_on_with_other_libraries_or_another_processor_is_noted(capsys: pyt
 def test_a_training_that_fails_before_anything_is_saved_may_be_tried_again_with_the_same_network_and_optimizer(
     when: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    training = Training(checkpoint_every_s=0.0 if when == "checkpoint" else 1e9)
+    training = Training(every_s=0.0 if when == "checkpoint" else 1e9)
     options: dict[str, Any] = {}
     update = training.optimizer.update
 
@@ -468,11 +469,11 @@ def test_a_training_that_fails_before_anything_is_saved_may_be_tried_again_with_
             training.run(folder, **options)
         training.optimizer.__dict__.pop("update", None)
     assert not list(folder.iterdir()) and training.optimizer.learning_rate == 0.3
-    assert outcome(training, training.run(folder, resume=True, checkpoint_every_s=0.0)) == whole_training()
+    assert outcome(training, training.run(folder, resume=True, every_s=0.0)) == whole_training()
 
 
 def test_a_training_that_diverged_after_whole_epochs_goes_on_from_the_last_of_them(tmp_path: Path) -> None:
-    training = Training(checkpoint_every_s=1e9)
+    training = Training(every_s=1e9)
     update, n_updates = training.optimizer.update, 0
 
     def spoiled(params: Any, grads: Any) -> None:
@@ -573,22 +574,22 @@ def test_an_optimizer_with_a_state_that_checkpoints_do_not_keep_is_refused(tmp_p
 
 def test_fault_11_what_a_user_compares_besides_is_refused_when_it_differs(tmp_path: Path) -> None:
     ours: dict[str, Any] = {"features": "v1", "width": 0.5, "note": None}
-    Training(checkpoint_settings=ours).run_until(4, tmp_path)
+    Training(settings=ours).run_until(4, tmp_path)
     for other, named in (
         (ours | {"features": "v2"}, "another features (v1 there, v2 here)"),
         ({}, "another features (v1 there, absent here), another width (0.5 there, absent here)"),
     ):
         with pytest.raises(RunFolderError, match=re.escape(named)):
-            Training(checkpoint_settings=other).run(tmp_path, resume=True)
-    assert len(Training(checkpoint_settings=ours).run(tmp_path, resume=True)) > 2
+            Training(settings=other).run(tmp_path, resume=True)
+    assert len(Training(settings=ours).run(tmp_path, resume=True)) > 2
     with pytest.raises(
-        InvalidTypeError, match=r"^checkpoint_settings must be text and numbers by name, got 'a': \[1\]$"
+        InvalidTypeError, match=r"^settings of checkpoints must be text and numbers by name, got 'a': \[1\]$"
     ):
-        Training(checkpoint_settings={"a": [1]}).run(tmp_path / "x")
+        Training(settings={"a": [1]}).run(tmp_path / "x")
     with pytest.raises(
-        InvalidValueError, match=r"^checkpoint_settings: 'seed' is compared already; give yours another"
+        InvalidValueError, match=r"^settings of checkpoints: 'seed' is compared already; give yours another"
     ):
-        Training(checkpoint_settings={"seed": 1}).run(tmp_path / "x")
+        Training(settings={"seed": 1}).run(tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -681,7 +682,7 @@ def test_a_velocity_of_another_kind_of_dictionary_stays_of_that_kind(folder: Pat
     training = Training()
     training.optimizer.velocity = velocity = defaultdict[str, Any](float)
     with pytest.raises(ValueError, match="no number"):
-        training.run(folder, on_epoch=lambda row: int("no number"), checkpoint_every_s=1e9)
+        training.run(folder, on_epoch=lambda row: int("no number"), every_s=1e9)
     assert training.optimizer.velocity is velocity and not velocity
 
 
@@ -705,10 +706,10 @@ def test_a_rate_that_cannot_be_set_hides_no_error(folder: Path) -> None:
 
 def test_settings_that_could_not_be_read_back_are_not_written(folder: Path) -> None:
     with pytest.raises(InvalidValueError, match="checkpoints keep 1,048,576 bytes of settings at most, got 1,04"):
-        Training(checkpoint_settings={"notes": "x" * 2**20}).run(folder)
+        Training(settings={"notes": "x" * 2**20}).run(folder)
     assert not list(folder.iterdir())
-    Training(checkpoint_settings={"missing": np.nan}).run_until(4, folder)
-    assert len(Training(checkpoint_settings={"missing": np.nan}).run(folder, resume=True)) > 2
+    Training(settings={"missing": np.nan}).run_until(4, folder)
+    assert len(Training(settings={"missing": np.nan}).run(folder, resume=True)) > 2
 
 
 def test_an_activation_that_raises_where_no_sample_is_can_be_saved(folder: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import extended_gradient, largest_error
 
-from tinynet import SGD, DataError, RunFolderError, TwoLayerNet, train
+from tinynet import SGD, Checkpoints, DataError, RunFolderError, TwoLayerNet, train
 from tinynet.data.samples import weighted
 
 ACTIVATIONS = ["tanh", "relu", "sign", "quantised:4"]
@@ -149,8 +149,7 @@ def test_training_on_weights_is_training_on_repeated_samples(rng: np.random.Gene
     repeated += [*(part.repeat(weights_val, axis=0) for part in (X_val, y_val)), None, None]
     nets, histories = (network(), network()), []
     for net, (X, y, X_val, y_val, weights, weights_val) in zip(nets, (light, repeated), strict=True):
-        data = {"X_validation": X_val, "y_validation": y_val}
-        data |= {"sample_weight": weights, "sample_weight_validation": weights_val}
+        data = {"validation": (X_val, y_val, weights_val), "sample_weight": weights}
         histories.append(train(net, X, y, SGD(0.1, momentum=0.9), epochs=10, batch_size=len(X), seed=0, **data))
     assert largest_error(nets[0].params, nets[1].params) < 1e-12
     for column in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
@@ -213,12 +212,12 @@ def test_however_weights_are_stored_the_gradient_is_the_same(kind: str, rng: np.
 def test_a_training_is_resumed_with_the_weights_it_began_with(rng: np.random.Generator, tmp_path: Path) -> None:
     (X, y), weights, nets = problem(rng), rng.random(20), [network(), network()]
     settings: dict[str, Any] = {"batch_size": 7, "seed": 0, "sample_weight": weights}
-    train(nets[0], X, y, SGD(0.1), epochs=2, checkpoint_dir=tmp_path, **settings)
-    train(nets[0], X, y, SGD(0.1), epochs=4, checkpoint_dir=tmp_path, resume=True, **settings)
+    train(nets[0], X, y, SGD(0.1), epochs=2, checkpoints=Checkpoints(tmp_path), **settings)
+    train(nets[0], X, y, SGD(0.1), epochs=4, checkpoints=Checkpoints(tmp_path, resume=True), **settings)
     train(nets[1], X, y, SGD(0.1), epochs=4, **settings)
     assert bits(nets[0].params) == bits(nets[1].params)
     with pytest.raises(RunFolderError, match="training data"):
-        train(network(), X, y, SGD(0.1), epochs=4, checkpoint_dir=tmp_path, resume=True, batch_size=7, seed=0)
+        train(network(), X, y, SGD(0.1), epochs=4, checkpoints=Checkpoints(tmp_path, resume=True), batch_size=7, seed=0)
 
 
 def test_weights_are_left_as_they_are(rng: np.random.Generator) -> None:

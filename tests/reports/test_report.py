@@ -59,8 +59,8 @@ def test_a_run_that_diverges_or_is_interrupted_has_a_report_too(
     assert main(["train", "iris", *huge, "--out", "bad"]) == 3
     assert "The loss or its gradient stopped being finite" in Path("bad/report.html").read_text(encoding="utf-8")
 
-    def interrupted(*arguments: Any, on_start: Callable[[History], object], **options: Any) -> None:
-        on_start(History())
+    def interrupted(*arguments: Any, checkpoints: Any, **options: Any) -> None:
+        checkpoints.on_start(History())
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tinynet.experiments.run.train", interrupted)

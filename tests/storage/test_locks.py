@@ -17,9 +17,10 @@ from tinynet.cli.main import main
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
 from tinynet.errors import DataError
-from tinynet.training import checkpoints as checkpoint
-from tinynet.training import resumption
-from tinynet.training.checkpoints import Keeper, State
+from tinynet.training import checkpoints
+from tinynet.training import state as checkpoint
+from tinynet.training.checkpoints import Keeper
+from tinynet.training.state import State
 
 SHORT = ("iris", "training.epochs=2", "training.batch_size=40", "training.checkpoint_every_s=0", "--quiet")
 TRAIN = ("train", *SHORT, "--out", "x")
@@ -43,7 +44,7 @@ def race(*words: str, also: str = "") -> None:
             over.wait(60)
             real(keeper, state)
 
-        real, vars(resumption)["Keeper"] = Keeper.save, type("SlowKeeper", (Keeper,), {"save": save})
+        real, vars(checkpoints)["Keeper"] = Keeper.save, type("SlowKeeper", (Keeper,), {"save": save})
         barrier.wait()
 
     said = [Path("said by one"), Path("said by the other")]

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from resuming import EPOCHS, N_STEPS, Training, altered, meta, outcome, untimed
 
-from tinynet import SGD, History, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet, train
+from tinynet import SGD, Checkpoints, History, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet, train
 from tinynet.errors import Interrupted
 from tinynet.schedules import cosine
 from tinynet.storage.reading import digest
 from tinynet.training import checkpoints as checkpoint_module
-from tinynet.training import resumption as resumption_module
-from tinynet.training.checkpoints import FIRST_COST_S, Keeper, State, paths, to_bytes
+from tinynet.training.checkpoints import FIRST_COST_S, Keeper
+from tinynet.training.state import State, paths, to_bytes
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_the_optimizer_that_was_interrupted_may_go_on_itself(whole: Any, tmp_pat
 
 
 def test_a_second_signal_ends_at_once_and_loses_the_epoch_under_way_alone(whole: Any, tmp_path: Path) -> None:
-    training = Training(checkpoint_every_s=1e9)
+    training = Training(every_s=1e9)
     update, n_updates = training.optimizer.update, itertools.count(1)
 
     def interrupting(params: Any, grads: Any) -> None:
@@ -160,7 +160,7 @@ def test_a_second_signal_ends_at_once_and_loses_the_epoch_under_way_alone(whole:
 
 
 def test_a_second_signal_in_the_first_epoch_leaves_nothing_to_go_on_from(whole: Any, tmp_path: Path) -> None:
-    training = Training(checkpoint_every_s=1e9)
+    training = Training(every_s=1e9)
     before = {key: param.copy() for key, param in training.net.params.items()}
     update = training.optimizer.update
 
@@ -186,7 +186,7 @@ def test_a_second_signal_while_the_first_is_answered_leaves_no_half_of_a_file(
             signal.raise_signal(signal.SIGINT)
         fsync(descriptor)
 
-    training = Training(checkpoint_every_s=1e9)
+    training = Training(every_s=1e9)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", interrupted)
         assert training.run_until(8, tmp_path).at_once
@@ -314,15 +314,15 @@ def test_the_same_schedule_is_not_spoken_of(folder: Path) -> None:
     Training().run(folder, resume=True)  # warnings are errors
 
 
-def test_resuming_needs_a_folder() -> None:
-    with pytest.raises(InvalidValueError, match="resume needs checkpoint_dir, the folder with the checkpoints"):
-        Training().run(None, resume=True)
+def test_checkpoints_are_an_object_of_their_own(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTypeError, match=r"checkpoints must be tinynet.Checkpoints\(folder, ...\), got '"):
+        Training().run(checkpoints=str(tmp_path))
 
 
 @pytest.mark.parametrize("every_s", [-1.0, math.nan, math.inf])
 def test_the_seconds_between_checkpoints_are_checked(every_s: float, tmp_path: Path) -> None:
-    with pytest.raises(InvalidValueError, match="checkpoint_every_s must be a finite number at least 0"):
-        Training().run(tmp_path / "new", checkpoint_every_s=every_s)
+    with pytest.raises(InvalidValueError, match="every_s must be a finite number at least 0"):
+        Training().run(tmp_path / "new", every_s=every_s)
     assert not (tmp_path / "new").exists()
 
 
@@ -351,7 +351,8 @@ class Odd(Own):
 def own(folder: Path | None, epochs: int, optimizer: Any, *, resume: bool = False) -> Any:
     training = Training()
     X, y = training.data
-    train(training.net, X, y, optimizer, epochs=epochs, batch_size=8, seed=0, checkpoint_dir=folder, resume=resume)
+    checkpoints = None if folder is None else Checkpoints(folder, resume=resume)
+    train(training.net, X, y, optimizer, epochs=epochs, batch_size=8, seed=0, checkpoints=checkpoints)
     return [param.tobytes() for param in training.net.params.values()]
 
 
@@ -442,7 +443,7 @@ def test_checkpoints_of_a_training_take_no_more_than_2_percent_whatever_they_cos
         clock.now += 1.0
 
     monkeypatch.setattr(checkpoint_module, "write_atomically", write)
-    Training(checkpoint_every_s=1e9, patience=None, epochs=200).run(tmp_path, on_epoch=train_an_epoch)
+    Training(every_s=1e9, patience=None, epochs=200).run(tmp_path, on_epoch=train_an_epoch)
     assert 0.018 * 200 < spent < 0.0201 * 200
 
 
@@ -453,14 +454,14 @@ def test_the_digest_of_the_data_is_a_cost_of_checkpoints(
         clock.now += 1.0
         return {}
 
-    monkeypatch.setattr(resumption_module, "particulars", slow)
+    monkeypatch.setattr(checkpoint_module, "particulars", slow)
     saved: list[bool] = []
 
     def train_an_epoch(row: Any) -> None:
         clock.now += 10.0
         saved.append(bool(paths(tmp_path)))
 
-    Training(checkpoint_every_s=1e9, patience=None, epochs=8).run(tmp_path, on_epoch=train_an_epoch)
+    Training(every_s=1e9, patience=None, epochs=8).run(tmp_path, on_epoch=train_an_epoch)
     assert saved == [False] * 6 + [True] * 2  # the first after 60 s
 
 
@@ -539,7 +540,7 @@ def test_the_warning_of_a_damaged_newest_points_at_the_caller_of_train(folder: P
 def test_fault_34_a_damaged_checkpoint_is_removed_once_a_new_one_is_there(folder: Path) -> None:
     paths(folder)[8].write_bytes(b"")
     with pytest.warns(UserWarning, match="going on from"):
-        Training(checkpoint_every_s=1e9).run(folder, resume=True, epochs=3)
+        Training(every_s=1e9).run(folder, resume=True, epochs=3)
     assert list(paths(folder)) == [7, 9]
 
 
@@ -592,10 +593,10 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
 
 def test_fewer_epochs_than_were_trained_change_nothing(tmp_path: Path) -> None:
     X, y, optimizer = np.eye(4), np.arange(4) % 2, SGD(0.1, momentum=0.9)
-    options: dict[str, Any] = {"batch_size": 2, "seed": 0, "checkpoint_dir": tmp_path}
+    options: dict[str, Any] = {"batch_size": 2, "seed": 0, "checkpoints": Checkpoints(tmp_path)}
     train(TwoLayerNet(4, 3, 2, seed=0), X, y, SGD(0.1, momentum=0.9), epochs=3, **options)
     net = TwoLayerNet(4, 3, 2, seed=0)
     before = {key: param.copy() for key, param in net.params.items()}
     with pytest.raises(InvalidValueError, match="epochs must be at least the 3 that were trained, got 2"):
-        train(net, X, y, optimizer, epochs=2, resume=True, **options)
+        train(net, X, y, optimizer, epochs=2, **options | {"checkpoints": Checkpoints(tmp_path, resume=True)})
     assert all((net.params[key] == before[key]).all() for key in before) and not optimizer.velocity

@@ -30,8 +30,9 @@ from tinynet.artifacts.run_folder import RunFolder
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
 from tinynet.experiments.run import execute
-from tinynet.training import checkpoints as checkpoint_module
-from tinynet.training.checkpoints import MAX_DIRECTORY, MAX_HISTORY, MAX_META, Keeper, State, paths, to_bytes
+from tinynet.training import state as state_module
+from tinynet.training.checkpoints import Keeper
+from tinynet.training.state import MAX_DIRECTORY, MAX_HISTORY, MAX_META, State, paths, to_bytes
 
 Members = dict[str, bytes]
 NET = Training().net
@@ -323,7 +324,7 @@ def test_fault_36_a_file_larger_than_any_such_checkpoint_is_refused_unread(refus
 def test_fault_36_a_file_of_the_largest_size_is_read_and_a_byte_more_is_not(
     refused: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint_module, "MAX_HISTORY", 1000)
+    monkeypatch.setattr(state_module, "MAX_HISTORY", 1000)
     largest = 4 * 8 * NET.n_parameters + 1000 + MAX_META + MAX_DIRECTORY
     assert refused(bytes(largest)) == "is cut short or damaged: its checksum does not match"
     assert refused(bytes(largest + 1)) == f"has {largest + 1:,} bytes, more than such a network can need"
@@ -487,7 +488,7 @@ def attempt(folder: Path, content: bytes) -> None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", UserWarning)
         try:
-            Training(checkpoint_every_s=1e9).run(folder, resume=True, epochs=4)
+            Training(every_s=1e9).run(folder, resume=True, epochs=4)
         except TinynetError as error:
             assert str(error).isprintable()
 

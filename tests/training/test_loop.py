@@ -111,8 +111,7 @@ def test_a_row_an_epoch_records_the_losses_of_the_whole_parts(rng: np.random.Gen
         epochs=3,
         batch_size=8,
         seed=0,
-        X_validation=X_validation,
-        y_validation=y_validation,
+        validation=(X_validation, y_validation),
         on_epoch=measure,
     )
     columns = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -128,7 +127,7 @@ def test_without_validation_its_columns_are_nan(rng: np.random.Generator) -> Non
     plain, empty = network(), network()
     history = train(plain, X, y, SGD(0.1), epochs=2, batch_size=8, seed=0)
     assert np.isnan(history["validation_loss"] + history["validation_accuracy"]).all()
-    nothing = {"X_validation": X[:0], "y_validation": y[:0]}
+    nothing: Any = {"validation": (X[:0], y[:0])}
     assert str(untimed(train(empty, X, y, SGD(0.1), epochs=2, batch_size=8, seed=0, **nothing))) == str(
         untimed(history)
     )
@@ -234,13 +233,13 @@ def test_on_epoch_may_end_the_training(answer: object, epochs: int, rng: np.rand
     assert history.stopped_early == (epochs == 1)
 
 
-def overfitting(rng: np.random.Generator) -> tuple[dict[str, Any], Callable[..., History]]:
+def overfitting(rng: np.random.Generator) -> tuple[Any, Callable[..., History]]:
     """Return validation data whose labels are chance, and a training run that fits noise."""
     X, y = problem(rng, 20)
-    validation = dict(zip(("X_validation", "y_validation"), problem(rng, 200), strict=True))
+    validation = problem(rng, 200)
 
     def run(net: TwoLayerNet, **arguments: Any) -> History:
-        return train(net, X, y, SGD(0.5, momentum=0.9), batch_size=5, seed=0, **validation, **arguments)
+        return train(net, X, y, SGD(0.5, momentum=0.9), batch_size=5, seed=0, validation=validation, **arguments)
 
     return validation, run
 
@@ -253,7 +252,7 @@ def test_early_stopping_waits_for_patience_and_restores_the_best_weights(rng: np
     assert history.stopped_early
     assert len(history) == history.best.epoch + 4 < 100
     assert history.best.validation_loss == min(losses) < min(losses[-4:])
-    assert net.loss(*validation.values()) == min(losses)
+    assert net.loss(*validation) == min(losses)
 
 
 def test_the_best_weights_are_restored_where_patience_does_not_run_out(rng: np.random.Generator) -> None:
@@ -261,14 +260,14 @@ def test_the_best_weights_are_restored_where_patience_does_not_run_out(rng: np.r
     net = network()
     history = run(net, epochs=6, patience=50)
     assert not history.stopped_early and len(history) == 6
-    assert net.loss(*validation.values()) == min(history["validation_loss"]) < history["validation_loss"][-1]
+    assert net.loss(*validation) == min(history["validation_loss"]) < history["validation_loss"][-1]
 
 
 def test_without_patience_the_last_weights_are_kept(rng: np.random.Generator) -> None:
     validation, run = overfitting(rng)
     net = network()
     history = run(net, epochs=6)
-    assert net.loss(*validation.values()) == history["validation_loss"][-1] > min(history["validation_loss"])
+    assert net.loss(*validation) == history["validation_loss"][-1] > min(history["validation_loss"])
 
 
 def test_fault_12_a_batch_larger_than_the_data_is_one_batch_and_said_once(rng: np.random.Generator) -> None:
@@ -343,7 +342,7 @@ def test_fault_30_a_validation_loss_that_is_not_finite_stops_the_run_too(rng: np
     net = TwoLayerNet(4, 5, 3, activation="relu", weight_scale=1e5, seed=1)
     before = bits(net)
     with pytest.raises(DivergedError, match=r"loss became (nan|inf) in epoch 1, step 3, at learning rate 1e-09"):
-        train(net, X, y, SGD(1e-9), epochs=2, batch_size=10, seed=0, X_validation=1e304 * X, y_validation=y)
+        train(net, X, y, SGD(1e-9), epochs=2, batch_size=10, seed=0, validation=(1e304 * X, y))
     assert bits(net) == before
 
 
@@ -374,14 +373,14 @@ GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
         ({"optimizer": "sgd"}, InvalidTypeError, r"optimizer must have update\(params, grads\).*got 'sgd'"),
         ({"optimizer": None}, InvalidTypeError, "optimizer must have update"),
         ({"patience": 3}, InvalidValueError, "patience needs validation data"),
-        ({"patience": 0, "X_validation": np.zeros((1, 4)), "y_validation": [0]}, InvalidValueError, "patience"),
-        ({"X_validation": np.zeros((1, 4))}, DataError, "X_validation and y_validation belong together"),
-        ({"y_validation": [0]}, DataError, "X_validation and y_validation belong together"),
-        ({"sample_weight_validation": [1.0]}, DataError, "but no samples to weigh: X_validation, y_validation"),
-        ({"X_validation": np.zeros((0, 4)), "y_validation": [0]}, DataError, "no rows"),
-        ({"X_validation": np.zeros((1, 4)), "y_validation": []}, DataError, "one label a sample"),
-        ({"X_validation": np.zeros((1, 5)), "y_validation": [0]}, DataError, "X has 5 features"),
-        ({"X_validation": 3.0, "y_validation": 0}, DataError, "two dimensions"),
+        ({"patience": 0, "validation": (np.zeros((1, 4)), [0])}, InvalidValueError, "patience"),
+        ({"validation": np.zeros((2, 4))}, InvalidTypeError, r"pair \(X, y\), a triple .* got ndarray"),
+        ({"validation": (np.zeros((1, 4)),)}, InvalidTypeError, "validation must be"),
+        ({"validation": ([], [], [1.0])}, DataError, "no samples to weigh"),
+        ({"validation": (np.zeros((0, 4)), [0])}, DataError, "no rows"),
+        ({"validation": (np.zeros((1, 4)), [])}, DataError, "one label a sample"),
+        ({"validation": (np.zeros((1, 5)), [0])}, DataError, "X has 5 features"),
+        ({"validation": (3.0, 0)}, DataError, "two dimensions"),
         ({"X": np.zeros((0, 4)), "y": []}, DataError, "no rows"),
         ({"y": np.full(30, 3)}, DataError, r"label 3 is outside the network's classes 0\.\.2"),
     ],

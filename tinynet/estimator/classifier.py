@@ -405,8 +405,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         rule = StoppingRule(self, net, sgd, len(training[0]), self.t_ if again else 0)
         parts: dict[str, Any] = dict(zip(("X", "y", "sample_weight"), training, strict=True))
         if validation is not None:
-            names = "X_validation", "y_validation", "sample_weight_validation"
-            parts |= dict(zip(names, validation, strict=True))
+            parts["validation"] = validation
         try:
             train(
                 net,

@@ -24,6 +24,7 @@ from tinynet.reports.remarks import kept_weights, remarks
 from tinynet.reports.report import write_run_page
 from tinynet.reports.scores import score
 from tinynet.storage.reading import shown_path
+from tinynet.training.checkpoints import Checkpoints
 from tinynet.training.history import Epoch, History, csv_line
 from tinynet.training.loop import train
 
@@ -74,6 +75,11 @@ def execute(
         if not resume:
             folder.refuse_a_run()
         writer = RunWriter(run, folder, files, report)
+        settings = {"data set": data.digest, **flat({"optimizer": config.optimizer.model_dump()})}
+
+        def begin(so_far: History) -> None:
+            writer.begin(so_far, environment() if about is None else about, resume)
+
         try:
             trained = train(
                 run.net,
@@ -83,19 +89,14 @@ def execute(
                 epochs=config.training.epochs,
                 batch_size=config.training.batch_size,
                 seed=config.seed,
-                X_validation=data.X_validation,
-                y_validation=data.y_validation,
+                validation=(data.X_validation, data.y_validation),
                 h=config.gradient.h,
                 method=config.gradient.method,
                 patience=config.training.patience,
                 schedule=schedule_of(config),
-                on_start=lambda so_far: writer.begin(so_far, environment() if about is None else about, resume),
                 on_epoch=writer.add,
                 progress=progress,
-                checkpoint_dir=folder.path,
-                checkpoint_every_s=config.training.checkpoint_every_s,
-                checkpoint_settings={"data set": data.digest, **flat({"optimizer": config.optimizer.model_dump()})},
-                resume=resume,
+                checkpoints=Checkpoints(folder.path, config.training.checkpoint_every_s, settings, resume, begin),
             )
             status = Status.STOPPED_EARLY if trained.stopped_early else Status.COMPLETED
         except DivergedError:

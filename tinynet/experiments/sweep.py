@@ -129,9 +129,11 @@ def run_grid(grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool 
         save = _saver(folder.sweep_table, rows)
         told: set[str] = set()
         _about()  # for all processes that begin as copies of this one
-        show = progress_bar(len(rows), len(rows) - len(tasks), "run", progress)
         try:
-            with closing(backend(train_one, tasks)) as outcomes:
+            with (
+                progress_bar(len(rows), len(rows) - len(tasks), "run", progress) as show,
+                closing(backend(train_one, tasks)) as outcomes,
+            ):
                 for (_, path), outcome in outcomes:
                     name = Path(path).name
                     rows[name] = row_of(missing[name], outcome)
@@ -141,7 +143,6 @@ def run_grid(grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool 
                         told.add(note)
                         warnings.warn(note, stacklevel=2)
         finally:
-            show(None)
             clear_attempts(folder.path, grid)
             late = [
                 name for name in missing if rows[name]["status"] == Status.MISSING

@@ -1,20 +1,15 @@
-"""The state of a training run on disk: written whole or not at all, kept in two generations, read with distrust."""
+"""Checkpoints: where and when a training is saved, put back, and ended by a signal between two steps."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
-import re
-import struct
 import time
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
@@ -23,58 +18,133 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.data.samples import Samples
-from tinynet.data.tables import read_npz
-from tinynet.errors import DamagedError, DataError, InvalidTypeError, InvalidValueError, RunFolderError
+from tinynet.errors import (
+    DamagedError,
+    DataError,
+    DivergedError,
+    Interrupted,
+    InvalidTypeError,
+    InvalidValueError,
+    RunFolderError,
+    check_number,
+)
 from tinynet.network import TwoLayerNet
-from tinynet.storage.reading import digest, open_regular_file, shown_path
-from tinynet.storage.writing import sync_folder, write_atomically
-from tinynet.training.history import COLUMNS, Epoch, History
+from tinynet.storage.locks import only_writer
+from tinynet.storage.reading import digest, shown_path
+from tinynet.storage.writing import make_folder, sync_folder, write_atomically
+from tinynet.training.history import History
+from tinynet.training.interrupts import held_back
+from tinynet.training.state import State, file_name, paths, read_state, to_bytes
 
 Array = npt.NDArray[Any]
-Arrays = dict[str, Array]
 
-FORMAT = 1
-DIGEST = 64  # bytes: SHA-256 of the file before them, in hexadecimal digits; to ZIP they are the archive's comment
 SHARE = 50  # a checkpoint at the end of an epoch waits until the training has taken so many times what all of them cost
-NAME = re.compile(r"checkpoint-([0-9]{9,18})\.npz")
-GROUPS = ("params", "velocity", "good", "best")
-MAX_META = 2**20  # bytes
-MAX_HISTORY = 2**30  # bytes, 15 million epochs
-MAX_DIRECTORY = 2**16  # bytes of the names at the archive's end, every one of which becomes an object in memory
-ARCHIVE_END = struct.Struct("<4s16x4s8xL4xH")  # a ZIP64 locator?, signature, size of the directory, of the comment
-ZIP64, SIGNATURE = b"PK\x06\x07", b"PK\x05\x06"
-MAX_SHOWN = 20  # settings that differ
-BLOCK = 2**20  # bytes read at a time
 FIRST_COST_S = 0.005  # a guess at what the first checkpoint costs
 SIMPLE = str, int, float, type(None)  # what JSON gives back as it was
 FUNCTIONS = FunctionType, MethodType, BuiltinFunctionType, type, np.ufunc, partial  # without a state of their own
-KINDS: list[Any] = [int if column.type == "int" else float for column in fields(Epoch)]
 
 
-@dataclass
-class State:
-    """Everything that going on from a step needs.
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where a training saves its state, how often, and whether it resumes from there.
 
-    Attributes
+    A checkpoint is written at the end of epochs, as often as that costs no more than 2 % of the training, and
+    inside long ones. The optimizer's state must be its ``velocity``, as that of `SGD` is. An error or a signal
+    before the first checkpoint leaves network and optimizer as they were.
+
+    Parameters
     ----------
-    settings : dict, what the steps depend on and a resumed run may not change
-    step : int, updates so far
-    epoch_s : float, seconds spent in the epoch that is not yet in `history`
-    learning_rate : float
-    history : History
-    params, velocity : dicts of arrays, those of the network and the optimizer after `step`
-    good, best : dicts of arrays, the weights after the last whole epoch and after the best one
+    folder : path, made if need be
+    every_s : float of at least 0, default 30
+        Seconds of training between checkpoints inside an epoch; 0 saves every step.
+    settings : mapping of text and numbers, optional
+        What else a training that is resumed must have in common with this one, by name: the version of a function
+        of your own, for example. A difference is refused and named.
+    resume : bool, default False
+        Resume from the last checkpoint in the folder, or begin when there is none yet, and end in the same bits
+        as a training that was never interrupted. `epochs` alone may differ from before.
+    on_start : callable, optional
+        Called before the first step, when the folder is locked, with the `History` that will be returned: empty, or
+        what was resumed.
+
+    Raises
+    ------
+    InvalidValueError, InvalidTypeError
+        When `every_s` is no such number.
     """
 
-    settings: dict[str, Any]
-    step: int
-    epoch_s: float
-    learning_rate: float
-    history: History
-    params: Arrays
-    velocity: Arrays
-    good: Arrays
-    best: Arrays
+    folder: str | os.PathLike[str]
+    every_s: float = 30.0
+    settings: Mapping[str, str | float | None] = field(default_factory=dict)
+    resume: bool = False
+    on_start: Callable[[History], object] | None = None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before a training."""
+        check_number("every_s", self.every_s, 0.0)
+
+    @contextmanager
+    def session(
+        self, state: State, net: TwoLayerNet, optimizer: Any, data: tuple[Samples, Samples | None], epochs: int
+    ) -> Iterator[Callable[..., None]]:
+        """Put the last checkpoint into `state` when it is to be resumed; yield what is called between steps.
+
+        It saves `state` when a checkpoint is due, and ends the training when a signal has come. Where a second
+        signal or a loss of nan has ended a step under way, the state after the last whole epoch is saved.
+        """
+        started = time.perf_counter()
+        found = particulars(net, optimizer, *data)  # in which an optimizer may have a seed of its own
+        state.settings |= {
+            f"optimizer's {key}" if key in state.settings else key: value for key, value in found.items()
+        }
+        state.settings |= _checked(self.settings, state.settings)
+        attributes = own_attributes(optimizer)
+        keeper = Keeper(Path(self.folder), self.every_s, time.perf_counter() - started)
+        if state.settings["schedule"]:  # which sets the rate, whatever it is before
+            state.settings.pop("learning_rate", None)
+        whole = -1, 0, 0.0, dict[str, Array]()  # epochs, step, rate and velocity at the end of the last whole epoch
+        make_folder(keeper.folder)
+        with (
+            only_writer(keeper.folder, ".training.lock") as check,
+            held_back() as stop,
+            _put_back(state, optimizer, keeper),
+        ):
+            if self.resume:
+                _resume(state, optimizer, keeper, epochs)
+            elif paths(keeper.folder):
+                where = shown_path(keeper.folder)
+                raise RunFolderError(f"{where} holds checkpoints already; resume=True goes on from them")
+
+            def save() -> None:
+                check()
+                if (now := own_attributes(optimizer)) != attributes:
+                    raise InvalidTypeError(
+                        f"checkpoints keep the velocity of an optimizer and its rate, but {optimizer!r} changes more "
+                        f"as it trains: it has {now}, and began with {attributes}"
+                    )
+                keeper.save(state)
+
+            def pause(*, epoch_ended: bool = False, ended: bool = False) -> None:
+                nonlocal whole
+                state.learning_rate, state.velocity = rate_of(optimizer), optimizer.velocity
+                if epoch_ended:
+                    whole = len(state.history), state.step, state.learning_rate, copied(state.velocity)
+                stopped = stop()
+                if stopped or ended or keeper.is_due(epoch_ended=epoch_ended):
+                    save()
+                if stopped:
+                    raise stopped
+
+            try:
+                if self.on_start is not None:
+                    self.on_start(state.history)
+                yield pause
+            except (DivergedError, Interrupted):
+                epochs, state.step, state.learning_rate, state.velocity = whole
+                if epochs == len(state.history):
+                    state.epoch_s = 0.0
+                    save()
+                raise
 
 
 class Keeper:
@@ -122,7 +192,7 @@ class Keeper:
         damage: list[str] = []
         for step, path in reversed(paths(self.folder).items()):
             try:
-                state = _read(path, params, settings)
+                state = read_state(path, params, settings)
             except DataError as error:
                 damage.append(str(error))
                 self._damaged.add(step)
@@ -157,7 +227,7 @@ class Keeper:
         saved, started = (state.step, len(state.history)), time.perf_counter()
         if saved <= self._saved:
             return
-        write_atomically(self.folder / _name(state.step), to_bytes(state))
+        write_atomically(self.folder / file_name(state.step), to_bytes(state))
         sync_folder(self.folder)
         there = paths(self.folder)
         self._damaged.discard(state.step)
@@ -170,31 +240,62 @@ class Keeper:
         self._spent_s += self._cost_s
 
 
-def to_bytes(state: State) -> bytes:
-    """Return a checkpoint: an NPZ archive whose comment is the digest of all before it."""
-    meta = {
-        "format_version": FORMAT,
-        "settings": state.settings,
-        "step": state.step,
-        "epoch_s": state.epoch_s,
-        "learning_rate": state.learning_rate,
-        "stopped_early": state.history.stopped_early,
-        "velocity": bool(state.velocity),
-    }
-    if len(text := json.dumps(meta).encode()) > MAX_META:
-        raise InvalidValueError(f"checkpoints keep {MAX_META:,} bytes of settings at most, got {len(text):,}")
-    arrays: dict[str, Any] = {
-        "meta": np.frombuffer(text, np.uint8),
-        "history": np.array([astuple(row) for row in state.history], np.float64).reshape(-1, len(COLUMNS)),
-    }
-    arrays |= {f"{group}_{key}": array for group in GROUPS for key, array in getattr(state, group).items()}
-    kinds = [{key: (one.shape, one.dtype) for key, one in part.items()} for part in (state.params, state.velocity)]
-    if state.velocity and kinds[0] != kinds[1]:
-        raise InvalidTypeError("checkpoints need a velocity with the keys, shapes and dtypes of the parameters")
-    buffer = BytesIO()
-    np.savez(buffer, **arrays)
-    content = buffer.getvalue()[:-2] + struct.pack("<H", DIGEST)  # an archive ends with the length of its comment
-    return content + hashlib.sha256(content).hexdigest().encode()
+def _checked(own: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings that a user compares besides, or raise an error where they are not to be used."""
+    for name, value in own.items():
+        if not isinstance(name, str) or not isinstance(value, str | int | float | None):
+            raise InvalidTypeError(f"settings of checkpoints must be text and numbers by name, got {name!r}: {value!r}")
+        if name in settings:
+            raise InvalidValueError(f"settings of checkpoints: {name!r} is compared already; give yours another name")
+    return own
+
+
+@contextmanager
+def _put_back(state: State, optimizer: Any, keeper: Keeper) -> Iterator[None]:
+    """Leave network and optimizer as they were when the block fails, so that it may be tried again with both.
+
+    Where something was saved, that is where the training goes on from: then it is the rate alone, which must be the
+    same again.
+    """
+    kept, rate = optimizer.velocity, rate_of(optimizer)
+    params, velocity = copied(state.params), copied(kept)
+    try:
+        yield
+    except BaseException:
+        if not math.isnan(rate) and rate_of(optimizer) != rate:
+            optimizer.learning_rate = rate
+        if keeper.is_empty:
+            state.params.update(params)
+            kept.clear()
+            kept.update(velocity)
+            optimizer.velocity = kept
+        raise
+
+
+def _resume(state: State, optimizer: Any, keeper: Keeper, epochs: int) -> None:
+    """Put the last checkpoint, if there is one, into `state`, the network and the optimizer behind it."""
+    saved = keeper.load(state.settings, state.params)
+    if saved is None:
+        return
+    if len(saved.history) > epochs:
+        raise InvalidValueError(f"epochs must be at least the {len(saved.history)} that were trained, got {epochs}")
+    state.params.update(saved.params)
+    optimizer.velocity = saved.velocity
+    if hasattr(optimizer, "learning_rate") and rate_of(optimizer) != saved.learning_rate:
+        optimizer.learning_rate = saved.learning_rate
+    state.settings = saved.settings
+    state.step, state.epoch_s, state.learning_rate = saved.step, saved.epoch_s, saved.learning_rate
+    state.history, state.good, state.best = saved.history, saved.good, saved.best
+
+
+def rate_of(optimizer: object) -> float:
+    """Return the learning rate of an optimizer, nan where it has none."""
+    return float(getattr(optimizer, "learning_rate", math.nan))
+
+
+def copied(params: Mapping[str, Array]) -> dict[str, Array]:
+    """Return a copy of every array."""
+    return {key: param.copy() for key, param in params.items()}
 
 
 def particulars(
@@ -254,124 +355,3 @@ def own_attributes(optimizer: object) -> dict[str, Any]:
 def _is_plain(value: object) -> bool:
     """Return whether a value cannot change by itself."""
     return all(map(_is_plain, value)) if isinstance(value, tuple) else isinstance(value, (*SIMPLE, np.generic))
-
-
-def paths(folder: Path) -> dict[int, Path]:
-    """Return the checkpoints in `folder` by their steps, in order."""
-    found = {int(match[1]): path for path in folder.iterdir() if (match := NAME.fullmatch(path.name))}
-    return dict(sorted(found.items()))
-
-
-def _read(path: Path, params: Mapping[str, Array], settings: Mapping[str, Any]) -> State:
-    """Return the state in a file, or raise DataError where the file is not exactly what was written.
-
-    Settings come first: those that differ say more than the shapes of weights that do not fit.
-    """
-    try:
-        _check_whole(path, params)
-        known = read_npz(path, ["meta", "history"], compressed=False)
-        meta = json.loads(known["meta"][:MAX_META].tobytes())
-        if meta["format_version"] != FORMAT:
-            raise RunFolderError(
-                f"{shown_path(path)}: has format version {_shown(meta['format_version'])}, and this tinynet "
-                f"reads {FORMAT}; resume with the version of tinynet that wrote it, or a newer one"
-            )
-        if not all(isinstance(value, str | int | float | None) for _, value in meta["settings"].items()):
-            raise ValueError("a setting that is a list or an object")
-        there = meta["settings"]
-        if "learning_rate" in there and settings.get("learning_rate") == meta["learning_rate"]:
-            there = there | {"learning_rate": meta["learning_rate"]}  # a callback has changed it since
-        _check_settings(path, there, settings)
-        groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
-        wanted = {group: {key: f"{group}_{key}" for key in params} for group in groups}
-        arrays = read_npz(path, [name for names in wanted.values() for name in names.values()], compressed=False)
-        state = State(
-            settings=meta["settings"],
-            step=int(meta["step"]),
-            epoch_s=float(meta["epoch_s"]),
-            learning_rate=float(meta["learning_rate"]),
-            history=_history(known["history"], bool(meta["stopped_early"])),
-            **{
-                group: {key: _array(arrays[name], params[key]) for key, name in wanted.get(group, {}).items()}
-                for group in GROUPS
-            },
-        )
-        _check_position(path, state)
-        return state
-    except (RunFolderError, DataError):
-        raise
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
-        raise DataError(
-            f"{shown_path(path)}: is not what tinynet wrote for such a network: {_shown(error, 100)}"
-        ) from error
-
-
-def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    differing = [
-        f"{_shown(key)} ({_shown(there.get(key, 'absent'))} there, {_shown(here.get(key, 'absent'))} here)"
-        for key in {**here, **there}
-        if not _are_same(there.get(key), here.get(key))
-    ]
-    if differing:
-        more = f" and {len(differing) - MAX_SHOWN} more" if len(differing) > MAX_SHOWN else ""
-        raise RunFolderError(
-            f"{shown_path(path)}: was made with another {', another '.join(differing[:MAX_SHOWN])}{more}"
-        )
-
-
-def _are_same(there: object, here: object) -> bool:
-    return there == here or (there != there and here != here)  # nan
-
-
-def _check_whole(path: Path, params: Mapping[str, Array]) -> None:
-    """Raise DataError unless the file ends with the digest of all before, and is no larger than one for `params`."""
-    largest = len(GROUPS) * sum(param.nbytes for param in params.values()) + MAX_HISTORY + MAX_META + MAX_DIRECTORY
-    sha = hashlib.sha256()
-    with open_regular_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > largest:
-            raise DataError(f"has {size:,} bytes, more than such a network can need")
-        for begin in range(0, size - DIGEST, BLOCK):
-            sha.update(file.read(min(BLOCK, size - DIGEST - begin)))
-        if file.read(DIGEST + 1) != sha.hexdigest().encode():
-            raise DataError("is cut short or damaged: its checksum does not match")
-        file.seek(max(0, size - DIGEST - ARCHIVE_END.size))
-        end = file.read(ARCHIVE_END.size).rjust(ARCHIVE_END.size)
-        locator, signature, n_directory, n_comment = ARCHIVE_END.unpack(end)
-        plain = (signature, n_comment) == (SIGNATURE, DIGEST) and (locator != ZIP64 or size >= 2**31)
-        if not plain or n_directory > MAX_DIRECTORY:
-            raise DataError("does not end as what tinynet writes")
-
-
-def _check_position(path: Path, state: State) -> None:
-    """Raise ValueError unless step, history and the file's name go together."""
-    n_steps = state.history.rows[0].step if state.history.rows else state.step
-    into_epoch = state.step - len(state.history) * n_steps
-    if (
-        path.name != _name(state.step)
-        or not 0 <= into_epoch <= n_steps
-        or any(row.step != row.epoch * n_steps for row in state.history)
-        or not (math.isfinite(state.epoch_s) and state.epoch_s >= 0)
-    ):
-        raise ValueError(f"step {state.step} after {len(state.history)} epochs of {n_steps} steps")
-
-
-def _shown(value: object, length: int = 60) -> str:
-    return shown_path(f"{value!s:.{length}}")
-
-
-def _name(step: int) -> str:
-    return f"checkpoint-{step:09d}.npz"
-
-
-def _history(table: Array, stopped_early: bool) -> History:
-    if table.ndim != 2 or table.shape[1] != len(COLUMNS) or list(table[:, 0]) != list(range(1, len(table) + 1)):
-        raise ValueError(f"a history of shape {table.shape}")
-    rows = [Epoch(*(kind(cell) for kind, cell in zip(KINDS, row, strict=True))) for row in table]
-    return History(rows, stopped_early)
-
-
-def _array(array: Array, param: Array) -> Array:
-    if array.shape != param.shape or array.dtype != np.float64:
-        raise ValueError(f"an array of shape {array.shape} and dtype {array.dtype} for weights of {param.shape}")
-    return np.array(array)

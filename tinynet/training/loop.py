@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,12 +27,13 @@ from tinynet.errors import (
 )
 from tinynet.network import METHODS, TwoLayerNet
 from tinynet.schedules import Schedule
-from tinynet.training.checkpoints import State
+from tinynet.training.checkpoints import Checkpoints, copied, rate_of
 from tinynet.training.history import Epoch, History
 from tinynet.training.progress import progress_bar
-from tinynet.training.resumption import copied, pauses, rate_of
+from tinynet.training.state import State
 
 Array = npt.NDArray[Any]
+Validation = Samples | tuple[Any, ...]
 
 
 class Optimizer(Protocol):
@@ -50,21 +52,15 @@ def train(
     epochs: int,
     batch_size: int,
     seed: int,
-    X_validation: npt.ArrayLike | None = None,
-    y_validation: npt.ArrayLike | None = None,
+    validation: Validation | None = None,
     sample_weight: npt.ArrayLike | None = None,
-    sample_weight_validation: npt.ArrayLike | None = None,
     h: float = 1e-4,
     method: str = "auto",
     patience: int | None = None,
     schedule: Schedule | None = None,
-    on_start: Callable[[History], object] | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
     progress: bool = False,
-    checkpoint_dir: str | os.PathLike[str] | None = None,
-    checkpoint_every_s: float = 30.0,
-    checkpoint_settings: Mapping[str, str | float | None] | None = None,
-    resume: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train `net` in place by stochastic gradient descent on difference quotients.
 
@@ -81,9 +77,9 @@ def train(
         More than n_samples means one batch.
     seed : int of at least 0
         The order of samples in an epoch depends on (seed, epoch) alone.
-    X_validation, y_validation : arrays, optional
-        Measured after every epoch, never trained on; without rows they count as not given.
-    sample_weight, sample_weight_validation : arrays, shape (n_samples,), at least 0, optional
+    validation : pair (X, y), triple (X, y, sample_weight), or Samples, optional
+        Measured after every epoch, never trained on; without rows it counts as not given.
+    sample_weight : array, shape (n_samples,), at least 0, optional
         Losses and accuracies become means weighted by them; a weight of 0 leaves a sample out. The loss of a
         batch is the mean of w_i L_i, w_i in units of the mean weight of all: it counts in a batch of one as well.
     h : float above 0
@@ -96,24 +92,12 @@ def train(
         ``schedule(t)`` is the learning rate when t epochs are done, a float, as `tinynet.schedules` makes
         them. It is set as the optimizer's ``learning_rate`` before every step, with t at the middle of
         the step, (step − 1/2) / steps an epoch: no warm-up begins and no cosine ends with a step of length 0.
-    on_start : callable, optional
-        Called before the first step with the `History` that will be returned: empty, or what was resumed.
     on_epoch : callable, optional
         Called with the new `Epoch` after every epoch; training stops when it returns True.
     progress : bool
         Show a progress bar on stderr; silent where stderr is no terminal.
-    checkpoint_dir : path, optional
-        A folder for checkpoints, made if need be: at the end of epochs, as often as that costs no more than 2 % of
-        the training, and inside long ones. The optimizer's state must be its ``velocity``, as that of `SGD` is.
-        With it, an error or a signal before the first checkpoint leaves `net` and `optimizer` as they were.
-    checkpoint_every_s : float of at least 0
-        Seconds of training between checkpoints inside an epoch; 0 saves every step.
-    checkpoint_settings : mapping of text and numbers, optional
-        What else a training that is resumed must have in common with this one, by name: the version of a function
-        of your own, for example. A difference is refused and named.
-    resume : bool
-        Go on from the last checkpoint in `checkpoint_dir`, or from the beginning when there is none yet, and end in
-        the same bits as a training that was never interrupted. `epochs` alone may differ from before.
+    checkpoints : Checkpoints, optional
+        Where the training is saved and whether it resumes.
 
     Returns
     -------
@@ -132,10 +116,10 @@ def train(
         As soon as a loss or gradient is not finite; `net` is left with the weights after the last
         good epoch (the initial ones before that), and the error's ``history`` has the good epochs.
     Interrupted
-        With a `checkpoint_dir`, on ^C or SIGTERM: after the step under way and a checkpoint; at once on the
+        With `checkpoints`, on ^C or SIGTERM: after the step under way and a checkpoint; at once on the
         second signal. `net` has the weights after the last whole epoch.
     RunFolderError
-        When another process trains into `checkpoint_dir`, it holds checkpoints and `resume` is false, or they
+        When another process trains into the folder of `checkpoints`, it holds some and is not to be resumed, or they
         are damaged or were made with other settings or data; or when it was moved, and another has its name.
     OSError
         When a checkpoint cannot be written; the one before stays. FileNotFoundError when the folder is gone.
@@ -143,90 +127,166 @@ def train(
         When an argument cannot be used, before anything is changed; the rates of a schedule are checked
         one by one, at their steps.
     """
-    data = net.samples(X, y, sample_weight)
-    validation = _validation_part(net, X_validation, y_validation, sample_weight_validation)
-    epochs, batch_size = check_integer("epochs", epochs, 1), check_integer("batch_size", batch_size, 1)
-    seed, h, method = check_integer("seed", seed, 0), check_step_size(h), check_choice("method", method, METHODS)
-    if not callable(getattr(optimizer, "update", None)):
-        raise InvalidTypeError(f"optimizer must have update(params, grads), as SGD has, got {optimizer!r}")
-    if schedule is not None and not callable(schedule):
-        raise InvalidTypeError(f"schedule must be a function of the epochs done, got {schedule!r}")
-    if schedule is not None and not hasattr(optimizer, "learning_rate"):
-        raise InvalidTypeError(f"a schedule needs an optimizer with a learning_rate, got {optimizer!r}")
-    if patience is not None:
-        check_integer("patience", patience, 1)
-        if validation is None:
-            raise InvalidValueError("patience needs validation data: give X_validation and y_validation")
-    if batch_size > (n := np.shape(y)[0]):
+    data, held_out = net.samples(X, y, sample_weight), _validation_part(net, validation)
+    task = _Task(net, optimizer, data, held_out, batch_size, seed, h, method, patience, schedule)
+    epochs = check_integer("epochs", epochs, 1)
+    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
+        raise InvalidTypeError(f"checkpoints must be tinynet.Checkpoints(folder, ...), got {checkpoints!r}")
+    if task.batch_size > (n := np.shape(y)[0]):
         surplus = f"batch_size {batch_size} is larger than the {n} training samples"
         warnings.warn(f"{surplus}: one batch an epoch", stacklevel=2)
-
-    state = State(
-        settings={
-            "batch_size": batch_size,
-            "seed": seed,
-            "h": h,
-            "method": method,
-            "patience": patience,
-            "schedule": schedule is not None,
-        },
-        step=0,
-        epoch_s=0.0,
-        learning_rate=rate_of(optimizer),
-        history=History(),
-        params=net.params,
-        velocity=getattr(optimizer, "velocity", {}),
-        good=copied(net.params),
-        best=copied(net.params),
-    )
-    resumed = epochs if resume else None
-    own = checkpoint_settings or {}
-    with pauses(state, net, optimizer, (data, validation), checkpoint_dir, checkpoint_every_s, own, resumed) as pause:
-        history, n_steps = state.history, math.ceil(len(data) / batch_size)
-        if schedule is not None:
-            _compare_rates(schedule, state, n_steps)
-        bar = progress_bar(epochs, len(history), "epoch", progress)
-        try:
-            if on_start is not None:
-                on_start(history)
-            while len(history) < epochs and not history.stopped_early:
-                epoch, started = len(history) + 1, time.perf_counter() - state.epoch_s
-                for batch in data.batches(batch_size, seed, epoch, done=state.step - len(history) * n_steps):
-                    state.step += 1
-                    if schedule is not None:
-                        _set_learning_rate(optimizer, _rate(schedule, (state.step - 0.5) / n_steps))
-                    _step(net, batch, optimizer, epoch, state.step, h, method)
-                    state.epoch_s = time.perf_counter() - started
-                    pause()
-                row = _measure(net, data, validation, epoch, state.step, rate_of(optimizer), started)
-                history.rows.append(row)
-                state.epoch_s, state.good = 0.0, copied(net.params)
-                state.best = state.good if history.best is row else state.best
-                history.stopped_early = patience is not None and epoch - history.best.epoch >= patience
-                bar(f"loss={row.train_loss:.4f}, accuracy={row.train_accuracy:.4f}")
-                answer = None if on_epoch is None else on_epoch(row)
-                if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
-                    history.stopped_early = True
-                pause(epoch_ended=True)
-            pause(ended=True)
-        except (DivergedError, Interrupted) as error:
-            net.params.update(state.good)  # at once: a second ^C may come here
-            error.history = history
-            raise
-        finally:
-            bar(None)
+    state = task.first_state()
+    saved: AbstractContextManager[Callable[..., None]] = nullcontext(_unsaved)
+    if checkpoints is not None:
+        saved = checkpoints.session(state, net, optimizer, (data, held_out), epochs)
+    with (
+        saved as pause,
+        _last_good_weights(net, state),
+        progress_bar(epochs, len(state.history), "epoch", progress) as show,
+    ):
+        task.compare_rates(state)
+        while len(state.history) < epochs and not state.history.stopped_early:
+            started = time.perf_counter() - state.epoch_s
+            for batch in task.batches(state):
+                task.step(state, batch)
+                state.epoch_s = time.perf_counter() - started
+                pause()
+            row = task.record(state)
+            show(f"loss={row.train_loss:.4f}, accuracy={row.train_accuracy:.4f}")
+            answer = None if on_epoch is None else on_epoch(row)
+            if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
+                state.history.stopped_early = True
+            pause(epoch_ended=True)
+        pause(ended=True)
     if patience is not None:
         net.params.update(state.best)
-    return history
+    return state.history
 
 
-def _step(net: TwoLayerNet, batch: Samples, optimizer: Optimizer, epoch: int, step: int, h: float, method: str) -> None:
-    grads = net.quotients(batch, h, method)
-    with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
-        if _all_finite(grads):
-            optimizer.update(net.params, grads)
+@dataclass
+class _Task:
+    """What is trained, on what and how: all that a step and an epoch need, checked."""
+
+    net: TwoLayerNet
+    optimizer: Any
+    data: Samples
+    validation: Samples | None
+    batch_size: int
+    seed: int
+    h: float
+    method: str
+    patience: int | None
+    schedule: Schedule | None
+
+    def __post_init__(self) -> None:
+        self.batch_size, self.seed = (
+            check_integer("batch_size", self.batch_size, 1),
+            check_integer("seed", self.seed, 0),
+        )
+        self.h, self.method = check_step_size(self.h), check_choice("method", self.method, METHODS)
+        if not callable(getattr(self.optimizer, "update", None)):
+            raise InvalidTypeError(f"optimizer must have update(params, grads), as SGD has, got {self.optimizer!r}")
+        if self.schedule is not None and not callable(self.schedule):
+            raise InvalidTypeError(f"schedule must be a function of the epochs done, got {self.schedule!r}")
+        if self.schedule is not None and not hasattr(self.optimizer, "learning_rate"):
+            raise InvalidTypeError(f"a schedule needs an optimizer with a learning_rate, got {self.optimizer!r}")
+        if self.patience is not None:
+            check_integer("patience", self.patience, 1)
+            if self.validation is None:
+                raise InvalidValueError("patience needs validation data: give validation=(X, y)")
+        self.n_steps = math.ceil(len(self.data) / self.batch_size)  # an epoch
+
+    def first_state(self) -> State:
+        names = ("batch_size", "seed", "h", "method", "patience")
+        return State(
+            settings={name: getattr(self, name) for name in names} | {"schedule": self.schedule is not None},
+            step=0,
+            epoch_s=0.0,
+            learning_rate=rate_of(self.optimizer),
+            history=History(),
+            params=self.net.params,
+            velocity=getattr(self.optimizer, "velocity", {}),
+            good=copied(self.net.params),
+            best=copied(self.net.params),
+        )
+
+    def batches(self, state: State) -> Iterator[Samples]:
+        """Return the batches of the epoch under way that are still to come."""
+        done = len(state.history)
+        return self.data.batches(self.batch_size, self.seed, done + 1, done=state.step - done * self.n_steps)
+
+    def step(self, state: State, batch: Samples) -> None:
+        """Measure the gradient on `batch` and update the weights."""
+        state.step += 1
+        if self.schedule is not None:
+            self.optimizer.learning_rate = self._rate(state.step)
+        grads = self.net.quotients(batch, self.h, self.method)
+        with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
+            if not _all_finite(grads):
+                raise self._diverged(state, self.net.evaluate(batch)[0])
+            self.optimizer.update(self.net.params, grads)
+
+    def record(self, state: State) -> Epoch:
+        """Measure what an epoch has led to, add it to the history and return it."""
+        started, history = time.perf_counter() - state.epoch_s, state.history
+        train_loss, train_accuracy = self.net.evaluate(self.data)
+        validated = (math.nan, math.nan) if self.validation is None else self.net.evaluate(self.validation)
+        for loss in (train_loss, 0.0 if self.validation is None else validated[0]):
+            if not math.isfinite(loss):
+                raise self._diverged(state, loss)
+        row = Epoch(
+            epoch=len(history) + 1,
+            step=state.step,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            validation_loss=validated[0],
+            validation_accuracy=validated[1],
+            learning_rate=rate_of(self.optimizer),
+            loss_evaluations=2 * self.net.n_parameters * state.step,
+            duration_s=time.perf_counter() - started,
+        )
+        history.rows.append(row)
+        state.epoch_s, state.good = 0.0, copied(self.net.params)
+        state.best = state.good if history.best is row else state.best
+        history.stopped_early = self.patience is not None and row.epoch - history.best.epoch >= self.patience
+        return row
+
+    def compare_rates(self, state: State) -> None:
+        """Warn when another schedule gave the rates so far: that of fewer epochs, for example."""
+        if self.schedule is None:
             return
-    raise DivergedError(epoch, step, rate_of(optimizer), net.evaluate(batch)[0])
+        rates = [*((row.step, row.learning_rate) for row in state.history), (state.step, state.learning_rate)]
+        for step, there in rates:
+            if step and (here := self._rate(step)) != there:
+                warnings.warn(
+                    f"the schedule is not that of the steps so far (learning rate {there:g} in step {step}, now "
+                    f"{here:g}): the training ends otherwise than one that had this schedule from its beginning",
+                    stacklevel=3,
+                )
+                return
+
+    def _rate(self, step: int) -> float:
+        """Return the rate of a step, at its middle."""
+        done = (step - 0.5) / self.n_steps
+        return check_number(f"schedule({done:g})", self.schedule(done), 0.0) if self.schedule else math.nan
+
+    def _diverged(self, state: State, loss: float) -> DivergedError:
+        return DivergedError(len(state.history) + 1, state.step, rate_of(self.optimizer), loss)
+
+
+def _unsaved(*, epoch_ended: bool = False, ended: bool = False) -> None:
+    """Do nothing between the steps of a training without checkpoints."""
+
+
+@contextmanager
+def _last_good_weights(net: TwoLayerNet, state: State) -> Iterator[None]:
+    """Leave the network with the weights of the last whole epoch when a step or a measurement ends the training."""
+    try:
+        yield
+    except (DivergedError, Interrupted) as error:
+        net.params.update(state.good)  # at once: a second ^C may come here
+        error.history = state.history
+        raise
 
 
 def _all_finite(grads: dict[str, Array]) -> bool:
@@ -236,54 +296,15 @@ def _all_finite(grads: dict[str, Array]) -> bool:
     )
 
 
-def _measure(
-    net: TwoLayerNet, data: Samples, validation: Samples | None, epoch: int, step: int, rate: float, started: float
-) -> Epoch:
-    train_loss, train_accuracy = net.evaluate(data)
-    validation_loss, validation_accuracy = (math.nan, math.nan) if validation is None else net.evaluate(validation)
-    for loss in (train_loss, 0.0 if validation is None else validation_loss):
-        if not math.isfinite(loss):
-            raise DivergedError(epoch, step, rate, loss)
-    return Epoch(
-        epoch=epoch,
-        step=step,
-        train_loss=train_loss,
-        train_accuracy=train_accuracy,
-        validation_loss=validation_loss,
-        validation_accuracy=validation_accuracy,
-        learning_rate=rate,
-        loss_evaluations=2 * net.n_parameters * step,
-        duration_s=time.perf_counter() - started,
-    )
-
-
-def _validation_part(
-    net: TwoLayerNet, X: npt.ArrayLike | None, y: npt.ArrayLike | None, sample_weight: npt.ArrayLike | None
-) -> Samples | None:
-    if (X is None) != (y is None):
-        raise DataError("X_validation and y_validation belong together, but only one of them was given")
-    if X is None or y is None or np.shape(X)[:1] == np.shape(y)[:1] == (0,):
-        if sample_weight is not None and np.size(sample_weight):
-            raise DataError("sample_weight_validation was given, but no samples to weigh: X_validation, y_validation")
+def _validation_part(net: TwoLayerNet, validation: Validation | None) -> Samples | None:
+    if validation is None or isinstance(validation, Samples):
+        return None if validation is None else net.samples(validation)
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        wanted = "a pair (X, y), a triple (X, y, sample_weight) or a Samples"
+        raise InvalidTypeError(f"validation must be {wanted}, got {type(validation).__name__}")
+    X, y, *weights = validation
+    if np.shape(X)[:1] == np.shape(y)[:1] == (0,):
+        if any(np.size(some) for some in weights if some is not None):
+            raise DataError("validation has weights, but no samples to weigh")
         return None
-    return net.samples(X, y, sample_weight)
-
-
-def _compare_rates(schedule: Schedule, state: State, n_steps: int) -> None:
-    """Warn when another schedule gave the rates so far: that of fewer epochs, for example."""
-    for at, there in [*((row.step, row.learning_rate) for row in state.history), (state.step, state.learning_rate)]:
-        if at and (here := _rate(schedule, (at - 0.5) / n_steps)) != there:
-            warnings.warn(
-                f"the schedule is not that of the steps so far (learning rate {there:g} in step {at}, now {here:g}): "
-                "the training ends otherwise than one that had this schedule from its beginning",
-                stacklevel=3,
-            )
-            return
-
-
-def _rate(schedule: Schedule, epochs_done: float) -> float:
-    return check_number(f"schedule({epochs_done:g})", schedule(epochs_done), 0.0)
-
-
-def _set_learning_rate(optimizer: Any, rate: float) -> None:
-    optimizer.learning_rate = rate
+    return net.samples(X, y, *weights)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
-def progress_bar(total: int, done: int, unit: str, wanted: bool) -> Callable[[str | None], None]:
-    """Return a function that counts one more, with a text behind the bar, or closes the bar when given None."""
+@contextmanager
+def progress_bar(total: int, done: int, unit: str, wanted: bool) -> Iterator[Callable[[str], None]]:
+    """Yield a function that counts one more, with a text behind the bar."""
     if not wanted or sys.stderr is None:
-        return lambda text: None
+        yield lambda text: None
+        return
     from tqdm import tqdm
 
-    bar: Any = tqdm(total=total, initial=done, unit=unit, disable=None, dynamic_ncols=True)
+    bar: Any
+    with tqdm(total=total, initial=done, unit=unit, disable=None, dynamic_ncols=True) as bar:
 
-    def show(text: str | None) -> None:
-        if text is None:
-            bar.close()
-            return
-        bar.set_postfix_str(text, refresh=False)
-        bar.update()
+        def show(text: str) -> None:
+            bar.set_postfix_str(text, refresh=False)
+            bar.update()
 
-    return show
+        yield show
