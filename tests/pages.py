@@ -83,9 +83,9 @@ def table(html: str, caption: str) -> list[list[str]]:
 def charts(html: str) -> dict[str, ElementTree.Element]:
     """Return the pictures of a page by their accessible names."""
     found = {}
-    for svg in re.findall(r'<svg viewBox="[^"]*" role="img">.*?</svg>', html, re.S):
+    for svg in re.findall(r'<svg viewBox="[^"]*" role="img".*?</svg>', html, re.S):
         tree = ElementTree.fromstring(svg)
-        title, description = tree.findtext("title"), tree.findtext("desc")
+        title, description = tree.get("aria-label"), tree.findtext("desc")
         assert title and description and title not in found
         found[title] = tree
     return found

@@ -20,7 +20,7 @@ from pages import Reader, charts, line, page, rewrite, table, train, trained, wo
 import tinynet
 from tinynet.artifacts.stored_runs import read_runs as read_records
 from tinynet.reports import report as report_module
-from tinynet.reports.run_page import _mistakes
+from tinynet.reports.predictions import _mistakes
 
 
 def test_the_headline_says_what_the_summary_holds(runs: Path) -> None:
@@ -29,7 +29,8 @@ def test_the_headline_says_what_the_summary_holds(runs: Path) -> None:
     assert f"Test accuracy {100 * summary['test_accuracy']:.1f} %" in said
     assert f"{round(30 * summary['test_accuracy'])} of 30 right" in said
     assert f"Test loss {summary['test_loss']:#.4g} nats a sample" in said
-    assert f"Best epoch {summary['best']['epoch']} of 4; validation loss" in said
+    assert "Weights of epoch 4 the last, and that of the lowest validation loss" in said
+    assert f"Macro F1 {summary['test_scores']['macro_f1']:.3f}" in said and "By guessing 33.3 %" in said
     assert "Parameters 83" in said and "Status completed" in said
     assert "105 training, 15 validation and 30 test samples" in said
 
@@ -78,7 +79,7 @@ def test_the_learning_rate_is_drawn_only_if_it_changes(runs: Path) -> None:
     Path("iris/metrics.csv").write_text("\n".join(lines) + "\n")
     drawn = charts(page("iris"))["Learning rate by epoch"]
     assert len(line(drawn, "line c2 d0")) == 4
-    assert drawn.findtext("desc") == "From 0.1 in epoch 1 to 0.01 in epoch 4."
+    assert "0.1 after epoch 1, 0.01 at the end" in (drawn.findtext("desc") or "")
 
 
 def test_the_confusion_matrix_counts_every_test_sample(runs: Path) -> None:
@@ -91,20 +92,17 @@ def test_the_confusion_matrix_counts_every_test_sample(runs: Path) -> None:
         assert (name, [int(cell.replace("·", "0")) for cell in cells]) == (data.class_names[k], counts)
 
 
-def test_precision_and_recall_are_those_of_scikit_learn(runs: Path) -> None:
-    from sklearn.metrics import precision_score, recall_score
+def test_the_classes_have_the_scores_of_scikit_learn(runs: Path) -> None:
+    from sklearn.metrics import precision_recall_fscore_support
 
     data, net = trained("digits")
-    predicted = net.predict(data.X_test)
-    precision = precision_score(data.y_test, predicted, average=None)
-    recall = recall_score(data.y_test, predicted, average=None)
+    precision, recall, f1, n = precision_recall_fscore_support(data.y_test, net.predict(data.X_test))
     _, *rows = table(page("digits"), "Precision")
-    assert [row[2:] for row in rows] == [
-        [f"{100 * p:.1f} %", f"{100 * r:.1f} %"] for p, r in zip(precision, recall, strict=True)
-    ]
+    for row, *scores, n_samples in zip(rows, precision, recall, f1, n, strict=True):
+        assert row[1:] == [str(n_samples), *(f"{100 * value:.1f} %" for value in scores)]
 
 
-def test_a_class_that_is_never_predicted_has_no_precision(runs: Path) -> None:
+def test_fault_58_a_class_that_was_never_recognised_is_a_warning(runs: Path) -> None:
     data, net = trained("iris")
     net.params["b2"][:] = [1e3, 0.0, 0.0]
     with np.load("iris/model.npz") as model:
@@ -112,8 +110,11 @@ def test_a_class_that_is_never_predicted_has_no_precision(runs: Path) -> None:
     np.savez("iris/model.npz", **arrays)
     loss = net.loss(data.X_test, data.y_test)
     rewrite("iris/summary.json", lambda summary: summary.update(test_loss=loss, test_accuracy=1 / 3))
-    _, *rows = table(page("iris"), "Precision")
-    assert [row[2:] for row in rows] == [["33.3 %", "100.0 %"], ["—", "0.0 %"], ["—", "0.0 %"]]
+    html = page("iris")
+    _, *rows = table(html, "Precision")
+    assert [row[2] for row in rows] == ["33.3 %", "—", "—"]
+    assert html.count('<span class="bad">0 %') == 2
+    assert "Not one sample was recognised of: versicolor, virginica" in html and "'setosa'" in Reader(html).text
 
 
 def test_the_worst_mistakes_are_shown_as_images_the_worst_first(runs: Path) -> None:
@@ -163,7 +164,7 @@ def test_without_a_test_part_the_page_says_so(runs: Path) -> None:
     train(runs / "no", "digits", "dataset.test_size=0", "dataset.validation_size=0", "training.epochs=1")
     said = words("no")
     assert "There is none: dataset.test_size is 0." in said
-    assert "Best epoch 1 of 1; training loss" in said
+    assert "Weights of epoch 1 the last" in said
     assert "Test accuracy" not in said and "First layer" in said
     train(runs / "flat", "moons", "dataset.test_size=0", "training.epochs=1")
     assert "300 of the 900 training samples" in words("flat")
@@ -214,7 +215,7 @@ def test_a_run_that_was_killed_is_reported_with_what_is_there(runs: Path) -> Non
     Path("iris/metrics.csv").write_bytes(content[:-30])  # in the middle of a line
     html = page("iris")
     said = Reader(html).text
-    assert "Status unfinished" in said and "it is still going, or it was killed" in said
+    assert "Status unfinished" in said and "tinynet train --out iris --resume" in said
     assert "The folder holds no model.npz" in said
     assert len(line(charts(html)["Loss by epoch"], "line c0 d0")) == 3
     Path("iris/metrics.csv").unlink()

@@ -31,6 +31,30 @@ OPTIONAL = {
 T = TypeVar("T")
 
 
+class ClassScores(BaseModel):
+    """How well one class was recognised; None is what is not defined."""
+
+    n_samples: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class TestScores(BaseModel):
+    """What `tinynet.reports.scores.score` says of the test part."""
+
+    n_samples: int
+    loss: float | None
+    guessing_loss: float | None
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    majority_accuracy: float
+    balanced_accuracy: float | None
+    macro_f1: float | None
+    roc_auc: float | None
+    classes: list[ClassScores]
+
+
 class Summary(BaseModel):
     """What summary.json must hold for a report or a row of a sweep; it may hold more."""
 
@@ -46,6 +70,8 @@ class Summary(BaseModel):
     duration_s: float
     epochs: int | None = None
     data_digest: str | None = None
+    test_scores: TestScores | None = None  # older versions did not write them, nor remarks
+    remarks: list[str] = []
     final: dict[str, int | float | None] | None = None
     best: dict[str, int | float | None] | None = None
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from tinynet.reports.palette import style_sheet
+
 GENERATOR = '<meta name="generator" content="tinynet">'  # marks a file that a later report may replace
 
 Cell = object  # shown as text, unless it is Html
@@ -33,7 +35,7 @@ def document(title: str, parts: Iterable[Html], *, refresh_s: int | None = None)
 
     A browser loads it again every `refresh_s` seconds.
     """
-    style = resources.files("tinynet.reports").joinpath("report.css").read_text(encoding="utf-8")
+    style = style_sheet() + resources.files("tinynet.reports").joinpath("report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     lines = [
@@ -113,6 +115,26 @@ def png(values: npt.NDArray[Any], **colours: Any) -> str:
     plain: dict[str, Any] = {"Software": None}
     imsave(buffer, values, format="png", metadata=plain, **colours)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for the eye."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in percent."""
+    return f"{100 * fraction:.1f} %"
+
+
+def value_of(setting: object) -> str:
+    """Return a setting as a config file has it, strings without their quotes."""
+    if isinstance(setting, bool):
+        return str(setting).lower()
+    return f"{setting:.10g}" if isinstance(setting, float) else str(setting)
 
 
 def _breakable(cell: Cell) -> Html:

@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.reports.html import Html, text
+from tinynet.reports.palette import N_COLOURS, N_DASHES
 
 Array = npt.NDArray[Any]
 
 WIDTH, HEIGHT = 400, 264  # units of the picture, about a pixel each where it is shown
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 28, 38
 FEW_POINTS = 12  # of a line: each has a dot, and the only one is seen
-N_COLOURS, N_DASHES = 8, 3
+MAX_SLOTS = 40  # places along a chart where the values are shown under the pointer
+MAX_LINES_UNDER_THE_POINTER = 4
 HUGE = 1e280  # and beyond: left out, so that the ends of an axis and their distance are finite
 MOST_POINTS = 250  # of a line: about the pixels it has
 SHAPES = (  # of dots, within ±4 units; the classes differ in grey too
@@ -39,6 +41,7 @@ class Series:
     style : classes of the style sheet, such as "line c0 d1"
     band : (low, high) around y, if any
     shape : index into SHAPES for dots, None for a line
+    notes : what each dot shows under the pointer, if anything
     """
 
     label: str
@@ -47,6 +50,7 @@ class Series:
     style: str
     band: tuple[Array, Array] | None = None
     shape: int | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,9 @@ def _steps(low: float, high: float, least: float) -> list[float]:
 
 
 def _powers(low: float, high: float) -> list[float]:
-    """Return some six powers of ten between `low` and `high`, and twice and five times them when they are few."""
+    """Return 1, 2 and 5 times the powers of ten between `low` and `high`, or some six powers where they are many."""
     first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
-    if last - first >= 2:
+    if last - first >= 3:
         return [10.0**power for power in range(first, last + 1, math.ceil((last - first) / 6))]
     every = [times * 10.0**power for power in range(first - 1, last + 1) for times in (1, 2, 5)]
     return [value for value in every if low <= value <= high]
@@ -141,16 +145,18 @@ def spans_decades(values: Sequence[Array]) -> bool:
 def chart(title: str, description: str, series: Sequence[Series], x: Axis, y: Axis, background: str = "") -> Html:
     """Return an SVG picture; `title` and `description` are read out where it cannot be seen.
 
-    `background` is the address of an image that fills the plane.
+    A line that leaves the frame through its top ends there in an arrow. `background` is the address of an image
+    that fills the plane.
     """
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
-        f"<title>{text(title)}</title><desc>{text(description)}</desc>",
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}">',
+        f"<desc>{text(description)}</desc>",
         _frame(x, y, background),
         *(_drawn(one, x, y) for one in series),
+        _under_the_pointer(series, x),
         "</svg>",
     ]
-    return Html("\n".join(parts))
+    return Html("\n".join(part for part in parts if part))
 
 
 def key(entries: Sequence[tuple[str, str, int | None]]) -> Html:
@@ -187,24 +193,61 @@ def _frame(x: Axis, y: Axis, background: str) -> str:
 
 def _drawn(one: Series, x: Axis, y: Axis) -> str:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what has no logarithm leaves a gap
-        across, down = _across(x.place(one.x)), _down(y.place(one.y))
+        across, height = _across(x.place(one.x)), np.minimum(y.place(one.y), 1e6)
         edges = [_down(np.clip(y.place(np.maximum(edge, y.low)), 0, 1)) for edge in one.band or ()]
     if one.shape is not None:
-        return _dots(across, down, one.style, one.shape)
+        above = height > 1.01
+        arrows = _dots(across[above], np.full(int(above.sum()), TOP + 4.0), one.style, 2)
+        return _dots(across, _down(height), one.style, one.shape, one.notes) + arrows
     band = ""
     if edges:
         kept = np.isfinite(across + edges[0] + edges[1])
         low, high = (_path(across[kept], edge[kept]).removeprefix("M").split("L") for edge in edges)
         band = f'<path class="band {one.style.split()[1]}" d="M{"L".join(low + high[::-1])}z"/>\n'
-    dots = _dots(across, down, f"dot {one.style.split()[1]}", 0) if len(across) <= FEW_POINTS else ""
-    return f'{band}<path class="{one.style}" d="{_path(across, down)}"/>\n{dots}'
+    across, height, left_at = _cut_at_the_top(across, height)
+    down, dot = _down(height), f"dot {one.style.split()[1]}"
+    dots = _dots(across, down, dot, 0) if len(across) <= FEW_POINTS and one.style.startswith("line") else ""
+    dots += _dots(left_at, np.full(len(left_at), TOP + 4.0), dot, 2)
+    return f'{band}<path class="{one.style}" d="{_path(across, down)}"><title>{text(one.label)}</title></path>\n{dots}'
 
 
-def _dots(across: Array, down: Array, style: str, shape: int) -> str:
+def _cut_at_the_top(across: Array, height: Array) -> tuple[Array, Array, Array]:
+    """Return a line with points where it crosses the top of the frame, and where it leaves through it."""
+    above = (height > 1.0) & np.isfinite(across)
+    if not above.any():
+        return across, height, across[:0]
+    crossing = np.flatnonzero(np.isfinite(height[:-1] + height[1:]) & (above[:-1] != above[1:]))
+    share = (1.0 - height[crossing]) / (height[crossing + 1] - height[crossing])
+    at = across[crossing] + share * (across[crossing + 1] - across[crossing])
+    leaving = at[above[crossing + 1]] if not above[0] else np.append(across[0], at[above[crossing + 1]])
+    inside = np.where(above, np.nan, height)
+    return np.insert(across, crossing + 1, at), np.insert(inside, crossing + 1, 1.0), leaving
+
+
+def _under_the_pointer(series: Sequence[Series], x: Axis) -> str:
+    """Return upright strips that no eye sees; the browser shows the values of all lines beside its pointer there."""
+    lines = [one for one in series if one.style.startswith("line") and len(one.x)]
+    if not lines or len(lines) > MAX_LINES_UNDER_THE_POINTER or any(len(one.x) != len(lines[0].x) for one in lines):
+        return ""
+    n = len(lines[0].x)
+    chosen = np.unique(np.linspace(0, n - 1, min(n, MAX_SLOTS)).round().astype(int))
+    strips = []
+    for i, at in zip(chosen, _across(x.place(lines[0].x[chosen])), strict=True):
+        values = ", ".join(f"{one.label} {one.y[i]:.4g}" for one in lines if np.isfinite(one.y[i]))
+        strips.append(
+            f'<path d="M{_number(at)} {TOP}V{HEIGHT - BOTTOM}"><title>{text(x.label)} {lines[0].x[i]:.4g}: '
+            f"{text(values)}</title></path>"
+        )
+    width = (WIDTH - LEFT - RIGHT) / max(len(chosen), 10)
+    return f'<g class="strips" stroke-width="{width:.1f}">{"".join(strips)}</g>'
+
+
+def _dots(across: Array, down: Array, style: str, shape: int, notes: Sequence[str] = ()) -> str:
     path = SHAPES[shape % len(SHAPES)]
+    titles = [f"><title>{text(note)}</title></path>" for note in notes] or ["/>"] * len(across)
     return "\n".join(
-        f'<path class="{style}" transform="translate({_number(a)} {_number(d)})" d="{path}"/>'
-        for a, d in zip(across, down, strict=True)
+        f'<path class="{style}" transform="translate({_number(a)} {_number(d)})" d="{path}"{end}'
+        for a, d, end in zip(across, down, titles, strict=True)
         if np.isfinite(a) and np.isfinite(d)
     )
 

@@ -13,8 +13,20 @@ import numpy.typing as npt
 from tinynet.artifacts.run_folder import TRAINED
 from tinynet.artifacts.stored_runs import MissingRun as Absent
 from tinynet.artifacts.stored_runs import StoredRun as Record
-from tinynet.reports.html import Html, document, figure, grid, paragraph, section, table, text, tiles
-from tinynet.reports.run_page import duration, percent, value_of
+from tinynet.reports.html import (
+    Html,
+    document,
+    duration,
+    figure,
+    grid,
+    paragraph,
+    percent,
+    section,
+    table,
+    text,
+    tiles,
+    value_of,
+)
 from tinynet.reports.svg import Axis, Series, axis_of, chart, key, line_style, spans_decades
 
 Array = npt.NDArray[Any]
