@@ -33,7 +33,7 @@ from tinynet.reports.scores import score
 REFRESH_S = 5
 ENDINGS: dict[str, str] = {
     Status.RUNNING: f"The run is under way. This page is written anew every {REFRESH_S} seconds or more.",
-    Status.UNFINISHED: "The run has not ended: it is still running, or it was killed. This is what it has written so far.",
+    Status.UNFINISHED: "The run has not ended: it is still running, or it was killed; this is what it has written.",
     Status.DIVERGED: "The loss or its gradient stopped being finite; the weights are those after the last whole epoch.",
     Status.INTERRUPTED: "The run was interrupted; the figures end with the last whole epoch.",
     Status.FAILED: "The run failed before its end; the figures end with the last whole epoch.",

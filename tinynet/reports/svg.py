@@ -152,9 +152,10 @@ def chart(title: str, description: str, series: Sequence[Series], x: Axis, y: Ax
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}">',
         f"<desc>{text(description)}</desc>",
         _frame(x, y, background),
+        '<g aria-hidden="true">',  # what is shown under the pointer is not read out piece by piece
         *(_drawn(one, x, y) for one in series),
         _under_the_pointer(series, x),
-        "</svg>",
+        "</g></svg>",
     ]
     return Html("\n".join(part for part in parts if part))
 
