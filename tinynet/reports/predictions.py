@@ -91,17 +91,17 @@ def _two_class_curves(data: Dataset, probability: Array, scores: dict[str, Any])
     said, seen, numbers = calibration(labels, probability)
     charts = [
         _unit_chart(
-            ("ROC curve", f"Area {area:.3f}; the dotted line is guessing."),
+            (f"ROC curve of {name}", f"Area {area:.3f}; the dotted line is guessing."),
             ("false positive rate", "true positive rate"),
             [_plain([0, 1], [0, 1]), Series("true positive rate", false, true, "line c0 d0")],
         ),
         _unit_chart(
-            ("Precision against recall", f"Average precision {average:.3f}; the dotted line is guessing."),
+            (f"Precision against recall of {name}", f"Average precision {average:.3f}; the dotted line is guessing."),
             ("recall", "precision"),
             [_plain([0, 1], [share, share]), Series("precision", recall[::-1], precision[::-1], "line c0 d0")],
         ),
         _unit_chart(
-            ("Calibration", f"Samples in {len(said)} groups by probability; the dotted line is perfect."),
+            (f"Calibration of {name}", f"Samples in {len(said)} groups by probability; the dotted line is perfect."),
             ("mean probability", f"fraction that is {name}"),
             [
                 _plain([0, 1], [0, 1]),
