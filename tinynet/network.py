@@ -23,7 +23,7 @@ from tinynet.errors import (
 )
 from tinynet.gradients import series as differences
 from tinynet.gradients.exact import blocks
-from tinynet.gradients.numerical import numerical_gradient
+from tinynet.gradients.numerical import textbook_gradient
 from tinynet.losses import mean_loss, softmax
 
 Array = npt.NDArray[Any]
@@ -185,7 +185,7 @@ class TwoLayerNet:
         X, labels, weights = np.asarray(samples.X, np.float64), samples.labels, samples.weights
         if method == "loop":
             return {
-                key: numerical_gradient(lambda _: mean_loss(self._logits(X), labels, weights), param, h)
+                key: textbook_gradient(lambda _: mean_loss(self._logits(X), labels, weights), param, h)
                 for key, param in self.params.items()
             }
         workspace, self._workspace = self._workspace or differences.Workspace(), None  # another thread makes its own

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tinynet.checking.slopes import Ground, Line, noise_level
 from tinynet.errors import InvalidTypeError, InvalidValueError
-from tinynet.gradients.numerical import checked_number
+from tinynet.gradients.evaluation import checked_number
 
 Array = npt.NDArray[Any]
 Index = tuple[int, ...]

@@ -20,7 +20,7 @@ from tinynet.checking.kinks import Kink, find_kinks, reaches, share_of_moves
 from tinynet.checking.mistakes import label
 from tinynet.config.building import Run
 from tinynet.errors import DivergedError, NumericalWarning
-from tinynet.gradients.numerical import numerical_gradient
+from tinynet.gradients.numerical import textbook_gradient
 from tinynet.losses import mean_loss
 from tinynet.network import TwoLayerNet
 
@@ -53,7 +53,7 @@ class Case:
         params = [self.net.params[key][tuple(slice(i, i + 1) for i in index)] for key, index in weights]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NumericalWarning)  # an h that is lost to rounding is part of the curve
-            return np.array([numerical_gradient(lambda _: self.loss(), param, h).item() for param in params])
+            return np.array([textbook_gradient(lambda _: self.loss(), param, h).item() for param in params])
 
     def loss(self) -> float:
         """Return the mean loss as the loop does, in one forward pass."""
