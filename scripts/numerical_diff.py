@@ -16,13 +16,12 @@ def f(x: Any) -> Any:
 
 
 _, (curve, errors) = plt.subplots(1, 2, figsize=(10, 4), width_ratios=(2, 3), layout="constrained")
-x = np.linspace(0, 20, 101)
+x, steps = np.linspace(0, 20, 101), 10.0 ** np.arange(-1, -50, -1)  # 0.1 to 10e-50
 curve.plot(x, f(x), "ko-", markevery=[25, 50], label="f(x) = 0.01x² + 0.1x")
 for point, line, colour in [(5, "--", "#0072B2"), (10, "-.", "#D55E00")]:
     slope = numerical_diff(f, point)
     print(f"slope at {point}: {slope}, forward {numerical_diff(f, point, scheme='forward')}")
     curve.axline((point, f(point)), slope=slope, color=colour, ls=line, label=f"tangent at {point}: slope {slope:.3f}")
-steps = 10.0 ** np.arange(-1, -50, -1)  # 0.1 to 10e-50
 errors.axvspan(steps[-1], 4e-16, color="0.93", label="5 + h rounds to 5, the quotient is 0")
 for g, slope, scheme, line, colour, label in [
     (lambda x: np.sin(x), np.cos(5), "forward", "s-", "#D55E00", "sin, forward: the formula's error is of order h"),
@@ -31,8 +30,9 @@ for g, slope, scheme, line, colour, label in [
 ]:
     with warnings.catch_warnings(record=True, action="always", category=NumericalWarning) as caught:
         error = np.abs([numerical_diff(g, 5, h, scheme) - slope for h in steps])
+    lost = [str(warning.message) for warning in caught if "x + h rounds to x" in str(warning.message)]
     errors.loglog(steps, error, line, color=colour, markersize=4, label=label)
-print(f"{len(caught)} of {len(steps)} steps h are lost: {caught[-1].message}")
+print(f"{len(lost)} of {len(steps)} steps h are lost: {lost[-1]}")
 curve.set(xlabel="x", ylabel="f(x)")
 errors.set(xlabel="step h (at 10e-50 as at 1e-20)", ylabel="error of the slope at 5", xlim=(1e-20, 1), ylim=(1e-22, 9))
 curve.legend()
