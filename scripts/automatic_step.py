@@ -2,13 +2,14 @@
 
 import sys
 import warnings
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from tinynet import NumericalWarning, numerical_diff
 
-FUNCTIONS = {  # each with its slope
+FUNCTIONS: dict[str, Any] = {  # each with its slope
     "log x": (np.log, lambda x: 1 / x),
     "x²": (np.square, lambda x: 2 * x),
     "sin x": (np.sin, np.cos),
@@ -17,6 +18,7 @@ FUNCTIONS = {  # each with its slope
 points = 10.0 ** np.arange(-6, 10.1, 0.5)
 figure, panels = plt.subplots(1, 4, figsize=(12, 3.8), sharey=True, layout="constrained")
 for ax, (name, (f, slope)) in zip(panels, FUNCTIONS.items(), strict=True):
+    h: Any
     for h, line, colour in [(1e-4, "o-", "#D55E00"), ("auto", "s-", "#0072B2")]:
         errors, warned = [], []
         for x in points:
