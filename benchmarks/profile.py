@@ -50,11 +50,11 @@ def _pieces(calls: int) -> Table:
         "X³ and (X³)ᵀ B, float32": cubes,
         "the activation at five points": lambda: activation(np.add(z, T.SHIFTS, out=at.shifted), out=at.shifted),
         "the polynomial through them": lambda: np.dot(T.FIT, values, out=at.C),
-        "softmax": lambda: series._errors(at, z, labels),
-        "output layer": lambda: series._output_layer(at, z),
+        "softmax": lambda: series._errors(at, labels),
+        "output layer": lambda: series._output_layer(at),
         "third-order terms B": lambda: series._third_order(at, labels, of.powers, of.B),
         "κ1": lambda: np.dot(at.e.T, series.D.T, out=at.lin),
-        "guards": lambda: series._is_served(at.C, 0.0, n),
+        "guards": lambda: series._unfit(at, of.squares),
     }
     seconds = {name: _least(piece, calls) for name, piece in pieces.items()}
     whole = _least(lambda: T.difference_quotients(params, activation, X, labels, problem.h, "auto", workspace), calls)

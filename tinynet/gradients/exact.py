@@ -24,6 +24,7 @@ ROW_VALUES = 2**18  # values an array over a block of samples may hold: 2 MB
 BLOCK_VALUES = 2**15  # values an array in the innermost loops may hold: 256 KB, to stay in cache
 MAX_DEGREE = 8  # of the Taylor polynomial of expm1; above it exp itself is as cheap
 MAX_EXPONENT = 600.0  # exp overflows at 709
+FEW_ROWS = 8  # that are added one by one: NumPy's sums by index take as long as so many additions
 MAX_LEVELS = 16  # an activation with no more values than this is taken level by level
 
 
@@ -134,17 +135,23 @@ def add_hidden_layer(total: Array, at: Forward, activation: Activation, h: float
     Moving W1[i, j] moves a_j by h x_i, so z_j by δ and the logits by δ W2[j, :]. Inputs that
     are 0 move nothing: only the pairs (feature, sample) with an x are visited.
     """
-    tables = _Tables(activation, at, slice(None), at.a, at.z[:, :-1], at.W2.T[:, None])
     features, samples = np.nonzero(at.X.T)
+    add_entries(total, at, activation, features, samples, h * at.X[samples, features, None])
+
+
+def add_entries(
+    total: Array, at: Forward, activation: Activation, features: Array, samples: Array, shift: Array
+) -> None:
+    """Add what `add_hidden_layer` adds for these entries of X alone, sorted by feature, which move a by `shift`."""
+    tables = _Tables(activation, at, slice(None), at.a, at.z[:, :-1], at.W2.T[:, None])
     n_units, n_classes = at.W2.shape
     for units in blocks(n_units, BLOCK_VALUES // n_classes):
         for some in blocks(len(features), BLOCK_VALUES // (units.stop - units.start)):
-            i, s = features[some], samples[some]
-            change = tables.change(s, units, h * at.X[s, i, None])
+            s = samples[some]
+            change = tables.change(s, units, shift[some])
             if at.weights is not None:
                 change *= at.weights[s, None]
-            first = np.flatnonzero(np.diff(i, prepend=-1))
-            total[i[first], units] += np.add.reduceat(change, first, axis=0)
+            add_rows(total[:, units], change, features[some])
 
 
 def add_pairs(total: Array, at: Forward, activation: Activation, h: float, samples: Array, units: Array) -> None:
@@ -152,12 +159,20 @@ def add_pairs(total: Array, at: Forward, activation: Activation, h: float, sampl
     a, z = at.a[samples, units, None], at.z[samples, units, None]
     tables = _Tables(activation, at, samples, a, z, at.W2[units].T[..., None])
     for some in blocks(len(units), BLOCK_VALUES // at.X.shape[1]):
-        j = units[some]
         change = tables.change(some, slice(None), h * at.X[samples[some]])
         if at.weights is not None:
             change *= at.weights[samples[some], None]
-        first = np.flatnonzero(np.diff(j, prepend=-1))
-        total[:, j[first]] += np.add.reduceat(change, first, axis=0).T
+        add_rows(total.T, change, units[some])
+
+
+def add_rows(total: Array, rows: Array, index: Array) -> None:
+    """Add each of `rows` to the row of `total` that the sorted `index` names."""
+    if len(index) < FEW_ROWS:
+        for row, i in zip(rows, index, strict=True):
+            total[i] += row
+        return
+    first = np.flatnonzero(np.concatenate([[True], index[1:] != index[:-1]]))
+    total[index[first]] += np.add.reduceat(rows, first, axis=0)
 
 
 class _Tables:

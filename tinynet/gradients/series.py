@@ -7,6 +7,7 @@ docs/fast_gradient.md derives both, and the bounds that decide between them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,17 @@ from tinynet.gradients.exact import blocks
 Array = npt.NDArray[Any]
 
 WINDOW = 5 * 2.0**-12  # T: how far from a the activation is measured, and how far the series reaches
-SHIFTS = WINDOW * np.array([0.0, 1.0, -1.0, 0.5, -0.5])[:, None, None]
+NODES = np.array([0.0, 1.0, -1.0, 0.5, -0.5])[:, None]  # where it is measured, in units of T
+SHIFTS = WINDOW * NODES[:, :, None]
 # The polynomial through the values at a + SHIFTS: from these to c1 T, 2 c2 T², 2 c3 T³ and c4 T⁴.
 FIT = np.array([[0, -1, 1, 8, -8], [-60, -2, -2, 32, 32], [0, 8, -8, -16, 16], [24, 4, 4, -16, -16]]) / 6
 ROUGH_3, ROUGH_4 = 8 * WINDOW**2, WINDOW**3  # what 2 c3 T³ and c4 T⁴ may be, in units of c1 T
+POWERS = np.arange(1, 5)[:, None]
+UP_DOWN = np.array([1.0, -1.0])[:, None, None]
+HALF = np.array([0.5])
 STEEP = 1e-2  # how far the move of one weight may shift a logit
+LOPSIDED = 1.4e-8  # what |u| (u² + s²) R³ may be: how far the moves up and down may differ in size
+MAX_SPREAD = 1e6  # between two weights of a unit, so that float32 has room for their cubes
 FAINT = 1e-18  # p − Y below this has no cube in float32
 THIRD = np.float32(1 / 3)
 ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of the polynomial, in units of the values
@@ -88,11 +95,40 @@ def difference_quotients(
     return total
 
 
+def _largest(values: Array) -> float:
+    """Return max |values|, nan where one is nan."""
+    return max(float(np.maximum.reduce(values, axis=None)), -float(np.minimum.reduce(values, axis=None)))
+
+
+def _too_far(move: Any, sum_of_moves: Any) -> Any:
+    """Return where moves of a logit are too large for the series of the loss."""
+    return np.logical_not((move <= STEEP) & (sum_of_moves * move**2 <= LOPSIDED))
+
+
+@dataclass
+class Fallbacks:
+    """How much the series alone did not give, since the workspace was made.
+
+    Of pairs (sample, unit): `closer` were expanded again in a narrower window, `measured` moved for
+    every feature, `exact` of these by the exact formula. Of outliers (sample, feature): `outliers`
+    were moved for every unit, `exact_outliers` of these by the exact formula. `outputs` counts the
+    samples whose weights of the output layer took the exact formula.
+    """
+
+    closer: int = 0
+    measured: int = 0
+    exact: int = 0
+    outliers: int = 0
+    exact_outliers: int = 0
+    outputs: int = 0
+
+
 class Workspace:
     """The arrays that a gradient works in, kept for the last few shapes."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, ...], Any] = {}
+        self.fallbacks = Fallbacks()
 
     def get(self, kind: type[Any], *shape: int) -> Any:
         """Return the `kind` of arrays made for `shape`, the same ones at the next call."""
@@ -111,6 +147,7 @@ class _Samples:
         self.A, self.B = np.empty((n, m)), np.empty((n, m), np.float32)
         self.X, self.X3 = np.ones((n, d + 1), np.float32), np.empty((n, d + 1), np.float32)
         self.powers, self.ones = np.empty((3, k, m), np.float32), np.ones(n)
+        self.squares = np.empty(n, np.float32)  # the largest x² of each sample
 
 
 class _Pairs:
@@ -119,15 +156,16 @@ class _Pairs:
     def __init__(self, n: int, m: int, k: int) -> None:
         # the values at a + SHIFTS, the rows of FIT times these, κ1; C and the moments in float32; w and room to work
         self.shifted, self.C, self.lin = np.empty((5, n, m)), np.empty((4, n * m)), np.empty((n, m))
-        self.c, self.moments = np.empty((3, n, m), np.float32), np.empty((3, n, m), np.float32)
+        self.c, self.moments = np.empty((4, n, m), np.float32), np.empty((3, n, m), np.float32)
         self.w, self.t = np.empty((2, n, m), np.float32)
         # e = p − Y and q of `_output_layer`; z and z³ in float32
         self.e, self.e32, self.q, self.r = np.empty((k, n)), *np.empty((3, k, n), np.float32)
-        self.z, self.z3 = np.ones((n, m + 1), np.float32), np.empty((n, m + 1), np.float32)
+        self.z1, self.z3 = np.ones((n, m + 1), np.float32), np.empty((n, m + 1), np.float32)
+        self.a = self.z = np.empty((0, m))  # set for each block
         self.rows, self.ones = np.arange(n), np.ones(n)
-        self.slopes, self.flat_c = self.C[0].reshape(n, m), self.c.reshape(3, -1)  # views, which take time to make
+        self.slopes, self.flat_c = self.C[0].reshape(n, m), self.c.reshape(4, -1)  # views, which take time to make
         self.each_c, self.each_moment = tuple(self.c), tuple(self.moments)
-        self.flat_t, self.flat_z3 = self.t.ravel(), self.z3.ravel()
+        self.flat_z3 = self.z3.ravel()
         self.flat_e, self.flat_e32 = self.e.ravel(), self.e32.ravel()
 
 
@@ -149,113 +187,206 @@ class _Series:
         self.D = params["W2"] - params["W2"][:, :1]  # a shift of all logits changes no loss, but costs digits
         d, (m, k) = X.shape[1], self.D.shape
         self.G1, self.G2 = np.empty((d + 1, m)), np.zeros((m + 1, k))  # the last rows belong to the biases
-        self.exact1: Array | None = None  # what the exact formula adds to G1 and G2, in units of the loss
-        self.exact2: Array | None = None
+        self.beside1: Array | None = None  # Σ ΔL(up) − ΔL(down) that the series does not give, shape of G1.T
+        self.beside2: Array | None = None  # the same for G2
+        self.outliers: tuple[Array, Array, Array] | None = None  # features, samples and values
+        self.fallbacks = Fallbacks()
 
     def gradient(self, workspace: Workspace) -> dict[str, Array]:
         """Return the gradient; that of W1 is (Xᵀ A + (h/T)² (X³)ᵀ B) / n T."""
-        X, h, (n, d), (m, k) = self.X, self.h, self.X.shape, self.D.shape
+        h, (n, d), (m, k) = self.h, self.X.shape, self.D.shape
+        self.fallbacks = workspace.fallbacks
         of: _Samples = workspace.get(_Samples, n, d, m, k)
-        np.dot(X, self.params["W1"], out=of.A)
+        np.dot(self.X, self.params["W1"], out=of.A)
         of.A += self.params["b1"]
-        np.copyto(of.X[:, :-1], X, "same_kind")
-        np.multiply(of.X, of.X, out=of.X3)
-        self.reach = h * float(np.maximum.reduce(of.X3, axis=None)) ** 0.5
-        of.X3 *= of.X
+        self._cubes(of)
+        if self.guarded and not self.reach <= WINDOW:
+            self._set_outliers_aside()
+            self._cubes(of)
         np.copyto(of.powers[0], self.D.T, "same_kind")
         np.multiply(of.powers[0], of.powers[0], out=of.powers[1])
         self.spread = 2 * float(np.maximum.reduce(of.powers[1], axis=None)) ** 0.5
-        np.multiply(of.powers[1], of.powers[0] * THIRD, out=of.powers[2])
+        np.multiply(of.powers[0], of.powers[1], out=of.powers[2])
+        of.powers[2] *= THIRD
         for rows in blocks(n, BLOCK_VALUES // m):
             self._block(rows, of, workspace.get(_Pairs, rows.stop - rows.start, m, k))
-        if self.reach > WINDOW:
-            of.X3[h * np.abs(X).max(axis=1) > WINDOW] = 0.0  # their B is 0, but X³ may be inf
         G1, G2 = self.G1, self.G2
-        np.dot(X.T, of.A, out=G1[:-1])
+        np.dot(self.X.T, of.A, out=G1[:-1])
         np.dot(of.ones, of.A, out=G1[-1])
         of.B *= h * h / (2 * WINDOW**3 * n)
         for features in blocks(d + 1, 8 * BLOCK_VALUES // m):
             G1[features] += np.dot(of.X3[:, features].T, of.B)
         G2 /= n
-        if self.exact1 is not None:
-            G1 += self.exact1 / (2 * h * n)
-        if self.exact2 is not None:
-            G2 += self.exact2 / (2 * h * n)
+        if self.beside1 is not None:
+            G1 += self.beside1.T / (2 * h * n)
+        if self.beside2 is not None:
+            G2 += self.beside2 / (2 * h * n)
         return {"W1": G1[:-1], "b1": G1[-1], "W2": G2[:-1], "b2": G2[-1]}
+
+    def _cubes(self, of: _Samples) -> None:
+        """Put X³ in float32 into place, and find how far a weight of W1 moves a."""
+        np.copyto(of.X[:, :-1], self.X, "same_kind")
+        np.multiply(of.X, of.X, out=of.X3)
+        np.maximum.reduce(of.X3, axis=1, out=of.squares)
+        self.reach = self.h * float(np.maximum.reduce(of.squares)) ** 0.5
+        of.X3 *= of.X
+
+    def _set_outliers_aside(self) -> None:
+        """Set the x that move a beyond the window to 0: their moves are measured one by one."""
+        beyond = self.h * np.abs(self.X) > WINDOW
+        features, samples = np.nonzero(beyond.T)
+        self.outliers = features, samples, self.X[samples, features]
+        self.X = np.where(beyond, 0.0, self.X)
 
     def _block(self, rows: slice, of: _Samples, at: _Pairs) -> None:
         """Put A and B of the samples `rows` into place, and add to the gradient of the output layer."""
         labels, a, B = self.labels[rows], of.A[rows], of.B[rows]
+        weights = None if self.weights is None else self.weights[rows, None]
         values = self.activation(np.add(a, SHIFTS, out=at.shifted), out=at.shifted)
         values = np.ascontiguousarray(values, dtype=np.float64)
-        z, C = values[0], np.dot(FIT, values.reshape(5, -1), out=at.C)
-        self._errors(at, z, labels)
-        np.copyto(at.z[:, :-1], z, "same_kind")
-        np.multiply(at.z, at.z, out=at.z3)
-        weights = None if self.weights is None else self.weights[rows]
+        at.a, at.z = a, values[0]
+        np.dot(FIT, values.reshape(5, -1), out=at.C)
+        np.copyto(at.flat_c, at.C, "same_kind")
+        unfit = self._unfit(at, of.squares[rows]) if self.guarded else None
+        self._errors(at, labels)
+        np.copyto(at.z1[:, :-1], at.z, "same_kind")
+        np.multiply(at.z1, at.z1, out=at.z3)
+        self._third_order(at, labels, of.powers, B)
         if weights is not None:
-            at.e *= weights
+            at.e *= weights.T
+            B *= weights
         faint = self.guarded and not np.dot(at.flat_e32, at.flat_e32) > FAINT**2
         most = STEEP**4 * (len(a) if weights is None else 1)  # no mean: one sample may outweigh all others
         if faint or (self.guarded and not self.h**4 * np.dot(at.flat_z3, at.flat_z3) <= most):
-            if self.exact2 is None:
-                self.exact2 = np.zeros_like(self.G2)
-            seen = exact.seen_from_largest(self.params, self.X[rows], labels, a, z, weights)
-            exact.add_output_layer(self.exact2, seen, self.h)
+            if self.beside2 is None:
+                self.beside2 = np.zeros_like(self.G2)
+            self.fallbacks.outputs += len(a)
+            exact.add_output_layer(self.beside2, self._forward(rows, at, np.arange(len(a)))[0], self.h)
         else:
-            self._output_layer(at, z, weights)
-        slopes4 = self._third_order(at, labels, of.powers, B)
-        if weights is not None:
-            B *= weights[:, None]
-        if faint or (self.guarded and not self._is_served(C, slopes4, len(a))):
-            left = self._unserved(rows, a, z, C.reshape(4, *a.shape)) | ~np.isfinite(B) | faint
-            self._leave(rows, a, z, left)
-            C[0][left.ravel()] = B[left] = 0.0
+            self._output_layer(at, weights)
         at.e *= 1 / (WINDOW * len(self.X))
-        lin = np.dot(at.e.T, self.D.T, out=at.lin)
-        np.multiply(lin, at.slopes, out=a)
+        np.dot(at.e.T, self.D.T, out=at.lin)
+        if faint:
+            unfit = np.arange(a.size)
+        if unfit is not None:
+            self._measure_pairs(rows, at, unfit)
+            at.C[0][unfit] = B.reshape(-1)[unfit] = 0.0
+        if self.outliers is not None:
+            self._measure_outliers(rows, at, self.outliers)
+        np.multiply(at.lin, at.slopes, out=a)
 
-    def _leave(self, rows: slice, a: Array, z: Array, pairs: Array) -> None:
-        """Leave the marked pairs of a block to the exact formula."""
-        kept = np.flatnonzero(pairs.any(axis=1))
-        if not len(kept):
-            return
-        if self.exact1 is None:
-            self.exact1 = np.zeros_like(self.G1)
-        X, labels = self.X[rows][kept], self.labels[rows][kept]
-        weights = None if self.weights is None else self.weights[rows][kept]
-        seen = exact.seen_from_largest(self.params, X, labels, a[kept], z[kept], weights)
-        if pairs.all():
-            exact.add_hidden_layer(self.exact1, seen, self.activation, self.h)
-            return
-        units, samples = np.nonzero(pairs[kept].T)
-        exact.add_pairs(self.exact1, seen, self.activation, self.h, samples, units)
+    def _unfit(self, at: _Pairs, squares: Array) -> Array | None:
+        """Return the pairs that the series does not fit, as flat indices, or None.
 
-    def _is_served(self, C: Array, slopes4: float, n: int) -> bool:
-        """Return whether the series serves all pairs of a block, judged by the mean slope of its pairs."""
-        slopes2 = float(np.dot(C[0], C[0]))
-        return bool(
-            self.weights is None  # a mean over samples says nothing of one that outweighs all others
-            and self.reach <= WINDOW
-            and self.spread <= 1e6
-            and (self.reach * self.spread) ** 4 * slopes4 <= (STEEP * WINDOW) ** 4 * n
-            and max(np.maximum.reduce(C[3]), -np.minimum.reduce(C[3])) <= ROUGH_4 * (slopes2 / C[0].size) ** 0.5
-            and np.dot(C[2], C[2]) <= ROUGH_3**2 * slopes2
-        )
+        All are judged together by the mean slope of the block. A mean says nothing of one sample that
+        outweighs all others: with weights, and in doubt, each pair is judged by its own slope.
+        """
+        if not self.spread <= MAX_SPREAD:
+            return np.arange(at.lin.size)
+        c1, _, c3, c4 = at.flat_c
+        slopes2, swing = float(np.dot(c1, c1)), self.reach * self.spread / WINDOW  # of the logits, for a slope of 1
+        steep = not slopes2**0.5 * swing <= STEEP and not _largest(c1) * swing <= STEEP
+        slope = (slopes2 / c1.size) ** 0.5
+        if self.weights is not None:
+            slope = np.abs(c1)
+        elif not steep and np.dot(c3, c3) <= ROUGH_3**2 * slopes2 and _largest(c4) <= ROUGH_4 * slope:
+            return None
+        fits = np.abs(c3) <= ROUGH_3 * slope
+        fits &= np.abs(c4) <= ROUGH_4 * slope
+        reach = np.sqrt(squares, dtype=np.float64) * (self.h * (1 + 1e-6))  # they are rounded to float32
+        if len(doubtful := np.flatnonzero(~fits)):
+            self.fallbacks.closer += len(doubtful)
+            fits[doubtful] = self._look_closer(at, doubtful, reach[doubtful // at.lin.shape[1]])
+        if steep:
+            fits &= (reach[:, None] * np.abs(at.slopes) * np.ptp(self.D, axis=1) <= STEEP * WINDOW).ravel()
+        unfit = np.flatnonzero(~fits)
+        return unfit if len(unfit) else None
 
-    def _unserved(self, rows: slice, a: Array, z: Array, C: Array) -> Array:
-        """Return the pairs that the series does not serve: X or W2 too large, or a kink or jump in the window."""
-        reach = self.h * np.maximum(np.abs(self.X[rows]).max(axis=1, keepdims=True), 1.0)
+    def _look_closer(self, at: _Pairs, pairs: Array, reach: Array) -> Array:
+        """Expand the activation of these pairs in a window as wide as their own moves; return where that fits."""
+        a = at.a.take(pairs)
+        values = np.asarray(self.activation(a + NODES * reach), dtype=np.float64)
+        C = FIT @ values
         c1, _, c3, c4 = np.abs(C)
-        rounding = ROUNDING * (np.abs(z) + np.abs(a) * c1 / WINDOW)
-        served = (c3 <= ROUGH_3 * c1 + rounding) & (c4 <= ROUGH_4 * c1 + rounding)
-        served &= (reach <= WINDOW) & (reach * c1 * (self.D.max(axis=1) - self.D.min(axis=1)) <= STEEP * WINDOW)
-        return np.asarray(~served)
+        rounding = ROUNDING * (np.abs(values[0]) + np.abs(a) * c1 / reach)
+        at.C[:, pairs] = at.flat_c[:, pairs] = C * (WINDOW / reach) ** POWERS
+        return np.asarray((c3 <= ROUGH_3 * c1 + rounding) & (c4 <= ROUGH_4 * c1 + rounding))
 
-    def _errors(self, at: _Pairs, z: Array, labels: Array) -> None:
+    def _measure_pairs(self, rows: slice, at: _Pairs, pairs: Array) -> None:
+        """Add what the weights of these pairs (sample, unit) do to the loss, all features of each."""
+        samples, units = np.divmod(pairs, at.lin.shape[1])
+        by_unit = units.argsort(kind="stable")
+        self.fallbacks.measured += len(pairs)
+        samples, units, X, total = samples[by_unit], units[by_unit], self.X[rows], self._beside1()
+        for some in blocks(len(pairs), BLOCK_VALUES // total.shape[1]):
+            s, j = samples[some], units[some]
+            shift = np.empty((len(s), total.shape[1]))
+            np.multiply(X[s], self.h, out=shift[:, :-1])
+            shift[:, -1] = self.h
+            change, far = self._measured(rows, at, s[:, None], j[:, None], shift)
+            exact.add_rows(total, change, j)
+            if len(far):
+                self.fallbacks.exact += len(far)
+                seen, s = self._forward(rows, at, s[far])
+                exact.add_pairs(total.T, seen, self.activation, self.h, s, j[far])
+
+    def _measure_outliers(self, rows: slice, at: _Pairs, outliers: tuple[Array, Array, Array]) -> None:
+        """Add what the weights of these entries (feature, sample) of X do to the loss, all units of each."""
+        here = (outliers[1] >= rows.start) & (outliers[1] < rows.stop)
+        features, samples, x = (part[here] for part in outliers)
+        units, total = np.arange(at.z.shape[1]), self._beside1()
+        self.fallbacks.outliers += len(x)
+        for some in blocks(len(x), BLOCK_VALUES // len(units)):
+            i, s, shift = features[some], samples[some] - rows.start, self.h * x[some, None]
+            change, far = self._measured(rows, at, s[:, None], units, shift)
+            exact.add_rows(total.T, change, i)
+            if len(far):
+                self.fallbacks.exact_outliers += len(far)
+                seen, s = self._forward(rows, at, s[far])
+                exact.add_entries(total.T, seen, self.activation, i[far], s, shift[far])
+
+    def _measured(self, rows: slice, at: _Pairs, samples: Array, units: Array, shift: Array) -> tuple[Array, Array]:
+        """Return s (κ1 + κ2 u/2 + κ3 (3 u² + s²)/24), s and u difference and sum of the moves of z by ± shift.
+
+        Returns also the rows that move the logits too far for that; they are set to 0.
+        """
+        a, z, κ1 = at.a[samples, units], at.z[samples, units], at.lin[samples, units] * (WINDOW * len(self.X))
+        κ2, κ3 = at.moments[1:, samples, units] * HALF  # moments[2] is κ3 / 3
+        if self.weights is not None:
+            weight = self.weights[rows][samples]
+            κ2, κ3 = κ2 * weight, κ3 * weight
+        moves = a + UP_DOWN * shift
+        moves = self.activation(moves, out=moves)
+        moves -= z
+        change = moves * κ3
+        change += κ2
+        change *= moves
+        change += κ1
+        change *= moves
+        change, far = change[0] - change[1], np.empty(0, np.intp)
+        largest = _largest(moves) * self.spread
+        if _too_far(largest, largest):
+            R = np.ptp(self.D, axis=1)[units]
+            far = np.flatnonzero(_too_far(np.abs(moves).max(axis=0) * R, np.abs(moves[0] + moves[1]) * R).any(axis=1))
+            change[far] = 0.0
+        return change, far
+
+    def _beside1(self) -> Array:
+        if self.beside1 is None:
+            self.beside1 = np.zeros(self.G1.shape[::-1])
+        return self.beside1
+
+    def _forward(self, rows: slice, at: _Pairs, samples: Array) -> tuple[exact.Forward, Array]:
+        """Return what the exact formula needs of these samples of a block, and where each of them is in it."""
+        kept, index = np.unique(samples, return_inverse=True)
+        weights = None if self.weights is None else self.weights[rows][kept]
+        X, labels = self.X[rows][kept], self.labels[rows][kept]
+        return exact.seen_from_largest(self.params, X, labels, at.a[kept], at.z[kept], weights), index
+
+    def _errors(self, at: _Pairs, labels: Array) -> None:
         """Put p − Y into place, shape (n_classes, n), with 1 − p of the label summed, not subtracted."""
         e, own = at.e, labels * len(labels) + at.rows
-        np.dot(self.params["W2"].T, z.T, out=e)
+        np.dot(self.params["W2"].T, at.z.T, out=e)
         e += self.params["b2"][:, None]
         e -= np.maximum.reduce(e)
         np.exp(e, out=e)
@@ -264,7 +395,7 @@ class _Series:
         at.flat_e[own] = -np.add.reduce(e)
         np.copyto(at.e32, e, "same_kind")
 
-    def _output_layer(self, at: _Pairs, z: Array, weights: Array | None = None) -> None:
+    def _output_layer(self, at: _Pairs, weights: Array | None = None) -> None:
         """Add zᵀ e + h²/6 (z³)ᵀ q to G2, q = e (1 − |e|) (1 − 2 |e|), each sample by its weight, as e already is."""
         q, r = at.q, at.r
         np.abs(at.e32, out=q)
@@ -274,22 +405,21 @@ class _Series:
         q *= at.e32
         q *= self.h * self.h / 6
         if weights is not None:
-            q *= weights
-        at.z3 *= at.z
+            q *= weights.T
+        at.z3 *= at.z1
         self.G2 += np.dot(at.z3.T, q.T)
-        self.G2[:-1] += np.dot(z.T, at.e.T)
+        self.G2[:-1] += np.dot(at.z.T, at.e.T)
         self.G2[-1] += np.dot(at.e, at.ones)
 
-    def _third_order(self, at: _Pairs, labels: Array, powers: Array, B: Array) -> float:
-        """Put 2 B = 2 c3 κ1 + c1 (2 c2 κ2 + c1² κ3 / 3), in units of T⁻³, into place and return Σ (c1 T)⁴.
+    def _third_order(self, at: _Pairs, labels: Array, powers: Array, B: Array) -> None:
+        """Put 2 B = 2 c3 κ1 + c1 (2 c2 κ2 + c1² κ3 / 3), in units of T⁻³, into place.
 
         The cumulants κ come from the moments μ about the label's w, so that they keep their digits
         where p is nearly one-hot. With E_r = Σ_k e_k W2[j, k]^r:
         μ1 = E1, μ2 = E2 − 2 w E1, μ3 = E3 − 3 w (E2 − w E1), κ2 = μ2 − μ1², κ3 = μ3 − μ1 (3 κ2 + μ1²).
         """
-        np.copyto(at.flat_c, at.C[:3], "same_kind")
         np.matmul(at.e32.T, powers, out=at.moments)
-        (c1, c2, c3), (μ1, κ2, κ3) = at.each_c, at.each_moment  # κ3 is κ3 / 3 throughout
+        (c1, c2, c3, _), (μ1, κ2, κ3) = at.each_c, at.each_moment  # κ3 is κ3 / 3 throughout
         w, t = powers[0].take(labels, axis=0, out=at.w, mode="clip"), at.t
         np.multiply(w, μ1, out=t)
         κ2 -= t
@@ -303,11 +433,9 @@ class _Series:
         t *= μ1
         κ3 -= t
         np.multiply(c1, c1, out=t)
-        slopes4 = float(np.dot(at.flat_t, at.flat_t))
-        κ2 *= c2
-        κ3 *= t
-        κ2 += κ3
-        κ2 *= c1
-        c3 *= μ1
-        np.add(κ2, c3, out=B)
-        return slopes4
+        np.multiply(κ2, c2, out=B)
+        t *= κ3
+        B += t
+        B *= c1
+        np.multiply(c3, μ1, out=t)
+        B += t
