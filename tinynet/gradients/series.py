@@ -367,7 +367,8 @@ class _Series:
         largest = _largest(moves) * self.spread
         if _too_far(largest, largest):
             R = np.ptp(self.D, axis=1)[units]
-            far = np.flatnonzero(_too_far(np.abs(moves).max(axis=0) * R, np.abs(moves[0] + moves[1]) * R).any(axis=1))
+            bad = _too_far(np.abs(moves).max(axis=0) * R, np.abs(moves[0] + moves[1]) * R)
+            far = np.flatnonzero((bad | ~np.isfinite(change)).any(axis=1))
             change[far] = 0.0
         return change, far
 
