@@ -8,9 +8,9 @@ from pydoc import locate
 import tinynet
 
 FURTHER = """schedules.constant schedules.step schedules.cosine
-    config.loading.load_config config.building.prepare experiments.run.create_folder experiments.run.execute
-    experiments.axes.load_grid experiments.workers.serial experiments.sweep.create_sweep_folder
-    experiments.sweep.run_sweep reports.report.write_report artifacts.onnx_export.export_onnx"""
+    experiments.run_experiment experiments.run_sweep experiments.load_run experiments.write_report
+    experiments.from_python.SweepResult artifacts.stored_runs.StoredRun config.loading.load_config
+    artifacts.onnx_export.export_onnx"""
 
 
 def markdown(docstring: str) -> Iterator[str]:

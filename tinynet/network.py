@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +94,25 @@ class TwoLayerNet:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the working arrays behind when the network is copied or pickled."""
         return self.__dict__ | {"_workspace": None}
+
+    def __repr__(self) -> str:
+        """Return the sizes and the activation."""
+        sizes = *self.shapes["W1"], self.shapes["b2"][0]
+        return f"TwoLayerNet({', '.join(map(str, sizes))}, activation={self.activation.name!r})"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file that `load_model` reads.
+
+        There its classes are called "0", "1", ... and its features "x0", "x1", ..., and nothing is scaled.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written; what was there stays.
+        """
+        from tinynet.artifacts.model import plain_model
+
+        plain_model(self).save(path)
 
     @property
     def n_parameters(self) -> int:

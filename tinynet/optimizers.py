@@ -71,6 +71,11 @@ class SGD:
             raise InvalidValueError("nesterov needs a momentum above 0, got momentum 0")
         self.velocity: dict[str, Array] = {}
 
+    def __repr__(self) -> str:
+        """Return the hyper-parameters."""
+        names = ("learning_rate", "momentum", "nesterov", "weight_decay")
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
     def update(self, params: MutableMapping[str, Array], grads: Mapping[str, Array]) -> None:
         """Change every array of `params` in place; `grads` has the same keys and shapes.
 

@@ -55,7 +55,7 @@ def test_a_page_prints_what_it_says(
     shutil.copytree(ROOT / "data", "data")
     names: dict[str, object] = {}
     for file, language, block in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):
-        if language == "toml":
+        if file:
             Path(file).write_text(block, encoding="utf-8")
         elif language == "python":
             run_python(block, names, page)

@@ -25,9 +25,14 @@ from tinynet import ConfigError, DivergedError, RunFolderError, TwoLayerNet, sch
 from tinynet.artifacts.environment import environment, one_blas_thread
 from tinynet.artifacts.model import model_bytes
 from tinynet.artifacts.run_folder import create_folder
+from tinynet.artifacts.stored_runs import StoredRun
+from tinynet.cli.main import main
+from tinynet.config import loading
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
+from tinynet.experiments import run as run_module
 from tinynet.experiments.run import RunWriter, execute
+from tinynet.reports.report import write_report
 from tinynet.storage.writing import write_atomically
 
 FILES = {
@@ -406,6 +411,66 @@ def test_fault_10_a_folder_without_write_permission() -> None:
         assert refusal(None) == f"runs: {end}"
     for folder in (".", "mine", "secret"):
         Path(folder).chmod(0o755)
+
+
+# The page of a run
+
+
+def test_a_run_under_way_shows_its_page_and_the_last_one_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "PAGE_EVERY_S", 0.0)
+    monkeypatch.setattr(run_module, "PAGE_SHARE", 0)
+    pages: list[str] = []
+    add = RunWriter.add
+
+    def looks_at_the_page(writer: RunWriter, row: Any) -> None:
+        add(writer, row)
+        pages.append(Path("run/report.html").read_text(encoding="utf-8"))
+
+    monkeypatch.setattr(RunWriter, "add", looks_at_the_page)
+    train_iris(report=True)
+    assert len(pages) == 3 and all('http-equiv="refresh"' in page and "running" in page for page in pages)
+    last = Path("run/report.html").read_text(encoding="utf-8")
+    assert 'http-equiv="refresh"' not in last and "running" not in last and "completed" in last
+
+
+def test_a_short_run_writes_its_page_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bool] = []
+    monkeypatch.setattr(run_module, "write_run_page", lambda state, _: written.append(state.running))
+    train_iris(report=True)
+    assert written == [False]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a bug"), MemoryError()])
+def test_a_page_that_cannot_be_written_stops_no_training(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "PAGE_EVERY_S", 0.0)
+
+    def fails(state: StoredRun, shown: object) -> None:
+        if state.running:
+            raise error
+
+    monkeypatch.setattr(run_module, "write_run_page", fails)
+    assert train_iris(report=True)["status"] == "completed"
+
+
+def test_the_page_made_from_memory_is_the_one_made_from_the_folder() -> None:
+    train_iris(report=True)
+    own = Path("run/report.html").read_bytes()
+    assert write_report("run").read_bytes() == own
+
+
+def test_a_command_reads_the_config_of_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    train_iris()
+    read, real = list[str](), loading.parsed_file
+
+    def counted(source: str) -> Any:
+        read.append(source)
+        return real(source)
+
+    monkeypatch.setattr(loading, "parsed_file", counted)
+    for words in (["report", "run"], ["train", "--out", "run", "--resume", "training.epochs=4", "--quiet"]):
+        read.clear()
+        assert main(words) == 0
+        assert read == ["run/config.json"], words
 
 
 # When a run does not end well

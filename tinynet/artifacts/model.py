@@ -7,17 +7,21 @@ import os
 import re
 from dataclasses import dataclass
 from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.activations import get_activation
+from tinynet.artifacts.run_folder import RunFolder
 from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
 from tinynet.data.samples import check_X
 from tinynet.data.tables import read_csv_features, read_npz
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
 from tinynet.storage.reading import FilePath, shown_path
+from tinynet.storage.writing import write_named
 
 Array = npt.NDArray[Any]
 
@@ -50,6 +54,30 @@ class Model:
     scaling: Scaling
     class_names: tuple[str, ...]
     feature_names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return the network and the first of its classes."""
+        names = ", ".join(map(repr, self.class_names[:5])) + (", ..." if len(self.class_names) > 5 else "")
+        return f"Model({self.net!r}, classes {names if len(names) <= 120 else len(self.class_names)})"
+
+    def save(self, path: FilePath) -> None:
+        """Write the model to a file that `load_model` reads.
+
+        Raises
+        ------
+        InvalidValueError
+            When the network has an activation of your own, which no file can hold.
+        OSError
+            When it cannot be written; what was there stays.
+        """
+        name, probe = self.net.activation.name, np.linspace(-3.0, 3.0, 101)
+        try:
+            known = np.array_equal(get_activation(name)(probe), self.net.activation(probe))
+        except InvalidValueError:
+            known = False
+        if not known:
+            raise InvalidValueError(f"activation {name!r} is a function of your own, which no file can hold")
+        write_named(Path(path), model_bytes(self.net, self))
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return the name of the most probable class of each row of `X`, shape (n_samples,).
@@ -92,18 +120,29 @@ class Model:
         return self.scaling.transform(X)
 
 
-def load_model(run_folder: FilePath) -> Model:
-    """Return the model that a run left in its folder, wherever that is now.
+def plain_model(net: TwoLayerNet) -> Model:
+    """Return the model of a network whose features are not scaled and whose classes are called by their numbers."""
+    (d, _), (k,) = net.shapes["W1"], net.shapes["b2"]
+    names = tuple(map(str, range(k))), tuple(f"x{i}" for i in range(d))
+    return Model(net, Scaling("none", np.zeros(d), np.ones(d)), *names)
+
+
+def load_model(path: FilePath) -> Model:
+    """Return the model in a file that was saved, or that a run left in its folder, wherever that is now.
 
     Raises
     ------
     RunFolderError
-        When there is no model.npz, or it is damaged or not one of tinynet's.
+        When there is none, or it is damaged or not one of tinynet's.
     """
-    path = os.path.join(run_folder, "model.npz")
-    if not os.path.isfile(path):
+    file = RunFolder(path).model
+    if os.path.isfile(path):
+        path = os.fspath(path)
+    elif file.is_file():
+        path = str(file)
+    else:
         raise RunFolderError(
-            f"{shown_path(run_folder)}: no run folder: it has no model.npz, which 'tinynet train' leaves in one"
+            f"{shown_path(path)}: no run folder: it has no {file.name}, which 'tinynet train' leaves in one"
         )
     try:
         arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], compressed=False)
@@ -115,7 +154,7 @@ def load_model(run_folder: FilePath) -> Model:
         raise RunFolderError(f"{shown_path(path)}: {error}") from error
 
 
-def model_bytes(net: TwoLayerNet, data: Dataset) -> bytes:
+def model_bytes(net: TwoLayerNet, data: Dataset | Model) -> bytes:
     """Return model.npz: parameters, activation, scaling and names; no pickled object."""
     buffer = BytesIO()
     arrays: dict[str, Any] = net.params | {

@@ -64,6 +64,14 @@ class RunFolder:
         self.sweep = self.path / "sweep.json"  # in the folder of a sweep: its config and axes
         self.sweep_table = self.path / "sweep.csv"  # in the folder of a sweep: a line a run
 
+    def __fspath__(self) -> str:
+        """Return the folder's path, so that it can be given wherever a path is."""
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        """Return the folder's path as it was given."""
+        return f"RunFolder({str(self.path)!r})"
+
     @property
     def is_run(self) -> bool:
         """Whether this is the folder of one run; a folder of runs is not."""

@@ -10,12 +10,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from tinynet.artifacts.model import Model, load_model
 from tinynet.artifacts.run_folder import FINAL, TRAINED, RunFolder, Status
 from tinynet.config.loading import check_same, config_from, flat, load_config, resolve_path, shown
 from tinynet.config.sections import Config
@@ -76,9 +77,20 @@ class Summary(BaseModel):
     best: dict[str, int | float | None] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StoredRun:
-    """One run as its folder has it; a run that was killed, or is still running, has no summary."""
+    """One run as its folder has it.
+
+    Attributes
+    ----------
+    folder : RunFolder
+    config : Config
+    history : History
+    summary : Summary
+        Status, numbers of samples, test figures; None for a run that was killed, or is still running.
+    environment : dict, the versions and the machine
+    running : bool, the run is under way in this process
+    """
 
     folder: RunFolder
     config: Config
@@ -86,6 +98,23 @@ class StoredRun:
     summary: Summary | None
     environment: dict[str, Any] = field(default_factory=dict)
     running: bool = False
+
+    def __repr__(self) -> str:
+        """Return where the run is and how it ended, in one line."""
+        accuracy = None if self.summary is None else self.summary.test_accuracy
+        figure = "" if accuracy is None else f", test accuracy {100 * accuracy:.1f} %"
+        return f"StoredRun({str(self.folder.path)!r}: {self.status}, {len(self.history)} epochs{figure})"
+
+    @cached_property
+    def model(self) -> Model:
+        """The trained model, which takes raw rows.
+
+        Raises
+        ------
+        RunFolderError
+            When the folder has none, or it is damaged.
+        """
+        return load_model(self.folder.path)
 
     @property
     def label(self) -> str:

@@ -161,13 +161,13 @@ def _sweep(options: argparse.Namespace) -> int:
     grid = load_grid(options.config, options.overrides, many=options.yes or options.resume)
 
     from tinynet.experiments.sweep import check_data, create_sweep_folder, open_sweep_folder
-    from tinynet.experiments.workers import opened
+    from tinynet.experiments.workers import choose_backend
 
     started = time.perf_counter()
     if options.resume:
         open_sweep_folder(options.out, grid)
     check_data(grid, origin(options.config, options.overrides))
-    with opened(options.dask, options.jobs, len(grid.settings)) as (backend, where):
+    with choose_backend(options.dask, options.jobs, len(grid.settings)) as (backend, where):
         folder = (open_sweep_folder if options.resume else create_sweep_folder)(options.out, grid)
         if not options.quiet:
             axes = " × ".join(f"{len(axis)} {key}" for key, axis in grid.axes.items())

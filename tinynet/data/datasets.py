@@ -73,6 +73,11 @@ class Dataset:
     scaling: Scaling
     image_shape: tuple[int, int] | None = None
 
+    def __repr__(self) -> str:
+        """Return the name and the sizes."""
+        parts = ", ".join(f"{len(getattr(self, f'X_{part}')):,} {part}" for part in ("train", "validation", "test"))
+        return f"Dataset({self.name!r}: {parts}; {self.n_features:,} features, {self.n_classes:,} classes)"
+
     @property
     def n_features(self) -> int:
         """The number of columns of X."""

@@ -84,7 +84,11 @@ def load_grid(source: str, words: Iterable[str] = (), *, many: bool = False) -> 
     >>> len(grid.settings), grid.settings[-1].values
     (6, {'optimizer.learning_rate': 0.3, 'seed': 2})
     """
-    values = read_values(source)
+    return grid_of(read_values(source), source, words, many=many)
+
+
+def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, many: bool = False) -> Grid:
+    """Return the grid that `values` of `source` give with their "sweep" table and `words`: see `load_grid`."""
     table, faults = _table_axes(values.pop("sweep", {}))
     typed, typed_faults = _typed_axes(words, source)
     faults = [f"{shown(source)}: sweep{fault}" for fault in faults] + typed_faults

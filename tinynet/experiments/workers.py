@@ -45,7 +45,7 @@ KILLED = Outcome(error="its worker process died, each time it was tried", killed
 
 
 @contextmanager
-def opened(dask_address: str | None, jobs: int | None, n_tasks: int) -> Iterator[tuple[Backend, str]]:
+def choose_backend(dask_address: str | None, jobs: int | None, n_tasks: int) -> Iterator[tuple[Backend, str]]:
     """Yield what so many tasks run on, and its name for people: a cluster's address, or a number of processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = min(cores if jobs == -1 or (dask_address and jobs is None) else jobs or 1, n_tasks)
@@ -92,7 +92,7 @@ def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Ta
     try:
         while running or (waiting and not broken):
             try:
-                with _interrupts_held_back():  # and so from the processes that begin here: this one answers ^C
+                with _interrupts_blocked():  # and so from the processes that begin here: this one answers ^C
                     while waiting and len(running) < jobs and not broken:
                         running[pool.submit(work, *waiting[0])] = waiting[0]
                         waiting.popleft()
@@ -142,7 +142,7 @@ def _end_with(parent: int) -> None:
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
+def _interrupts_blocked() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with warnings.catch_warnings():  # Python counts the threads of BLAS, which BLAS ends before a fork

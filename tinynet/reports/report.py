@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,15 +17,16 @@ from tinynet.errors import ConfigError
 from tinynet.reports.html import GENERATOR
 from tinynet.reports.run_page import run_page
 from tinynet.reports.sweep_page import comparison_page
+from tinynet.storage.reading import FilePath
 from tinynet.storage.writing import check_target, write_atomically, write_named
 
 
-def write_report(folders: Sequence[str | Path], output: str | Path | None = None) -> Path:
+def write_report(folders: FilePath | Sequence[FilePath], output: str | Path | None = None) -> Path:
     """Write the report about run folders, or folders of runs, and return its path.
 
     Parameters
     ----------
-    folders : one or more
+    folders : one, or a list of them
         Of one run folder the report is about that run; of more, or a folder of them, it compares them.
     output : path, optional
         None means report.html in the folder, or in the current one when there are several.
@@ -35,7 +37,7 @@ def write_report(folders: Sequence[str | Path], output: str | Path | None = None
         With a line for each folder that is none or holds no run, and each file that is damaged;
         or when `output` cannot be written, or is a file that is no report.
     """
-    paths = [Path(folder) for folder in folders]
+    paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | os.PathLike) else folders)]
     target = Path(output) if output is not None else RunFolder(paths[0] if len(paths) == 1 else "").report
     records, absent = read_runs(paths)
     check_target(target, "report of tinynet", _is_report)

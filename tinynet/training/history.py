@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, field, fields
+from typing import TYPE_CHECKING
 
 from tinynet.errors import InvalidValueError, did_you_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,15 @@ class History:
     rows: list[Epoch] = field(default_factory=list)
     stopped_early: bool = False
 
+    def __repr__(self) -> str:
+        """Return the number of epochs and the best of them."""
+        if not self.rows:
+            return "History(no epochs)"
+        part = "train" if math.isnan(self.best.validation_loss) else "validation"
+        loss = f"{part}_loss={_monitored(self.best):.4g}"
+        ending = ", stopped early" if self.stopped_early else ""
+        return f"History({len(self.rows):,} epochs, the best is {self.best.epoch} with {loss}{ending})"
+
     def __len__(self) -> int:
         """Return the number of epochs."""
         return len(self.rows)
@@ -66,6 +79,12 @@ class History:
         if not self.rows:
             raise InvalidValueError("an empty history has no best epoch")
         return min(self.rows, key=_monitored)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the losses by epoch, as `tinynet.plot_loss_curve` does, and return the axes."""
+        from tinynet.reports.plots import plot_loss_curve
+
+        return plot_loss_curve(self, ax=ax)
 
     def to_csv(self) -> str:
         """Return the header and all rows as CSV text, floats in full precision."""
