@@ -73,7 +73,7 @@ def test_a_sweep_gives_rows_a_table_and_runs() -> None:
     [
         ("iriss", {}, ["iriss", "'iris'"]),
         ({"training": {}}, {}, ["config: dataset: missing"]),
-        (IRIS, {"training.epoch": 3}, ["config: unknown key training.epoch", "'training.epochs'"]),
+        (IRIS, {"training.epoch": 3}, ["config: unknown key training.epoch", "training.epochs"]),
         (IRIS, {"training.epochs": "3"}, ["config: training.epochs", "'3'"]),
         (IRIS, ["seed=1"], ["overrides", "dict"]),
         (3, {}, ["config must be", "got 3"]),
@@ -87,7 +87,7 @@ def test_a_fault_is_named_and_nothing_is_written(config: Any, overrides: Any, na
 
 
 def test_faults_of_axes_and_folders_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"sweep: unknown key sed; did you mean 'seed'\?"):
+    with pytest.raises(ConfigError, match=r"sweep: unknown key sed\b.*\bseed\b"):
         run_sweep("iris", {"sed": [1, 2]})
     with pytest.raises(ConfigError, match="nothing varies"):
         run_sweep("iris", {"seed": [1]})

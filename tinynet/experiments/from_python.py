@@ -14,7 +14,7 @@ from tinynet.artifacts.run_folder import RunFolder, create_folder
 from tinynet.artifacts.stored_runs import StoredRun, read_run
 from tinynet.artifacts.tensorboard import check_tracking
 from tinynet.config.building import prepare
-from tinynet.config.loading import preset_names, read_values, resolve_path, validated
+from tinynet.config.loading import config_from, preset_names, read_values, resolve_path
 from tinynet.config.sections import Config
 from tinynet.config.values import put
 from tinynet.errors import InvalidTypeError
@@ -75,7 +75,7 @@ def run_experiment(
     ('completed', 20, 1.0)
     """
     values, source = _values(config, overrides)
-    checked = validated(values, source, set())
+    checked = config_from(values, source)
     check_tracking(checked, source)
     run = prepare(checked, source)
     folder = create_folder(None if out is None else os.fspath(out), checked.name)
