@@ -184,16 +184,19 @@ def test_the_label_is_that_of_predict_where_probabilities_round_to_the_same() ->
         ("-a", "'-a"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\tx", "'\tx"),
+        ("+", "'+"),
         ("-1+2", "'-1+2"),
         ("-1", "-1"),
         ("+1.5e3", "+1.5e3"),
         ("a=b", "a=b"),
     ],
 )
-def test_class_names_that_a_spreadsheet_would_run_are_guarded(name: str, cell: str) -> None:
-    rows = predictions_csv(model_of((name, name)), RAW.X_test).splitlines()
-    assert all(row.startswith(f"{cell},0.") for row in rows[1:])
-    assert rows[0].startswith("label,probability_")
+def test_fault_45_a_class_keeps_its_spelling_but_for_a_spreadsheet(name: str, cell: str) -> None:
+    model = model_of((name, name))
+    for spreadsheet, label in ((False, name), (True, cell)):
+        rows = predictions_csv(model, RAW.X_test, spreadsheet=spreadsheet).splitlines()
+        assert all(row.startswith(f"{label},0.") for row in rows[1:])
+        assert rows[0].startswith("label,probability_")
 
 
 @pytest.mark.parametrize("kind", ["names", "other order and columns", "no header", "npz"])
@@ -215,4 +218,4 @@ def test_rows_are_read_in_the_order_of_the_features(kind: str, tmp_path: Path) -
 def test_a_header_of_numbers_is_known_by_the_names_of_the_features(tmp_path: Path) -> None:
     model = Model(TwoLayerNet(2, 2, 2, seed=0), DATA.scaling, ("a", "b"), ("0", "1"))
     (tmp_path / "rows.csv").write_text("1,0\n5,7\n", encoding="utf-8")
-    assert model.read(tmp_path / "rows.csv").tolist() == [[7.0, 5.0]]
+    np.testing.assert_array_equal(model.read(tmp_path / "rows.csv"), [[7.0, 5.0]])

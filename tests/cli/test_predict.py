@@ -116,16 +116,12 @@ def test_fault_43_a_run_folder_predicts_wherever_it_is(iris: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("header", "row", "message"),
     [
-        (
-            MEASURES.replace("petal", "leaf"),
-            "1,2,3,4",
-            "line 1: no column 'petal length (cm)', 'petal width (cm)'; the",
-        ),
-        ("", "1,2,3", "line 1: 3 columns and no header; the model has 4 features: 'sepal length (cm)', 'sepal"),
-        ("", "1,2,3,4,setosa", "line 1: 5 columns and no header; the model has 4 features"),
-        (MEASURES, "1,2,3", "line 2 has 3 columns, the first row has 4"),
-        (MEASURES, "1,2,3,many", "line 2, column 'petal width (cm)': 'many' is not a number"),
-        (MEASURES, "1,2,,4", "1 value is missing, in line 2, column 'petal length (cm)'; take such rows out"),
+        (MEASURES.replace("petal", "leaf"), "1,2,3,4", "the model: no column 'petal length (cm)', 'petal width (cm)'"),
+        ("", "1,2,3", "line 1: 3 columns and no header; the model has 4: 'sepal length (cm)', 'sepal"),
+        ("", "1,2,3,4,setosa", "line 1: 5 columns and no header; the model has 4: "),
+        (MEASURES, "1,2,3", "line 2 has 3 columns, the rows before it have 4"),
+        (MEASURES, "1,2,3,many", "column 'petal width (cm)': 'many' in line 2, where numbers belong"),
+        (MEASURES, "1,2,,4", "1 value is missing in 'petal length (cm)': line 2"),
         (MEASURES, "1,2,3,4\0", "line 2: holds a NUL byte, which no text does"),
     ],
 )
@@ -254,7 +250,7 @@ def test_fault_43_without_its_data_a_run_says_where_they_were_and_takes_another_
         (
             ['dataset.name="csv"', 'dataset.path="x"', 'dataset.separator=":"'],
             "separator",
-            "must be ',', ';', '\\t' or '|', got ':'",
+            "must be ',', ';', '\\t', '|' or 'space', got ':'",
         ),
         (
             ['dataset.name="csv"', 'dataset.path="x"', 'dataset.label="y"', "dataset.header=false"],
@@ -274,7 +270,7 @@ def test_a_fault_in_the_file_names_config_key_file_and_line(capsys: pytest.Captu
     with Path("data/breast_cancer.csv").open("a", encoding="utf-8") as file:
         file.write("1,2,3\n")
     path = Path("data/breast_cancer.csv").absolute()
-    expected = f"tumours.toml: dataset.path: {path}: line 571 has 3 columns, the first row has 31"
+    expected = f"tumours.toml: dataset.path: {path}: line 571 has 3 columns, the rows before it have 31"
     assert fault(capsys, "train", "tumours.toml") == expected
 
 

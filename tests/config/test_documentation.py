@@ -149,7 +149,7 @@ def test_the_table_has_every_key_once_with_all_that_is_to_say() -> None:
         "| `nesterov` | boolean | `false` |  | ",
         "| `patience` | integer | unset | >= 1 | ",
         "| `label` | integer or string | unset |  | ",
-        r"""| `separator` | string | unset | ",", ";", "\t", "\|" | """,
+        r"""| `separator` | string | unset | ",", ";", "\t", "\|", space | """,
     ],
 )
 def test_the_table_tells_type_default_and_range(row: str) -> None:

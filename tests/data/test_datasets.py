@@ -301,7 +301,7 @@ def test_fault_20_values_that_are_not_finite_are_counted_and_placed(value: float
         (np.zeros((4, 0)), "no columns"),
         (np.zeros((0, 2)), "no rows"),
         ([[1.0], [2.0, 3.0]], "every row of the same length"),
-        ([["a"]] * 4, "real numbers"),
+        (np.full((4, 1), "a"), "real numbers"),
     ],
 )
 def test_fault_21_an_X_that_is_no_table_of_numbers_is_refused(X: Any, message: str) -> None:
@@ -342,8 +342,8 @@ def test_fault_22_labels_become_numbers_and_their_names_are_kept(
     [
         ([0.5, 1.0], r"whole numbers or strings, got values such as \[0.5, 0.5, 0.5\]"),
         ([np.inf, 1.0], r"such as \[inf, inf, inf\]"),
-        ([np.nan, 1.0], r"such as \[nan, nan, nan\]"),
-        ([None, "a"], "whole numbers or strings, got dtype object"),
+        ([np.nan, 1.0], "20 labels are missing"),
+        ([None, "a"], "20 labels are missing"),
         ([1j, 1.0], "got dtype complex128"),
         ([3, 3], r"one class only \(3\)"),
         ([3.0, 3.0], r"one class only \(3\)"),
@@ -356,12 +356,20 @@ def test_fault_22_labels_that_name_no_classes_are_refused(y: Any, message: str) 
         split_dataset(two_classes()[0], values)
 
 
-@pytest.mark.parametrize("n_rare", [1, 2, 3])
+@pytest.mark.parametrize("n_rare", [1, 2])
 def test_fault_22_a_class_with_too_few_samples_to_split_is_named(n_rare: int) -> None:
     X, y = two_classes(100)
     y = np.where(np.arange(100) < n_rare, "rare", np.where(y == 0, "even", "odd"))
     with pytest.raises(DataError, match=f"class 'rare' has {n_rare} of 100 samples: too few to put one into the"):
         split_dataset(X, y)
+
+
+def test_a_class_of_three_has_one_in_every_part() -> None:
+    X, y = two_classes(100)
+    for seed in range(10):
+        data = split_dataset(X, np.where(np.arange(100) < 3, 2, y), seed=seed)
+        assert [(part == 2).sum() for part in (data.y_train, data.y_validation, data.y_test)] == [1, 1, 1]
+        assert len(np.unique(rows(data), axis=0)) == 100 and len(data.y_test) == 20
 
 
 @pytest.mark.parametrize("scaling", ["standard", "minmax"])

@@ -16,8 +16,11 @@ import numpy.typing as npt
 from tinynet.activations import get_activation
 from tinynet.artifacts.run_folder import RunFolder
 from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
+from tinynet.data.npz_files import read_npz
+from tinynet.data.preparation import ARRAYS, Preparation, plain_preparation
 from tinynet.data.samples import check_X
-from tinynet.data.tables import read_csv_features, read_npz
+from tinynet.data.sources import flat_images, read_rows
+from tinynet.data.tables import Table, some
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
 from tinynet.storage.reading import FilePath, shown_path
@@ -40,6 +43,8 @@ class Model:
     net : TwoLayerNet
     scaling : Scaling
     class_names, feature_names : tuples of str
+    preparation : Preparation or None
+        What raw rows of a table go through: text, codes and gaps. None where the features are the columns.
 
     Examples
     --------
@@ -54,6 +59,7 @@ class Model:
     scaling: Scaling
     class_names: tuple[str, ...]
     feature_names: tuple[str, ...]
+    preparation: Preparation | None = None
 
     def __repr__(self) -> str:
         """Return the network and the first of its classes."""
@@ -79,7 +85,7 @@ class Model:
             raise InvalidValueError(f"activation {name!r} is a function of your own, which no file can hold")
         write_named(Path(path), model_bytes(self.net, self))
 
-    def predict(self, X: npt.ArrayLike) -> Array:
+    def predict(self, X: Any) -> Array:
         """Return the name of the most probable class of each row of `X`, shape (n_samples,).
 
         Raises
@@ -87,19 +93,25 @@ class Model:
         DataError
             As `predict_proba` does.
         """
-        return np.asarray(self.class_names)[self.net.predict(self._scaled(X))]
+        return np.asarray(self.class_names)[self.net.predict(self.scaled(X))]
 
-    def predict_proba(self, X: npt.ArrayLike) -> Array:
-        """Return the class probabilities of `X`, raw rows of shape (n_samples, n_features).
+    def predict_proba(self, X: Any) -> Array:
+        """Return the class probabilities of `X`, shape (n_samples, n_classes).
+
+        Parameters
+        ----------
+        X : raw rows, shape (n_samples, n_columns), a data frame, or what `read` returned
+            With the columns of `preparation` where there is one, and text and gaps among them; a level that
+            training never saw counts as none of the known ones.
 
         Raises
         ------
         DataError
-            For another number of features, nan, inf or huge values.
+            For another number of columns, inf or huge values, and gaps where they are refused.
         """
-        return self.net.predict_proba(self._scaled(X))
+        return self.net.predict_proba(self.scaled(X))
 
-    def read(self, path: FilePath) -> Array:
+    def read(self, path: FilePath) -> Array | Table:
         """Return the raw rows in a file: array X of an .npz, else CSV.
 
         In CSV the features are found by the names in the header, and other columns are left out; without a
@@ -110,12 +122,19 @@ class Model:
         DataError
             Naming the file, and the line and column where it is one.
         """
+        if self.preparation is not None:
+            return read_rows(path, self.preparation)[0]
         if os.fspath(path).lower().endswith(".npz"):
-            return read_npz(path, ["X"])["X"]
-        return read_csv_features(path, self.feature_names)
+            return flat_images(read_npz(path, ["X"])["X"])[0]
+        plain = plain_preparation(self.feature_names)
+        return plain.transform(read_rows(path, plain)[0])
 
-    def _scaled(self, X: npt.ArrayLike) -> Array:
-        X = check_X(X, len(self.feature_names)).astype(np.float64, copy=False)
+    def scaled(self, X: Any) -> Array:
+        """Return raw rows as the network takes them: prepared and scaled, shape (n_samples, n_features)."""
+        if self.preparation is None:
+            X = check_X(X, len(self.feature_names)).astype(np.float64, copy=False)
+        else:
+            X = self.preparation.transform(X if isinstance(X, Table) else self.preparation.table(X))
         check_magnitude(X)
         return self.scaling.transform(X)
 
@@ -145,7 +164,7 @@ def load_model(path: FilePath) -> Model:
             f"{shown_path(path)}: no run folder: it has no {file.name}, which 'tinynet train' leaves in one"
         )
     try:
-        arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], compressed=False)
+        arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], ARRAYS, compressed=False)
     except DataError as error:
         raise RunFolderError(str(error)) from error
     try:
@@ -155,7 +174,7 @@ def load_model(path: FilePath) -> Model:
 
 
 def model_bytes(net: TwoLayerNet, data: Dataset | Model) -> bytes:
-    """Return model.npz: parameters, activation, scaling and names; no pickled object."""
+    """Return model.npz: parameters, activation, scaling, names and preparation; no pickled object."""
     buffer = BytesIO()
     arrays: dict[str, Any] = net.params | {
         "activation": np.array(net.activation.name),
@@ -164,23 +183,26 @@ def model_bytes(net: TwoLayerNet, data: Dataset | Model) -> bytes:
         "class_names": np.array(data.class_names),
         "feature_names": np.array(data.feature_names),
     }
+    if data.preparation is not None:
+        arrays |= data.preparation.arrays()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
-def predictions_csv(model: Model, X: npt.ArrayLike) -> str:
-    """Return a row for each row of `X` as CSV text: the label, and one probability a class, in six digits."""
+def predictions_csv(model: Model, X: Any, *, spreadsheet: bool = False) -> str:
+    """Return a row for each row of `X` as CSV text: the label as it is spelled, and a probability a class.
+
+    For a `spreadsheet`, a label that it would take for a formula gets an apostrophe before it.
+    """
     text = StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["label", *(f"probability_{name}" for name in model.class_names)])
-    for label, probabilities in zip(model.predict(X), model.predict_proba(X), strict=True):
-        table.writerow([_text_cell(label), *(f"{probability:.6g}" for probability in probabilities)])
+    scaled = model.scaled(X)
+    for label, probabilities in zip(model.net.predict(scaled), model.net.predict_proba(scaled), strict=True):
+        name = model.class_names[label]
+        name = f"'{name}" if spreadsheet and FORMULA.match(name) and not NUMBER.fullmatch(name) else name
+        table.writerow([name, *(f"{probability:.6g}" for probability in probabilities)])
     return text.getvalue()
-
-
-def _text_cell(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula: with an apostrophe before it where it looks like one."""
-    return f"'{text}" if FORMULA.match(text) and not NUMBER.fullmatch(text) else text
 
 
 def _model(arrays: dict[str, Array]) -> Model:
@@ -193,7 +215,10 @@ def _model(arrays: dict[str, Array]) -> Model:
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise DataError(f"{name} must have shape {shape} beside a W1 of {W1.shape}, got {arrays[name].shape}")
+    own = {name: array for name, array in arrays.items() if name in ARRAYS}
     for name, array in arrays.items():
+        if name in own:
+            continue
         if array.dtype.kind not in ("U" if name in NAMES else "fiu"):
             raise DataError(f"{name} must hold {'text' if name in NAMES else 'numbers'}, got dtype {array.dtype}")
     with np.errstate(over="ignore"):
@@ -206,4 +231,13 @@ def _model(arrays: dict[str, Array]) -> Model:
     net = TwoLayerNet(d, m, k, activation=str(arrays["activation"]), seed=0)
     net.params = {name: numbers[name] for name in PARAMS}
     scaling = Scaling("stored", numbers["offset"], numbers["scale"])
-    return Model(net, scaling, tuple(arrays["class_names"].tolist()), tuple(arrays["feature_names"].tolist()))
+    class_names, feature_names = (tuple(arrays[name].tolist()) for name in ("class_names", "feature_names"))
+    preparation = None
+    if own:
+        absent = [name for name in ARRAYS if name not in own]
+        if absent:
+            raise DataError(f"no array {some(absent)} beside {some(own)}")
+        preparation = Preparation.from_arrays(own)
+        if preparation.feature_names != feature_names:
+            raise DataError("columns and levels do not belong to feature_names")
+    return Model(net, scaling, class_names, feature_names, preparation)

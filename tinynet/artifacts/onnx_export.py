@@ -5,26 +5,32 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tinynet import __version__
 from tinynet.activations import NAMED, Activation, staircase
 from tinynet.artifacts.model import Model
 from tinynet.data.datasets import LARGEST
+from tinynet.data.preparation import Preparation
 from tinynet.errors import ConfigError, InvalidValueError, missing_extra
 from tinynet.storage.reading import FilePath
 from tinynet.storage.writing import check_target, write_named
+
+Array = npt.NDArray[Any]
 
 TOLERANCE = 1e-6  # the largest difference of a probability between the file and the model
 CHECKED_ROWS = 1000
 MOST_BYTES = 2**31 - 2**20  # of weights: no protobuf message holds 2 GiB
 
 GRAPH = """
-<ir_version: 7, opset_import: ["": 13]>
+<ir_version: 7, opset_import: ["": 13, "ai.onnx.ml": 2]>
 tinynet (double[n_samples, {n_features}] X) => (string[n_samples] label, double[n_samples, {n_classes}] probabilities)
 {{
-    centred = Sub(X, offset)
+    features = Identity(X)
+    centred = Sub(features, offset)
     scaled = Div(centred, scale)
     hidden = MatMul(scaled, W1)
     a = Add(hidden, b1)
@@ -88,9 +94,12 @@ def export_onnx(model: Model, path: FilePath) -> float:
 
     Notes
     -----
-    The graph computes in float64 from end to end. Input "X": raw rows, shape (n_samples, n_features). Outputs
-    "label": strings, shape (n_samples,), and "probabilities", shape (n_samples, n_classes). The metadata hold
-    "class_names" and "feature_names" as JSON lists, and "activation". The graph refuses nothing: nan gives nan.
+    The graph computes in float64 from end to end. Input "X": raw rows, shape (n_samples, n_columns). A model of a
+    table with text has one input a column in its place, named as the column, shape (n_samples, 1): strings without
+    blanks around them where it holds text, else float64. Outputs "label": strings, shape (n_samples,), and
+    "probabilities", shape (n_samples, n_classes). The metadata hold "class_names", "feature_names" and "columns" as
+    JSON lists, and "activation". The graph refuses nothing: nan, or a mark of a gap in text, is filled where
+    training filled gaps, else nan gives nan.
     """
     try:
         import onnx  # noqa: F401
@@ -122,13 +131,62 @@ def _onnx_bytes(model: Model) -> bytes:
     proto = parser.parse_model(text)
     constants = net.params | {"offset": model.scaling.offset, "scale": model.scaling.scale}
     proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    if model.preparation is not None:
+        _put_preparation(proto.graph, model.preparation)
     names = [name.encode() for name in model.class_names]
     proto.graph.initializer.append(helper.make_tensor("class_names", TensorProto.STRING, [n_classes], names))
     proto.producer_name, proto.producer_version = "tinynet", __version__
     lists = {"class_names": model.class_names, "feature_names": model.feature_names}
+    if model.preparation is not None:
+        lists |= {"columns": model.preparation.columns, "inputs": tuple(one.name for one in proto.graph.input)}
     metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in lists.items()}
     helper.set_model_props(proto, metadata | {"activation": net.activation.name})
     return bytes(proto.SerializeToString())
+
+
+def _put_preparation(graph: Any, preparation: Preparation) -> None:
+    """Put the operators that fill gaps and number levels before those of the network."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, features = [], []
+
+    def constant(array: Array, name: str) -> str:
+        graph.initializer.append(numpy_helper.from_array(array, name))
+        return name
+
+    def node(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    def filled(values: str, fill: Array, name: str) -> str:
+        gaps = node("IsNaN", [values], f"{name}/gaps")
+        return node("Where", [gaps, constant(fill, f"{name}/fill"), values], f"{name}/filled")
+
+    if not preparation.text:
+        node("Identity", [filled("X", preparation.fills, "X")], "features")
+    else:
+        taken = {name for one in graph.node for name in (*one.input, *one.output)}
+        graph.input.pop()
+        column_axis = constant(np.array([1]), "features/axis")
+        for column, fill, levels in zip(preparation.columns, preparation.fills, preparation.levels, strict=True):
+            name = f"{column}_column" if column in taken else column
+            kind = TensorProto.DOUBLE if levels is None else TensorProto.STRING
+            graph.input.append(helper.make_tensor_value_info(name, kind, ["n_samples", 1]))
+            if levels is None:
+                features.append(filled(name, fill.reshape(1), name))
+                continue
+            keys = {level: place for place, level in enumerate(levels) if level is not None}
+            if None in levels:
+                keys |= dict.fromkeys(preparation.style.missing_marks, levels.index(None))
+            numbered = {"keys_strings": list(keys), "values_int64s": list(keys.values()), "default_int64": len(levels)}
+            code = node("LabelEncoder", [name], f"{name}/code", domain="ai.onnx.ml", **numbered)
+            flat = node("Squeeze", [code, column_axis], f"{name}/flat")
+            rows = constant(np.eye(len(levels) + 1, len(levels)), f"{name}/levels")  # all 0 for an unknown level
+            features.append(node("Gather", [rows, flat], f"{name}/features"))
+        node("Concat", features, "features", axis=1)
+    nodes += graph.node[1:]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _operators(activation: Activation) -> str:
@@ -150,11 +208,27 @@ def _largest_difference(content: bytes, model: Model) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    scaling = model.scaling
-    X = np.random.default_rng(0).standard_normal((CHECKED_ROWS, len(scaling.scale))) * scaling.scale + scaling.offset
+    scaling, rng, preparation = model.scaling, np.random.default_rng(0), model.preparation
+    X = rng.standard_normal((CHECKED_ROWS, len(scaling.scale))) * scaling.scale + scaling.offset
     X = X.clip(-LARGEST, LARGEST)
-    (probabilities,) = session.run(["probabilities"], {"X": X})
-    return float(np.abs(probabilities - model.predict_proba(X)).max())
+    if preparation is not None and not np.isnan(preparation.fills).any():
+        X[rng.random(X.shape) < 0.1] = np.nan
+    if preparation is None or not preparation.text:
+        (probabilities,) = session.run(["probabilities"], {"X": X})
+        return float(np.abs(probabilities - model.predict_proba(X)).max())
+    places = {name: place for place, name in enumerate(model.feature_names)}
+    columns: dict[str, Array] = {}
+    for column, levels in zip(preparation.columns, preparation.levels, strict=True):
+        if levels is None:
+            columns[column] = X[:, places[column]]
+        else:
+            known = [(*preparation.style.missing_marks, "")[0] if level is None else level for level in levels]
+            columns[column] = rng.choice(np.array([*known, "a level unknown"], dtype=object), CHECKED_ROWS)
+    inputs = [one.name for one in session.get_inputs()]
+    given = {name: values[:, None] for name, values in zip(inputs, columns.values(), strict=True)}
+    (probabilities,) = session.run(["probabilities"], given)
+    rows = np.column_stack([values.astype(object) for values in columns.values()])
+    return float(np.abs(probabilities - model.predict_proba(rows)).max())
 
 
 def _is_onnx(path: Path) -> bool:

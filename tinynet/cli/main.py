@@ -89,6 +89,7 @@ def _train(options: argparse.Namespace) -> int:
     os.environ["MPLBACKEND"] = "agg"  # a run draws into a file, whatever display somebody has set up
     from tinynet.artifacts.tensorboard import check_tracking
     from tinynet.config.building import prepare
+    from tinynet.data.remarks import what_was_done
     from tinynet.experiments.run import execute
 
     check_tracking(config, where := origin(source, options.overrides))
@@ -100,6 +101,10 @@ def _train(options: argparse.Namespace) -> int:
             f"{config.name}: network {sizes} ({run.net.activation.name}), {run.net.n_parameters:,} parameters; "
             f"{len(run.dataset.X_train):,} training samples"
         )
+        for done in what_was_done(run.dataset.summary):
+            _say(f"table          {done}")
+    for remark in run.dataset.remarks:
+        _complain(f"note: {remark}")
     try:
         summary = execute(run, folder, resume=options.resume, progress=not quiet and sys.stderr is not None)
     except DivergedError as error:
@@ -280,7 +285,7 @@ def _predict(options: argparse.Namespace) -> int:
     from tinynet.artifacts.run_folder import RunFolder
 
     model, output = load_model(options.run), options.output
-    text = predictions_csv(model, model.read(options.file))
+    text = predictions_csv(model, model.read(options.file), spreadsheet=options.spreadsheet)
     for taken, what in ((options.file, "rows to predict"), (RunFolder(options.run).model, "trained network")):
         if output is not None and os.path.exists(output) and os.path.samefile(output, taken):
             raise ConfigError([f"command line: --output: {output} holds the {what}, and would be overwritten"])

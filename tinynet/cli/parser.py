@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Collection
 from typing import NoReturn
@@ -15,8 +14,7 @@ class _Parser(argparse.ArgumentParser):
     """Answers a wrong command line in one line."""
 
     def error(self, message: str) -> NoReturn:
-        see = "" if "; write " in message else f"; see '{self.prog} --help'"
-        raise ConfigError([f"command line: {message}{see}"])
+        raise ConfigError([f"command line: {message}; see '{self.prog} --help'"])
 
 
 def parsed(words: list[str]) -> argparse.Namespace:
@@ -39,7 +37,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     if unknown or (rest and words_of is None):
         command = commands[options.command]
         named = list(dict.fromkeys(re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
-        command.error(_unrecognized((unknown or rest)[0], named, words, several=options.command == "sweep"))
+        command.error(_unrecognized((unknown or rest)[0], named))
     if words_of is not None:
         # argparse gives those behind an option to nobody
         setattr(options, words_of, [*getattr(options, words_of), *rest])
@@ -63,20 +61,19 @@ def _command_meant(word: str, commands: Collection[str]) -> str:
     return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, commands)
 
 
-def _unrecognized(word: str, options: list[str], words: list[str], *, several: bool) -> str:
-    from tinynet.config.hints import nearest_keys, proposal
+def _unrecognized(word: str, options: list[str]) -> str:
+    from tinynet.config.loading import nearest_key
 
-    name, _, value = word.partition("=")
+    name = word.partition("=")[0]
     if name in options:
         return f"{name} stands before the command, but belongs behind it"
     if not name.startswith("-"):
         return f"too many words: {name!r}"
-    likeness, key = nearest_keys(name.strip("-"))[0]
-    if likeness <= max(0.6, *(difflib.SequenceMatcher(None, name, option).ratio() for option in options)):
-        return f"unknown option {name!r}{did_you_mean(name, options)}"
-    following = words[words.index(word) + 1 :][:1]
-    text = value or ("" if not following or "=" in following[0] else following[0])
-    return f"unknown option {name!r}; a setting has no dashes{proposal(key, text, several=several)}"
+    key = nearest_key(name.lstrip("-").replace("-", "_"))
+    near = did_you_mean(name, options)
+    if key is not None and "?" not in near:
+        return f"unknown option {name!r}; a setting is written without dashes: {key}=VALUE"
+    return f"unknown option {name!r}{near}"
 
 
 def _parser() -> tuple[_Parser, dict[str, _Parser]]:
@@ -88,7 +85,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     parser.add_argument("--version", action="version", version=f"tinynet {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     train = commands.add_parser("train", help="train a network and write a run folder", allow_abbrev=False)
-    train.add_argument("config", metavar="CONFIG", nargs="?", help="a preset's name, or a .toml or .json file")
+    train.add_argument("config", metavar="CONFIG", nargs="?", help="a preset, a .toml or .json file, or a data file")
     train.add_argument(
         "overrides", metavar="KEY=VALUE", nargs="*", default=[], help="such as optimizer.learning_rate=0.05"
     )
@@ -124,6 +121,9 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     predict.add_argument("run", metavar="RUN", help="a run folder")
     predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
     predict.add_argument("--output", metavar="FILE", help="a CSV file to write (default: stdout)")
+    predict.add_argument(
+        "--spreadsheet", action="store_true", help="put ' before labels such as +1a, which a spreadsheet would compute"
+    )
     export = commands.add_parser("export", help="write a trained network as an ONNX file", allow_abbrev=False)
     export.add_argument("run", metavar="RUN", help="a run folder")
     export.add_argument("file", metavar="FILE", help="the ONNX file to write, such as model.onnx")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tinynet.config.sections import Config
+from tinynet.config.sections import Config, shown
 from tinynet.data.datasets import Dataset, load_dataset
 from tinynet.errors import ConfigError, InvalidTypeError, InvalidValueError, check_memory
 from tinynet.network import TwoLayerNet
@@ -61,7 +62,7 @@ def load_data(config: Config, source: str = "config") -> Dataset:
     """
     d = config.dataset
     load = load_dataset if d.path is not None else _load_once  # a file may be another by now
-    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path"):
+    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path", d.path):
         return load(
             d.name,
             seed=config.seed,
@@ -76,11 +77,16 @@ _load_once = lru_cache(maxsize=1)(load_dataset)  # for the runs of a sweep, whic
 
 
 @contextmanager
-def _faults_of(where: str) -> Iterator[None]:
+def _faults_of(where: str, path: str | None = None) -> Iterator[None]:
+    """Put `where` before every line of a fault; a data file that is the config itself is named once."""
     try:
         yield
     except (InvalidValueError, InvalidTypeError) as error:
-        raise ConfigError([f"{where}: {error}"]) from error
+        lines = str(error).splitlines()
+        if path is not None and where.startswith((shown(path), shown(os.path.relpath(path)))):
+            where = where.removesuffix(": dataset.path")
+            lines = [line.removeprefix(f"{path}: ") for line in lines]
+        raise ConfigError([f"{where}: {line}" for line in lines]) from error
 
 
 def schedule_of(config: Config) -> Schedule:

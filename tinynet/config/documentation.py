@@ -85,8 +85,8 @@ def commented_preset(name: str) -> str:
 
 def _commented(line: str, comment: str) -> str:
     """Put a comment behind a line, and on lines of its own what is too long for that."""
-    beside, *below = textwrap.wrap(comment, LINE_LENGTH - COMMENT_COLUMN - 2)
-    return "\n".join([f"{line:{COMMENT_COLUMN}}# {beside}", *(f"{'':{COMMENT_COLUMN}}# {more}" for more in below)])
+    beside, *below = textwrap.wrap(comment, LINE_LENGTH - max(COMMENT_COLUMN, len(line) + 1) - 2)
+    return "\n".join([f"{line:{COMMENT_COLUMN - 1}} # {beside}", *(f"{'':{COMMENT_COLUMN}}# {more}" for more in below)])
 
 
 def _sections() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -15,6 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from tinynet.activations import NAMED, get_activation
+from tinynet.data.datasets import OWN, check_encoding
+from tinynet.data.tables import MISSING_MARKS
 
 TOO_LARGE = 2**63  # for any count
 
@@ -23,20 +25,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "moons": ("n_samples", "noise"),
     "circles": ("n_samples", "noise", "factor"),
     "blobs": ("n_samples", "n_features", "centers", "cluster_std"),
-    "csv": ("path", "label", "separator", "header"),
-    "npz": ("path",),
-}
-
-
-ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {  # a key, and the values of another that alone need it
-    "optimizer.step_epochs": ("optimizer.schedule", ("step",)),
-    "optimizer.step_factor": ("optimizer.schedule", ("step",)),
-    **{
-        f"dataset.{option}": ("dataset.name", tuple(name for name in OPTIONS if option in OPTIONS[name]))
-        for options in OPTIONS.values()
-        for option in options
-    },
-}
+} | OWN
 
 
 class CombinationError(ValueError):
@@ -81,12 +70,33 @@ class DatasetConfig(Section):
     cluster_std: float | None = _option("standard deviation of a blob; unset: 1.0", 1.0, ge=0)
     path: str | None = _option("the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1)
     label: int | str | None = _option(
-        "column of the labels in a csv, by name or number from 1; unset: -1, the last", -1
-    )
-    separator: Literal[",", ";", "\t", "|"] | None = _option(
-        "what stands between the columns of a csv; unset: what its first line has", ","
+        "column of the labels in a table, by name or number from 1, -1 being the last; unset: the last", -1
     )
     header: bool | None = _option("whether the first line of a csv names its columns; unset: as it looks", True)
+    exclude: list[int | str] | None = _option("columns of a table that are left out, by name or number", ["id"])
+    categorical: list[int | str] | None = _option(
+        "columns of numbers that are codes: they become columns of 0 and 1, as text does", ["zip_code"]
+    )
+    missing: Literal["impute", "drop", "refuse"] | None = _option(
+        "gaps in features: filled (median; text: a level of its own), their rows left out, or refused; unset: impute",
+        "impute",
+    )
+    missing_marks: list[str] | None = _option(
+        f"what a gap looks like, without blanks around it; unset: {', '.join(map(json.dumps, MISSING_MARKS))}",
+        list(MISSING_MARKS),
+    )
+    max_levels: int | None = _option(
+        "a text column with more levels than this is refused; unset: 50", 50, ge=2, lt=TOO_LARGE
+    )
+    separator: Literal[",", ";", "\t", "|", "space"] | None = _option(
+        "what stands between the columns of a csv; unset: what its first lines have", ","
+    )
+    encoding: str | None = _option("of a csv, any of Python's; unset: utf-8", "cp1252")
+    decimal: Literal[".", ","] | None = _option('"," for numbers like 1.234,5 in a csv; unset: "."', ",")
+    image_shape: list[int] | None = _option("height and width, where the columns are pixels", [28, 28])
+    test_path: str | None = _option(
+        "a file with the test part; test_size has no meaning then", "test.csv", min_length=1
+    )
 
     @property
     def options(self) -> dict[str, Any]:
@@ -104,7 +114,7 @@ class DatasetConfig(Section):
             )
         return test_size
 
-    @field_validator("n_samples", "noise", "factor", "n_features", "centers", "cluster_std", *OPTIONS["csv"])
+    @field_validator(*dict.fromkeys(option for options in OPTIONS.values() for option in options))
     @classmethod
     def _belongs_to_the_data_set(cls, value: object, info: ValidationInfo) -> object:
         name = info.data.get("name")
@@ -121,14 +131,32 @@ class DatasetConfig(Section):
             raise CombinationError(f"missing; {name} needs the file to read, as seen from the config's folder")
         return path
 
-    @field_validator("label", mode="before")
+    @field_validator("label", "exclude", "categorical", mode="before")
     @classmethod
-    def _is_a_name_or_a_number(cls, label: object) -> object:
-        if isinstance(label, bool) or not isinstance(label, int | str | None):
-            raise ValueError(
-                f"must be a column's name, or its number from 1 (−1 is the last), got {shown_value(label)}"
-            )
-        return label
+    def _are_names_or_numbers(cls, value: object, info: ValidationInfo) -> object:
+        many = info.field_name != "label"
+        if value is None or (many and not isinstance(value, list)):
+            return value
+        for one in value if isinstance(value, list) and many else [value]:
+            if isinstance(one, bool) or not isinstance(one, int | str):
+                raise ValueError(
+                    f"must be a column's name, or its number from 1 (−1 is the last), got {shown_value(one)}"
+                )
+        return value
+
+    @field_validator("image_shape")
+    @classmethod
+    def _is_height_and_width(cls, shape: list[int] | None) -> list[int] | None:
+        if shape is not None and (len(shape) != 2 or min(shape) < 1):
+            raise ValueError(f"must be [height, width], got {shown_value(shape)}")
+        return shape
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_an_encoding(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            check_encoding(encoding)
+        return encoding
 
     @field_validator("header")
     @classmethod
@@ -222,7 +250,7 @@ class OptimizerConfig(Section):
             raise CombinationError(f"only optimizer.schedule 'step' has it, and the schedule is {schedule!r}")
         if schedule == "step" and value is None:
             if info.field_name == "step_epochs":
-                raise CombinationError("missing; optimizer.schedule 'step' needs it, such as optimizer.step_epochs=10")
+                raise CombinationError("missing; optimizer.schedule 'step' needs it, such as 10")
             return 0.1
         return value
 
@@ -302,10 +330,12 @@ class Config(Section):
         """
         values = self.model_dump(exclude_none=True)
         here = Path.cwd()
-        if folder is not None and self.dataset.path is not None and Path(self.dataset.path).is_relative_to(here):
-            target = folder.resolve()  # behind a link ".." leads elsewhere, to whoever came by another way
-            if target.is_relative_to(here) and target == Path(os.path.abspath(folder)):
-                values["dataset"]["path"] = os.path.relpath(self.dataset.path, target)
+        for key in ("path", "test_path"):
+            path = getattr(self.dataset, key)
+            if folder is not None and path is not None and Path(path).is_relative_to(here):
+                target = folder.resolve()  # behind a link ".." leads elsewhere, to whoever came by another way
+                if target.is_relative_to(here) and target == Path(os.path.abspath(folder)):
+                    values["dataset"][key] = os.path.relpath(path, target)
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 

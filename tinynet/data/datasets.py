@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import codecs
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property, partial
 from os import PathLike, fspath
+from os.path import expanduser, expandvars
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.data.csv_files import SEPARATORS, Style
+from tinynet.data.preparation import Preparation, fit_preparation
+from tinynet.data.remarks import class_remarks, column_remarks
 from tinynet.data.samples import check_X
-from tinynet.data.tables import SEPARATORS, read_csv, read_npz
+from tinynet.data.sources import (
+    MISSING,
+    Source,
+    TableOptions,
+    csv_source,
+    frame_source,
+    has_objects,
+    label_faults,
+    labels_of,
+    npz_source,
+    python_source,
+    read_rows,
+    table_summary,
+)
+from tinynet.data.tables import MISSING_MARKS, Table, listed, python_column
 from tinynet.errors import (
     DataError,
     InvalidTypeError,
@@ -26,7 +45,7 @@ from tinynet.errors import (
     check_number,
     did_you_mean,
 )
-from tinynet.storage.reading import FilePath, digest
+from tinynet.storage.reading import FilePath, digest, faults_of_file
 
 Array = npt.NDArray[Any]
 
@@ -59,6 +78,9 @@ class Dataset:
     class_names, feature_names : tuples of str
     scaling : Scaling, for rows that come later
     image_shape : (height, width) when every row is an image, else None
+    preparation : Preparation of a table's raw columns, None where the features are the columns
+    summary : list of a dict for each column of a table: column, kind, levels, gaps, done
+    remarks : tuple of str, what somebody careful would say about the table
     """
 
     name: str
@@ -72,6 +94,9 @@ class Dataset:
     feature_names: tuple[str, ...]
     scaling: Scaling
     image_shape: tuple[int, int] | None = None
+    preparation: Preparation | None = None
+    summary: tuple[dict[str, Any], ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Return the name and the sizes."""
@@ -107,7 +132,7 @@ class Dataset:
 
 
 def load_dataset(
-    name: str,
+    name: Any,
     *,
     seed: int = 0,
     validation_size: float = 0.1,
@@ -119,7 +144,7 @@ def load_dataset(
 
     Parameters
     ----------
-    name : "digits", "moons", "iris", "wine", "breast_cancer", "circles", "blobs", "csv" or "npz"
+    name : "digits", "moons", "iris", "wine", "breast_cancer", "circles", "blobs", "csv", "npz", or a data frame
     seed : int in [0, 2**32)
         Decides the split, and the points of moons, circles and blobs.
     validation_size, test_size : float in [0, 1)
@@ -129,11 +154,10 @@ def load_dataset(
     **options
         moons: n_samples, noise. circles: n_samples, noise, factor.
         blobs: n_samples, n_features, centers, cluster_std.
-        csv: path; label, the column of the classes by name or number (from 1; default −1, the last);
-        separator, one of , ; tab and | (default: the one that makes most columns of the first line);
-        header, whether the first line names the columns (default: when none of its cells is a number, or
-        label is a name). All other columns must be numbers.
+        csv: path, and what docs/config.md lists for a table: label, exclude, categorical, missing,
+        missing_marks, max_levels, separator, header, encoding, decimal, image_shape, test_path.
         npz: path, with arrays X and y; memory-mapped where it is not compressed. Nothing is unpickled.
+        Data frames of pandas or polars: label, exclude, categorical, missing, missing_marks, max_levels.
 
     Raises
     ------
@@ -150,16 +174,14 @@ def load_dataset(
     >>> data.class_names
     ('setosa', 'versicolor', 'virginica')
     """
-    loader = DATASETS[check_choice("dataset", name, DATASETS)]
-    allowed = [parameter for parameter in inspect.signature(loader).parameters if parameter != "seed"]
-    for option in options:
-        if option not in allowed:
-            hint = did_you_mean(option, allowed) if allowed else "; it takes none"
-            raise InvalidTypeError(f"{name} has no option {option!r}{hint}")
-    source = loader(check_integer("seed", seed, 0, LARGEST_SEED), **options)
-    return split_dataset(
-        **source, name=name, seed=seed, validation_size=validation_size, test_size=test_size, scaling=scaling
-    )
+    plan = _Plan(seed, validation_size, test_size, scaling)
+    if hasattr(name, "columns"):
+        return _split_source(frame_source(name, _table_options("a data frame", FRAME_OPTIONS, options)), "data", plan)
+    if check_choice("dataset", name, (*DATASETS, *OWN)) in OWN:
+        return _split_source(_own_source(name, options), name, plan)
+    loader = DATASETS[name]
+    _check_options(name, [key for key in inspect.signature(loader).parameters if key != "seed"], options)
+    return _split_source(Source(**loader(plan.seed, **options)), name, plan)
 
 
 def split_dataset(
@@ -203,44 +225,125 @@ def split_dataset(
     >>> data.class_names, data.X_train.tolist()
     (('no', 'yes'), [[0.0], [1.0]])
     """
-    X = check_X(X).astype(np.float64, copy=False)
-    if not len(X):
-        raise DataError("X has no rows; there is nothing to split")
-    check_magnitude(X)
-    labels, names = _classes(y, len(X))
-    sizes = (check_number("validation_size", validation_size, 0, 1), check_number("test_size", test_size, 0, 1))
-    if sum(sizes) >= 1:
-        raise InvalidValueError(f"validation_size + test_size must be below 1, got {sizes[0]:g} + {sizes[1]:g}")
-    check_choice("scaling", scaling, ("minmax", "standard", "none"))
-    class_names = names if class_names is None else tuple(map(str, class_names))
-    feature_names = (
-        tuple(f"x{i}" for i in range(X.shape[1])) if feature_names is None else tuple(map(str, feature_names))
-    )
-    if len(class_names) != len(names):
-        raise DataError(f"{len(class_names)} class_names for {len(names)} classes")
-    if len(feature_names) != X.shape[1]:
-        raise DataError(f"{len(feature_names)} feature_names for {X.shape[1]} features")
-    seed = check_integer("seed", seed, 0, LARGEST_SEED)
-    train, validation, test = _split(labels, class_names, seed, *sizes)
-    fitted = _fit_scaling(scaling, X[train])
+    plan = _Plan(seed, validation_size, test_size, scaling)
+    if has_objects(X):
+        source = python_source(X, y, feature_names)
+    else:
+        source = Source(X, y, class_names, feature_names, image_shape)
+    return _split_source(source, name, plan)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How samples are split and scaled, checked."""
+
+    seed: int
+    validation_size: float
+    test_size: float
+    scaling: str
+
+    def __post_init__(self) -> None:
+        check_integer("seed", self.seed, 0, LARGEST_SEED)
+        sizes = [check_number(name, getattr(self, name), 0, 1) for name in ("validation_size", "test_size")]
+        if sum(sizes) >= 1:
+            raise InvalidValueError(f"validation_size + test_size must be below 1, got {sizes[0]:g} + {sizes[1]:g}")
+        check_choice("scaling", self.scaling, ("minmax", "standard", "none"))
+
+
+def _split_source(source: Source, name: str, plan: _Plan) -> Dataset:
+    """Return the samples of `source`, split as `plan` has it, prepared where they are a table, and scaled."""
+    if isinstance(source.X, Table):
+        y, own_names = source.y, source.class_names or ()
+    else:
+        X = check_X(source.X)
+        source = replace(source, X=X)
+        if not len(X):
+            raise DataError("X has no rows; there is nothing to split")
+        check_magnitude(X)
+        y, own_names = _classes(source.y, len(X))
+    if len(own_names) < 2:
+        raise DataError(f"y holds one class only ({own_names[0]}); a classifier needs two or more")
+    class_names = own_names if source.class_names is None else tuple(map(str, source.class_names))
+    if len(class_names) != len(own_names):
+        raise DataError(f"{len(class_names)} class_names for {len(own_names)} classes")
+    has_own_test = source.test is not None or source.test_path is not None
+    rows = _split(y, class_names, plan.seed, plan.validation_size, 0.0 if has_own_test else plan.test_size)
+    labels = [y[part] for part in rows]
+    parts, feature_names, preparation = _features(source, rows)
+    if len(feature_names) != parts[0].shape[1]:
+        raise DataError(f"{len(feature_names)} feature_names for {parts[0].shape[1]} features")
+    _check_images(source.image_shape, preparation, len(feature_names))
+    if has_own_test:
+        parts[2], labels[2] = _own_test_part(source, preparation, own_names)
+    fitted = _fit_scaling(plan.scaling, parts[0])
+    remarks = [f"{source.dropped:,} rows with gaps were left out"] if source.dropped else []
+    if isinstance(source.X, Table):
+        remarks += column_remarks(source.X.rows(rows[0]), labels[0])
+    if name not in DATASETS:
+        own = {part: one for part, one in zip(PARTS, labels, strict=True) if len(one)}
+        remarks += class_remarks(np.bincount(y), class_names, own, len(feature_names))
+    for part in parts:  # a copy of the rows already
+        np.divide(np.subtract(part, fitted.offset, out=part), fitted.scale, out=part)
     return Dataset(
         name=name,
-        X_train=fitted.transform(X[train]),
-        y_train=labels[train],
-        X_validation=fitted.transform(X[validation]),
-        y_validation=labels[validation],
-        X_test=fitted.transform(X[test]),
-        y_test=labels[test],
+        X_train=parts[0],
+        y_train=labels[0],
+        X_validation=parts[1],
+        y_validation=labels[1],
+        X_test=parts[2],
+        y_test=labels[2],
         class_names=class_names,
         feature_names=feature_names,
         scaling=fitted,
-        image_shape=image_shape,
+        image_shape=source.image_shape,
+        preparation=preparation,
+        summary=() if preparation is None else tuple(table_summary(source, preparation)),
+        remarks=tuple(remarks),
     )
+
+
+def _features(source: Source, rows: Sequence[Array]) -> tuple[list[Array], tuple[str, ...], Preparation | None]:
+    """Return the features of each part, not yet scaled, their names, and the preparation that was fitted."""
+    if not isinstance(source.X, Table):
+        own = source.feature_names
+        names = [f"x{i}" for i in range(source.X.shape[1])] if own is None else own
+        parts = [source.X[part].astype(np.float64, copy=False) for part in rows]
+        return parts, tuple(map(str, names)), None
+    table = source.X
+    fitted = fit_preparation(table.rows(rows[0]), source.options.missing, keep_constant=source.image_shape is not None)
+    preparation = replace(fitted, label=source.label, style=source.options.style)
+    parts = [preparation.transform(table.rows(part)) for part in rows]
+    for part in parts:
+        check_magnitude(part)
+    return parts, preparation.feature_names, preparation
+
+
+def _check_images(image_shape: tuple[int, int] | None, preparation: Preparation | None, n_features: int) -> None:
+    if image_shape is not None and preparation is not None and preparation.text:
+        raise DataError(f"image_shape is given, but {listed(sorted(preparation.text))} is text, not a pixel")
+    if image_shape is not None and image_shape[0] * image_shape[1] != n_features:
+        raise DataError(
+            f"image_shape {list(image_shape)} has {image_shape[0] * image_shape[1]} pixels, a row has {n_features}"
+        )
+
+
+def _own_test_part(source: Source, preparation: Preparation | None, names: tuple[str, ...]) -> tuple[Array, Array]:
+    """Return the features, not yet scaled, and the labels of a test part that has arrays or a file of its own."""
+    if source.test_path is not None and preparation is not None:
+        table, label = read_rows(source.test_path, preparation, labelled=True)
+        with faults_of_file(source.test_path):
+            return preparation.transform(table), labels_of(label, names)
+    X, y = source.test if source.test is not None else ((), ())
+    features = check_X(X).astype(np.float64) if preparation is None else preparation.transform(preparation.table(X))
+    labels = labels_of(python_column("y_test", np.asarray(y), as_text=True), names)
+    if len(features) != len(labels):
+        raise DataError(f"X_test has {len(features)} rows, y_test {len(labels)}")
+    return features, labels
 
 
 def check_magnitude(X: Array) -> None:
     """Refuse values whose squares overflow, naming the first."""
-    huge = np.abs(X) > LARGEST
+    huge = np.abs(X) > LARGEST if X.dtype == np.float64 else np.False_
     if huge.any():
         row, column = np.argwhere(huge)[0]
         raise DataError(
@@ -254,8 +357,11 @@ def _classes(y: npt.ArrayLike, n_samples: int) -> tuple[Array, tuple[str, ...]]:
     y = np.asarray(y)
     if y.shape != (n_samples,):
         raise DataError(f"y must have one label for each of the {n_samples} rows of X, got shape {y.shape}")
-    if y.dtype.kind == "O" and all(isinstance(label, str) for label in y):
-        y = y.astype(str)
+    if y.dtype.kind == "O" or (y.dtype.kind == "f" and np.isnan(y).any()):
+        column = python_column("y", y, as_text=True, marks=())
+        if faults := label_faults(Table((column,), np.arange(len(y))), column, "refuse"):
+            raise DataError(faults[0])
+        return column.values, column.levels or ()
     if y.dtype.kind == "f":
         broken = y[~(np.abs(y) <= np.longdouble(np.finfo(np.float64).max)) | (y != np.floor(y))]
         if len(broken):
@@ -291,17 +397,31 @@ def _split(
             with suppress(ValueError):  # a class with one sample left: told below in our words
                 rest, part_rows = train_test_split(rest, test_size=n, random_state=seed, stratify=labels[rest])
         rows.append(part_rows)
-    test, validation = rows
+    parts = [rest, rows[1], rows[0]]
     counts = np.bincount(labels)
-    for part, wanted, own in zip(PARTS, asked, (rest, validation, test), strict=True):
+    for own in parts[1:]:
+        if len(own):
+            _lend(labels, rest, own)
+    for part, wanted, own in zip(PARTS, asked, parts, strict=True):
         missing = np.flatnonzero(np.bincount(labels[own], minlength=len(counts)) == 0)
         if wanted and len(missing):
             k = missing[np.argmin(counts[missing])]
             raise DataError(
-                f"class {names[k]!r} has {counts[k]} of {n_samples} samples: "
-                f"too few to put one into the {part} part {sizes}"
+                f"class {names[k]!r} has {counts[k]} of {n_samples} samples: too few to put one into the {part} part "
+                f"{sizes}; leave its rows out, or set one of these to 0"
             )
-    return rest, validation, test
+    return parts[0], parts[1], parts[2]
+
+
+def _lend(labels: Array, training: Array, part: Array) -> None:
+    """Put a row of each class that a part lacks there, where training has several, for one of its largest class."""
+    there = np.bincount(labels[training], minlength=labels.max() + 1)
+    own = np.bincount(labels[part], minlength=len(there))
+    for k in np.flatnonzero((own == 0) & (there > 1)):
+        largest = own.argmax()
+        lent, taken = np.flatnonzero(labels[training] == k)[-1], np.flatnonzero(labels[part] == largest)[-1]
+        training[lent], part[taken] = part[taken], training[lent]
+        own[largest] -= 1
 
 
 def _fit_scaling(name: str, X: Array) -> Scaling:
@@ -375,32 +495,68 @@ def _n_samples(n_samples: int, n_features: int) -> int:
     return n_samples
 
 
-def _csv(
-    seed: int,
-    path: FilePath | None = None,
-    label: str | int | None = None,
-    separator: str | None = None,
-    header: bool | None = None,
-) -> dict[str, Any]:
-    if not isinstance(label, str | None):
-        label = check_integer("label", label, -(2**63))
-    if separator is not None:
-        check_choice("separator", separator, SEPARATORS)
+def _own_source(name: str, given: dict[str, Any]) -> Source:
+    """Return the samples of a file, once all options are checked."""
+    options = _table_options(name, OWN[name], given)
+    path, test_path = _path(given.get("path")), given.get("test_path")
+    source = csv_source(path, options) if name == "csv" else npz_source(path, options, test_path)
+    return source if test_path is None or name == "npz" else replace(source, test_path=_path(test_path))
+
+
+def _check_options(name: str, allowed: Collection[str], given: Mapping[str, Any]) -> None:
+    for option in given:
+        if option not in allowed:
+            hint = did_you_mean(option, allowed) if allowed else "; it takes none"
+            raise InvalidTypeError(f"{name} has no option {option!r}{hint}")
+
+
+def _table_options(name: str, allowed: Collection[str], given: dict[str, Any]) -> TableOptions:
+    """Return what is asked for of a table's columns, or raise naming the option that cannot be."""
+    _check_options(name, allowed, given)
+    label, header = given.get("label"), given.get("header")
+    for option in ("label", "exclude", "categorical"):
+        value = given.get(option)
+        if option != "label" and not isinstance(value, list | tuple | None):
+            raise InvalidTypeError(f"{option} must be a list of columns, got {value!r}")
+        for one in [value] if option == "label" else value or ():
+            if not isinstance(one, str | None):
+                check_integer(option, one, -(2**63))
+    if given.get("separator") not in (None, "space"):
+        check_choice("separator", given["separator"], (*SEPARATORS, "space"))
+    check_choice("decimal", given.get("decimal", "."), (".", ","))
+    check_choice("missing", given.get("missing", "impute"), MISSING)
+    check_encoding(given.get("encoding", "utf-8"))
     if not isinstance(header, bool | None):
         raise InvalidTypeError(f"header must be True, False or None, got {header!r}")
     if isinstance(label, str) and header is False:
         raise InvalidValueError(f"label {label!r} is a name, which a header must give, but header is False")
-    return read_csv(_path(path), label=label, separator=separator, header=header)
+    marks = given.get("missing_marks", MISSING_MARKS)
+    if not isinstance(marks, list | tuple) or not all(isinstance(mark, str) for mark in marks):
+        raise InvalidTypeError(f"missing_marks must be a list of texts, got {marks!r}")
+    shape = given.get("image_shape")
+    if shape is not None and (not isinstance(shape, list | tuple) or len(shape) != 2):
+        raise InvalidTypeError(f"image_shape must be [height, width], got {shape!r}")
+    lists = {"exclude": (), "categorical": (), "missing_marks": MISSING_MARKS}
+    taken = given | {key: tuple(given.get(key) or default) for key, default in lists.items()}
+    taken["max_levels"] = check_integer("max_levels", given.get("max_levels", 50), 2)
+    taken["image_shape"] = None if shape is None else tuple(check_integer("image_shape", side, 1) for side in shape)
+    style = Style(**{field.name: taken[field.name] for field in fields(Style) if field.name in taken})
+    chosen = {field.name: taken[field.name] for field in fields(TableOptions) if field.name in taken}
+    return TableOptions(**chosen, style=style)
 
 
-def _npz(seed: int, path: FilePath | None = None) -> dict[str, Any]:
-    return dict(read_npz(_path(path), ("X", "y")))
+def check_encoding(encoding: str) -> None:
+    """Raise InvalidValueError for a text encoding that Python does not know."""
+    with suppress(LookupError, TypeError, ValueError):
+        if codecs.lookup(encoding)._is_text_encoding:
+            return
+    raise InvalidValueError(f"unknown encoding {encoding!r}; any of Python's will do, such as utf-8, cp1252 or big5")
 
 
 def _path(path: FilePath | None) -> str:
     if not isinstance(path, str | PathLike):
         raise InvalidTypeError(f"path must name a file, got {path!r}")
-    return fspath(path)
+    return expandvars(expanduser(fspath(path)))
 
 
 DATASETS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -411,6 +567,9 @@ DATASETS: dict[str, Callable[..., dict[str, Any]]] = {
     "breast_cancer": partial(_bundled, "breast_cancer"),
     "circles": _circles,
     "blobs": _blobs,
-    "csv": _csv,
-    "npz": _npz,
+}
+FRAME_OPTIONS = ("label", "exclude", "categorical", "missing", "missing_marks", "max_levels", "image_shape")
+OWN = {
+    "csv": ("path", *FRAME_OPTIONS, "separator", "header", "encoding", "decimal", "test_path"),
+    "npz": ("path", *FRAME_OPTIONS[1:], "test_path"),
 }

@@ -1,344 +1,262 @@
-"""Tables in files: CSV text, and the arrays of NPZ archives. What a file claims is checked before it is believed."""
+"""A table before anything is fitted to it: columns of numbers, and columns of text as codes of its levels."""
 
 from __future__ import annotations
 
-import csv
 import difflib
 import math
-import mmap
 import re
-import struct
-import tokenize
-import warnings
-import zipfile
-import zlib
-from array import array
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
-from typing import Any, BinaryIO
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.errors import DataError, InvalidValueError, check_memory
-from tinynet.storage.reading import FilePath, open_regular_file, shown_path
+from tinynet.errors import DataError
 
 Array = npt.NDArray[Any]
-Row = tuple[int, list[str]]  # the line it begins on, and its cells
 
-SEPARATORS = ("\t", ";", "|", ",")  # the later ones are the likelier to stand inside a cell
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-MAX_LINE = 2**24  # bytes, enough for half a million columns
+MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "?")
 MAX_NAME = 200  # characters of a column's or a class's name; an array of text is as wide as its longest
-DAMAGE = (  # what zipfile and numpy raise on bytes that are no archive
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    tokenize.TokenError,
-    ValueError,
-    TypeError,
-    LookupError,
-    SyntaxError,
-    RuntimeError,
-    OverflowError,
-    EOFError,
-    MemoryError,
-)
+MOST_NUMBERS = 0.95  # a column with a larger share of numbers is meant to hold numbers
+MOST_NAMES = 30  # of columns that a message lists
+SHOWN = 3  # cells of a faulty column that its message names
+COMMA_NUMBER = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*)(,\d+)?")
+COMMAS = {
+    re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"): (
+        'has commas between thousands; take them out (if they are decimal commas: dataset.decimal=",")'
+    ),
+    COMMA_NUMBER: 'has a decimal comma; dataset.decimal="," reads it',
+}
+DATE = re.compile(r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2,4})([ T]\d.*)?")
 
 
-def read_csv(
-    path: FilePath, *, label: str | int | None = None, separator: str | None = None, header: bool | None = None
-) -> dict[str, Any]:
-    """Return the X, y and feature_names of a CSV file; the arguments are those of `load_dataset`.
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column: numbers with nan for a gap, or codes of text with −1 for a gap.
+
+    Attributes
+    ----------
+    name : str
+    values : array, shape (n_rows,)
+        float64, or integers that number `levels`.
+    levels : tuple of str, or None
+        The distinct texts in their order; None for a column of numbers.
+    """
+
+    name: str
+    values: Array
+    levels: tuple[str, ...] | None = None
+
+    @property
+    def gaps(self) -> Array:
+        """Whether each row has a gap here, shape (n_rows,)."""
+        return np.isnan(self.values) if self.levels is None else self.values < 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing but gaps."""
+        return bool(self.gaps.all())
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of one length.
+
+    Attributes
+    ----------
+    columns : tuple of Column
+    lines : integer array, shape (n_rows,)
+        The line of the file that each row begins on, or the row's index in Python's data.
+    place : "line" or "row"
+    """
+
+    columns: tuple[Column, ...]
+    lines: Array
+    place: str = "row"
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    def rows(self, chosen: Array) -> Table:
+        """Return the table of the `chosen` rows, given by index or by truth value."""
+        columns = tuple(replace(column, values=column.values[chosen]) for column in self.columns)
+        return replace(self, columns=columns, lines=self.lines[chosen])
+
+    def where(self, chosen: Array) -> str:
+        """Return a few of the `chosen` rows for a message: "line 3", "lines 3, 7, 8 and 2 more"."""
+        lines = self.lines[chosen]
+        more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+        return f"{self.place}{'' if len(lines) == 1 else 's'} {', '.join(map(str, lines[:SHOWN]))}{more}"
+
+
+def column_places(names: Sequence[str], wanted: Iterable[str | int], what: str) -> list[int]:
+    """Return the places of columns that are named, or numbered from 1 (−1 is the last); `what` asks for them.
 
     Raises
     ------
     DataError
-        Naming the line, and the column where it is one.
+        For one that is not there, naming those that are.
     """
-    with open_regular_file(path) as file:
-        header = True if header is None and isinstance(label, str) else header
-        line, names, _, rows = _head(_rows(file, separator), header)
-        at = _label_column(label, names)
-        if len(names) == 1:
-            raise DataError(f"line {line} is one column only, when separated by comma, semicolon, tab or |")
-        features = [column for column in range(len(names)) if column != at]
-        X, labels = _read_columns(rows, names, features, at)
-    return {"X": X, "y": _as_labels(labels), "feature_names": tuple(names[column] for column in features)}
-
-
-def read_csv_features(path: FilePath, feature_names: Sequence[str]) -> Array:
-    """Return the X of a CSV file, its columns in the order of `feature_names`.
-
-    Columns are found by name, and others left out; without a header there must be as many columns as features.
-
-    Raises
-    ------
-    DataError
-        Naming the line, and the column where it is one.
-    """
-    with open_regular_file(path) as file:
-        line, names, header, rows = _head(_rows(file, None), None, feature_names)
-        if not header and len(names) == len(feature_names):
-            names = list(feature_names)
-        places = {column: place for place, column in enumerate(names)}
-        absent = [feature for feature in feature_names if feature not in places]
-        if absent:
-            if header:
-                raise DataError(f"line {line}: no column {_some(absent)}; the columns are {_some(names)}")
+    places, absent = list[int](), list[str]()
+    for one in wanted:
+        if isinstance(one, str) and one not in names:
+            absent.append(one)
+        elif not isinstance(one, str) and not 0 < abs(one) <= len(names):
             raise DataError(
-                f"line {line}: {_columns(len(names))} and no header; "
-                f"the model has {len(feature_names)} features: {_some(feature_names)}"
+                f"{what}: no column {one}; there are {len(names)}, counted from 1, or −1 the last: "
+                f"{some(names, MOST_NAMES)}"
             )
-        features = [places[feature] for feature in feature_names]
-        return _read_columns(rows, names, features, None)[0]
-
-
-def read_npz(path: FilePath, wanted: Collection[str], *, compressed: bool = True) -> dict[str, Array]:
-    """Return the arrays `wanted` of an NPZ archive, read-only; those stored uncompressed are memory-mapped.
-
-    Nothing is unpickled, and no more is allocated than the file can fill; `compressed` members may be refused.
-
-    Raises
-    ------
-    DataError
-        For a damaged archive, a missing array, or one of other things than numbers or text.
-    """
-    with open_regular_file(path) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-                absent = [name for name in wanted if name not in members]
-                if absent:
-                    raise DataError(f"no array {_some(absent)}; it has {_some(members) or 'none'}")
-                if not compressed and any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                    raise DataError("holds compressed arrays, which tinynet does not write there")
-                return {name: _member(file, archive, members[name], name) for name in wanted}
-        except InvalidValueError:
-            raise
-        except DAMAGE as error:
-            raise DataError(f"no NPZ archive, or a damaged one: {shown_path(f'{error!s:.300}')}") from error
-
-
-def _rows(file: BinaryIO, separator: str | None) -> Iterator[Row]:
-    """Yield the rows of a CSV file, at least one and all of the same length; blank lines are none."""
-    lines, begin = _lines(file), 1
-    for head in lines:
-        if head.strip():
-            break
-        begin += 1
-    else:
-        raise DataError("is empty")
-    separator = separator or max(SEPARATORS, key=lambda candidate: _n_cells(head, candidate))
-    reader = csv.reader(chain([head], lines), delimiter=separator, skipinitialspace=True, strict=True)
-    skipped, width = begin - 1, 0
-    try:
-        for cells in reader:
-            if cells not in ([], [""]):
-                width = width or len(cells)
-                if len(cells) != width:
-                    raise DataError(f"line {begin} has {_columns(len(cells))}, the first row has {width}")
-                yield begin, cells
-            begin = skipped + reader.line_num + 1
-    except csv.Error as error:
-        message = str(error).replace("\t", "\\t")  # it shows the separator as it is
-        raise DataError(f"line {begin}: {message}") from error
-    if not width:
-        raise DataError("is empty")
-
-
-def _head(
-    rows: Iterator[Row], header: bool | None, wanted: Collection[str] = ()
-) -> tuple[int, list[str], bool, Iterator[Row]]:
-    """Return the first row's line, the names of the columns, whether it gave them, and the rows of data."""
-    line, cells = next(rows)
-    if header is None:
-        is_known = bool(wanted) and {cell.strip() for cell in cells}.issuperset(wanted)
-        header = is_known or not any(map(_is_number, cells))
-    if header:
-        return line, _column_names(line, cells), True, rows
-    return line, [f"column {number}" for number in range(1, len(cells) + 1)], False, chain([(line, cells)], rows)
-
-
-def _lines(file: BinaryIO) -> Iterator[str]:
-    for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
-        if len(raw) > MAX_LINE:
-            raise DataError(f"line {number} is longer than {MAX_LINE:,} bytes")
-        try:
-            line = raw.decode("utf-8" if number > 1 else "utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise DataError(f"line {number}: not UTF-8: byte 0x{error.object[error.start]:02x}") from error
-        if "\0" in line:
-            raise DataError(f"line {number}: holds a NUL byte, which no text does")
-        yield line
-
-
-def _n_cells(line: str, separator: str) -> int:
-    with suppress(csv.Error):
-        return len(next(csv.reader([line], delimiter=separator, skipinitialspace=True)))
-    return 0
-
-
-def _column_names(line: int, cells: list[str]) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    for number, name in enumerate(names, 1):
-        if not name:
-            raise DataError(f"line {line}: column {number} has no name; row numbers and the like must be taken out")
-        if len(name) > MAX_NAME:
-            raise DataError(f"line {line}: the name of column {number} has more than {MAX_NAME} characters")
-    [(name, times)] = Counter(names).most_common(1)
-    if times > 1:
-        raise DataError(f"line {line}: {times} columns are called {name!r}")
-    return names
-
-
-def _label_column(label: str | int | None, names: list[str]) -> int:
-    """Return the place of the label column: by name, by number from 1, or from the end by a negative number."""
-    if isinstance(label, str):
-        if label in names:
-            return names.index(label)
-        near = difflib.get_close_matches(label, names, n=1)
+        else:
+            places.append(names.index(one) if isinstance(one, str) else one - 1 if one > 0 else len(names) + one)
+    if absent:
+        near = difflib.get_close_matches(absent[0], names, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
-        raise DataError(f"no column {label!r} for the label; {guess}the columns are {_some(names)}")
-    number = -1 if label is None else label
-    if number == 0 or abs(number) > len(names):
-        raise DataError(f"no column {number} for the label; there are {len(names)}, counted from 1, or −1 the last")
-    return number - 1 if number > 0 else len(names) + number
+        raise DataError(f"{what}: no column {some(absent)}; {guess}the columns are {some(names, MOST_NAMES)}")
+    return places
 
 
-def _read_columns(
-    rows: Iterable[Row], names: list[str], features: list[int], at: int | None
-) -> tuple[Array, list[str]]:
-    """Return the numbers of the columns `features`, and the texts of the label column if there is one."""
-    values, labels, lines, known = array("d"), list[str](), array("q"), dict[str, str]()
-    for line, cells in rows:
-        lines.append(line)
-        if at is not None:
-            label = cells[at].strip()
-            if len(label) > MAX_NAME:
-                raise DataError(f"line {line}: the label has more than {MAX_NAME} characters: {label[:40]!r}...")
-            labels.append(known.setdefault(label, label))
-        picked = [cells[column] for column in features]
-        try:
-            values.extend(_floats(picked))
-        except ValueError:
-            values.extend(_number(line, names, column, cells, at) for column in features)
-    if not lines:
-        raise DataError("has a header only")
-    X = np.frombuffer(values).reshape(len(lines), len(features))
-    _check_finite(X, labels, lines, [names[column] for column in features], None if at is None else names[at])
-    return X, labels
-
-
-def _check_finite(
-    X: Array, labels: list[str], lines: Sequence[int], names: Sequence[str], label_name: str | None
-) -> None:
-    infinite, missing = np.argwhere(np.isinf(X)), np.argwhere(np.isnan(X))
-    places = [(int(row), names[column]) for row, column in missing[:1]]
-    unlabelled = [row for row, label in enumerate(labels) if not label]
-    places += [(row, str(label_name)) for row in unlabelled[:1]]
-    if places:
-        row, name = min(places)
-        n = len(missing) + len(unlabelled)
-        values = "1 value is missing," if n == 1 else f"{n} values are missing, the first"
-        raise DataError(f"{values} in line {lines[row]}, column {name!r}; take such rows out, or fill them in")
-    for row, column in infinite:
-        raise DataError(f"line {lines[row]}, column {names[column]!r}: a number beyond the largest float")
-
-
-def _floats(cells: list[str]) -> list[float]:
-    if "_" in "".join(cells):
-        raise ValueError("Python reads 1_0 as 10, nobody else does")
-    return list(map(float, cells))
-
-
-def _number(line: int, names: list[str], column: int, cells: list[str], at: int | None) -> float:
-    """Return the number in a cell, nan where it is missing, or raise naming the cell."""
-    text = cells[column].strip()
-    if text.lower() in MISSING:
-        return math.nan
-    try:
-        return _floats([text])[0]
-    except ValueError as error:
-        shown = repr(text if len(text) <= 40 else f"{text[:40]}...")
-        hint = "" if at is None else f"; text may stand in the label column alone, which is {names[at]!r}"
-        if re.fullmatch(r"[+-]?\d*,\d+", text):
-            hint = "; decimals need a point"
-        raise DataError(f"line {line}, column {names[column]!r}: {shown} is not a number{hint}") from error
-
-
-def _is_number(cell: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether `text` is a number with a decimal point; Python's own 1_0 is none."""
     with suppress(ValueError):
-        return bool(_floats([cell]))
+        return math.isfinite(float(text)) and "_" not in text
     return False
 
 
-def _as_labels(texts: list[str]) -> Array:
-    """Return numbers where all labels are, so that class 10 comes after class 2, else the texts."""
-    if all(map(_is_number, set(texts))):
-        numbers = np.array(texts, dtype=np.float64)
-        if (np.abs(numbers) < 2**53).all():
-            return numbers
-    return np.array(texts, dtype=object)
+def level_order(level: str) -> tuple[int, float, str]:
+    """Return what sorts levels: numbers by their size, before words, and 1 beside 01."""
+    return (0, float(level), level) if is_number(level) else (1, 0.0, level)
 
 
-def _member(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Array:
-    """Return one array of an archive."""
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others take what memory they declare
-        raise DataError(f"array {name} is compressed by method {info.compress_type}, which NumPy does not use")
-    with archive.open(info) as stream:
-        shape, fortran_order, dtype = _npy_header(stream)
-        if dtype.hasobject:
-            raise DataError(f"array {name} holds Python objects, which are never loaded: they could run code")
-        if dtype.kind not in "biufcU" or not dtype.itemsize:
-            raise DataError(f"array {name} must hold numbers or text, got dtype {dtype}")
-        begin = stream.tell()
-        declared, there = math.prod(shape) * dtype.itemsize, info.file_size - begin
-        if declared != there:
-            raise DataError(f"array {name} of shape {shape} needs {declared:,} bytes, the file has {there:,}")
-        check_memory(f"array {name} of shape {shape}", math.prod(shape))
-        if info.compress_type == zipfile.ZIP_STORED:
-            content = _mapped(file, info)[begin:]
-        else:
-            content = np.frombuffer(stream.read(), np.uint8)
-    array = content.view(dtype).reshape(shape, order="F" if fortran_order else "C")
-    if dtype.kind == "U":
-        codes = content.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
-        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
-            raise DataError(f"array {name} holds text that is no Unicode")
-    return array
+def text_column(name: str, texts: Sequence[str], codes: Array, marks: Collection[str]) -> Column:
+    """Return the column in which row i holds `texts`[`codes`[i]]; blanks around a text are no part of it."""
+    stripped = [text.strip() for text in texts]
+    levels = sorted(set(stripped).difference(marks), key=level_order)
+    places = {level: place for place, level in enumerate(levels)}
+    index = np.array([places.get(text, -1) for text in stripped] + [-1], dtype=np.intp)
+    return Column(name, index[codes], tuple(levels))
 
 
-def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Python and NumPy, about how the header is written
-        if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream)
-        if version == (2, 0):
-            return np.lib.format.read_array_header_2_0(stream)
-    raise DataError(f"an array in NPY format {version[0]}.{version[1]}, which plain numbers and text do not need")
+def python_table(
+    X: Any, names: Sequence[str] | None = None, as_text: Collection[str] = (), marks: Collection[str] = MISSING_MARKS
+) -> Table:
+    """Return a table of a data frame, by its own names, or of rows; `as_text` names columns of codes.
+
+    Of a data frame no more is used than ``columns`` and ``frame[name]``, which NumPy takes as an array.
+
+    Raises
+    ------
+    DataError
+        When X has no two dimensions, another number of columns than `names`, or lacks one of them.
+    """
+    if hasattr(X, "columns"):
+        own = [str(name) for name in X.columns]
+        names = own if names is None else names
+        keys = [list(X.columns)[place] for place in column_places(own, names, "the model")]
+        columns = [np.asarray(X[key]) for key in keys]
+        n_rows = len(X)
+    else:
+        try:
+            rows = np.asarray(X)
+            rows = np.array(X, dtype=object) if rows.dtype.kind == "U" else rows  # numbers beside text stay numbers
+        except ValueError as error:
+            raise DataError("X must have rows of one length") from error
+        if rows.ndim != 2:
+            raise DataError(f"X must have two dimensions, a row a sample, got shape {rows.shape}")
+        names = [f"x{place}" for place in range(rows.shape[1])] if names is None else names
+        if len(names) != rows.shape[1]:
+            raise DataError(f"X has {rows.shape[1]} columns, the model was trained on {len(names)}: {some(names)}")
+        columns, n_rows = list(rows.T), len(rows)
+    if any(column.shape != (n_rows,) for column in columns):
+        raise DataError(f"two columns of one name, or one of several dimensions, among {some(names)}")
+    return Table(
+        tuple(python_column(name, column, name in as_text, marks) for name, column in zip(names, columns, strict=True)),
+        np.arange(n_rows),
+    )
 
 
-def _mapped(file: BinaryIO, info: zipfile.ZipInfo) -> Array:
-    """Return a stored member as bytes of the mapped file, its checksum compared."""
-    file.seek(info.header_offset + 26)  # the local header is 30 bytes, the name and an extra field
-    n_name, n_extra = struct.unpack("<HH", file.read(4))
-    whole = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    begin = info.header_offset + 30 + n_name + n_extra
-    content = whole[begin : begin + info.file_size]
-    if zlib.crc32(content.data) != info.CRC:
-        raise zipfile.BadZipFile(f"bad checksum of {info.filename}")
-    return content
+def python_column(name: str, values: Array, as_text: bool, marks: Collection[str] = MISSING_MARKS) -> Column:
+    """Return a column of Python's objects; None, nan and the nulls of pandas and polars are gaps."""
+    if values.dtype.kind in "biuf" and not as_text:
+        return Column(name, values.astype(np.float64))
+    cells = [None if _is_null(value) else value for value in values.tolist()]
+    if not as_text and all(issubclass(kind, Real | type(None)) for kind in set(map(type, cells))):
+        return Column(name, np.array([math.nan if cell is None else float(cell) for cell in cells], dtype=np.float64))
+    texts: dict[str, int] = {}
+    codes = [-1 if cell is None else texts.setdefault(_as_text(cell), len(texts)) for cell in cells]
+    return text_column(name, list(texts), np.array(codes, dtype=np.intp), marks)
 
 
-def _columns(number: int) -> str:
-    return f"{number} column{'' if number == 1 else 's'}"
+def _is_null(value: Any) -> bool:
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )
 
 
-def _some(names: Collection[str]) -> str:
+def _as_text(value: Any) -> str:
+    """Return what stands for a value among text: 1.0 is 1, as it is among numbers."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def column_fault(table: Table, column: Column, max_levels: int | None, decimal: str = ".") -> str | None:
+    """Return what is wrong with a column of features, and what to type; None where nothing is.
+
+    `max_levels` is None where text is not asked for: every cell must be a number then.
+    """
+    if column.levels is None:
+        infinite = np.isinf(column.values)
+        return f"column {column.name!r}: an infinite number in {table.where(infinite)}" if infinite.any() else None
+    counts = np.bincount(column.values[column.values >= 0], minlength=len(column.levels))
+    is_own = is_number if decimal == "." else COMMA_NUMBER.fullmatch
+    numbers = np.array([bool(is_own(level)) for level in column.levels], dtype=bool)
+    other = np.isin(column.values, np.flatnonzero(~numbers))
+    for pattern, remedy in COMMAS.items() if decimal == "." else ():
+        if other.any() and all(pattern.fullmatch(level) or is_number(level) for level in column.levels):
+            return f"column {column.name!r}: {_cells(table, column, other)} {remedy}"
+    if other.any() and (max_levels is None or counts[numbers].sum() >= MOST_NUMBERS * counts.sum()):
+        remedy = "" if max_levels is None else "; correct this, or add it to dataset.missing_marks if it means a gap"
+        return f"column {column.name!r}: {_cells(table, column, other)}, where numbers belong{remedy}"
+    if max_levels is None:
+        return None
+    if len(column.levels) > max_levels:
+        exclude = f"dataset.exclude={typed_name(column.name)} leaves it out"
+        if looks_like_dates(column):
+            return (
+                f"column {column.name!r}: {len(column.levels):,} dates, such as {column.levels[0]!r}; {exclude}, "
+                "or put a column of days (or of months) in its place"
+            )
+        return (
+            f"column {column.name!r}: text with {len(column.levels):,} levels, more than max_levels {max_levels}, "
+            f"such as {some(column.levels, SHOWN)}; {exclude}, dataset.max_levels={len(column.levels)} takes it"
+        )
+    return None
+
+
+def looks_like_dates(column: Column) -> bool:
+    """Return whether every level of a text column is a date."""
+    return bool(column.levels) and all(map(DATE.fullmatch, column.levels or ()))
+
+
+def _cells(table: Table, column: Column, chosen: Array) -> str:
+    levels = [(column.levels or ())[code] for code in dict.fromkeys(column.values[chosen][:1000].tolist())]
+    return f"{some(levels, SHOWN)} in {table.where(chosen)}"
+
+
+def typed_name(name: str) -> str:
+    """Return a column's name as it is typed in a list on the command line."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f"'[\"{name}\"]'"
+
+
+def some(names: Collection[str], most: int = 8) -> str:
     """Return a few of many names for a message."""
-    first = ", ".join(repr(name) for _, name in zip(range(8), names, strict=False))
-    return first if len(names) <= 8 else f"{first} and {len(names) - 8} more"
+    return listed([repr(name) for name in names], most)
+
+
+def listed(words: Sequence[str], most: int = 8) -> str:
+    """Return a few of many words for a message, as they are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

@@ -206,4 +206,6 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
         "remarks": remarks(run.config.training, history, scores, counts, data.class_names),
         "duration_s": duration_s,
         "data_digest": data.digest,
+        "table": list(data.summary),
+        "data_remarks": list(data.remarks),
     }

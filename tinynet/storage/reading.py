@@ -20,16 +20,24 @@ FilePath = str | os.PathLike[str]
 
 
 @contextmanager
+def faults_of_file(path: FilePath) -> Iterator[None]:
+    """Put the name of a file before every line of a fault that is found in it."""
+    try:
+        yield
+    except InvalidValueError as error:
+        raise DataError("\n".join(f"{shown_path(path)}: {line}" for line in str(error).splitlines())) from error
+
+
+@contextmanager
 def open_regular_file(path: FilePath) -> Iterator[BinaryIO]:
     """Open a regular file, and put its name before every fault that is found in it."""
     name = shown_path(path)
     try:
-        if "\0" in os.fspath(path) or not stat.S_ISREG(os.stat(path).st_mode):  # a pipe could keep us waiting for ever
-            raise DataError("is not a file")
-        with open(path, "rb") as file:
-            yield file
-    except InvalidValueError as error:
-        raise DataError(f"{name}: {error}") from error
+        with faults_of_file(path):
+            if "\0" in os.fspath(path) or not stat.S_ISREG(os.stat(path).st_mode):  # a pipe could keep us waiting
+                raise DataError("is not a file")
+            with open(path, "rb") as file:
+                yield file
     except UnicodeEncodeError as error:  # half of a surrogate pair, which no name of a file holds
         raise DataError(f"{name}: is not a file") from error
     except OSError as error:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.tables import read_npz
+from tinynet.data.npz_files import read_npz
 from tinynet.errors import DataError, InvalidTypeError, InvalidValueError, RunFolderError
 from tinynet.storage.reading import open_regular_file, shown_path
 from tinynet.training.history import COLUMNS, Epoch, History

@@ -1,0 +1,132 @@
+"""What somebody careful would say about a table before its figures are believed; nothing here stops a training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinynet.data.tables import Column, Table, listed, looks_like_dates, typed_name
+
+Array = npt.NDArray[Any]
+
+IDENTIFIER = re.compile(r"(.*[\s_-])?id", re.IGNORECASE)
+RARE = 3  # of a class in a part; with fewer its figures tell nothing
+IMBALANCE = 10  # largest class / smallest
+TOLD, MAJORITY = 0.99, 0.9  # share of rows that one column tells, where the largest class has less than this
+SAMPLE = 1000  # rows that columns are sieved with before all rows are looked at
+ROWS_A_LEVEL = 3  # on average; with fewer a level tells the label by chance
+
+
+def class_remarks(counts: Array, names: Sequence[str], parts: Mapping[str, Array], n_features: int) -> list[str]:
+    """Return what is to say about the classes: rare ones, imbalance, and more features than rows.
+
+    Parameters
+    ----------
+    counts : array, shape (n_classes,)
+        Of all rows.
+    names : of the classes
+    parts : labels of each part that has rows, by its name
+    n_features : int
+    """
+    said = []
+    for part, labels in parts.items():
+        own = np.bincount(labels, minlength=len(names))
+        rare = [f"{names[k]!r} ({own[k]})" for k in np.flatnonzero(own < RARE).tolist()]
+        if rare:
+            said.append(f"the {part} part has fewer than {RARE} rows of {listed(rare)}, which says little")
+    largest, smallest = int(counts.argmax()), int(counts.argmin())
+    if counts[largest] > IMBALANCE * counts[smallest]:
+        said.append(
+            f"{counts[largest]:,} rows are {names[largest]!r}, {counts[smallest]:,} are {names[smallest]!r}; "
+            "training.class_weight=balanced gives every class the same weight"
+        )
+    n_train = len(parts["training"])
+    if n_features > n_train:
+        said.append(
+            f"{n_features:,} features are more than the {n_train:,} training rows: the network may learn them by heart"
+        )
+    return said
+
+
+def column_remarks(table: Table, y: Array) -> list[str]:
+    """Return what is to say about columns, from the rows of a training part and their labels, one for each row."""
+    identifiers = [column.name for column in table.columns if _is_identifier(column)]
+    telling = [one.name for one in _telling(table.columns, y) if one.name not in identifiers]
+    dates = [column.name for column in table.columns if looks_like_dates(column)]
+    said = []
+    for names, what in (
+        (identifiers, "another value in every row: an identifier?"),
+        (
+            telling,
+            f"tells more than {100 * TOLD:.0f} % of the labels by itself: does it give the label away?",
+        ),
+        (dates, "dates, each taken for a word of its own; a column of days or months would tell more"),
+    ):
+        said += [f"column {name!r}: {what} dataset.exclude={typed_name(name)} leaves it out" for name in names[:5]]
+        if len(names) > 5:
+            said.append(f"{len(names) - 5} more columns: {what}")
+    return said
+
+
+def _is_identifier(column: Column) -> bool:
+    values = column.values
+    if column.levels is None and (np.isnan(values).any() or (values != np.floor(values)).any()):
+        return False
+    share = len(np.unique(values)) / len(values)
+    return len(values) >= 10 and (share == 1 or (share > 0.5 and IDENTIFIER.fullmatch(column.name) is not None))
+
+
+def _telling(columns: Iterable[Column], y: Array) -> list[Column]:
+    """Return the columns of which a level, or one threshold, tells more than `TOLD` of the labels."""
+    if np.bincount(y).max() >= MAJORITY * len(y):
+        return []
+    some = slice(None) if len(y) <= SAMPLE else np.random.default_rng(0).choice(len(y), SAMPLE, replace=False)
+    return [one for one in columns if _told(one, y, some) > TOLD - 0.02 and _told(one, y, slice(None)) > TOLD]
+
+
+def _told(column: Column, y: Array, rows: Any) -> float:
+    """Return the share of `rows` that is right by the best rule of one column: a class a level, or one threshold."""
+    values, labels = column.values[rows], y[rows]
+    kinds, codes = np.unique(values, return_inverse=True)
+    share = 0.0
+    if ROWS_A_LEVEL * len(kinds) <= len(labels):
+        counts = np.zeros((len(kinds), y.max() + 1))
+        np.add.at(counts, (codes, labels), 1)
+        share = counts.max(axis=1).sum() / len(labels)
+    if column.levels is None and share <= TOLD:
+        order = np.argsort(values, kind="stable")
+        below = np.eye(y.max() + 1)[labels[order]].cumsum(axis=0)
+        ends = np.append(np.diff(values[order]) > 0, True)  # a threshold lies between two values
+        best = below[ends].max(axis=1) + (below[-1] - below[ends]).max(axis=1)
+        share = max(share, best.max() / len(labels))
+    return float(share)
+
+
+def what_was_done(summary: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the lines that tell, one a kind, what was done with the columns of a `Dataset.summary`."""
+    said: dict[str, list[str]] = {}
+    n_gaps, n_features, rows = 0, dict[str, int](), list(summary)
+    for row in rows:
+        kind, _, why = row["done"].partition(": ")
+        if kind == "left out":
+            said.setdefault(f"{why}, left out", []).append(row["column"])
+        elif row["kind"] == "text":
+            key = "text, {} columns of 0 and 1"
+            said.setdefault(key, []).append(row["column"])
+            n_features[key] = n_features.get(key, 0) + int(row["done"].split()[0])
+        n_gaps += row["gaps"] or 0
+    lines = [
+        f"{', '.join(filter(None, names[:6]))}{f' and {len(names) - 6} more' if len(names) > 6 else ''}: "
+        f"{what.format(n_features.get(what))}".removeprefix(": ")
+        for what, names in said.items()
+    ]
+    filled = sum(bool(row["gaps"]) for row in rows)
+    if n_gaps:
+        lines.append(
+            f"{n_gaps:,} gap{'' if n_gaps == 1 else 's'} filled in {filled} column{'' if filled == 1 else 's'}"
+        )
+    return lines
