@@ -44,9 +44,17 @@ def write_report(folders: FilePath | Sequence[FilePath], output: str | Path | No
     if len(paths) == 1 and RunFolder(paths[0]).is_run:
         page = run_page(records[0], rebuilt(records[0]))
     else:
-        page = comparison_page(records, absent, paths[0].resolve().name if len(paths) == 1 else "")
+        name = paths[0].resolve().name if len(paths) == 1 else ""
+        page = comparison_page(records, absent, name, beside=target.parent, left_out=_left_out(paths, records))
     write_named(target, page)
     return target
+
+
+def _left_out(folders: Sequence[Path], runs: Sequence[StoredRun]) -> list[str]:
+    """Return the names of run folders in `folders` that are not among `runs`, since a sweep does not name them."""
+    read = {run.folder.path.resolve() for run in runs}
+    inside = [run for folder in folders if RunFolder(folder).sweep_table.is_file() for run in RunFolder(folder).runs()]
+    return [run.label for run in inside if run.path.resolve() not in read]
 
 
 def write_run_page(state: StoredRun, run: Run | str) -> None:
