@@ -62,7 +62,7 @@ def outcome(folder: str | Path) -> Outcome:
         del figures["duration_s"]
     with np.load(list(checkpoint.paths(folder).values())[-1]) as archive:
         state = {name: archive[name].tobytes() for name in archive.files if name != "history"}
-        state["history"] = archive["history"][:, :-1].tobytes()
+        state["history"] = archive["history"][:, [*range(8), 9, 10]].tobytes()
     files = {path.name: path.read_bytes() for path in folder.glob("*.png")}
     files["config.json"] = (folder / "config.json").read_bytes()
     return {"model": model, "metrics": metrics, "summary": summary, "state": state} | files

@@ -8,7 +8,7 @@ from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
 from tinynet.artifacts.model import Model, load_model
 from tinynet.checking.check_gradient import GradientReport, check_gradient
 from tinynet.data.datasets import Dataset, load_dataset, split_dataset
-from tinynet.data.samples import Samples
+from tinynet.data.samples import Samples, balanced_weights
 from tinynet.errors import (
     ConfigError,
     DataError,
@@ -54,6 +54,7 @@ __all__ = [
     "TinynetError",
     "TwoLayerNet",
     "WrongGradientError",
+    "balanced_weights",
     "check_gradient",
     "cross_entropy",
     "get_activation",

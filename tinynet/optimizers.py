@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -37,6 +38,7 @@ class SGD:
     Attributes
     ----------
     velocity : dict of arrays, the v above; empty before the first update
+    update_norm : float, the Euclidean length of the last update of all parameters; nan before the first
 
     Raises
     ------
@@ -70,6 +72,7 @@ class SGD:
         if self.nesterov and self.momentum == 0.0:
             raise InvalidValueError("nesterov needs a momentum above 0, got momentum 0")
         self.velocity: dict[str, Array] = {}
+        self.update_norm = math.nan
 
     def __repr__(self) -> str:
         """Return the hyper-parameters."""
@@ -85,6 +88,7 @@ class SGD:
             When keys or shapes differ, before anything is changed.
         """
         self._check(params, grads)
+        squares = 0.0
         for key, param in params.items():
             step = grads[key]
             if self.weight_decay:
@@ -96,15 +100,17 @@ class SGD:
                 else:
                     self.velocity[key] = np.array(step)
                 step = step + self.momentum * self.velocity[key] if self.nesterov else self.velocity[key]
-            param -= self.learning_rate * step
+            step = self.learning_rate * step
+            param -= step
+            squares += float(np.vdot(step, step))
+        self.update_norm = math.sqrt(squares)
 
     def _check(self, params: Mapping[str, Array], grads: Mapping[str, Array]) -> None:
         if params.keys() != grads.keys():
             raise InvalidValueError(f"params and grads differ in keys: {sorted(params)} and {sorted(grads)}")
         for key, param in params.items():
-            velocity = self.velocity.get(key, param)
-            if not np.shape(param) == np.shape(grads[key]) == velocity.shape:
+            shapes = [np.shape(array) for array in (param, grads[key], self.velocity.get(key, param))]
+            if not shapes[0] == shapes[1] == shapes[2]:
                 raise InvalidValueError(
-                    f"shapes of {key!r} differ: params {np.shape(param)}, grads {np.shape(grads[key])}"
-                    f", velocity {velocity.shape}"
+                    f"shapes of {key!r} differ: params {shapes[0]}, grads {shapes[1]}, velocity {shapes[2]}"
                 )

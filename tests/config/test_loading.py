@@ -407,6 +407,16 @@ def test_fault_06_parts_that_leave_nothing_to_train_on(faults: Faults) -> None:
             "my.toml and command line: training: patience needs validation data, but dataset.validation_size is 0",
         ),
         (
+            IRIS + "[training]\npatience = 3\nkeep = 'last'",
+            "",
+            "my.toml: training: keep 'last' and patience exclude each other: patience keeps the best weights",
+        ),
+        (
+            IRIS + "[training]\nkeep = 'best'",
+            "dataset.validation_size=0",
+            "my.toml and command line: training: keep 'best' needs validation data, but dataset.validation_size is 0",
+        ),
+        (
             IRIS + "[optimizer]\nnesterov = true\nmomentum = 0",
             "",
             "my.toml: optimizer.nesterov: needs a momentum above 0, got momentum 0",
@@ -512,7 +522,8 @@ def test_fault_08_an_override_of_an_unknown_key() -> None:
     )
     assert section == (
         "command line: unknown key training; allowed: training.epochs, training.batch_size, training.patience, "
-        "training.checkpoint_every_s, training.tensorboard"
+        "training.keep, training.class_weight, training.measure, training.threads, training.checkpoint_every_s, "
+        "training.tensorboard"
     )
     assert value.startswith("command line: unknown key seed.x; allowed: name, seed, ")
 

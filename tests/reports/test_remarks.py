@@ -80,7 +80,7 @@ def test_fault_58_an_accuracy_no_better_than_the_largest_class_is_said(
 def test_fault_59_a_validation_loss_that_rose_again_is_said() -> None:
     risen = history([0.6, 0.4, 0.3, 0.2], [0.5, 0.45, 0.48, 0.5])
     (remark,) = remarked(risen)
-    assert all(word in remark for word in ("0.45", "epoch 2", "0.5", "epoch 4", "training.patience"))
+    assert all(word in remark for word in ("0.45", "epoch 2", "0.5", "epoch 4", "training.keep=best"))
     assert remarked(history([0.6, 0.4, 0.3, 0.2], [0.5, 0.45, 0.48, 0.49])) == []
     assert remarked(risen, BEST) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from resuming import EPOCHS, N_STEPS, Training, altered, meta, outcome, untimed
+from resuming import EPOCHS, N_STEPS, Training, altered, meta, npy, outcome, untimed
 
 from tinynet import SGD, Checkpoints, History, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet, train
 from tinynet.errors import Interrupted
@@ -68,6 +69,41 @@ def test_a_training_interrupted_at_every_step_ends_in_the_same_bits(whole: Any, 
         Training().run_until(step, tmp_path, resume=step > 1)
     again = Training()
     assert outcome(again, again.run(tmp_path, resume=True)) == whole
+
+
+def test_figures_measured_during_an_epoch_are_resumed_to_the_same_bits(tmp_path: Path) -> None:
+    def training() -> Training:
+        return Training(measure="during", patience=None, keep="best", epochs=5)
+
+    one = training()
+    wanted = outcome(one, one.run())
+    for step in range(1, 15):
+        training().run_until(step, tmp_path / str(step))
+        again = training()
+        assert outcome(again, again.run(tmp_path / str(step), resume=True)) == wanted, step
+    training().run(tmp_path / "short", epochs=2)
+    longer = training()
+    assert outcome(longer, longer.run(tmp_path / "short", resume=True)) == wanted
+
+
+def test_a_checkpoint_of_the_first_format_is_resumed(whole: Any, folder: Path) -> None:
+    def without(there: dict[str, bytes]) -> None:
+        known = json.loads(np.lib.format.read_array(io.BytesIO(there["meta"])).tobytes())
+        for name in ("sums", "during"):
+            del known[name]
+        for name in ("keep", "measure"):
+            del known["settings"][name]
+        known["format_version"] = 1
+        there["meta"] = npy(np.frombuffer(json.dumps(known).encode(), np.uint8))
+        there["history"] = npy(np.lib.format.read_array(io.BytesIO(there["history"]))[:, :9])
+
+    for path in paths(folder).values():
+        path.write_bytes(altered(path, without))
+    training = Training()
+    history = training.run(folder, resume=True)
+    params, velocity, _, *rest = outcome(training, history)
+    assert [params, velocity, *rest] == [*whole[:2], *whole[3:]]
+    assert np.isnan(history["gradient_norm"][:2]).all() and history["gradient_norm"][2] > 0
 
 
 def test_saving_changes_nothing(whole: Any, tmp_path: Path) -> None:
@@ -225,7 +261,7 @@ def refusal(folder: Path, training: Training | None = None, **changes: Any) -> s
         ({"batch_size": 9}, "batch_size (8 there, 9 here)"),
         ({"h": 1e-3}, "h (0.0001 there, 0.001 here)"),
         ({"method": "exact"}, "method (auto there, exact here)"),
-        ({"patience": None}, "patience (3 there, None here)"),
+        ({"patience": None}, "patience (3 there, None here), another keep (best there, last here)"),
         ({"schedule": None}, "schedule (True there, False here), another learning_rate (absent there, 0.3 here)"),
         ({"seed": 4, "h": 1e-3}, "seed (3 there, 4 here), another h (0.0001 there, 0.001 here)"),
     ],
@@ -576,9 +612,9 @@ def test_fault_34_two_damaged_ones_are_refused_and_nothing_is_overwritten(folder
 
 def test_fault_35_a_newer_format_is_refused_with_both_versions(folder: Path) -> None:
     newest = paths(folder)[8]
-    newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, format_version=2))))
+    newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, format_version=3))))
     assert refusal(folder) == (
-        f"{newest}: has format version 2, and this tinynet reads 1; "
+        f"{newest}: has format version 3, and this tinynet reads 2; "
         "resume with the version of tinynet that wrote it, or a newer one"
     )
 

@@ -445,7 +445,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = ["format_version", "settings", "step", "epoch_s", "learning_rate", "stopped_early", "velocity"]
+KEYS = ["format_version", "settings", "step", "epoch_s", "learning_rate", "stopped_early", "velocity", "sums", "during"]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -461,7 +461,7 @@ def test_any_meta_is_a_state_or_a_fault(changes: Any, setting: Any, made: Path, 
 @given(
     name=st.sampled_from(["meta", "history", "params_W1", "velocity_b2", "best_W2"]),
     begin=st.sampled_from(
-        [b"", b"\x93NUMPY\x01\x00", header("(2, 9)"), header("()"), header("(1,)", "<U8"), header("(4, 5)")]
+        [b"", b"\x93NUMPY\x01\x00", *map(header, ("(2, 9)", "(2, 11)", "()", "(4, 5)")), header("(1,)", "<U8")]
     ),
     content=st.binary(max_size=200),
 )
@@ -470,7 +470,7 @@ def test_any_member_is_a_state_or_a_fault(name: str, begin: bytes, content: byte
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(values=st.lists(st.floats(), min_size=18, max_size=18), begin=st.integers(0, 18))
+@given(values=st.lists(st.floats(), min_size=22, max_size=22), begin=st.integers(0, 22))
 def test_any_history_is_a_state_or_a_fault(values: list[float], begin: int, made: Path, tmp_path: Path) -> None:
     def change(table: Any) -> Any:
         flat = table.ravel()

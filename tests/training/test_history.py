@@ -22,7 +22,7 @@ def row(epoch: int, train_loss: float = 1.0, validation_loss: float = math.nan) 
 def test_the_columns_are_those_of_metrics_csv() -> None:
     assert ",".join(COLUMNS) == (
         "epoch,step,train_loss,train_accuracy,validation_loss,validation_accuracy,"
-        "learning_rate,loss_evaluations,duration_s"
+        "learning_rate,loss_evaluations,duration_s,gradient_norm,update_norm"
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from reference import backpropagation
+from sklearn.utils.class_weight import compute_sample_weight
 
 from tinynet import (
     SGD,
@@ -28,6 +29,7 @@ from tinynet import (
     InvalidTypeError,
     InvalidValueError,
     TwoLayerNet,
+    balanced_weights,
     load_dataset,
     train,
 )
@@ -270,6 +272,107 @@ def test_without_patience_the_last_weights_are_kept(rng: np.random.Generator) ->
     assert net.loss(*validation) == history["validation_loss"][-1] > min(history["validation_loss"])
 
 
+def test_keep_decides_which_weights_the_network_is_left_with(rng: np.random.Generator) -> None:
+    validation, run = overfitting(rng)
+    net = network()
+    history = run(net, epochs=6, keep="best")
+    assert not history.stopped_early and history.kept == history.best.epoch < 6
+    assert net.loss(*validation) == min(history["validation_loss"]) < history["validation_loss"][-1]
+    net = network()
+    assert run(net, epochs=6, keep="last").kept == 6
+    assert net.loss(*validation) == history["validation_loss"][-1]
+    assert run(network(), epochs=100, patience=4).kept == history.best.epoch
+
+
+class Recording(SGD):
+    """SGD that keeps the norms of its gradients and moves, measured from outside."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.seen: list[tuple[float, float]] = []
+
+    def update(self, params: Any, grads: Any) -> None:
+        before = np.concatenate([param.ravel() for param in params.values()])
+        super().update(params, grads)
+        moved = np.concatenate([param.ravel() for param in params.values()]) - before
+        self.seen.append(
+            (
+                float(np.linalg.norm(np.concatenate([grad.ravel() for grad in grads.values()]))),
+                float(np.linalg.norm(moved)),
+            )
+        )
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_the_norms_of_an_epoch_are_root_mean_squares(nesterov: bool, rng: np.random.Generator) -> None:
+    optimizer = Recording(0.3, 0.9, nesterov, 1e-3)
+    history = train(network(), *problem(rng), optimizer, epochs=2, batch_size=8, seed=0)
+    squares = np.square(optimizer.seen).reshape(2, 4, 2).mean(axis=1)
+    np.testing.assert_allclose(
+        np.sqrt(squares), list(zip(history["gradient_norm"], history["update_norm"], strict=True))
+    )
+
+
+def test_an_optimizer_that_tells_no_norm_has_an_empty_column(rng: np.random.Generator) -> None:
+    history = train(network(), *problem(rng), SignDescent(), epochs=1, batch_size=8, seed=0)
+    assert math.isnan(history["update_norm"][0]) and history["gradient_norm"][0] > 0
+    assert history.to_csv().endswith(",\n")
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_measure_during_is_the_mean_of_what_the_batches_had(weighted: bool, rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    weights = rng.random(30) + 0.1 if weighted else None
+    net, expected = network(), []
+    for epoch in (1, 2):
+        total = np.zeros(3)
+        for batch in net.samples(X, y, weights).batches(8, 0, epoch):
+            w = np.ones(len(batch)) if batch.weights is None else batch.weights
+            p = net.predict_proba(batch.X)
+            total += (
+                (w * -np.log(p[range(len(batch)), batch.labels])).sum(),
+                w[p.argmax(axis=1) == batch.labels].sum(),
+                w.sum(),
+            )
+            SGD(0.2).update(net.params, net.quotients(batch, 1e-4, "auto"))
+        expected.append(total[:2] / total[2])
+    during, after = (
+        train(network(), X, y, SGD(0.2), epochs=3, batch_size=8, seed=0, sample_weight=weights, measure=measure)
+        for measure in ("during", "after")
+    )
+    figures = np.transpose([during["train_loss"], during["train_accuracy"]])
+    np.testing.assert_allclose(figures[:2], expected, rtol=1e-9)
+    assert during["train_loss"][2] == after["train_loss"][2] and during["train_loss"][0] != after["train_loss"][0]
+
+
+def test_the_last_epoch_is_measured_after_however_the_training_ends(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    run = overfitting(rng)[1]
+    plain: dict[str, Any] = {"batch_size": 8, "seed": 0, "epochs": 9}
+    for measure in ("during", "after"):
+        net = network()
+        history = train(net, X, y, SGD(0.1), on_epoch=lambda row: row.epoch == 2, measure=measure, **plain)
+        assert history["train_loss"][-1] == net.loss(X, y) and len(history) == 2
+    stopped = [run(network(), epochs=100, patience=4, measure=measure) for measure in ("during", "after")]
+    assert stopped[0]["train_loss"][-1] == stopped[1]["train_loss"][-1]
+
+
+def test_balanced_weights_make_all_classes_weigh_the_same(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    y[:20] = 0
+    weights = balanced_weights(y)
+    assert weights.mean() == pytest.approx(1.0)
+    np.testing.assert_allclose(np.bincount(y, weights), len(y) / 3)
+    np.testing.assert_allclose(weights, compute_sample_weight("balanced", y))
+    own = balanced_weights(y, rng.random(30))
+    np.testing.assert_allclose(np.bincount(y, own), len(y) / 3)
+    history = train(network(), X, y, SGD(0.1), epochs=1, batch_size=8, seed=0, sample_weight=weights)
+    assert history["train_loss"] != train(network(), X, y, SGD(0.1), epochs=1, batch_size=8, seed=0)["train_loss"]
+    for wrong in ([], [[1, 2]]):
+        with pytest.raises(DataError, match="one label a sample"):
+            balanced_weights(wrong)
+
+
 def test_fault_12_a_batch_larger_than_the_data_is_one_batch_and_said_once(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     large, whole = network(), network()
@@ -374,6 +477,14 @@ GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
         ({"optimizer": None}, InvalidTypeError, "optimizer must have update"),
         ({"patience": 3}, InvalidValueError, "patience needs validation data"),
         ({"patience": 0, "validation": (np.zeros((1, 4)), [0])}, InvalidValueError, "patience"),
+        ({"keep": "best"}, InvalidValueError, 'keep="best" needs validation data'),
+        (
+            {"keep": "last", "patience": 1, "validation": (np.zeros((1, 4)), [0])},
+            InvalidValueError,
+            "exclude each other",
+        ),
+        ({"keep": "beast"}, InvalidValueError, "unknown keep 'beast'; did you mean 'best'"),
+        ({"measure": 1}, InvalidValueError, "unknown measure 1"),
         ({"validation": np.zeros((2, 4))}, InvalidTypeError, r"pair \(X, y\), a triple .* got ndarray"),
         ({"validation": (np.zeros((1, 4)),)}, InvalidTypeError, "validation must be"),
         ({"validation": ([], [], [1.0])}, DataError, "no samples to weigh"),

@@ -67,9 +67,9 @@ def _decisive(environment: dict[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Let BLAS work in one thread: small matrices gain nothing from more, and the bits depend on their number."""
-    with _libraries().limit(limits=1, user_api="blas"):
+def blas_threads(number: int = 1) -> Iterator[None]:
+    """Let BLAS work in so many threads: small matrices gain nothing from more than one, and the bits depend on them."""
+    with _libraries().limit(limits=number, user_api="blas"):
         yield
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.artifacts.environment import one_blas_thread
+from tinynet.artifacts.environment import blas_threads
 from tinynet.checking.extended_precision import EPS, Extended, Weight
 from tinynet.checking.kinks import Kink, find_kinks, reaches, share_of_moves
 from tinynet.checking.mistakes import label
@@ -135,7 +135,7 @@ class Check:
         return math.isnan(self.bound) or self.worst.engine <= self.bound
 
 
-@one_blas_thread()
+@blas_threads()
 def check(run: Run) -> Check:
     """Measure the gradient of `run` at its first weights, on the first batch of its training.
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.activations import NAMED, Activation, sigmoid
-from tinynet.artifacts.environment import one_blas_thread
+from tinynet.artifacts.environment import blas_threads
 from tinynet.checking.kinks import find_kinks, reaches
 from tinynet.checking.mistakes import label
 from tinynet.checking.network_check import rounding_bound
@@ -123,7 +123,7 @@ def backpropagation(params: Mapping[str, Array], activation: Activation, X: Arra
     return {"W1": X.T @ back, "b1": back.sum(axis=0), "W2": z.T @ error, "b2": error.sum(axis=0)}
 
 
-@one_blas_thread()
+@blas_threads()
 def parity(run: Run, *, progress: bool = False) -> Parity:
     """Train the network of `run` as its config says, and a twin by backpropagation beside it.
 

@@ -273,6 +273,18 @@ class TrainingConfig(Section):
         ge=1,
         lt=TOO_LARGE,
     )
+    keep: Literal["last", "best"] | None = _option(
+        "weights a run ends with: of the last epoch, or of the lowest validation loss; unset: best with patience",
+        "best",
+    )
+    class_weight: Literal["none", "balanced"] = Field(
+        default="none", description="balanced: all classes weigh the same in the training part"
+    )
+    measure: Literal["after", "during"] = Field(
+        default="after",
+        description="when an epoch's training loss is measured: after it, or during it by its batches, which is faster",
+    )
+    threads: int = Field(default=1, ge=1, lt=TOO_LARGE, description="threads of BLAS; the last bits depend on it")
     checkpoint_every_s: float = Field(
         default=30.0,
         ge=0,
@@ -281,6 +293,11 @@ class TrainingConfig(Section):
     tensorboard: bool = Field(
         default=False, description="write an event file for TensorBoard; needs the extra tensorboard"
     )
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether a run ends with the weights of its lowest validation loss."""
+        return self.keep == "best" or self.patience is not None
 
 
 class Config(Section):
@@ -310,6 +327,16 @@ class Config(Section):
         dataset = info.data.get("dataset")
         if training.patience is not None and dataset is not None and dataset.validation_size == 0:
             raise CombinationError("patience needs validation data, but dataset.validation_size is 0")
+        return training
+
+    @field_validator("training")
+    @classmethod
+    def _keeps_what_there_is(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        dataset = info.data.get("dataset")
+        if training.keep == "last" and training.patience is not None:
+            raise CombinationError("keep 'last' and patience exclude each other: patience keeps the best weights")
+        if training.keep == "best" and dataset is not None and dataset.validation_size == 0:
+            raise CombinationError("keep 'best' needs validation data, but dataset.validation_size is 0")
         return training
 
     @field_validator("training")

@@ -94,6 +94,38 @@ class Samples:
             yield Samples.__new__(Samples)._set(X, self.labels[rows], weights)
 
 
+def balanced_weights(y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Array:
+    """Return weights of samples with a mean of 1 that make all classes weigh the same.
+
+    Parameters
+    ----------
+    y : labels of any kind, shape (n_samples,)
+    sample_weight : array, shape (n_samples,), optional
+        Weights that the samples of a class keep among themselves.
+
+    Raises
+    ------
+    DataError
+        When `y` is no row of labels, or `sample_weight` does not fit it.
+
+    Examples
+    --------
+    >>> balanced_weights(["no", "no", "no", "yes"]).round(3).tolist()
+    [0.667, 0.667, 0.667, 2.0]
+    """
+    labels = regular_array("y", y)
+    if labels.ndim != 1 or not len(labels):
+        raise DataError(f"y must have shape (n_samples,), one label a sample, got {labels.shape}")
+    labels = np.unique(labels, return_inverse=True)[1]
+    weights = np.ones(len(labels)) if sample_weight is None else regular_array("sample_weight", sample_weight)
+    if weights.shape != labels.shape:
+        raise DataError(f"sample_weight must have shape {labels.shape}, one number a sample, got {weights.shape}")
+    of_class = np.bincount(labels, weights)
+    with np.errstate(divide="ignore"):  # a class whose samples all weigh nothing stays so
+        share = np.where(of_class > 0, len(labels) / (np.count_nonzero(of_class) * of_class), 0.0)
+    return np.asarray(weights * share[labels])
+
+
 def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
     """Return `X` as a C-contiguous array of shape (n_samples, n_features), all finite, in the type it came in.
 

@@ -11,13 +11,14 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from tinynet.artifacts.environment import compare_environments, environment, one_blas_thread
+from tinynet.artifacts.environment import blas_threads, compare_environments, environment
 from tinynet.artifacts.model import model_bytes
 from tinynet.artifacts.run_folder import TRAINED, RunFolder, Status, finite
 from tinynet.artifacts.stored_runs import StoredRun, Summary, read_config, read_environment
 from tinynet.artifacts.tensorboard import event_file
 from tinynet.config.building import Run, schedule_of
 from tinynet.config.loading import flat
+from tinynet.data.samples import balanced_weights
 from tinynet.errors import ConfigError, DivergedError, InvalidValueError
 from tinynet.reports.plots import plot_loss_curve, save_figure
 from tinynet.reports.remarks import kept_weights, remarks
@@ -32,7 +33,6 @@ PAGE_EVERY_S = 5.0  # while a run is under way
 PAGE_SHARE = 20  # the page of a run under way waits for so many times what the last one took
 
 
-@one_blas_thread()
 def execute(
     run: Run,
     folder: RunFolder,
@@ -71,7 +71,7 @@ def execute(
     """
     config, data = run.config, run.dataset
     status = Status.FAILED
-    with folder.only_writer() as check, ExitStack() as files:
+    with blas_threads(config.training.threads), folder.only_writer() as check, ExitStack() as files:
         if not resume:
             folder.refuse_a_run()
         writer = RunWriter(run, folder, files, report)
@@ -92,7 +92,10 @@ def execute(
                 validation=(data.X_validation, data.y_validation),
                 h=config.gradient.h,
                 method=config.gradient.method,
+                sample_weight=balanced_weights(data.y_train) if config.training.class_weight == "balanced" else None,
                 patience=config.training.patience,
+                keep=config.training.keep,
+                measure=config.training.measure,
                 schedule=schedule_of(config),
                 on_epoch=writer.add,
                 progress=progress,

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tinynet.artifacts.environment import environment, one_blas_thread
+from tinynet.artifacts.environment import blas_threads, environment
 from tinynet.artifacts.run_folder import FINAL, RunFolder, Status, create_folder
 from tinynet.artifacts.stored_runs import read_ending
 from tinynet.artifacts.tensorboard import check_tracking
@@ -191,7 +191,7 @@ def _train_in(part: Path, label: str, config: Config) -> None:
 
 @cache
 def _about() -> dict[str, Any]:
-    with one_blas_thread():
+    with blas_threads():
         return environment()
 
 

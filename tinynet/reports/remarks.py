@@ -16,7 +16,7 @@ MAX_RISE = 1.1  # of the validation loss from its lowest; more is a remark
 
 def kept_epoch(training: TrainingConfig, history: History) -> Epoch:
     """Return the epoch whose weights the run ended with."""
-    return history.best if training.patience is not None else history.rows[-1]
+    return history.best if training.keeps_best else history.rows[-1]
 
 
 def kept_weights(training: TrainingConfig, history: History) -> str:
@@ -76,7 +76,7 @@ def _of_overfitting(training: TrainingConfig, history: History, scores: dict[str
         return (
             f"the validation loss rose from {best.validation_loss:.4g} in epoch {best.epoch} to "
             f"{kept.validation_loss:.4g} in epoch {kept.epoch}, whose weights the run ended with: "
-            "training.patience keeps those of the lowest"
+            "training.keep=best keeps those of the lowest"
         )
     loss, guessing = (math.nan if scores is None else scores[name] or math.nan for name in ("loss", "guessing_loss"))
     if loss > guessing >= kept.train_loss:

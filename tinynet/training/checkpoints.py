@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
@@ -34,7 +34,7 @@ from tinynet.storage.reading import digest, shown_path
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.history import History
 from tinynet.training.interrupts import held_back
-from tinynet.training.state import State, file_name, paths, read_state, to_bytes
+from tinynet.training.state import State, Sums, file_name, paths, read_state, to_bytes
 
 Array = npt.NDArray[Any]
 
@@ -142,7 +142,7 @@ class Checkpoints:
             except (DivergedError, Interrupted):
                 epochs, state.step, state.learning_rate, state.velocity = whole
                 if epochs == len(state.history):
-                    state.epoch_s = 0.0
+                    state.epoch_s, state.sums = 0.0, Sums()
                     save()
                 raise
 
@@ -283,9 +283,12 @@ def _resume(state: State, optimizer: Any, keeper: Keeper, epochs: int) -> None:
     optimizer.velocity = saved.velocity
     if hasattr(optimizer, "learning_rate") and rate_of(optimizer) != saved.learning_rate:
         optimizer.learning_rate = saved.learning_rate
-    state.settings = saved.settings
+    state.settings, state.sums, state.during = saved.settings, saved.sums, saved.during
     state.step, state.epoch_s, state.learning_rate = saved.step, saved.epoch_s, saved.learning_rate
     state.history, state.good, state.best = saved.history, saved.good, saved.best
+    rows = saved.history.rows
+    if saved.during and rows and len(rows) < epochs and not saved.history.stopped_early:  # the last is not the last now
+        rows[-1] = replace(rows[-1], train_loss=saved.during[0], train_accuracy=saved.during[1])
 
 
 def rate_of(optimizer: object) -> float:
@@ -344,11 +347,11 @@ def particulars(
 
 
 def own_attributes(optimizer: object) -> dict[str, Any]:
-    """Return what an optimizer was made with, which may not change: all but what a checkpoint keeps, and functions."""
+    """Return what an optimizer was made with: no functions, and not what checkpoints keep or a step sets anew."""
     slots = (slot for kind in type(optimizer).__mro__ for slot in np.atleast_1d(getattr(kind, "__slots__", ())))
     own = {str(slot): getattr(optimizer, slot) for slot in slots if hasattr(optimizer, slot)}
     own |= getattr(optimizer, "__dict__", {})
-    kept = ("velocity", "learning_rate", "__dict__", "__weakref__")
+    kept = ("velocity", "learning_rate", "update_norm", "__dict__", "__weakref__")
     return {name: value for name, value in own.items() if name not in kept and not isinstance(value, FUNCTIONS)}
 
 

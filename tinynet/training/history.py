@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: losses in nats a sample, accuracies in [0, 1]; nan where there is no validation part."""
+    """One epoch: losses in nats a sample, accuracies in [0, 1]; nan where there is no validation part.
+
+    The norms are root mean squares over the steps of the epoch: of the Euclidean length of the gradient, and of the
+    move of all parameters; nan where a run of an older version, or an optimizer without `update_norm`, has none.
+    """
 
     epoch: int
     step: int
@@ -26,6 +30,8 @@ class Epoch:
     learning_rate: float
     loss_evaluations: int
     duration_s: float
+    gradient_norm: float = math.nan
+    update_norm: float = math.nan
 
 
 COLUMNS = tuple(column.name for column in fields(Epoch))
@@ -39,6 +45,7 @@ class History:
     ----------
     rows : list of Epoch
     stopped_early : bool, early stopping ended the run before its last epoch
+    kept : int or None, the epoch whose weights the network was left with, 0 for the initial ones; None until the end
 
     Examples
     --------
@@ -49,6 +56,7 @@ class History:
 
     rows: list[Epoch] = field(default_factory=list)
     stopped_early: bool = False
+    kept: int | None = None
 
     def __repr__(self) -> str:
         """Return the number of epochs and the best of them."""

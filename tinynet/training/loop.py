@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,7 @@ from tinynet.schedules import Schedule
 from tinynet.training.checkpoints import Checkpoints, copied, rate_of
 from tinynet.training.history import Epoch, History
 from tinynet.training.progress import progress_bar
-from tinynet.training.state import State
+from tinynet.training.state import State, Sums
 
 Array = npt.NDArray[Any]
 Validation = Samples | tuple[Any, ...]
@@ -57,6 +57,8 @@ def train(
     h: float = 1e-4,
     method: str = "auto",
     patience: int | None = None,
+    keep: str | None = None,
+    measure: str = "after",
     schedule: Schedule | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
     progress: bool = False,
@@ -86,8 +88,14 @@ def train(
         The step of the differences, in units of a weight.
     method : "auto", "loop", "exact" or "series"; see `TwoLayerNet.numerical_gradient`
     patience : int of at least 1, optional
-        Stop when the validation loss has not fallen for so many epochs, and leave `net` with the
-        weights of its lowest validation loss.
+        Stop when the validation loss has not fallen for so many epochs.
+    keep : "last" or "best", optional
+        Which weights `net` is left with: those of the last epoch, or of the lowest validation loss. Unset: the
+        best with `patience`, which "last" excludes, else the last. "best" needs validation data.
+    measure : "after" or "during"
+        When the training loss and accuracy of an epoch are measured: over all samples when it is over, or batch
+        by batch before each step, as MLPClassifier and Keras do, which costs nothing more. The last epoch of all
+        is always measured after.
     schedule : callable, optional
         ``schedule(t)`` is the learning rate when t epochs are done, a float, as `tinynet.schedules` makes
         them. It is set as the optimizer's ``learning_rate`` before every step, with t at the middle of
@@ -128,7 +136,7 @@ def train(
         one by one, at their steps.
     """
     data, held_out = net.samples(X, y, sample_weight), _validation_part(net, validation)
-    task = _Task(net, optimizer, data, held_out, batch_size, seed, h, method, patience, schedule)
+    task = _Task(net, optimizer, data, held_out, batch_size, seed, h, method, patience, keep, measure, schedule)
     epochs = check_integer("epochs", epochs, 1)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         raise InvalidTypeError(f"checkpoints must be tinynet.Checkpoints(folder, ...), got {checkpoints!r}")
@@ -151,15 +159,18 @@ def train(
                 task.step(state, batch)
                 state.epoch_s = time.perf_counter() - started
                 pause()
-            row = task.record(state)
+            row = task.record(state, epochs)
             show(f"loss={row.train_loss:.4f}, accuracy={row.train_accuracy:.4f}")
             answer = None if on_epoch is None else on_epoch(row)
             if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
                 state.history.stopped_early = True
+                task.measure_after(state)
             pause(epoch_ended=True)
         pause(ended=True)
-    if patience is not None:
+    state.history.kept = len(state.history)
+    if task.keep == "best":
         net.params.update(state.best)
+        state.history.kept = state.history.best.epoch
     return state.history
 
 
@@ -176,6 +187,8 @@ class _Task:
     h: float
     method: str
     patience: int | None
+    keep: str | None
+    measure: str
     schedule: Schedule | None
 
     def __post_init__(self) -> None:
@@ -194,10 +207,17 @@ class _Task:
             check_integer("patience", self.patience, 1)
             if self.validation is None:
                 raise InvalidValueError("patience needs validation data: give validation=(X, y)")
+        default = "last" if self.patience is None else "best"
+        self.keep = check_choice("keep", default if self.keep is None else self.keep, ("last", "best"))
+        if self.patience is not None and self.keep == "last":
+            raise InvalidValueError('keep="last" and patience exclude each other: patience keeps the best weights')
+        if self.keep == "best" and self.validation is None:
+            raise InvalidValueError('keep="best" needs validation data: give validation=(X, y)')
+        self.measure = check_choice("measure", self.measure, ("after", "during"))
         self.n_steps = math.ceil(len(self.data) / self.batch_size)  # an epoch
 
     def first_state(self) -> State:
-        names = ("batch_size", "seed", "h", "method", "patience")
+        names = ("batch_size", "seed", "h", "method", "patience", "keep", "measure")
         return State(
             settings={name: getattr(self, name) for name in names} | {"schedule": self.schedule is not None},
             step=0,
@@ -220,36 +240,63 @@ class _Task:
         state.step += 1
         if self.schedule is not None:
             self.optimizer.learning_rate = self._rate(state.step)
+        if self.measure == "during":
+            state.sums = self._measured(state.sums, batch)
         grads = self.net.quotients(batch, self.h, self.method)
+        if math.isnan(norm := _norm(grads)):
+            raise self._diverged(state, self.net.evaluate(batch)[0])
         with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
-            if not _all_finite(grads):
-                raise self._diverged(state, self.net.evaluate(batch)[0])
             self.optimizer.update(self.net.params, grads)
+        sums = state.sums
+        sums.gradient = math.hypot(sums.gradient, norm)
+        sums.update = math.hypot(sums.update, getattr(self.optimizer, "update_norm", math.nan))
+        sums.n_steps += 1
 
-    def record(self, state: State) -> Epoch:
-        """Measure what an epoch has led to, add it to the history and return it."""
-        started, history = time.perf_counter() - state.epoch_s, state.history
-        train_loss, train_accuracy = self.net.evaluate(self.data)
+    def _measured(self, sums: Sums, batch: Samples) -> Sums:
+        """Return `sums` with the loss and the hits of `batch` at the weights as they are."""
+        loss, accuracy = self.net.evaluate(batch)
+        weight = len(batch) if batch.weights is None else float(batch.weights.sum())
+        return replace(sums, loss=sums.loss + len(batch) * loss, correct=sums.correct + weight * accuracy)
+
+    def record(self, state: State, epochs: int) -> Epoch:
+        """Measure what an epoch has led to, add it to the history and return it; the last is measured after it."""
+        started, history, sums = time.perf_counter() - state.epoch_s, state.history, state.sums
+        epoch, trained = len(history) + 1, (sums.loss / len(self.data), sums.correct / len(self.data))
         validated = (math.nan, math.nan) if self.validation is None else self.net.evaluate(self.validation)
-        for loss in (train_loss, 0.0 if self.validation is None else validated[0]):
+        best = history.best if history.rows else None
+        best_epoch = epoch if best is None or validated[0] < best.validation_loss else best.epoch
+        history.stopped_early = self.patience is not None and epoch - best_epoch >= self.patience
+        state.during = trained if self.measure == "during" else None
+        if self.measure == "after" or history.stopped_early or epoch == epochs:
+            trained = self.net.evaluate(self.data)
+        for loss in (trained[0], 0.0 if self.validation is None else validated[0]):
             if not math.isfinite(loss):
+                history.stopped_early = False
                 raise self._diverged(state, loss)
         row = Epoch(
-            epoch=len(history) + 1,
+            epoch=epoch,
             step=state.step,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
+            train_loss=trained[0],
+            train_accuracy=trained[1],
             validation_loss=validated[0],
             validation_accuracy=validated[1],
             learning_rate=rate_of(self.optimizer),
             loss_evaluations=2 * self.net.n_parameters * state.step,
             duration_s=time.perf_counter() - started,
+            gradient_norm=_mean(sums.gradient, sums.n_steps),
+            update_norm=_mean(sums.update, sums.n_steps),
         )
         history.rows.append(row)
-        state.epoch_s, state.good = 0.0, copied(self.net.params)
+        state.epoch_s, state.sums, state.good = 0.0, Sums(), copied(self.net.params)
         state.best = state.good if history.best is row else state.best
-        history.stopped_early = self.patience is not None and row.epoch - history.best.epoch >= self.patience
         return row
+
+    def measure_after(self, state: State) -> None:
+        """Measure the last epoch after it when a callback has made it the last."""
+        rows = state.history.rows
+        if self.measure == "during":
+            loss, accuracy = self.net.evaluate(self.data)
+            rows[-1] = replace(rows[-1], train_loss=loss, train_accuracy=accuracy)
 
     def compare_rates(self, state: State) -> None:
         """Warn when another schedule gave the rates so far: that of fewer epochs, for example."""
@@ -285,15 +332,20 @@ def _last_good_weights(net: TwoLayerNet, state: State) -> Iterator[None]:
         yield
     except (DivergedError, Interrupted) as error:
         net.params.update(state.good)  # at once: a second ^C may come here
-        error.history = state.history
+        error.history, state.history.kept = state.history, len(state.history)
         raise
 
 
-def _all_finite(grads: dict[str, Array]) -> bool:
-    """Return whether every entry is finite: the sum of squares tells at a third of the price, unless it overflows."""
-    return math.isfinite(sum(float(np.vdot(grad, grad)) for grad in grads.values())) or all(
-        np.isfinite(grad).all() for grad in grads.values()
-    )
+def _norm(grads: dict[str, Array]) -> float:
+    """Return the Euclidean norm of all entries, inf where it overflows, and nan when an entry is not finite."""
+    squares = sum(float(np.vdot(grad, grad)) for grad in grads.values())
+    overflows = not math.isfinite(squares) and all(np.isfinite(grad).all() for grad in grads.values())
+    return math.sqrt(squares) if math.isfinite(squares) else math.inf if overflows else math.nan
+
+
+def _mean(length: float, n_steps: float) -> float:
+    """Return the root mean square of norms whose squares add up to that of `length`."""
+    return length / math.sqrt(n_steps) if n_steps and math.isfinite(length) else math.nan
 
 
 def _validation_part(net: TwoLayerNet, validation: Validation | None) -> Samples | None:

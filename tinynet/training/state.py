@@ -9,7 +9,7 @@ import os
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tinynet.training.history import COLUMNS, Epoch, History
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
-FORMAT = 1
+FORMAT = 2  # 1 had no norms in its history, and no sums
 DIGEST = 64  # bytes: SHA-256 of the file before them, in hexadecimal digits; to ZIP they are the archive's comment
 NAME = re.compile(r"checkpoint-([0-9]{9,18})\.npz")
 GROUPS = ("params", "velocity", "good", "best")
@@ -37,6 +37,17 @@ ZIP64, SIGNATURE = b"PK\x06\x07", b"PK\x05\x06"
 MAX_SHOWN = 20  # settings that differ
 BLOCK = 2**20  # bytes read at a time
 KINDS: list[Any] = [int if column.type == "int" else float for column in fields(Epoch)]
+
+
+@dataclass
+class Sums:
+    """What the steps of the epoch under way add up to: Euclidean lengths, and losses and hits times their weights."""
+
+    gradient: float = 0.0
+    update: float = 0.0
+    loss: float = 0.0
+    correct: float = 0.0
+    n_steps: float = 0.0
 
 
 @dataclass
@@ -52,6 +63,8 @@ class State:
     history : History
     params, velocity : dicts of arrays, those of the network and the optimizer after `step`
     good, best : dicts of arrays, the weights after the last whole epoch and after the best one
+    sums : Sums of the epoch under way
+    during : (loss, accuracy) of the last whole epoch as its batches had them, where it was measured after them all
     """
 
     settings: dict[str, Any]
@@ -63,6 +76,8 @@ class State:
     velocity: Arrays
     good: Arrays
     best: Arrays
+    sums: Sums = field(default_factory=Sums)
+    during: tuple[float, float] | None = None
 
 
 def to_bytes(state: State) -> bytes:
@@ -75,6 +90,8 @@ def to_bytes(state: State) -> bytes:
         "learning_rate": state.learning_rate,
         "stopped_early": state.history.stopped_early,
         "velocity": bool(state.velocity),
+        "sums": astuple(state.sums),
+        "during": state.during,
     }
     if len(text := json.dumps(meta).encode()) > MAX_META:
         raise InvalidValueError(f"checkpoints keep {MAX_META:,} bytes of settings at most, got {len(text):,}")
@@ -107,14 +124,14 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         _check_whole(path, params)
         known = read_npz(path, ["meta", "history"], compressed=False)
         meta = json.loads(known["meta"][:MAX_META].tobytes())
-        if meta["format_version"] != FORMAT:
+        if meta["format_version"] not in (1, FORMAT):
             raise RunFolderError(
                 f"{shown_path(path)}: has format version {_shown(meta['format_version'])}, and this tinynet "
                 f"reads {FORMAT}; resume with the version of tinynet that wrote it, or a newer one"
             )
         if not all(isinstance(value, str | int | float | None) for _, value in meta["settings"].items()):
             raise ValueError("a setting that is a list or an object")
-        there = meta["settings"]
+        there = stored = _with_defaults(meta["settings"])
         if "learning_rate" in there and settings.get("learning_rate") == meta["learning_rate"]:
             there = there | {"learning_rate": meta["learning_rate"]}  # a callback has changed it since
         _check_settings(path, there, settings)
@@ -122,11 +139,13 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         wanted = {group: {key: f"{group}_{key}" for key in params} for group in groups}
         arrays = read_npz(path, [name for names in wanted.values() for name in names.values()], compressed=False)
         state = State(
-            settings=meta["settings"],
+            settings=stored,
             step=int(meta["step"]),
             epoch_s=float(meta["epoch_s"]),
             learning_rate=float(meta["learning_rate"]),
             history=_history(known["history"], bool(meta["stopped_early"])),
+            sums=Sums(*map(float, meta.get("sums", ()))),
+            during=None if (during := meta.get("during")) is None else (float(during[0]), float(during[1])),
             **{
                 group: {key: _array(arrays[name], params[key]) for key, name in wanted.get(group, {}).items()}
                 for group in GROUPS
@@ -140,6 +159,12 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         raise DataError(
             f"{shown_path(path)}: is not what tinynet wrote for such a network: {_shown(error, 100)}"
         ) from error
+
+
+def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with those that an older version had no other values of."""
+    defaults = {"keep": "last" if settings.get("patience") is None else "best", "measure": "after"}
+    return settings | {name: value for name, value in defaults.items() if name not in settings}
 
 
 def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
@@ -202,9 +227,10 @@ def file_name(step: int) -> str:
 
 
 def _history(table: Array, stopped_early: bool) -> History:
-    if table.ndim != 2 or table.shape[1] != len(COLUMNS) or list(table[:, 0]) != list(range(1, len(table) + 1)):
+    n_columns = table.shape[1] if table.ndim == 2 else 0
+    if n_columns not in (len(COLUMNS) - 2, len(COLUMNS)) or list(table[:, 0]) != list(range(1, len(table) + 1)):
         raise ValueError(f"a history of shape {table.shape}")
-    rows = [Epoch(*(kind(cell) for kind, cell in zip(KINDS, row, strict=True))) for row in table]
+    rows = [Epoch(*(kind(cell) for kind, cell in zip(KINDS[:n_columns], row, strict=True))) for row in table]
     return History(rows, stopped_early)
 
 
