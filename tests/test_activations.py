@@ -54,6 +54,12 @@ def test_extremes_do_not_overflow_and_nan_stays_nan(name: str) -> None:
     assert np.isnan(activation(np.array([np.nan]))).all()
 
 
+def test_sign_is_numpys(rng: np.random.Generator) -> None:
+    edges = [0.0, 5e-324, 2.3e-308, 1e-300, 1e308, math.inf, math.nan, *rng.standard_normal(50)]
+    for values in (np.array(edges), -np.array(edges)):
+        np.testing.assert_array_equal(get_activation("sign")(values.copy()), np.sign(values))
+
+
 def test_a_callable_may_return_booleans_or_integers() -> None:
     z = get_activation(lambda a: a > 0)(np.array([-1.0, 1.0]))
     assert z.dtype == np.float64 and z.tolist() == [0.0, 1.0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,15 @@ class Forward:
     w: Array  # (n,)
     W2: Array  # (hidden_units, n_classes)
     weights: Array | None  # (n,): what a sample's loss is multiplied by
+
+    @cached_property
+    def levels(self) -> Array:
+        """The distinct values of z when they are few and each is shared by many; else none."""
+        few, z = min(MAX_LEVELS, self.z.size // 16), self.z.ravel()
+        levels = np.unique(z[: 16 * MAX_LEVELS])
+        if len(levels) <= few and sum(np.count_nonzero(z == level) for level in levels) < z.size:
+            levels = np.unique(z)
+        return levels if len(levels) <= few else levels[:0]
 
 
 def exact_gradient(
@@ -105,11 +114,10 @@ def add_output_layer(total: Array, at: Forward, h: float) -> None:
     log_P[rows, at.w] = -np.inf
     log_P[rows, at.w] = np.logaddexp.reduce(log_P, axis=1)  # 1 − p_w may underflow, its logarithm does not
     total += 2 * h * (at.z.T @ lin)
-    levels = _levels(at.z)
-    for level in levels[levels != 0]:
+    for level in at.levels[at.levels != 0]:
         of_level = (at.z == level).astype(np.float64)
         total += of_level.T @ (sign * _central_log_mean(P, log_P, h * level))
-    if len(levels):
+    if len(at.levels):
         return
     n_units, n_classes = total.shape
     for units in blocks(n_units, BLOCK_VALUES // n_classes):
@@ -143,12 +151,16 @@ def add_entries(
     total: Array, at: Forward, activation: Activation, features: Array, samples: Array, shift: Array
 ) -> None:
     """Add what `add_hidden_layer` adds for these entries of X alone, sorted by feature, which move a by `shift`."""
-    tables = _Tables(activation, at, slice(None), at.a, at.z[:, :-1], at.W2.T[:, None])
+    tables = None
     n_units, n_classes = at.W2.shape
     for units in blocks(n_units, BLOCK_VALUES // n_classes):
+        steps = _Steps(activation, at, units)
         for some in blocks(len(features), BLOCK_VALUES // (units.stop - units.start)):
             s = samples[some]
-            change = tables.change(s, units, shift[some])
+            change = steps.change(s, shift[some])
+            if change is None:
+                tables = tables or _Tables(activation, at, slice(None), at.a, at.z[:, :-1], at.W2.T[:, None])
+                change = tables.change(s, units, shift[some])
             if at.weights is not None:
                 change *= at.weights[s, None]
             add_rows(total[:, units], change, features[some])
@@ -192,7 +204,6 @@ class _Tables:
         self.lin = self.of_w - self.W2[at.labels[samples], rows]
         self.spread = float((W2.max(axis=0) - W2.min(axis=0)).max(initial=0.0))  # of two logits for δ = 1
         self.moments: list[Array] = []
-        self.levels = self._rises(_levels(z))
 
     def change(self, s: Array | slice, j: slice, shift: Array) -> Array:
         """Return ΔL(up) − ΔL(down) where a moves up and down by `shift`, for the rows s and columns j."""
@@ -201,9 +212,6 @@ class _Tables:
         np.add(a, shift, out=moved[0])
         np.subtract(a, shift, out=moved[1])
         moved = self.activation(moved, out=moved)
-        change = self._change_by_level(s, j, moved)
-        if change is not None:
-            return change
         up, down = moved - z
         farthest = max(np.abs(up).max(), np.abs(down).max()) * self.spread
         K = self._rise(s, j, up, down, farthest)
@@ -253,35 +261,59 @@ class _Tables:
                 moments[r - 1] += term
         return moments
 
-    def _rises(self, levels: Array) -> list[tuple[float, Array]]:
-        """Return each level with ΔL of the move to it, less that of the move to the first, shape (N, U)."""
-        everywhere, rises = slice(None), []
-        for level in levels:
-            delta = level - self.z
-            K = self._log_mean(everywhere, everywhere, delta, np.abs(delta).max() * self.spread)
-            rises.append(delta * self.lin + K)
-        return [(level, rise - rises[0]) for level, rise in zip(levels, rises, strict=True)]
 
-    def _change_by_level(self, s: Array | slice, j: slice, moved: Array) -> Array | None:
-        """Return the change from the levels moved to; None when another value turns up."""
-        found, change = 0, np.zeros(moved.shape[1:])
-        for number, (level, rise) in enumerate(self.levels):
-            is_level = moved == level
-            found += int(np.count_nonzero(is_level))
-            if number:  # the first level rises by 0
-                entered = np.subtract(*is_level.view(np.int8)).astype(np.float64)
-                entered *= rise[s, j]
-                change += entered
+class _Steps:
+    """ΔL of moves between the few levels of an activation, for a block of units.
+
+    ΔL of the move from z to a level is log Σ_k p_k exp(δ W2[j, k]) − δ W2[j, label]. There are few
+    δ, so that this is a matrix product over the classes for each. From the largest class w, that is
+    log(1 + Σ_k e_k exp(δ (W2[j, k] − W2[j, w]))), where e is p less 1 for w, summed from the others.
+    """
+
+    def __init__(self, activation: Activation, at: Forward, units: slice) -> None:
+        self.activation, self.levels, W2 = activation, at.levels, at.W2[units]
+        if not len(at.levels) or not np.ptp(at.levels) * np.ptp(W2, axis=1).max() < MAX_EXPONENT / 2:
+            self.levels = at.levels[:0]
+            return
+        self.a, z, logits = at.a[:, units], at.z[:, :-1][:, units], W2.T - W2.T[0]
+        e, lin = at.p.copy(), logits[at.w] - logits[at.labels]
+        e[np.arange(len(z)), at.w] = -at.p.sum(axis=1)
+        rises = np.zeros((len(self.levels), *z.shape))
+        for start in self.levels:
+            stands = (z == start).astype(np.float64)
+            for level, rise in zip(self.levels, rises, strict=True):
+                if level != start:
+                    grown = np.exp((level - start) * logits)
+                    mean = np.dot(e, grown)
+                    mean /= grown[at.w]
+                    mean *= stands
+                    rise += mean
+        np.log1p(rises, out=rises)
+        for level, rise in zip(self.levels, rises, strict=True):
+            rise += (level - z) * lin
+        self.rises = rises[1:] - rises[0]
+        shape = BLOCK_VALUES // z.shape[1] + 1, z.shape[1]
+        self.moved, self.is_level = np.empty((2, *shape)), np.empty((2, *shape), np.bool_)
+        self.sum, self.step = np.empty(shape), np.empty(shape)
+
+    def change(self, s: Array, shift: Array) -> Array | None:
+        """Return ΔL(up) − ΔL(down) as `_Tables.change`, for the samples s; None when another value turns up."""
+        if not len(self.levels):
+            return None
+        n = len(s)
+        moved, is_level, change, step = self.moved[:, :n], self.is_level[:, :n], self.sum[:n], self.step[:n]
+        np.take(self.a, s, axis=0, out=change, mode="clip")
+        np.add(change, shift, out=moved[0])
+        np.subtract(change, shift, out=moved[1])
+        moved = self.activation(moved, out=moved)
+        found = np.count_nonzero(np.equal(moved, self.levels[0], out=is_level))  # the first level rises by 0
+        change[:] = 0.0
+        for level, rise in zip(self.levels[1:], self.rises, strict=True):
+            found += np.count_nonzero(np.equal(moved, level, out=is_level))
+            np.take(rise, s, axis=0, out=step, mode="clip")
+            step *= np.subtract(*is_level.view(np.int8))
+            change += step
         return change if found == moved.size else None
-
-
-def _levels(z: Array) -> Array:
-    """Return the distinct values of `z` when they are few and each is shared by many; else none."""
-    few = min(MAX_LEVELS, z.size // 16)
-    levels = np.unique(z.ravel()[: 16 * MAX_LEVELS])
-    if len(levels) <= few and sum(np.count_nonzero(z == level) for level in levels) < z.size:
-        levels = np.unique(z)
-    return levels if len(levels) <= few else levels[:0]
 
 
 def blocks(size: int, step: int) -> Iterator[slice]:
