@@ -19,11 +19,11 @@ from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
 from tinynet.data.npz_files import read_npz
 from tinynet.data.preparation import ARRAYS, Preparation, plain_preparation
 from tinynet.data.samples import check_X
-from tinynet.data.sources import flat_images, read_rows
+from tinynet.data.sources import label_faults, labels_of, npz_rows, read_rows
 from tinynet.data.tables import Table, some
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
-from tinynet.storage.reading import FilePath, shown_path
+from tinynet.storage.reading import FilePath, faults_of_file, shown_path
 from tinynet.storage.writing import write_named
 
 Array = npt.NDArray[Any]
@@ -45,6 +45,8 @@ class Model:
     class_names, feature_names : tuples of str
     preparation : Preparation or None
         What raw rows of a table go through: text, codes and gaps. None where the features are the columns.
+    class_counts : array, shape (n_classes,), or None
+        How many samples of each class there were to train on; older files do not tell.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class Model:
     class_names: tuple[str, ...]
     feature_names: tuple[str, ...]
     preparation: Preparation | None = None
+    class_counts: Array | None = None
 
     def __repr__(self) -> str:
         """Return the network and the first of its classes."""
@@ -125,9 +128,29 @@ class Model:
         if self.preparation is not None:
             return read_rows(path, self.preparation)[0]
         if os.fspath(path).lower().endswith(".npz"):
-            return flat_images(read_npz(path, ["X"])["X"])[0]
+            return npz_rows(path, labelled=False)[0]
         plain = plain_preparation(self.feature_names)
         return plain.transform(read_rows(path, plain)[0])
+
+    def read_labelled(self, path: FilePath) -> tuple[Any, Array]:
+        """Return the raw rows in a file, and their labels numbered as `class_names`.
+
+        Raises
+        ------
+        DataError
+            As `read` does, and for a label that is missing or no class.
+        """
+        plain = self.preparation or plain_preparation(self.feature_names)
+        rows, label = read_rows(path, plain, labelled=True)
+        with faults_of_file(path):
+            if label is not None and (faults := label_faults(rows, label, "refuse")):
+                raise DataError(faults[0])
+            return rows if self.preparation is not None else plain.transform(rows), labels_of(label, self.class_names)
+
+    def unknown_levels(self, rows: Any) -> dict[str, int]:
+        """Return, for each column of text that has any, in how many rows training never saw what stands there."""
+        known = self.preparation
+        return {} if known is None else known.unknown_levels(rows if isinstance(rows, Table) else known.table(rows))
 
     def scaled(self, X: Any) -> Array:
         """Return raw rows as the network takes them: prepared and scaled, shape (n_samples, n_features)."""
@@ -164,7 +187,7 @@ def load_model(path: FilePath) -> Model:
             f"{shown_path(path)}: no run folder: it has no {file.name}, which 'tinynet train' leaves in one"
         )
     try:
-        arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], ARRAYS, compressed=False)
+        arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], [*ARRAYS, "class_counts"], compressed=False)
     except DataError as error:
         raise RunFolderError(str(error)) from error
     try:
@@ -185,6 +208,8 @@ def model_bytes(net: TwoLayerNet, data: Dataset | Model) -> bytes:
     }
     if data.preparation is not None:
         arrays |= data.preparation.arrays()
+    if data.class_counts is not None:
+        arrays["class_counts"] = data.class_counts
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
@@ -215,6 +240,9 @@ def _model(arrays: dict[str, Array]) -> Model:
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise DataError(f"{name} must have shape {shape} beside a W1 of {W1.shape}, got {arrays[name].shape}")
+    counts = arrays.pop("class_counts", None)
+    if counts is not None and (counts.shape != (k,) or counts.dtype.kind != "i" or (counts < 0).any()):
+        raise DataError(f"class_counts must hold {k} whole numbers, got shape {counts.shape} of {counts.dtype}")
     own = {name: array for name, array in arrays.items() if name in ARRAYS}
     for name, array in arrays.items():
         if name in own:
@@ -240,4 +268,4 @@ def _model(arrays: dict[str, Array]) -> Model:
         preparation = Preparation.from_arrays(own)
         if preparation.feature_names != feature_names:
             raise DataError("columns and levels do not belong to feature_names")
-    return Model(net, scaling, class_names, feature_names, preparation)
+    return Model(net, scaling, class_names, feature_names, preparation, counts)

@@ -103,8 +103,6 @@ def _train(options: argparse.Namespace) -> int:
         )
         for done in what_was_done(run.dataset.summary):
             _say(f"table          {done}")
-    for remark in run.dataset.remarks:
-        _complain(f"note: {remark}")
     try:
         summary = execute(run, folder, resume=options.resume, progress=not quiet and sys.stderr is not None)
     except DivergedError as error:
@@ -285,11 +283,30 @@ def _predict(options: argparse.Namespace) -> int:
     from tinynet.artifacts.run_folder import RunFolder
 
     model, output = load_model(options.run), options.output
-    text = predictions_csv(model, model.read(options.file), spreadsheet=options.spreadsheet)
+    rows = model.read(options.file)
+    text = predictions_csv(model, rows, spreadsheet=options.spreadsheet)
+    _tell_unknown(model.unknown_levels(rows))
     for taken, what in ((options.file, "rows to predict"), (RunFolder(options.run).model, "trained network")):
         if output is not None and os.path.exists(output) and os.path.samefile(output, taken):
             raise ConfigError([f"command line: --output: {output} holds the {what}, and would be overwritten"])
     return _deliver(text, output)
+
+
+def _tell_unknown(levels: dict[str, int]) -> None:
+    for column, n in levels.items():
+        row = "1 row has" if n == 1 else f"{n:,} rows have"
+        _complain(f"note: {row} in column {column!r} what training never saw; none of its 0/1 columns is 1 there")
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from tinynet.artifacts.model import load_model
+    from tinynet.reports.evaluation import evaluate_file
+
+    found = evaluate_file(load_model(options.run), options.file)
+    _tell_unknown(found.unknown)
+    if options.output is not None:
+        _deliver(found.page, options.output)
+    return _deliver(found.json if options.json else found.text, None)
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -303,7 +320,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _presets(options: argparse.Namespace) -> int:
-    from tinynet.config.loading import preset_names, preset_text
+    from tinynet.config.loading import OWN_TABLE, preset_names, preset_text
 
     if options.name is not None:
         from tinynet.config.documentation import commented_preset
@@ -312,6 +329,7 @@ def _presets(options: argparse.Namespace) -> int:
         return DONE
     for preset in preset_names():
         _say(f"{preset:15}{preset_text(preset).splitlines()[0].removeprefix('# ')}")
+    _say(f"{'csv':15}{OWN_TABLE}")
     return DONE
 
 
@@ -321,15 +339,15 @@ def _schema(options: argparse.Namespace) -> int:
     return _deliver(key_table() if options.markdown else schema_text(), options.output)
 
 
-def _deliver(text: str, output: str | None) -> int:
-    """Write `text` to the file `output`, or to stdout when it is None."""
+def _deliver(content: str | bytes, output: str | None) -> int:
+    """Write text, or a page, to the file `output`, or text to stdout when it is None."""
     if output is None:
-        _say(text.rstrip("\n"))
+        _say(str(content).rstrip("\n"))
         return DONE
     from tinynet.storage.writing import write_named
 
     try:
-        write_named(Path(output), text.encode())
+        write_named(Path(output), content.encode() if isinstance(content, str) else content)
     except (RunFolderError, ValueError) as error:
         reason = getattr(error.__cause__, "strerror", error)
         raise ConfigError([f"command line: --output: {output!r} cannot be written: {reason}"]) from error
@@ -342,6 +360,7 @@ COMMANDS = {
     "report": _report,
     "check": _check,
     "predict": _predict,
+    "evaluate": _evaluate,
     "export": _export,
     "presets": _presets,
     "schema": _schema,

@@ -124,6 +124,11 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     predict.add_argument(
         "--spreadsheet", action="store_true", help="put ' before labels such as +1a, which a spreadsheet would compute"
     )
+    evaluate = commands.add_parser("evaluate", help="score a trained network on a labelled file", allow_abbrev=False)
+    evaluate.add_argument("run", metavar="RUN", help="a run folder")
+    evaluate.add_argument("file", metavar="FILE", help="rows and labels: CSV with the columns trained on, or .npz")
+    evaluate.add_argument("--json", action="store_true", help="print the scores as JSON")
+    evaluate.add_argument("--output", metavar="FILE", help="an HTML page to write")
     export = commands.add_parser("export", help="write a trained network as an ONNX file", allow_abbrev=False)
     export.add_argument("run", metavar="RUN", help="a run folder")
     export.add_argument("file", metavar="FILE", help="the ONNX file to write, such as model.onnx")

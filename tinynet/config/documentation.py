@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from tinynet.config.loading import load_config, preset_text
-from tinynet.config.sections import TOO_LARGE, Config
+from tinynet.config.loading import OWN_TABLE, data_file_values, load_config, preset_text, validated
+from tinynet.config.sections import OPTIONS, TOO_LARGE, Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 COMMENT_COLUMN, LINE_LENGTH = 28, 120
@@ -70,13 +70,21 @@ def commented_preset(name: str) -> str:
     ConfigError
         For an unknown name, with the nearest one.
     """
-    lines = [preset_text(name).splitlines()[0]]
-    values = load_config(name).model_dump(exclude_none=True)
+    if name == "csv":
+        lines = [f"# {OWN_TABLE}"]
+        values = validated(data_file_values("data.csv"), name, set()).model_dump(exclude_none=True)
+        values["dataset"]["path"] = "data.csv"
+    else:
+        lines = [preset_text(name).splitlines()[0]]
+        values = load_config(name).model_dump(exclude_none=True)
+    others = {key for keys in OPTIONS.values() for key in keys}.difference(OPTIONS["csv"]) if name == "csv" else set()
     for section, about, keys in _sections():
         if section:
             lines += ["", _commented(f"[{section}]", about)]
         given = values[section] if section else values
         for key, about_key in keys.items():
+            if section == "dataset" and key in others:
+                continue
             value = json.dumps(given.get(key, about_key.get("examples", [None])[0]), ensure_ascii=False)
             line = f"{'' if key in given else '# '}{key} = {value}"
             lines.append(_commented(line, "; ".join(filter(None, [about_key["description"], _range(about_key)]))))

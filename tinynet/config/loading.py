@@ -26,6 +26,7 @@ from tinynet.errors import ConfigError, RunFolderError, did_you_mean
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
+OWN_TABLE = "Your own table, from a file: 'tinynet presets csv > mine.toml', and put its name there."
 MAX_FAULTS = 20  # reported; whoever made more reads no further
 
 

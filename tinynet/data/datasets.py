@@ -113,6 +113,11 @@ class Dataset:
         """The number of classes."""
         return len(self.class_names)
 
+    @property
+    def class_counts(self) -> Array:
+        """How many samples of each class the training part has, shape (n_classes,)."""
+        return np.bincount(self.y_train, minlength=self.n_classes)
+
     @cached_property
     def digest(self) -> str:
         """16 hexadecimal digits that another number, label or name in any part would make others.

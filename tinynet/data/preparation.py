@@ -34,7 +34,7 @@ class Preparation:
     levels : tuple
         For each column its levels, of which each becomes a feature of 0 and 1; None for a column of numbers.
     label : str
-        The name of the label's column, which a labelled file has.
+        The name of the label's column, which a labelled file has; "" for the one that is no feature.
     style : Style
         How the files are written.
     """
@@ -42,7 +42,7 @@ class Preparation:
     columns: tuple[str, ...]
     fills: Array
     levels: tuple[Levels | None, ...]
-    label: str = "label"
+    label: str = ""
     style: Style = DEFAULT_STYLE
 
     @property

@@ -23,6 +23,7 @@ from tinynet.data.tables import (
     is_number,
     python_column,
     python_table,
+    some,
 )
 from tinynet.errors import DataError
 from tinynet.storage.reading import FilePath, faults_of_file
@@ -281,24 +282,28 @@ def read_rows(path: FilePath, preparation: Preparation, *, labelled: bool = Fals
     DataError
         Naming the file, with a line for each column that cannot be used.
     """
-    wanted = [*preparation.columns, *([preparation.label] if labelled else [])]
+    features = list(preparation.columns)
     if os.fspath(path).lower().endswith(".npz"):
         X, y = npz_rows(path, labelled)
         label = None if y is None else python_column("y", y, as_text=True, marks=preparation.style.missing_marks)
         return preparation.table(X), label
+    own_label = [preparation.label] if labelled and preparation.label else []
 
     def as_text(names: list[str]) -> list[int]:
-        return [place for place, name in enumerate(names) if name in preparation.text or name == preparation.label]
+        return [place for place, name in enumerate(names) if name in preparation.text or name not in features]
 
-    table = read_csv(path, preparation.style, as_text, wanted)
+    table = read_csv(path, preparation.style, as_text, [*features, *own_label])
     with faults_of_file(path):
-        columns = [table.columns[place] for place in column_places(table.names, wanted, "the model")]
+        if labelled and not own_label:
+            own_label = [name for name in table.names if name not in features]
+            if len(own_label) != 1:
+                raise DataError(f"one column beside the features must hold the labels, got {some(own_label) or 'none'}")
+        places = column_places(table.names, [*features, *own_label], "the model")
+        columns = [table.columns[place] for place in places]
         label = columns.pop() if labelled else None
-        faults = [
-            column_fault(table, one, None, preparation.style.decimal)
-            for one in columns
-            if one.name not in preparation.text
-        ]
+        decimal = preparation.style.decimal
+        numbers = [one for one in columns if one.name not in preparation.text]
+        faults = [column_fault(table, one, None, decimal) for one in numbers]
         faults += [] if label is None else label_faults(table, label, REFUSE)
         if found := [fault for fault in faults if fault is not None]:
             raise DataError("\n".join(found))

@@ -80,7 +80,8 @@ def _judged(record: StoredRun, run: Run | str) -> tuple[Any, dict[str, Any] | No
     data, counts = run.dataset, np.bincount(run.dataset.y_train, minlength=run.dataset.n_classes)
     logits = run.net.logits(data.X_test) if summary.test_accuracy is not None else None
     scores = None if logits is None else score(data.y_test, logits, counts)
-    return logits, scores, remarks(record.config.training, record.history, scores, counts, data.class_names)
+    found = remarks(record.config.training, record.history, scores, counts, data.class_names)
+    return logits, scores, [*data.remarks, *found]
 
 
 def _why_not_tested(n_test: int) -> str:
@@ -105,7 +106,7 @@ def _headline(record: StoredRun, scores: dict[str, Any] | None, n_remarks: int) 
     summary, history = record.summary, record.history
     figures: list[tuple[str, Cell, Cell]] = []
     if scores is not None:
-        figures += _score_tiles(scores)
+        figures += score_tiles(scores)
     elif summary is not None and summary.test_accuracy is not None:
         figures.append(("Test accuracy", percent(summary.test_accuracy), f"{summary.n_test:,} samples"))
     if len(history):
@@ -125,7 +126,8 @@ def _headline(record: StoredRun, scores: dict[str, Any] | None, n_remarks: int) 
     return figures
 
 
-def _score_tiles(scores: dict[str, Any]) -> list[tuple[str, Cell, Cell]]:
+def score_tiles(scores: dict[str, Any]) -> list[tuple[str, Cell, Cell]]:
+    """Return the headline figures of a test part."""
     n, (low, high) = scores["n_samples"], scores["accuracy_interval"]
     right = round(scores["accuracy"] * n)
     loss, guessing, balanced, f1, auc = (
