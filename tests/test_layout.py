@@ -55,6 +55,8 @@ LIBRARIES = {  # where a library other than numpy is used
 }
 AT_MODULE_LEVEL = {
     ("estimator.classifier", "sklearn"),
+    ("estimator.labels", "sklearn"),
+    ("estimator.parameters", "sklearn"),
     ("config.loading", "pydantic"),
     ("config.loading", "pydantic_core"),
     ("config.sections", "pydantic"),

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.activations import get_activation
-from tinynet.data.samples import Samples, check_X
+from tinynet.data.samples import Samples, check_X, dense
 from tinynet.errors import (
     DataError,
     InvalidTypeError,
@@ -135,10 +135,13 @@ class TwoLayerNet:
             raise DataError(f"label {largest} is outside the network's classes 0..{n_classes - 1}")
         return X
 
-    def logits(self, X: npt.ArrayLike) -> Array:
-        """Return the logits of `X`, shape (n_samples, n_features), as (n_samples, n_classes)."""
+    def logits(self, X: npt.ArrayLike, *, sparse: bool = False) -> Array:
+        """Return the logits of `X`, shape (n_samples, n_features), as (n_samples, n_classes).
+
+        With `sparse`, X may be a sparse matrix.
+        """
         self._check_params()
-        return self._logits(check_X(X, self.shapes["W1"][0]))
+        return self._logits(check_X(X, self.shapes["W1"][0], sparse=sparse))
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return the class probabilities of `X`, shape (n_samples, n_classes)."""
@@ -202,7 +205,7 @@ class TwoLayerNet:
 
     def quotients(self, samples: Samples, h: float, method: str) -> dict[str, Array]:
         """Return `numerical_gradient` for arguments that are checked: samples that fit, a step and a method."""
-        X, labels, weights = np.asarray(samples.X, np.float64), samples.labels, samples.weights
+        X, labels, weights = np.asarray(dense(samples.X), np.float64), samples.labels, samples.weights
         if method == "loop":
             return {
                 key: textbook_gradient(lambda _: mean_loss(self._logits(X), labels, weights), param, h)
@@ -218,10 +221,10 @@ class TwoLayerNet:
 
     def _logits(self, X: Array) -> Array:
         """Return the logits, made and kept classes first: BLAS and the sums over classes are faster so."""
-        params, logits = self.params, np.empty((self.shapes["b2"][0], len(X)))
+        params, logits = self.params, np.empty((self.shapes["b2"][0], X.shape[0]))
         with np.errstate(over="ignore", invalid="ignore"):  # train names a loss that is not finite
-            for rows in blocks(len(X), LOGITS_ROWS):
-                a = np.dot(params["W1"].T, X[rows].astype(np.float64, copy=False).T)
+            for rows in blocks(X.shape[0], LOGITS_ROWS):
+                a = np.dot(params["W1"].T, dense(X, rows).astype(np.float64, copy=False).T)
                 a += params["b1"][:, None]
                 logits[:, rows] = np.dot(params["W2"].T, self.activation(a, out=a))
             logits += params["b2"][:, None]

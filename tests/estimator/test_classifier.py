@@ -7,8 +7,10 @@ import inspect
 import math
 import pickle
 import re
+import signal
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ import pytest
 import scipy.sparse
 from reference import largest_error
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
@@ -26,8 +28,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
 
-from tinynet import SGD, DivergedError, TinyNetClassifier, TwoLayerNet, train
+from tinynet import SGD, DataError, DivergedError, TinyNetClassifier, TwoLayerNet, train
+from tinynet.data.samples import Samples
 from tinynet.estimator import classifier
+from tinynet.schedules import cosine
 
 pytestmark = [  # most tests train no longer than needed, and some of scikit-learn's on data that are not scaled
     pytest.mark.filterwarnings("ignore:training ended after max_iter"),
@@ -53,9 +57,9 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Return the list in which the arguments of every training will stand."""
     calls: list[dict[str, Any]] = []
 
-    def recording(net: TwoLayerNet, **arguments: Any) -> Any:
-        calls.append(arguments)
-        return train(net, **arguments)
+    def recording(net: TwoLayerNet, samples: Samples, y: None, optimizer: SGD, **arguments: Any) -> Any:
+        calls.append(arguments | {"samples": samples, "optimizer": optimizer})
+        return train(net, samples, y, optimizer, **arguments)
 
     monkeypatch.setattr(classifier, "train", recording)
     return calls
@@ -93,7 +97,7 @@ def test_every_parameter_reaches_the_training(monkeypatch: pytest.MonkeyPatch) -
 def test_names_are_those_of_the_perceptron_of_scikit_learn() -> None:
     ours, theirs = (set(inspect.signature(kind).parameters) for kind in (TinyNetClassifier, MLPClassifier))
     assert ours - theirs == {"hidden_units", "weight_decay", "h", "method", "class_weight"}
-    assert theirs - ours == {"solver", "beta_1", "beta_2", "epsilon", "max_fun", "shuffle"}
+    assert theirs - ours == {"solver", "beta_1", "beta_2", "epsilon", "max_fun"}
     X, y = data()
     for early_stopping in (False, True):
         peer = MLPClassifier(max_iter=2, early_stopping=early_stopping)
@@ -152,13 +156,31 @@ def test_names_of_features_come_through_a_pipeline_that_makes_data_frames() -> N
     assert bits(plain[-1]) == bits(pipeline[-1])
 
 
-@pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.coo_matrix])
-def test_sparse_input_is_refused_as_scikit_learn_refuses_it(kind: Any) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_size": 7, "early_stopping": True, "class_weight": "balanced"}], ids=str
+)
+def test_sparse_x_gives_the_bits_of_dense_x(options: dict[str, Any]) -> None:
     X, y = data()
-    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
-        small().fit(kind(X), y)
-    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
-        small().fit(X, y).predict(kind(X))
+    X[X < 0.5] = 0.0
+    weights = np.arange(150) % 4
+    dense = small(**options).fit(X, y, weights)
+    for kind in (scipy.sparse.csr_array, scipy.sparse.coo_matrix, scipy.sparse.csc_array):
+        sparse = small(**options).fit(kind(X), y, weights)
+        assert bits(sparse) == bits(dense)
+        np.testing.assert_array_equal(sparse.predict_proba(kind(X)), dense.predict_proba(X))
+
+
+def test_sparse_x_is_made_dense_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = (np.concatenate([part] * 4) for part in data())
+    rows, toarray = list[int](), scipy.sparse.csr_array.toarray
+
+    def recorded(matrix: Any) -> Any:
+        rows.append(matrix.shape[0])
+        return toarray(matrix)
+
+    monkeypatch.setattr(scipy.sparse.csr_array, "toarray", recorded)
+    small(max_iter=2).fit(scipy.sparse.csr_array(X), y).predict(scipy.sparse.csr_array(X))
+    assert sum(rows) >= 3 * 600 and max(rows) <= 256
 
 
 @pytest.mark.parametrize(
@@ -244,7 +266,7 @@ def test_balanced_classes_weigh_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
     X, y, weights = X[20:110], y[20:110], np.random.default_rng(0).random(90)
     for given in (None, weights):
         small(class_weight="balanced", max_iter=1).fit(X, y, given)
-        sums = np.bincount(y, calls[-1]["sample_weight"])
+        sums = np.bincount(y, calls[-1]["samples"].weights)
         np.testing.assert_allclose(sums, sums[0], rtol=1e-12)
 
 
@@ -287,7 +309,7 @@ def test_what_is_set_aside_comes_from_the_random_state(monkeypatch: pytest.Monke
     calls, (X, y) = spy(monkeypatch), data()
     for random_state in (0, 0, 1):
         small(early_stopping=True, max_iter=1, random_state=random_state).fit(X, y)
-    asides = [call["validation"][0].tobytes() for call in calls]
+    asides = [call["validation"].X.tobytes() for call in calls]
     assert asides[0] == asides[1] != asides[2]
 
 
@@ -298,12 +320,12 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(monkeypatch: pytest.
         early_stopping=True, validation_fraction=0.3, max_iter=30, learning_rate=0.9, momentum=0.9, batch_size=10
     ).fit(X, y, weights)
     aside = calls[0]["validation"]
-    assert np.bincount(aside[1]).tolist() == [15, 15, 15]
-    assert len(calls[0]["X"]) == len(calls[0]["sample_weight"]) == 105
+    assert np.bincount(aside.labels).tolist() == [15, 15, 15]
+    assert len(calls[0]["samples"]) == len(calls[0]["samples"].weights) == 105
     assert model.validation_scores_[-1] < model.best_validation_score_ == max(model.validation_scores_)
-    assert model.score(*aside) == pytest.approx(model.best_validation_score_)
+    assert model.score(aside.X, aside.labels, aside.weights) == pytest.approx(model.best_validation_score_)
     best = model.validation_scores_.index(model.best_validation_score_)
-    assert model.net_.loss(*aside[:2], sample_weight=aside[2]) == model.validation_loss_curve_[best]
+    assert model.net_.evaluate(aside)[0] == model.validation_loss_curve_[best]
     assert model.best_loss_ is None
 
 
@@ -330,7 +352,7 @@ def test_a_partial_fit_is_an_epoch() -> None:
     X, y = data()
     once = small(batch_size=40).partial_fit(X, y, classes=[0, 1, 2])
     assert bits(once) == bits(small(batch_size=40, max_iter=1).fit(X, y))
-    assert once.n_iter_ == 1
+    assert (once.n_iter_, once.t_, once.n_layers_, once.n_outputs_, once.out_activation_) == (1, 150, 3, 3, "softmax")
 
 
 def test_partial_fits_of_everything_are_a_fit_momentum_included() -> None:
@@ -358,16 +380,16 @@ def test_a_partial_fit_may_lack_classes_and_take_weights_and_a_new_learning_rate
     calls, (X, y) = spy(monkeypatch), data()
     model = small(class_weight={0: 2.0, 1: 1.0, 2: 5.0}).partial_fit(X[:80], y[:80], classes=[2, 1, 0])
     assert model.classes_.tolist() == [0, 1, 2]
-    np.testing.assert_allclose(calls[0]["sample_weight"][[0, -1]], np.array([2.0, 1.0]) / (130 / 80))
+    np.testing.assert_allclose(calls[0]["samples"].weights[[0, -1]], np.array([2.0, 1.0]) / (130 / 80))
     some = small(class_weight={0: 2.0, 2: 3.0}).partial_fit(X[y < 2], y[y < 2], classes=[0, 1, 2])
-    weights = calls.pop()["sample_weight"]
+    weights = calls.pop()["samples"].weights
     assert some.classes_.tolist() == [0, 1, 2] and weights[0] == 2 * weights[-1]
     model.set_params(learning_rate=0.5).partial_fit(X[80:], y[80:], np.arange(70) + 1.0)
     assert (calls[1]["optimizer"].learning_rate, calls[1]["optimizer"].velocity.keys()) == (
         0.5,
         model.net_.params.keys(),
     )
-    np.testing.assert_allclose(calls[1]["sample_weight"][-1] / calls[1]["sample_weight"][0], 70 * 5)
+    np.testing.assert_allclose(calls[1]["samples"].weights[-1] / calls[1]["samples"].weights[0], 70 * 5)
 
 
 def test_partial_fit_refuses_what_it_cannot_do() -> None:
@@ -442,7 +464,7 @@ def test_a_training_that_diverges_leaves_what_there_was() -> None:
 def test_fault_70_parameters_are_refused_as_by_scikit_learn() -> None:
     check_param_validation("TinyNetClassifier", small())  # each with a wrong type, and outside its range
     X, y = data()
-    for name in ("early_stopping", "nesterovs_momentum", "warm_start"):
+    for name in ("early_stopping", "nesterovs_momentum", "warm_start", "shuffle"):
         with pytest.raises(ValueError, match=f"'{name}' parameter .* 'False' instead"):
             small(**{name: "False"}).fit(X, y)
     with pytest.raises(ValueError, match=r"'validation_fraction' parameter .* 7 instead"):
@@ -467,6 +489,141 @@ def test_a_wrong_parameter_is_named(parameters: dict[str, Any], named: str) -> N
         model.fit(X, y)
     with pytest.raises(NotFittedError):
         model.predict(X)
+
+
+def test_names_of_the_perceptron_of_scikit_learn_are_taken() -> None:
+    X, y = data()
+    for theirs, ours in (
+        ({"hidden_layer_sizes": (9,)}, {"hidden_units": 9}),
+        ({"hidden_layer_sizes": 9}, {"hidden_units": 9}),
+        ({"learning_rate_init": 0.02}, {"learning_rate": 0.02}),
+        ({"learning_rate": "constant", "learning_rate_init": 0.02}, {"learning_rate": 0.02}),
+        ({"momentum": 0.0, "nesterovs_momentum": True}, {"momentum": 0.0}),
+    ):
+        assert bits(small(**theirs).fit(X, y)) == bits(small(**ours).fit(X, y)) != bits(small().fit(X, y))
+    assert bits(small(activation="logistic").fit(X, y)) == bits(small(activation="sigmoid").fit(X, y))
+    linear = small(activation="identity").fit(X, y).net_
+    np.testing.assert_allclose(linear.logits(X) + linear.logits(-X), 2 * linear.logits(0 * X), atol=1e-12)
+
+
+def test_alpha_draws_weights_to_0_and_not_intercepts() -> None:
+    X, y = data()
+    plain, penalised = (
+        small(alpha=alpha, momentum=0.0, batch_size=150).partial_fit(X, y, classes=[0, 1, 2]) for alpha in (0.0, 30.0)
+    )
+    start = TwoLayerNet(4, 6, 3, seed=int(check_random_state(0).randint(2**31 - 1)))
+    for key in ("W1", "b1", "W2", "b2"):
+        drawn = plain.net_.params[key] - penalised.net_.params[key]
+        expected = 0.1 * 30.0 / 150 * start.params[key] * (key[0] == "W")
+        np.testing.assert_allclose(drawn, expected, atol=1e-12)
+
+
+def test_rates_fall_as_schedules_and_policies_say() -> None:
+    X, y = data()
+    model = small(learning_rate="invscaling", learning_rate_init=0.3, power_t=0.25, warm_start=True, max_iter=4).fit(
+        X, y
+    )
+    assert model.fit(X, y)._optimizer.learning_rate == 0.3 / (8 * 150 + 1) ** 0.25
+    assert model.t_ == 8 * 150
+    model = small(learning_rate="adaptive", max_iter=2000, tol=0.5, n_iter_no_change=1).fit(X, y)
+    assert model._optimizer.learning_rate == pytest.approx(0.1 / 5**8, rel=1e-12) and model.n_iter_ == 1 + 9 * 2
+    schedule = cosine(0.2, epochs=4)
+    model = small(learning_rate=schedule, max_iter=2).fit(X, y)
+    assert model._optimizer.learning_rate == schedule(1.5)
+    for epochs_done in (2.5, 3.5):
+        assert model.partial_fit(X, y)._optimizer.learning_rate == schedule(epochs_done)
+
+
+def test_without_shuffling_batches_come_in_the_order_of_the_rows() -> None:
+    X, y = data()
+    model = small(shuffle=False, batch_size=40, max_iter=2).fit(X, y)
+    net, sgd = TwoLayerNet(4, 6, 3, seed=int(check_random_state(0).randint(2**31 - 1))), SGD(0.1, 0.9)
+    for start in (0, 40, 80, 120) * 2:
+        rows = slice(start, start + 40)
+        sgd.update(net.params, net.numerical_gradient(X[rows], y[rows]))
+    assert largest_error(model.net_.params, net.params) < 1e-12
+
+
+def test_verbose_prints_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = data()
+    model = small(verbose=True, early_stopping=True, max_iter=3).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and f"{model.loss_curve_[1]:.8f}" in lines[1]
+    assert f"{model.validation_scores_[2]:.6f}" in lines[2]
+    small(max_iter=3).fit(X, y)
+    assert not capsys.readouterr().out
+
+
+def test_an_interrupted_fit_keeps_its_weights_and_warns() -> None:
+    X, y = data()
+    calls = 0
+
+    def interrupting(a: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 400:
+            signal.raise_signal(signal.SIGINT)
+        return np.tanh(a)
+
+    model = small(activation=interrupting, batch_size=30, max_iter=10**6)
+    with pytest.warns(UserWarning, match=r"interrupted after \d+ whole epochs") as caught:
+        model.fit(X, y)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert 2 <= model.n_iter_ == len(model.loss_curve_) < 100
+    assert model.score(X, y) > 0.8
+
+
+def test_a_stalled_fit_is_told_to_scale_its_inputs() -> None:
+    X, y = load_wine(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match=r"1.68e\+03.* StandardScaler"):
+        small(activation="sigmoid").fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small(max_iter=1000, tol=1e-3).fit(StandardScaler().fit_transform(X), y)
+
+
+@pytest.mark.parametrize(
+    ("y", "named"),
+    [
+        (["a", None, "b"] * 50, ["50 of its 150 rows", "row 1", "None"]),
+        (["a", float("nan"), "b"] * 50, ["50 of its 150 rows", "row 1", "nan"]),
+        (pl.Series(["a", "b", None] * 50), ["50 of its 150 rows", "row 2"]),
+        (pl.Series([1, 2, None] * 50), ["50 of its 150 rows", "row 2"]),
+        (np.array(["a", 3, "b"] * 50, dtype=object), ["text", "'b'", "3"]),
+        (["a", 3, "b"] * 50, ["text", "'b'", "3"]),
+        (np.eye(3)[np.arange(150) % 3], ["3 columns", "multilabel", "argmax"]),
+        (scipy.sparse.csr_array(np.eye(3)[np.arange(150) % 3]), ["3 columns", "multilabel"]),
+    ],
+    ids=["None", "nan", "null", "null among numbers", "mixed", "mixed list", "one-hot", "sparse"],
+)
+def test_fault_44_labels_that_are_none_are_told_in_words(y: Any, named: list[str]) -> None:
+    for call in (small().fit, partial(small().partial_fit, classes=["a", "b"])):
+        with pytest.raises(DataError) as caught:
+            call(data()[0], y)
+        assert all(part in str(caught.value) for part in named)
+
+
+def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter() -> None:
+    X, y = data()
+    model = small(early_stopping=True)
+    for rows, labels in ((slice(4), [0, 0, 0, 1]), (slice(10), [0, 1] * 5)):
+        with pytest.raises(DataError, match=r"validation_fraction = 0\.1 of "):
+            model.fit(X[rows], labels)
+    with pytest.warns(UserWarning, match=r"validation_fraction = 0\.1 of 15 samples"):
+        assert len(model.fit(X[::10], y[::10]).validation_scores_) == model.n_iter_
+
+
+def test_a_stream_of_partial_fits_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier, "KEPT_LOSSES", 20)
+    X, y = data()
+    model = small()
+    losses, sizes = [], []
+    for _ in range(60):
+        losses.append(model.partial_fit(X, y, classes=[0, 1, 2]).loss_)
+        sizes.append(len(pickle.dumps(model)))
+    assert model.loss_curve_ == losses[-20:] and model.best_loss_ == min(losses)
+    assert model.t_ == 60 * 150
+    assert abs(sizes[-1] - sizes[25]) < 10 < sizes[25] - sizes[0]
 
 
 @pytest.mark.parametrize(

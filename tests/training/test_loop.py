@@ -469,7 +469,7 @@ GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
         ({"epochs": True}, InvalidTypeError, "epochs must be an integer, got True"),
         ({"batch_size": 0}, InvalidValueError, "batch_size must be at least 1, got 0"),
         ({"seed": -1}, InvalidValueError, "seed must be at least 0, got -1"),
-        ({"seed": None}, InvalidTypeError, "seed must be an integer, got None"),
+        ({"seed": "x"}, InvalidTypeError, "seed must be an integer, got 'x'"),
         ({"h": 0.0}, InvalidValueError, "h must be a finite number above 0, got 0.0"),
         ({"h": math.nan}, InvalidValueError, "h must be a finite number"),
         ({"method": "exat"}, InvalidValueError, "unknown method 'exat'; did you mean 'exact'"),

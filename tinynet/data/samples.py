@@ -25,6 +25,8 @@ class Samples:
     weights : array, shape (n_samples,), at least 0, optional
     n_classes : int, optional
         Labels must be below it, and one-hot rows as wide.
+    sparse : bool, default False
+        Take a sparse X too; it is kept in CSR form, and made dense batch by batch.
 
     Attributes
     ----------
@@ -53,11 +55,12 @@ class Samples:
         weights: npt.ArrayLike | None = None,
         *,
         n_classes: int | None = None,
+        sparse: bool = False,
     ) -> None:
-        X = check_X(X)
-        if not len(X):
+        X = check_X(X, sparse=sparse)
+        if not X.shape[0]:
             raise DataError("X has no rows; a loss needs at least one sample")
-        self._set(*weighted(X, class_labels(y, len(X), n_classes), weights))
+        self._set(*weighted(X, class_labels(y, X.shape[0], n_classes), weights))
 
     def _set(self, X: Array, labels: Array, weights: Array | None) -> Self:
         self.X, self.labels, self.weights = X, labels, weights
@@ -67,12 +70,15 @@ class Samples:
         """Return the number of samples that count."""
         return len(self.labels)
 
-    def batches(self, batch_size: int, seed: int, epoch: int, done: int = 0) -> Iterator[Samples]:
+    def batches(self, batch_size: int, seed: int | None, epoch: int, done: int = 0) -> Iterator[Samples]:
         """Yield the batches of an epoch, every sample once, in an order that (seed, epoch) alone decides.
+
+        Without a seed the samples keep their order.
 
         Parameters
         ----------
-        batch_size, seed, epoch : int
+        batch_size, epoch : int
+        seed : int or None
         done : int, so many batches are left out at the beginning
 
         Yields
@@ -81,15 +87,15 @@ class Samples:
             X is float64 and overwritten by the next batch. Weights keep the unit they have here, the mean
             of all: they count in a batch of one as well.
         """
-        order = np.random.default_rng([seed, epoch]).permutation(len(self))
+        order = np.arange(len(self)) if seed is None else np.random.default_rng([seed, epoch]).permutation(len(self))
         room = np.empty((min(batch_size, len(self)), self.X.shape[1]))
         for start in range(done * batch_size, len(self), batch_size):
             rows = order[start : start + batch_size]
             X = room[: len(rows)]
-            if self.X.dtype == np.float64:
+            if isinstance(self.X, np.ndarray) and self.X.dtype == np.float64:
                 self.X.take(rows, axis=0, out=X, mode="clip")  # without a copy in between
             else:
-                X[:] = self.X[rows]
+                X[:] = dense(self.X, rows)
             weights = None if self.weights is None else self.weights[rows]
             yield Samples.__new__(Samples)._set(X, self.labels[rows], weights)
 
@@ -126,17 +132,27 @@ def balanced_weights(y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = Non
     return np.asarray(weights * share[labels])
 
 
-def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
+def dense(X: Array, rows: slice | Array = slice(None)) -> Array:
+    """Return some rows of `X`, an array or a sparse matrix, as an array in their type; the same one where it can be."""
+    part: Any = X[rows]
+    return np.asarray(part.toarray() if hasattr(part, "toarray") else part)
+
+
+def check_X(X: npt.ArrayLike, n_features: int | None = None, *, sparse: bool = False) -> Array:
     """Return `X` as a C-contiguous array of shape (n_samples, n_features), all finite, in the type it came in.
+
+    With `sparse`, a sparse matrix is returned in CSR form.
 
     Raises
     ------
     DataError
         Naming the shape, or how many values are nan or inf and where the first one is.
     """
-    if hasattr(X, "toarray"):
+    matrix: Any = X
+    is_sparse = hasattr(X, "toarray")
+    if is_sparse and not sparse:
         raise DataError(f"X is a sparse {type(X).__name__}; the network takes dense arrays: use X.toarray()")
-    array = regular_array("X", X)
+    array: Any = matrix.tocsr() if is_sparse else regular_array("X", X)
     if array.ndim != 2:
         hint = "; for one sample use X.reshape(1, -1)" if array.ndim == 1 else ""
         raise DataError(f"X must have two dimensions (n_samples, n_features), got shape {array.shape}{hint}")
@@ -147,14 +163,18 @@ def check_X(X: npt.ArrayLike, n_features: int | None = None) -> Array:
     if n_features is not None and array.shape[1] != n_features:
         raise DataError(f"X has {array.shape[1]} features, the network was made for {n_features}")
     with np.errstate(over="ignore", invalid="ignore"):
-        array = np.ascontiguousarray(array, np.float64 if array.dtype.itemsize > 8 else None)  # a long double
+        if not is_sparse:
+            array = np.ascontiguousarray(array, np.float64 if array.dtype.itemsize > 8 else None)  # a long double
         suspicious = array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64))
-    if suspicious and not np.isfinite(array).all():
-        rows, columns = np.nonzero(~np.isfinite(array))
+    finite = np.isfinite(array.data if is_sparse else array) if suspicious else np.True_
+    if not finite.all():
+        at = array.tocoo() if is_sparse else None
+        rows, columns = np.nonzero(~finite) if at is None else (at.row[~finite], at.col[~finite])
         raise DataError(
             f"X holds {len(rows)} values that are nan or inf, the first in row {rows[0]}, column {columns[0]}"
         )
-    return array
+    checked: Array = array
+    return checked
 
 
 def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tuple[Array, Array, Array | None]:
@@ -168,8 +188,8 @@ def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tu
     if sample_weight is None:
         return X, labels, None
     weights = regular_array("sample_weight", sample_weight)
-    if weights.shape != (len(X),):
-        raise DataError(f"sample_weight must have shape ({len(X)},), one number a sample, got {weights.shape}")
+    if weights.shape != labels.shape:
+        raise DataError(f"sample_weight must have shape ({len(labels)},), one number a sample, got {weights.shape}")
     if weights.dtype.kind not in "fiub":
         raise DataError(f"sample_weight must hold real numbers, got dtype {weights.dtype}")
     weights = weights.astype(np.float64)

@@ -5,35 +5,28 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tinynet.activations import get_activation
-from tinynet.data.samples import weighted
-from tinynet.errors import DataError, InvalidValueError, check_number
-from tinynet.estimator.labels import check_labels
-from tinynet.estimator.rules import PenalisedSGD, StoppingRule
+from tinynet.data.samples import Samples
+from tinynet.errors import DataError, InvalidValueError
+from tinynet.estimator.labels import check_labels, set_aside, weighed
+from tinynet.estimator.parameters import CONSTRAINTS, DEFAULT_RATE, batch_size, layer_size, new_sgd
+from tinynet.estimator.rules import StoppingRule, delayed, stalled
 from tinynet.losses import softmax
-from tinynet.network import METHODS, TwoLayerNet
+from tinynet.network import TwoLayerNet
 from tinynet.training.loop import train
 
 Array = npt.NDArray[Any]
-Samples = tuple[Array, Array, Array | None]  # X, labels as integers from 0, weights
 
-DEFAULT_RATE = 0.1
-STALLED_EPOCHS = 10  # a loss above guessing after so many is no slow start
-CERTAIN = 0.01  # nats: where guessing is better than this, all is one class or weighs nothing
 KEPT_LOSSES = 1000  # of the calls of partial_fit, so that a stream never fills memory
 
 
@@ -78,6 +71,8 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         `fit` continues with the current weights, on the same classes; momentum starts anew.
     verbose : bool or int, default False
         Print the loss, and the accuracy on what is set aside, after each epoch.
+    shuffle : bool, default True
+        Take the samples in another order in each epoch.
     random_state : int, RandomState instance or None, default None
         Decides the initial weights, the order of samples and what is set aside.
     hidden_layer_sizes : int, sequence of one int, or None, default None
@@ -118,34 +113,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
     0.99
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_units": [Interval(Integral, 1, None, closed="left")],
-        "activation": [str, callable],
-        "learning_rate": [
-            Interval(Real, 0, None, closed="neither"),
-            StrOptions({"constant", "invscaling", "adaptive"}),
-            callable,
-        ],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "nesterovs_momentum": ["boolean"],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "h": [Interval(Real, 0, None, closed="neither")],
-        "method": [StrOptions(set(METHODS))],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {math.inf})],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
-        "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", None],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
-        "alpha": [Interval(Real, 0, None, closed="left"), None],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-    }
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     def __init__(
         self,
@@ -167,6 +135,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         tol: float = 1e-4,
         warm_start: bool = False,
         verbose: bool | int = False,
+        shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,
         hidden_layer_sizes: int | npt.ArrayLike | None = None,
         learning_rate_init: float | None = None,
@@ -190,6 +159,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         self.tol = tol
         self.warm_start = warm_start
         self.verbose = verbose
+        self.shuffle = shuffle
         self.random_state = random_state
         self.hidden_layer_sizes = hidden_layer_sizes
         self.learning_rate_init = learning_rate_init
@@ -201,7 +171,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array or DataFrame; sparse matrices are refused
+        X : array, DataFrame or sparse matrix, whose batches are made dense one by one
         y : array of at least two classes
         sample_weight : array, shape (n_samples,), at least 0, optional
             What the loss of each sample is multiplied by: 2 is the sample twice, 0 leaves it out.
@@ -229,10 +199,12 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
             raise InvalidValueError(f"warm_start continues with the classes {self.classes_}, but y has {classes}")
         rng = check_random_state(self.random_state)
         net = self._network(rng, classes, again)
-        training, validation = self._parts(self._weighed(X, labels, classes, sample_weight), classes, rng)
-        rule = self._train(net, self._sgd(len(training[0])), rng, training, validation, self.max_iter, again)
+        training, validation = weighed(X, labels, sample_weight, classes, self.class_weight), None
+        if self.early_stopping:
+            training, validation = set_aside(training, classes, self.validation_fraction, rng)
+        rule = self._train(net, rng, training, validation, again=again)
         rule.restore_best()
-        message = _stalled(rule, *training)
+        message = stalled(rule, training)
         if not message and not rule.has_converged and len(rule.rows) == self.max_iter:
             limits = f"tol = {self.tol}, n_iter_no_change = {self.n_iter_no_change}"
             message = f"training ended after max_iter = {self.max_iter} epochs and had not converged ({limits})"
@@ -250,8 +222,9 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         X, y, sample_weight : as in `fit`; y may lack some of the classes
         classes : array of all labels there will be, needed in the first call alone
         """
-        self._validate_params()
         again = hasattr(self, "net_")
+        if not again:  # as scikit-learn's own: later calls are to be quick
+            self._validate_params()
         if self.early_stopping:
             raise InvalidValueError("partial_fit does not support early_stopping=True")
         if isinstance(self.class_weight, str):
@@ -261,12 +234,11 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         known = self._known_classes(y, classes)
         rng = self._rng if again else check_random_state(self.random_state)
         net = self._network(rng, known, again)
-        training = self._weighed(X, np.searchsorted(known, y), known, sample_weight)
-        sgd = self._sgd(len(training[0]))
-        if again:
-            sgd.velocity = {key: v.copy() for key, v in self._optimizer.velocity.items()}
-        rule = self._train(net, sgd, rng, training, None, 1, again)
+        training = weighed(X, np.searchsorted(known, y), sample_weight, known, self.class_weight)
+        epochs_done = self._epochs_done if again else 0
+        rule = self._train(net, rng, training, again=again, partial=True)
         self._keep(known, rng, rule, again)
+        self._epochs_done += epochs_done
         del self.loss_curve_[:-KEPT_LOSSES]
         return self
 
@@ -295,18 +267,26 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         """The biases of `net_`."""
         return [self.net_.params["b1"], self.net_.params["b2"]]
 
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks of estimators: this one takes sparse matrices."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def __sklearn_is_fitted__(self) -> bool:
         """Return whether there is a network: a fit that failed has left n_features_in_ alone."""
         return hasattr(self, "net_")
 
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self)
-        return self.net_.logits(validate_data(self, X, dtype=np.float64, reset=False))
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        return self.net_.logits(X, sparse=True)
 
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
         check_labels(y)
-        X, y = validate_data(self, X, y, dtype=np.float64, reset=reset)
-        check_classification_targets(y)
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=reset)
+        if y.dtype.kind not in "biuU":  # what is no number with a fraction and no object is a class
+            check_classification_targets(y)
         return X, y
 
     def _known_classes(self, y: Array, classes: npt.ArrayLike | None) -> Array:
@@ -326,7 +306,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         if len(classes) < 2:
             raise DataError(f"there is 1 class, {classes.tolist()[0]!r}; a classifier needs at least 2")
         activation = get_activation("sigmoid" if self.activation == "logistic" else self.activation)
-        units = self._units()
+        units = layer_size(self)
         if not again:
             return TwoLayerNet(self.n_features_in_, units, len(classes), activation=activation, seed=_seed(rng))
         net: TwoLayerNet = self.net_
@@ -338,86 +318,37 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
             )
         return net
 
-    def _units(self) -> int:
-        """Return the number of hidden units, by whichever name it was given."""
-        sizes = np.atleast_1d(self.hidden_units if self.hidden_layer_sizes is None else self.hidden_layer_sizes)
-        if sizes.shape != (1,) or sizes.dtype.kind not in "iu" or sizes[0] < 1:
-            raise InvalidValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r}: there is one hidden layer here; give the number of "
-                "its units, hidden_layer_sizes=(50,) or hidden_units=50"
-            )
-        return int(sizes[0])
-
-    def _size(self, n_samples: int) -> int:
-        """Return the size of a batch."""
-        return min(200, n_samples) if isinstance(self.batch_size, str) else int(self.batch_size)
-
-    def _sgd(self, n_samples: int) -> PenalisedSGD:
-        rate = self.learning_rate if isinstance(self.learning_rate, Real) else DEFAULT_RATE
-        rate = rate if self.learning_rate_init is None else self.learning_rate_init
-        nesterov = self.nesterovs_momentum and self.momentum > 0  # without momentum there is nothing to look ahead by
-        sgd = PenalisedSGD(float(rate), self.momentum, nesterov, self.weight_decay)
-        sgd.penalty = (self.alpha or 0.0) / min(self._size(n_samples), n_samples)
-        return sgd
-
-    def _parts(self, samples: Samples, classes: Array, rng: np.random.RandomState) -> tuple[Samples, Samples | None]:
-        """Return what `train` is to train on, and to validate on where there is early stopping."""
-        if not self.early_stopping:
-            return samples, None
-        (X, labels, weights), n_samples = samples, len(samples[0])
-        try:
-            rows = train_test_split(
-                np.arange(n_samples), test_size=self.validation_fraction, stratify=classes[labels], random_state=rng
-            )
-        except ValueError as error:
-            raise DataError(
-                f"early_stopping cannot set validation_fraction = {self.validation_fraction} of {n_samples} samples "
-                f"aside: {error}"
-            ) from error
-        training, validation = ((X[some], labels[some], None if weights is None else weights[some]) for some in rows)
-        return training, validation
-
-    def _weighed(self, X: Array, labels: Array, classes: Array, sample_weight: npt.ArrayLike | None) -> Samples:
-        """Return the samples that count, their labels, and their weights times those of their classes."""
-        X, labels, weights = weighted(X, labels, sample_weight)
-        if self.class_weight is None:
-            return X, labels, weights
-        if self.class_weight == "balanced":
-            present, of_class = np.unique(labels), np.ones(len(classes))
-            of_class[present] = 1.0 / np.bincount(labels, weights)[present]
-        else:
-            of_class = compute_class_weight(self.class_weight, classes=classes, y=classes[labels])
-        for label, weight in zip(classes.tolist(), of_class.tolist(), strict=True):
-            check_number(f"class_weight of {label!r}", weight, 0.0)
-        return weighted(X, labels, of_class[labels] * (1.0 if weights is None else weights))
-
     def _train(
         self,
         net: TwoLayerNet,
-        sgd: PenalisedSGD,
         rng: np.random.RandomState,
         training: Samples,
-        validation: Samples | None,
-        epochs: int,
+        validation: Samples | None = None,
+        *,
         again: bool,
+        partial: bool = False,
     ) -> StoppingRule:
         """Train until the rule or ^C ends it, and return the rule, which has recorded the epochs."""
-        rule = StoppingRule(self, net, sgd, len(training[0]), self.t_ if again else 0)
-        parts: dict[str, Any] = dict(zip(("X", "y", "sample_weight"), training, strict=True))
-        if validation is not None:
-            parts["validation"] = validation
+        sgd = new_sgd(self, len(training))
+        schedule = self.learning_rate if callable(self.learning_rate) else None
+        if again and partial:
+            sgd.velocity = {key: v.copy() for key, v in self._optimizer.velocity.items()}
+            schedule = schedule and delayed(schedule, self._epochs_done)
+        rule = StoppingRule(self, net, sgd, len(training), self.t_ if again else 0)
         try:
             train(
                 net,
-                optimizer=sgd,
-                epochs=epochs,
-                batch_size=self._size(len(training[0])),
-                seed=_seed(rng),
+                training,
+                None,
+                sgd,
+                epochs=1 if partial else self.max_iter,
+                batch_size=batch_size(self, len(training)),
+                seed=_seed(rng) if self.shuffle else None,
+                validation=validation,
                 h=self.h,
                 method=self.method,
-                schedule=self.learning_rate if callable(self.learning_rate) else None,
+                schedule=schedule,
                 on_epoch=rule,
-                **parts,
             )
         except KeyboardInterrupt:
             whole = f"after {len(rule.rows)} whole epochs"
@@ -428,7 +359,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         """Set all attributes, now that training went well."""
         self.net_, self.classes_, self._optimizer, self._rng = rule.net, classes, rule.optimizer, rng
         self.n_layers_, self.n_outputs_, self.out_activation_ = 3, len(classes), "softmax"
-        self.n_iter_, self.t_ = len(rule.rows), rule.samples_seen
+        self.n_iter_, self.t_, self._epochs_done = len(rule.rows), rule.samples_seen, len(rule.rows)
         old, early = self if again else None, self.early_stopping
         self.loss_curve_ = _extended(old, "loss_curve_", rule, "train_loss")
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
@@ -443,19 +374,6 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
 def _extended(old: Any, curve: str, rule: StoppingRule, column: str) -> list[float]:
     """Return the curve of the fits before, where there is one, and behind it a column of the epochs of this one."""
     return [*(getattr(old, curve, None) or ()), *(getattr(row, column) for row in rule.rows)]
-
-
-def _stalled(rule: StoppingRule, X: Array, labels: Array, weights: Array | None) -> str:
-    """Return what to say of a loss that is no better than always giving the frequencies of the classes."""
-    shares = np.bincount(labels, weights) / len(labels)
-    guessing = -float(sum(share * math.log(share) for share in shares if share > 0))
-    if len(rule.rows) < STALLED_EPOCHS or guessing < CERTAIN or rule.kept_loss < guessing:
-        return ""
-    return (
-        f"after {len(rule.rows)} epochs the training loss of {rule.kept_loss:.3g} is above {guessing:.3g}, "
-        f"that of always giving the class frequencies: scale X, whose largest entry is {np.abs(X).max():.3g}, for "
-        "instance by StandardScaler in a pipeline, or lower learning_rate"
-    )
 
 
 def _seed(rng: np.random.RandomState) -> int:

@@ -1,12 +1,21 @@
-"""Labels that no classifier can be trained on, refused in words before scikit-learn sees them."""
+"""What comes in beside X: labels that no classifier can take, weights of samples and classes, what is set aside."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_class_weight
 
-from tinynet.errors import DataError
+from tinynet.data.samples import Samples, balanced_weights
+from tinynet.errors import DataError, check_number
+
+Array = npt.NDArray[Any]
 
 
 def check_labels(y: Any) -> None:
@@ -43,3 +52,55 @@ def _is_gap(label: object) -> bool:
     if label is None or type(label).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(label, float | np.floating) and bool(np.isnan(label))
+
+
+def weighed(
+    X: Array,
+    labels: Array,
+    sample_weight: npt.ArrayLike | None,
+    classes: Array,
+    class_weight: Mapping[Any, float] | str | None,
+) -> Samples:
+    """Return the samples that count, with the weights of each times those of its class."""
+    samples = Samples(X, labels, sample_weight, sparse=True)
+    if class_weight is None:
+        return samples
+    labels, weights = samples.labels, samples.weights
+    if class_weight == "balanced":
+        return Samples(samples.X, labels, balanced_weights(labels, weights), sparse=True)
+    of_class = compute_class_weight(class_weight, classes=classes, y=classes[labels])
+    for label, weight in zip(classes.tolist(), of_class.tolist(), strict=True):
+        check_number(f"class_weight of {label!r}", weight, 0.0)
+    return Samples(samples.X, labels, of_class[labels] * (1.0 if weights is None else weights), sparse=True)
+
+
+def set_aside(samples: Samples, classes: Array, fraction: float, rng: np.random.RandomState) -> tuple[Samples, Samples]:
+    """Return what is to be trained on and what to be validated on, drawn class by class where there are enough.
+
+    Warns
+    -----
+    UserWarning
+        When there are more than two classes and too few samples to draw from each.
+
+    Raises
+    ------
+    DataError
+        When there are too few samples otherwise; the fraction is named.
+    """
+    X, labels, weights = samples.X, samples.labels, samples.weights
+    split = partial(train_test_split, np.arange(len(labels)), test_size=fraction, random_state=rng)
+    part = f"validation_fraction = {fraction} of {len(labels)} samples"
+    try:
+        try:
+            rows = split(stratify=classes[labels])
+        except ValueError as error:
+            if len(classes) == 2:
+                raise
+            rows = split()
+            warnings.warn(f"{part} is drawn without regard to the classes: {error}", stacklevel=3)
+    except ValueError as error:
+        raise DataError(f"early_stopping cannot set {part} aside: {error}") from error
+    training, validation = (
+        Samples(X[some], labels[some], None if weights is None else weights[some], sparse=True) for some in rows
+    )
+    return training, validation

@@ -1,13 +1,15 @@
-"""MLPClassifier's rules: when a training ends, how its learning rate falls, and a penalty that spares intercepts."""
+"""When a training ends and how its learning rate falls, by MLPClassifier's rules; what to say of one that stalled."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from tinynet.data.samples import Samples
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.training.history import Epoch
@@ -16,6 +18,8 @@ Array = npt.NDArray[Any]
 
 SMALLEST_RATE = 1e-6  # "adaptive" ends the training here
 RATE_DIVISOR = 5.0
+STALLED_EPOCHS = 10  # a loss above guessing after so many is no slow start
+CERTAIN = 0.01  # nats: where guessing is better than this, nearly all weight is on one class
 
 
 class StoppingRule:
@@ -78,13 +82,20 @@ class StoppingRule:
             self.optimizer.learning_rate = self.first_rate / (self.samples_seen + 1) ** self.options.power_t
 
 
-class PenalisedSGD(SGD):
-    """SGD with MLPClassifier's penalty: `penalty` times the weights, and not the intercepts, joins the gradient."""
+def delayed(schedule: Callable[[float], float], epochs: int) -> Callable[[float], float]:
+    """Return `schedule` as it goes on when so many epochs are done."""
+    return lambda epochs_done: schedule(epochs + epochs_done)
 
-    penalty = 0.0
 
-    def update(self, params: MutableMapping[str, Array], grads: Mapping[str, Array]) -> None:
-        """Change every array of `params` in place; `grads` has the same keys and shapes."""
-        if self.penalty:
-            grads = {**grads} | {key: grads[key] + self.penalty * params[key] for key in ("W1", "W2")}
-        super().update(params, grads)
+def stalled(rule: StoppingRule, samples: Samples) -> str:
+    """Return what to say of a loss that is no better than always giving the frequencies of the classes."""
+    shares = np.bincount(samples.labels, samples.weights) / len(samples)
+    guessing = -float(sum(share * math.log(share) for share in shares if share > 0))
+    if len(rule.rows) < STALLED_EPOCHS or guessing < CERTAIN or rule.kept_loss < guessing:
+        return ""
+    largest = max(samples.X.max(), -samples.X.min())
+    return (
+        f"after {len(rule.rows)} epochs the training loss of {rule.kept_loss:.3g} is above {guessing:.3g}, "
+        f"that of always giving the class frequencies: scale X, whose largest entry is {largest:.3g}, for "
+        "instance by StandardScaler in a pipeline, or lower learning_rate"
+    )

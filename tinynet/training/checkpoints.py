@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.samples import Samples
+from tinynet.data.samples import Samples, dense
 from tinynet.errors import (
     DamagedError,
     DataError,
@@ -340,7 +340,7 @@ def particulars(
         **{
             f"{name} data": digest()
             if part is None
-            else digest(np.asarray(part.X, np.float64), part.labels, part.weights)
+            else digest(np.asarray(dense(part.X), np.float64), part.labels, part.weights)
             for name, part in (("training", training), ("validation", validation))
         },
     }

@@ -45,13 +45,13 @@ class Optimizer(Protocol):
 
 def train(
     net: TwoLayerNet,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
+    X: npt.ArrayLike | Samples,
+    y: npt.ArrayLike | None,
     optimizer: Optimizer,
     *,
     epochs: int,
     batch_size: int,
-    seed: int,
+    seed: int | None,
     validation: Validation | None = None,
     sample_weight: npt.ArrayLike | None = None,
     h: float = 1e-4,
@@ -69,7 +69,7 @@ def train(
     Parameters
     ----------
     net : TwoLayerNet
-    X : array, shape (n_samples, n_features)
+    X : array, shape (n_samples, n_features), or Samples, beside which y is None
     y : labels, shape (n_samples,), or one-hot rows
     optimizer : SGD, or anything with ``update(params, grads)``
         Its ``learning_rate``, if there is one, is recorded.
@@ -77,8 +77,8 @@ def train(
         In each epoch every sample is visited once, the last short batch included.
     batch_size : int of at least 1
         More than n_samples means one batch.
-    seed : int of at least 0
-        The order of samples in an epoch depends on (seed, epoch) alone.
+    seed : int of at least 0, or None
+        The order of samples in an epoch depends on (seed, epoch) alone; None keeps the order that they have.
     validation : pair (X, y), triple (X, y, sample_weight), or Samples, optional
         Measured after every epoch, never trained on; without rows it counts as not given.
     sample_weight : array, shape (n_samples,), at least 0, optional
@@ -140,7 +140,7 @@ def train(
     epochs = check_integer("epochs", epochs, 1)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         raise InvalidTypeError(f"checkpoints must be tinynet.Checkpoints(folder, ...), got {checkpoints!r}")
-    if task.batch_size > (n := np.shape(y)[0]):
+    if task.batch_size > (n := len(data)):
         surplus = f"batch_size {batch_size} is larger than the {n} training samples"
         warnings.warn(f"{surplus}: one batch an epoch", stacklevel=2)
     state = task.first_state()
@@ -183,7 +183,7 @@ class _Task:
     data: Samples
     validation: Samples | None
     batch_size: int
-    seed: int
+    seed: int | None
     h: float
     method: str
     patience: int | None
@@ -192,10 +192,8 @@ class _Task:
     schedule: Schedule | None
 
     def __post_init__(self) -> None:
-        self.batch_size, self.seed = (
-            check_integer("batch_size", self.batch_size, 1),
-            check_integer("seed", self.seed, 0),
-        )
+        self.batch_size = check_integer("batch_size", self.batch_size, 1)
+        self.seed = None if self.seed is None else check_integer("seed", self.seed, 0)
         self.h, self.method = check_step_size(self.h), check_choice("method", self.method, METHODS)
         if not callable(getattr(self.optimizer, "update", None)):
             raise InvalidTypeError(f"optimizer must have update(params, grads), as SGD has, got {self.optimizer!r}")
