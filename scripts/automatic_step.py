@@ -1,13 +1,15 @@
 """Where h = 1e-4 fails, what is said of it, and what h="auto" gives: errors of slopes at x from 1e-6 to 1e10."""
 
-import sys
 import warnings
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from figure import figure_argument
 
 from tinynet import NumericalWarning, numerical_diff
+
+figure_path = figure_argument(__doc__, "automatic_step.png")
 
 FUNCTIONS: dict[str, Any] = {  # each with its slope
     "log x": (np.log, lambda x: 1 / x),
@@ -34,4 +36,4 @@ for ax, (name, (f, slope)) in zip(panels, FUNCTIONS.items(), strict=True):
     ax.grid(alpha=0.3, linewidth=0.6)
 panels[0].set(ylabel="relative error of the slope")
 panels[0].legend(frameon=False, fontsize="small")
-plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "automatic_step.png", dpi=150)
+plt.savefig(figure_path, dpi=150)

@@ -1,11 +1,11 @@
 """The downhill directions of x0² + x1², and gradient descent along them with three learning rates."""
 
-import sys
 import warnings
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from figure import figure_argument
 
 from tinynet import NumericalWarning, gradient_descent, numerical_gradient
 
@@ -15,6 +15,7 @@ def f(x: Any) -> Any:
     return x[0] ** 2 + x[1] ** 2
 
 
+figure_path = figure_argument(__doc__, "gradient_field.png")
 for place in [(3, 4), (0, 2), (3, 0)]:
     print(f"gradient at {place}: {numerical_gradient(f, place)}")
 
@@ -36,4 +37,4 @@ for lr, marker, colour in [(0.1, "o", "#D55E00"), (10.0, "s", "black"), (1e-10, 
 field.set(xlabel="x0", ylabel="x1", aspect="equal", title="100 steps from (−3, 4), learning rate 0.1")
 distance.set(xlabel="step", ylabel="distance from the minimum", title="the same at three learning rates")
 distance.legend(loc="lower left")
-plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "gradient_field.png", dpi=150)
+plt.savefig(figure_path, dpi=150)

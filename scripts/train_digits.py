@@ -1,11 +1,12 @@
 """Train a two-layer network on handwritten digits: its gradient is never derived, only measured."""
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
+from figure import figure_argument
 
 from tinynet import SGD, TwoLayerNet, load_dataset, plot_loss_curve, train
+
+figure_path = figure_argument(__doc__, "train_digits.png")
 
 data = load_dataset("digits", seed=0)
 net = TwoLayerNet(data.n_features, 50, data.n_classes, activation="tanh", seed=0)
@@ -35,4 +36,4 @@ for ax, i in zip(right.subplots(2, 4).flat, wrong, strict=False):
     ax.imshow(data.X_test[i].reshape(8, 8), cmap="gray_r")
     ax.set_title(f"{data.y_test[i]} read as {predicted[i]}", fontsize="small")
     ax.axis("off")
-plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "train_digits.png", dpi=150)
+plt.savefig(figure_path, dpi=150)

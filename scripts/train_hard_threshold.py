@@ -1,10 +1,11 @@
 """Train hidden units that are hard thresholds, and draw what the width h of the central difference does."""
 
-import sys
-
 import matplotlib.pyplot as plt
+from figure import figure_argument
 
 from tinynet import SGD, TwoLayerNet, load_dataset, train
+
+figure_path = figure_argument(__doc__, "train_hard_threshold.png")
 
 WHY = (
     "(L(θ + h) − L(θ − h)) / 2h is the slope of the loss, averaged over [θ − h, θ + h]. A threshold's own slope\n"
@@ -32,4 +33,4 @@ for activation, h, line, colour in RUNS:
 ax.set(xlabel="epoch", ylabel="training loss (nats a sample)", title="digits, 64-50-10")
 ax.text(0, -0.14, WHY, transform=ax.transAxes, va="top", fontsize="small")
 ax.legend(frameon=False)
-plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "train_hard_threshold.png", dpi=150)
+plt.savefig(figure_path, dpi=150)

@@ -1,10 +1,11 @@
 """Train on two interleaving half moons, and draw the loss curve and the boundary that the network found."""
 
-import sys
-
 import matplotlib.pyplot as plt
+from figure import figure_argument
 
 from tinynet import SGD, TwoLayerNet, load_dataset, plot_decision_boundary, plot_loss_curve, train
+
+figure_path = figure_argument(__doc__, "train_moons.png")
 
 data = load_dataset("moons", seed=0, n_samples=1000, noise=0.2, scaling="standard")
 net = TwoLayerNet(2, 32, 2, activation="tanh", seed=0)
@@ -26,4 +27,4 @@ _, (curve, plane) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 plot_loss_curve(history, curve)
 plot_decision_boundary(net, data.X_test, data.y_test, plane)
 plane.set(xlabel="feature 0 (standard deviations)", ylabel="feature 1 (standard deviations)", title="test samples")
-plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "train_moons.png", dpi=150)
+plt.savefig(figure_path, dpi=150)

@@ -1,11 +1,12 @@
 """The training loop written out, as in the textbook: a mini-batch, its gradient, a step downhill, and again."""
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
+from figure import figure_argument
 
 from tinynet import SGD, TwoLayerNet, load_dataset
+
+figure_path = figure_argument(__doc__, "training_loop.png")
 
 data = load_dataset("digits", seed=0)
 x_train, t_train = data.X_train, np.eye(10)[data.y_train]  # one-hot labels
@@ -36,4 +37,4 @@ accuracy.plot(epochs, train_accuracy, "o-", color="#0072B2", markersize=4, label
 accuracy.plot(epochs, validation_accuracy, "s--", color="#D55E00", markersize=4, fillstyle="none", label="validation")
 accuracy.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(80, 101))
 accuracy.legend(loc="lower right")
-plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "training_loop.png", dpi=150)
+plt.savefig(figure_path, dpi=150)

@@ -1,12 +1,14 @@
 """The gradient of the cross-entropy of a 2×3 matrix W, measured, beside the closed form xᵀ(softmax(xW) − t)."""
 
-import sys
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from figure import figure_argument
 
 from tinynet import cross_entropy, numerical_gradient, softmax
+
+figure_path = figure_argument(__doc__, "two_by_three.png")
 
 x = np.array([[0.6, 0.9]])  # one sample of two features
 t = np.array([[0, 0, 1]])  # its class, one-hot
@@ -35,4 +37,4 @@ for ax, title, values, number in [
     for i, j in np.ndindex(W.shape):
         ax.text(j, i, number.format(values[i, j]), ha="center", va="center")
     ax.set(title=title, xticks=range(3), yticks=range(2), xlabel="class", ylabel="feature")
-plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "two_by_three.png", dpi=150)
+plt.savefig(figure_path, dpi=150)

@@ -1,12 +1,12 @@
 """How much faster numerical_gradient is with two workers, by how long one evaluation of f takes."""
 
-import sys
 import time
 from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from figure import figure_argument
 
 from tinynet import numerical_gradient
 
@@ -23,6 +23,7 @@ def gradient(terms: int, workers: int) -> tuple[float, bytes]:
     return time.perf_counter() - started, result.tobytes()
 
 
+figure_path = figure_argument(__doc__, "workers.png")
 gradient(10, workers=2)  # starts the two processes, which then stay
 speeds = {}
 for terms in [25, 75, 250, 750, 2200]:
@@ -32,9 +33,8 @@ for terms in [25, 75, 250, 750, 2200]:
     speeds[cost] = serial / parallel
     bits = "the same bits" if len({bits for pair in pairs for _, bits in pair}) == 1 else "other bits"
     print(f"f of {cost:.2f} ms: 2 workers are {speeds[cost]:.2f} times as fast and give {bits}")
-
 _, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 ax.semilogx(list(speeds), list(speeds.values()), "o-", color="#0072B2")
 ax.grid(alpha=0.3)
 ax.set(xlabel="one evaluation of f (ms)", ylabel="serial time / time with 2 workers", ylim=(0, 2))
-plt.savefig(sys.argv[1] if len(sys.argv) > 1 else "workers.png", dpi=150)
+plt.savefig(figure_path, dpi=150)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +22,13 @@ def runner(make: Make) -> Run:
             command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), "figure.png"]
             with (folder / "printed").open("w") as printed:
                 process = subprocess.run(
-                    command, cwd=folder / "out", stdout=printed, stderr=subprocess.PIPE, encoding="utf-8", check=False
+                    command,
+                    cwd=folder / "out",
+                    stdout=printed,
+                    stderr=subprocess.PIPE,
+                    encoding="utf-8",
+                    check=False,
+                    env={**os.environ, "MPLBACKEND": "tkagg", "DISPLAY": ""},  # a display that is not there
                 )
             assert (process.returncode, process.stderr) == (0, "")
 

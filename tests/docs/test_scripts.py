@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ import pytest
 from programs import Run
 
 FOLDER = Path(__file__).parents[2] / "scripts"
-ELSEWHERE = {  # no figure: test_benchmarks.py, test_api_page.py, test_gradcheck.py
+ELSEWHERE = {  # no figure of their own: test_benchmarks.py, test_api_page.py, test_gradcheck.py
     FOLDER / "benchmark_gradients.py",
+    FOLDER / "figure.py",
     FOLDER / "write_api_page.py",
     FOLDER / "compare_gradient_checkers.py",
 }
@@ -37,7 +41,7 @@ def line_with(words: str, printed: str) -> str:
 def test_a_script_has_40_lines_or_fewer_and_names_its_figure_after_itself(script: Path) -> None:
     source = script.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 40
-    assert f'"{script.stem}.png"' in source
+    assert f'figure_argument(__doc__, "{script.stem}.png")' in source
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -50,6 +54,19 @@ def test_a_script_writes_a_figure_that_is_not_blank_and_nothing_else(script: Pat
     assert height >= 400 and width >= 600
     for half in (pixels[:, : width // 2], pixels[:, width // 2 :]):
         assert (half.min(axis=2) < 0.9).mean() > 0.01
+
+
+def test_a_script_tells_its_argument_and_refuses_a_wrong_one(tmp_path: Path) -> None:
+    for argument, status, expected in [
+        ("--help", 0, "default: train_digits.png"),
+        ("no/figure.png", 2, "there is no folder 'no'"),
+        ("figure.doc", 2, ".png, .svg or .pdf"),
+    ]:
+        command = [sys.executable, str(FOLDER / "train_digits.py"), argument]
+        display = {**os.environ, "MPLBACKEND": "tkagg", "DISPLAY": ""}
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=display)
+        assert ended.returncode == status and expected in ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", [script.stem for script in SCRIPTS if (IMAGES / f"{script.stem}.png").exists()])
