@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tinynet import GradientReport, InvalidTypeError, InvalidValueError, WrongGradientError, check_gradient
 from tinynet.checking import mistakes as diagnosis
-from tinynet.checking.slopes import Ground, careful_slope
+from tinynet.checking.slopes import Here, careful_slope
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gradient_check.md").read_text(encoding="utf-8")
@@ -114,7 +114,7 @@ def test_quotients_are_not_measured_along_a_direction_that_says_nothing_of_them(
 
 
 def test_a_kink_beyond_the_step_is_none() -> None:
-    slope = careful_slope(lambda t: (t, abs(t - 0.003)), Ground(0.003, 1e-18, 1.1e-16), (1.0, 1.0))
+    slope = careful_slope(lambda t: (t, abs(t - 0.003)), Here(0.003, 1e-18, 1.1e-16), (1.0, 1.0))
     assert not slope.kink and slope.value == pytest.approx(-1, abs=1e-12)
 
 
@@ -313,7 +313,7 @@ def test_where_no_two_steps_agree_nothing_is_decided_and_nothing_passes() -> Non
         ((cube, NORMAL, np.array([1.0, np.nan])), {}, "x holds 1 values that are nan or infinite"),
         ((lambda x: x, NORMAL, NORMAL), {}, "f must return one real number, got an array of shape \\(6, 4\\)"),
         ((lambda x: math.nan, NORMAL, NORMAL), {}, "f\\(x\\) is nan: there is no gradient to check"),
-        ((lambda p: p["a"].sum(), NORMAL, {"a": NORMAL}), {}, "grad must be a dict with the keys of x, got ndarray"),
+        ((lambda p: p["a"].sum(), NORMAL, {"a": NORMAL}), {}, "grad must be nested as x, with a; got ndarray"),
         ((lambda p: p["a"].sum(), {"b": NORMAL}, {"a": NORMAL}), {}, "grad must have the keys of x, a; got b"),
         ((lambda p: p["a"].sum(), {"a": [1.0]}, {"a": NORMAL}), {}, "grad\\['a'\\] must have the shape of x"),
         ((cube, NORMAL, NORMAL), {"h": 0}, "h must be a finite number above 0, got 0"),
@@ -380,6 +380,6 @@ def table(text: str) -> list[list[str]]:
 def test_the_page_names_every_kind_of_mistake() -> None:
     listed = re.sub(r"\s+", " ", PAGE[PAGE.index("## The kinds") : PAGE.index("## Beside")])
     kinds = [value for name, value in vars(diagnosis).items() if name.isupper() and isinstance(value, str)]
-    assert len(kinds) == 16
+    assert len(kinds) == 18
     for kind in kinds:
         assert kind.removeprefix("one ").removesuffix(" wrong") in listed, kind

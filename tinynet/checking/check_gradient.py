@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinynet.checking import slopes
-from tinynet.checking.function import Subject
+from tinynet.checking.function import MovableFunction, leaves
 from tinynet.checking.inspection import QUOTIENT_STEP, Entry, Inspection, Options
 from tinynet.checking.mistakes import Mistake
 from tinynet.errors import (
@@ -77,6 +77,8 @@ class GradientReport:
     def __str__(self) -> str:
         """Return verdict, kinds of mistakes, the worst entries, and notes, a line each."""
         head = "the gradient is right" if self.ok else "the gradient is WRONG" if self.wrong else "nothing was decided"
+        if self.ok and self.having("undecided"):
+            head = "nothing wrong was found, but not all could be decided"
         lines = [f"{head}: {self._counts()}", *(f"  {mistake}" for mistake in self.mistakes)]
         shown = self.wrong[:SHOWN] or self.entries[:1]
         if shown:
@@ -96,34 +98,37 @@ class GradientReport:
 def check_gradient(
     f: Any,
     grad: Any,
-    x: Any,
-    *,
+    *x: Any,
     h: float | None = None,
     rtol: float = 1e-6,
     method: str = "central",
     sample: int | None = 64,
     seed: int = 0,
+    bounds: Any = None,
 ) -> GradientReport:
     """Hold a gradient against measured slopes, each with an error bar, and say what is wrong with it.
 
-    ``check_gradient(f, grad, x)`` for a function, ``check_gradient(net, X, y)`` for anything with
-    `params`, `loss(X, y)` and `gradient(X, y)`; where there is no `gradient`, `numerical_gradient`
-    is held to the quotient over its own h.
+    ``check_gradient(f, grad, x)`` for a function (``check_gradient(f, grad, x0, x1)`` for one of several arguments),
+    ``check_gradient(net, X, y)`` for anything with `params`, `loss(X, y)` and `gradient(X, y)`; where there is no
+    `gradient`, `numerical_gradient` is held to the quotient over its own h.
 
     Parameters
     ----------
-    f : callable, array or dict of arrays -> one real number
+    f : callable -> one real number
         May ignore its argument: writable floating-point arrays are moved **in place** and restored bit
-        for bit, as `numerical_gradient` does it. Lists, integers and read-only arrays are copied to float64.
-    grad : array or dict of arrays, shaped as `x`, or a callable that returns them for `x`
-    x : array of any shape, or dict of arrays
+        for bit, as `numerical_gradient` does it. Lists of numbers, integers and read-only arrays are copied to
+        float64. Where f raises an ArithmeticError, ValueError or RuntimeError, or is nan, it counts as not finite.
+    grad : arrays nested and shaped as `x`, or a callable that returns them for `x`
+        None, for an array or for all below a key, is a gradient of zeros; of several arguments, a tuple.
+    *x : array of any shape, or dicts, lists and tuples of arrays, nested
+        Arrays of integers beside others of floats, whose gradient is 0 or None, are not moved.
     h : float above 0, optional
-        The step, in units of x. None: chosen for each entry from the noise of f and from several steps.
+        The step, in units of x. None: chosen for each entry by how f varies and how noisy it is.
     rtol : float of at least 0
         What an entry may be off, beside its error bar, relative to itself; one of float32 also 1e-5 of the largest.
     method : "central", "richardson", "complex" or "quotient"
-        "central": differences at two steps, at ten or more where those leave a doubt. "richardson":
-        extrapolated to the step 0, more digits of a smooth f. "complex": Im f(x + ih) / h for an
+        "central": differences at two steps; where those leave a doubt, extrapolated, and at ten steps or more.
+        "richardson": extrapolated to the step 0 always, more digits of a smooth f. "complex": Im f(x + ih) / h for an
         analytic f that takes complex numbers. "quotient": (f(x + h) − f(x − h)) / 2h itself, for a
         gradient that is one; h is 1e-4 unless given.
     sample : int of at least 1, optional
@@ -131,6 +136,8 @@ def check_gradient(
         against the slope along a random direction. None: every entry is measured.
     seed : int
         Of the sample and of the directions.
+    bounds : pair (low, high) of numbers or arrays that every array can be compared with, optional
+        f is asked nowhere else. None in the place of either: no bound.
 
     Returns
     -------
@@ -140,12 +147,12 @@ def check_gradient(
     Raises
     ------
     InvalidTypeError, InvalidValueError
-        For an f that returns anything but one finite number or changes its argument, arrays that are not
+        For an f that returns anything but one finite number at x or changes its argument, arrays that are not
         real and finite, a gradient of other keys or shapes, and bad options.
 
     References
     ----------
-    The noise of f: Moré and Wild (2011). The choice of a step: Lepskii (1991). See ``slopes.py``.
+    The noise of f: Moré and Wild (2011). The choice of a step: Ridders (1982), Lepskii (1991). See ``slopes.py``.
 
     Examples
     --------
@@ -163,11 +170,13 @@ def check_gradient(
         None if sample is None else check_integer("sample", sample, 1),
         check_integer("seed", seed, 0),
     )
+    if not x:
+        raise InvalidTypeError("x is missing: check_gradient(f, grad, x), or check_gradient(net, X, y)")
     if hasattr(f, "params") and hasattr(f, "loss"):
-        return _report(_inspection_of_net(f, grad, x, options))
+        return _report(_inspection_of_net(f, grad, x[0], options))
     if not callable(f):
         raise InvalidTypeError(f"f must be callable, or have params, loss and gradient; got {type(f).__name__}")
-    return _report(Inspection(Subject(f, x), grad, options))
+    return _report(Inspection(MovableFunction(f, x, bounds), grad, options))
 
 
 def _report(inspection: Inspection) -> GradientReport:
@@ -186,24 +195,30 @@ def _inspection_of_net(net: Any, X: Any, y: Any, options: Options) -> Inspection
     def gradient(X: Any, y: Any) -> Any:
         return net.numerical_gradient(X, y, h=options.h) if measured else net.gradient(X, y)
 
-    def one_sample(row: int, name: str) -> tuple[float, float, float]:
+    def one_sample(row: int, name: str) -> tuple[float, float, Any]:
         alone = slice(row, row + 1)
-        subject = Subject(lambda _: net.loss(X[alone], y[alone]), net.params)
-        given = np.asarray(gradient(X[alone], y[alone])[name])
+        function = MovableFunction(lambda _: net.loss(X[alone], y[alone]), (net.params,))
+        given = np.asarray(dict(leaves(gradient(X[alone], y[alone])))[name])
         index = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(given)), given.shape))
         try:
-            ground = subject.ground(np.random.default_rng(options.seed))
+            here = function.here(np.random.default_rng(options.seed))
         except InvalidValueError:  # as of batch normalisation: of one sample alone there is no loss
-            return math.nan, 0.0, 0.0
-        slope = slopes.careful_slope(subject.line(name, index), ground, subject.reach(name, index))
-        return ground.value, slope.value, float(given[index])
+            return math.nan, 0.0, given
+        slope = slopes.automatic_slope(function.line(name, index), here, function.reach(name, index)[1])
+        return here.value, slope.value, given
 
-    subject = Subject(lambda _: net.loss(X, y), net.params)
-    return Inspection(subject, lambda _: gradient(X, y), options, len(X), None if measured else one_sample)
+    function = MovableFunction(lambda _: net.loss(X, y), (net.params,))
+    return Inspection(function, lambda _: gradient(X, y), options, len(X), None if measured else one_sample)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
-    known = math.isfinite(entry.error) and 0 < entry.error < abs(entry.expected)
+    known = math.isfinite(entry.error) and 0 < entry.error < abs(entry.expected) < math.inf
     digits = min(12, 1 + round(math.log10(abs(entry.expected) / entry.error))) if known else 6
-    numbers = f"{entry.expected:.{digits}g}", f"± {entry.error:.0e}", f"{entry.got:.{digits}g}", f"{entry.ratio:.6g}"
+    ratio = 6 if abs(entry.ratio - 1) > 1e-4 else 10
+    numbers = (
+        f"{entry.expected:.{digits}g}",
+        f"± {entry.error:.0e}",
+        f"{entry.got:.{digits}g}",
+        f"{entry.ratio:.{ratio}g}",
+    )
     return (entry.label, *numbers)

@@ -1,13 +1,13 @@
 """A gradient measured and judged, entry by entry, and its mistakes explained.
 
-``subject.py`` moves the function, ``slopes.py`` measures it, ``diagnosis.py`` tells the kinds of mistakes.
+``subject.py`` moves the function, ``slopes.py`` measures it, ``kinds.py`` tells the kinds of mistakes.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.checking import mistakes as diagnosis
+from tinynet.checking import mistakes as kinds
 from tinynet.checking import slopes
-from tinynet.checking.function import Block, Index, Subject
+from tinynet.checking.function import Block, Index, MovableFunction, leaves
 from tinynet.checking.mistakes import Comparison, Mistake
 from tinynet.checking.slopes import Slope
 from tinynet.errors import InvalidTypeError, InvalidValueError
@@ -30,7 +30,6 @@ DECISIVE = 0.01  # an error bar longer than this part of the entry decides nothi
 NEIGHBOURS = 12  # entries of the row, and of the column, of a wrong entry that are measured as well
 SINGLE_SAMPLES = 8  # samples whose gradients are looked at one by one when that of a network is wrong
 MANY = 10  # entries that many steps have shown to be wrong before two steps are believed to say so; and error bars
-UNSEEN = 2.0**-30  # a step, in units of x, that float32 does not see
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,8 @@ class Entry:
     """One entry of a gradient: measured as `expected` ± `error`, given as `got`.
 
     `verdict` is "right", "wrong", "kink" (f has no slope there, and got lies between its one-sided
-    slopes) or "undecided" (the error bar is too long to say).
+    slopes) or "undecided" (the error bar is too long to say). `side` is 1 or -1 where f has values above
+    or below x alone, and `flat` says that f has one value at all steps.
     """
 
     name: str
@@ -60,11 +60,13 @@ class Entry:
     tolerance: float
     step: float
     verdict: str
+    side: int = 0
+    flat: bool = False
 
     @property
     def label(self) -> str:
         """The entry's name, such as W1[3, 7]."""
-        return diagnosis.label(self.name, self.index)
+        return kinds.label(self.name, self.index)
 
     @property
     def ratio(self) -> float:
@@ -88,13 +90,13 @@ class Inspection:
 
     def __init__(
         self,
-        subject: Subject,
+        function: MovableFunction,
         grad: Any,
         options: Options,
         n_samples: int | None = None,
-        one_sample: Callable[[int, str], tuple[float, float, float]] | None = None,
+        one_sample: Callable[[int, str], tuple[float, float, Array]] | None = None,
     ) -> None:
-        self.subject, self.grad, self.options = subject, grad, options
+        self.function, self.grad, self.options = function, grad, options
         self.n_samples, self.one_sample = n_samples, one_sample
         self.rng = np.random.default_rng(options.seed)
         self.notes: list[str] = []
@@ -104,60 +106,105 @@ class Inspection:
         """Return the entries that were measured, the worst first, the mistakes, and how many entries there are."""
         self.got = self._given()
         self.largest = {name: float(np.abs(got[np.isfinite(got)]).max(initial=0.0)) for name, got in self.got.items()}
-        self.ground = self.subject.ground(self.rng)
+        self.here = self.function.here(self.rng)
+        self.notes += [f"{name} holds integers and is not moved" for name in self.function.held]
         entries = {name: self._entries(name) for name in self.got}
         measured = [entry for found in entries.values() for entry in found]
         mistakes = self._not_deterministic(measured) or self._mistakes(entries)
         if measured and not mistakes and all(entry.verdict == "undecided" for entry in measured):
-            mistakes = [Mistake(diagnosis.UNDECIDED, ", ".join(entries), "every error bar is too long to say anything")]
-        self._note_kinks(measured)
+            mistakes = [Mistake(kinds.UNDECIDED, ", ".join(entries), "every error bar is too long to say anything")]
+        self._note_entries(measured)
         ranked = sorted(measured, key=lambda entry: (entry.verdict != "wrong", -entry.deviation))
         return ranked, mistakes, sum(array.size for array in self.got.values())
 
     def _given(self) -> dict[str, Array]:
-        """Return copies of the arrays of the gradient, which must be shaped as x."""
-        given = self.grad(self.subject.argument) if callable(self.grad) else self.grad
-        arrays = self.subject.arrays
-        if self.subject.is_dict and not isinstance(given, Mapping):
-            raise InvalidTypeError(f"grad must be a dict with the keys of x, got {type(given).__name__}")
-        named = {str(name): g for name, g in given.items()} if self.subject.is_dict else {"x": given}
-        if named.keys() != arrays.keys():
-            raise InvalidValueError(f"grad must have the keys of x, {', '.join(arrays)}; got {', '.join(named)}")
-        return {name: _checked_gradient(self.subject.title("grad", name), named[name], x) for name, x in arrays.items()}
+        """Return copies of the arrays of the gradient, which must be shaped as x; None is a gradient of zeros."""
+        function = self.function
+        given = self.grad(*function.arguments) if callable(self.grad) else self.grad
+        named = dict(leaves(given)) if function.is_nested else {"x": given}
+        if function.is_nested and given is not None and named.keys() == {"x"} and "x" not in function.names:
+            raise InvalidTypeError(
+                f"grad must be nested as x, with {', '.join(function.names)}; got {type(given).__name__}"
+            )
+        missing = [name for name in function.names if name not in named and not _none_above(name, named)]
+        unknown = [name for name, value in named.items() if name not in function.names and value is not None]
+        if missing or unknown:
+            raise InvalidValueError(
+                f"grad must have the keys of x, {', '.join(function.names)}; got {', '.join(named)}"
+            )
+        for name in function.held:
+            if named.get(name) is not None and np.any(np.asarray(named[name])):
+                raise InvalidValueError(
+                    f"{function.title('x', name)} holds integers beside arrays of floats and is not moved, but "
+                    f"{function.title('grad', name)} is not 0; x.astype(float) makes weights of it"
+                )
+        return {
+            name: _checked_gradient(function.title("grad", name), named.get(name), x)
+            for name, x in function.arrays.items()
+        }
 
     def _entries(self, name: str) -> list[Entry]:
         """Return the entries of one array: all, or a sample and what a look at the whole array adds."""
         got = self.got[name]
-        indices = _sample(got.shape, self.options.sample, self.rng)
+        indices = sample_indices(got.shape, self.options.sample, self.rng)
         slopes_of = {index: self._slope(name, index) for index in indices}
         if len(indices) < got.size:
             self.notes.append(f"{name}: a sample of {len(indices)} of {got.size:,} entries, seed {self.options.seed}")
             wrong = [entry.index for entry in self._judged(name, slopes_of) if entry.verdict == "wrong"]
-            suspects = wrong[:1] or self._elsewhere(name)
+            bad = [tuple(int(i) for i in place) for place in np.argwhere(~np.isfinite(got))[:1]]
+            suspects = wrong[:1] or bad or self._elsewhere(name)
             near = {index for suspect in suspects for index in _neighbours(suspect, got.shape, self.rng)}
             slopes_of |= {index: self._slope(name, index) for index in sorted(near - slopes_of.keys())}
         return self._judged(name, slopes_of)
 
     def _slope(self, name: str, index: Index) -> Slope:
         """Return the slope along an entry, by the method that was asked for."""
-        line, (low, high), h = self.subject.line(name, index), self.subject.reach(name, index), self.options.h
+        line, (low, high), h = self.function.line(name, index), self.function.reach(name, index), self.options.h
         if self.options.method == "quotient":
-            return slopes.quotient(line, self.ground, h or QUOTIENT_STEP)
+            return slopes.quotient(line, self.here, h or QUOTIENT_STEP)
         if h is not None:
-            central = slopes.fixed_slope(line, self.ground, h)
+            central = slopes.fixed_slope(line, self.here, h)
         else:
-            central = slopes.quick_slope(line, self.ground, low if low > 1e-3 * high else high, self.largest[name])
+            central = slopes.quick_slope(line, self.here, low if low > 1e-3 * high else high, self.largest[name])
             if not self._clear(name, index, central):
-                central = slopes.careful_slope(line, self.ground, (low, high))
-                self.missed[name] += abs(float(self.got[name][index]) - central.value) > MANY * central.error
+                central = self._careful(name, index)
         sharp = not central.kink and central.error <= DECISIVE * abs(central.value)
         if self.options.method == "richardson" and sharp:
-            finer = slopes.richardson_slope(line, self.ground, high)
+            finer = slopes.automatic_slope(line, self.here, high)
             agree = abs(finer.value - central.value) <= finer.error + central.error
             return finer if agree and finer.error < central.error else central
         if self.options.method == "complex":
             return self._complex(name, index, low, central)
         return central
+
+    def _careful(self, name: str, index: Index) -> Slope:
+        """Return the slope extrapolated from steps that suit f, and where that meets no given entry, from a ladder."""
+        line, (low, high), got = (
+            self.function.line(name, index),
+            self.function.reach(name, index),
+            self.got[name][index],
+        )
+        sharp = slopes.automatic_slope(line, self.here, abs(float(self.function.arrays[name][index])) or high)
+        off, size = abs(got - sharp.value), abs(sharp.value)
+        if off <= self.options.rtol * size + sharp.error <= DECISIVE * max(size, 1e-2 * self.largest[name]):
+            return sharp
+        ladder = slopes.careful_slope(line, self.here, (low, high), sharp)
+        if (
+            ladder.flat
+            or ladder.kink
+            or ladder.side
+            or not math.isfinite(sharp.error)
+            or not math.isfinite(ladder.value)
+        ):
+            found = ladder
+        elif not math.isfinite(ladder.error):  # rough: the extrapolation alone may acquit, not accuse
+            found = ladder if off > self.options.rtol * size + sharp.error else sharp
+        elif abs(ladder.value - sharp.value) <= ladder.error + sharp.error:
+            found = sharp if sharp.error < ladder.error else ladder
+        else:
+            found = replace(ladder, error=max(ladder.error, abs(ladder.value - sharp.value)))
+        self.missed[name] += math.isfinite(got) and abs(got - found.value) > MANY * found.error
+        return found
 
     def _clear(self, name: str, index: Index, slope: Slope) -> bool:
         """Say whether two steps are enough: they meet the given entry within a short bar, or miss it as many do."""
@@ -165,11 +212,12 @@ class Inspection:
         allowed = max(self.options.rtol * size, min(DECISIVE * size, 10 * self.options.rtol * scale), 1e-8 * scale)
         deviation = abs(got - slope.value)
         if deviation > self.options.rtol * size + slope.error:
-            return self.missed[name] >= MANY and not slope.kink and deviation > MANY * slope.error
+            many = self.missed[name] >= MANY and not slope.flat
+            return many and not slope.kink and deviation > MANY * slope.error
         return slope.error <= allowed
 
     def _complex(self, name: str, index: Index, scale: float, central: Slope) -> Slope:
-        value = self.subject.complex_slope(name, index, slopes.COMPLEX_STEP * scale)
+        value = self.function.complex_slope(name, index, slopes.COMPLEX_STEP * scale)
         error = FLOOR * np.finfo(np.float64).eps * max(abs(value), self.largest[name])
         if abs(value - central.value) <= central.error + error:
             return replace(central, value=value, error=error)
@@ -183,27 +231,42 @@ class Inspection:
 
     def _judge(self, name: str, index: Index, slope: Slope, scale: float) -> Entry:
         """Return the entry with its verdict."""
-        got, eps = float(self.got[name][index]), self._roundoff(name)
+        got, eps, reach = float(self.got[name][index]), self._roundoff(name), self.function.reach(name, index)[1]
         size = max(abs(got), abs(slope.value)) if math.isfinite(got) else abs(slope.value)
+        size = size if math.isfinite(size) else abs(got)
         tolerance = self.options.rtol * size + FLOOR * eps * scale + slope.error
+        if slope.flat and got:  # the change that got promises may be below the last digit of what f is made of
+            far = self.function.far_change() or float(np.abs(self.function.arrays[name]).max(initial=1.0))
+            tolerance += FLOOR * slopes.EPS * max(abs(self.here.value), far) / reach
         ends = sorted((slope.left, slope.right))
-        if not math.isfinite(slope.error):
+        short, of_f = max(size, 1e-2 * scale), self._size_of_f()
+        if self.largest[name] * reach <= FLOOR * slopes.EPS * of_f:  # zeros but for rounding
+            short = 0.1 * max(of_f, 0.0 if self.function.spread else self.function.far_change()) / reach
+        if math.isinf(slope.value):
+            verdict = "right" if got == slope.value else "wrong"
+        elif not math.isfinite(slope.error):
             verdict = "undecided" if math.isfinite(got) else "wrong"
         elif not abs(got - slope.value) <= tolerance:
             inside = slope.kink and ends[0] - tolerance <= got <= ends[1] + tolerance
             verdict = "kink" if inside else "wrong"
         else:
-            short = max(size, 1e-2 * scale) or 0.1 * self.subject.largest / self.subject.scales[name]
+            if slope.side and got == 0:  # of x^1.5 at 0, whose slopes fall without end
+                short = max(short, self.function.far_change() / reach)
             verdict = "right" if slope.error <= DECISIVE * short or slope.error == 0 else "undecided"
-        return Entry(name, index, slope.value, slope.error, got, tolerance, slope.step, verdict)
+        return Entry(name, index, slope.value, slope.error, got, tolerance, slope.step, verdict, slope.side, slope.flat)
+
+    def _size_of_f(self) -> float:
+        """Return the size of f, or of what it is the difference of, where rounding is all that is left of it."""
+        value, noise = abs(self.here.value), self.here.noise
+        return value if value > FLOOR * noise or self.function.spread else noise / slopes.EPS
 
     def _elsewhere(self, name: str) -> list[Index]:
         """Hold the whole array against the slope along a random direction; return an entry where they part."""
-        direction, shape = self.subject.direction(name, self.rng), self.got[name].shape
+        direction, shape = self.function.direction(name, self.rng), self.got[name].shape
         if self.options.method == "quotient":  # of which no direction knows
             return []
         whole = tuple(slice(0, n) for n in shape)
-        slope = slopes.careful_slope(self.subject.line(name, whole, direction), self.ground, (1.0, 1.0))
+        slope = slopes.careful_slope(self.function.line(name, whole, direction), self.here, (1.0, 1.0))
         if slope.kink or not math.isfinite(slope.error):
             return []
         if not self._parts(name, whole, direction, slope):
@@ -212,8 +275,8 @@ class Inspection:
         block = whole
         while any(part.stop - part.start > 1 for part in block):
             half, other = _halves(block)
-            line = self.subject.line(name, half, direction[half])
-            found = slopes.fixed_slope(line, self.ground, slope.step)
+            line = self.function.line(name, half, direction[half])
+            found = slopes.fixed_slope(line, self.here, slope.step)
             block = half if self._parts(name, half, direction, found) else other
         self.notes.append(f"{name}: off along a random direction of all {direction.size:,} entries, and so searched")
         return [tuple(part.start for part in block)]
@@ -232,72 +295,92 @@ class Inspection:
     def _not_deterministic(self, measured: list[Entry]) -> list[Mistake]:
         """Return what is to be said of an f or a grad that gives two answers to one question."""
         found = []
-        if self.subject.spread:
-            spread = f"f spreads by {self.subject.spread:.2g} about {self.ground.value:.6g} at one and the same x"
+        if self.function.spread:
+            spread = f"f spreads by {self.function.spread:.2g} about {self.here.value:.6g} at one and the same x"
             if any(entry.verdict in ("wrong", "undecided") for entry in measured):
-                found.append(Mistake(diagnosis.RANDOM, "f", f"{spread}; fix its seed, or what it draws"))
+                found.append(Mistake(kinds.RANDOM, "f", f"{spread}; fix its seed, or what it draws"))
             else:
                 self.notes.append(f"{spread}, which the error bars hold")
         again = self._given() if callable(self.grad) else self.got
         for name, array in self.got.items():
             if not np.allclose(array, again[name], rtol=self.options.rtol, atol=0.0, equal_nan=True):
-                found.append(
-                    Mistake(diagnosis.RANDOM, f"grad, {name}", "two calls at the same x give different values")
-                )
+                found.append(Mistake(kinds.RANDOM, f"grad, {name}", "two calls at the same x give different values"))
         return found
 
     def _mistakes(self, entries: dict[str, list[Entry]]) -> list[Mistake]:
         wrong = {name for name, found in entries.items() if any(entry.verdict == "wrong" for entry in found)}
-        if not wrong:
-            return []
-        if not self.subject.moved:
-            why = f"; {', '.join(self.subject.copied)} was copied to float64" if self.subject.copied else ""
-            evidence = f"f is {self.ground.value:.6g} at every x that was tried: it must use what is moved{why}"
-            return [Mistake(diagnosis.IGNORED, ", ".join(sorted(wrong)), evidence)]
-        arrays = {name for name, got in self.got.items() if got.ndim > 1}
-        beside = bool(arrays) and not arrays & wrong
-        found = [self._compare(name, entries[name], biases=beside) for name in sorted(wrong)]
-        return diagnosis.merge([diagnosis.diagnose(comparison) for comparison in found])
+        finite = all(np.isfinite(self.got[name]).all() for name in wrong)
+        if wrong and finite and not self.function.moved and not self.function.far_change():
+            why = f"; {', '.join(self.function.copied)} was copied to float64" if self.function.copied else ""
+            evidence = f"f is {self.here.value:.6g} at every x that was tried, far ones too: it must use x{why}"
+            return [Mistake(kinds.IGNORED, ", ".join(sorted(wrong)), evidence)]
+        found = []
+        for name in sorted(wrong):
+            comparison = self._compare(name, entries[name])
+            vertical = [
+                entry.label for entry in entries[name] if entry.verdict == "wrong" and math.isinf(entry.expected)
+            ]
+            if vertical and not comparison.wrong.any():
+                text = "f has an infinite slope there: the quotients grow without end as the step shrinks"
+                found.append(Mistake(kinds.UNKNOWN, ", ".join(vertical), text))
+            else:
+                found.append(kinds.diagnose(comparison))
+        return kinds.merge(found)
 
-    def _compare(self, name: str, entries: list[Entry], *, biases: bool) -> Comparison:
+    def _compare(self, name: str, entries: list[Entry]) -> Comparison:
         """Return the evidence on one wrong array."""
-        known = [entry for entry in entries if math.isfinite(entry.error)]
-        columns = [[e.expected, e.error, e.tolerance, e.verdict == "wrong"] for e in known]
-        expected, error, tolerance, wrong = np.array(columns, dtype=np.float64).reshape(-1, 4).T
+        known = [entry for entry in entries if math.isfinite(entry.error) and math.isfinite(entry.expected)]
+        columns = [[e.expected, e.error, e.tolerance, e.verdict == "wrong", e.flat] for e in known]
+        expected, error, tolerance, wrong, flat = np.array(columns, dtype=np.float64).reshape(-1, 5).T
         rows = range(min(SINGLE_SAMPLES, self.n_samples or 0))
-        probes = [partial(self.one_sample, row, name) for row in rows] if self.one_sample else []
         return Comparison(
             name,
-            self.subject.arrays[name],
+            self.function.arrays[name],
             self.got[name],
             [entry.index for entry in known],
             expected,
             error,
             tolerance,
             wrong > 0,
-            loss=self.ground.value,
-            biases=biases,
+            flat > 0,
+            loss=self.here.value,
+            noise=max(self.here.noise, slopes.EPS * abs(self.here.value)),
             n_samples=self.n_samples,
-            probes=probes,
+            probes=[partial(self.one_sample, row, name) for row in rows] if self.one_sample else [],
+            value_at=lambda step: self.function.value_at({name: step}),
             shifted=partial(self._shifted, name) if callable(self.grad) else None,
+            elsewhere=partial(self._elsewhere_of, name) if callable(self.grad) else None,
         )
 
-    def _shifted(self, name: str) -> Array:
-        with self.subject.shifted({key: UNSEEN * self.subject.direction(key, self.rng) for key in self.got}):
-            return self._given()[name]
+    def _shifted(self, name: str, size: float) -> Array:
+        """Return the gradient after a step of x, in units of x."""
+        with self.function.shifted({key: size * self.function.direction(key, self.rng) for key in self.got}):
+            return self._given()[name] if self.function.is_inside() else np.full(self.got[name].shape, np.nan)
 
-    def _note_kinks(self, measured: list[Entry]) -> None:
-        for verdict, what in (
-            (
-                "kink",
-                "f has a kink inside every step, and got lies between its one-sided slopes: not the gradient's fault",
-            ),
-            ("undecided", "f is too noisy or too rough there for a verdict"),
-        ):
-            found = [entry.label for entry in measured if entry.verdict == verdict]
+    def _elsewhere_of(self, name: str, index: Index, factor: float) -> tuple[float, float, float]:
+        """Return the value, and an entry's slope, measured and given, where the array is multiplied."""
+        array = self.function.arrays[name]
+        with self.function.shifted({name: (factor - 1) * array}):
+            here = replace(self.here, value=self.function.value_at({}))
+            if not math.isfinite(here.value):
+                return math.nan, 0.0, math.nan
+            line, size = self.function.line(name, index), self.function.reach(name, index)[1]
+            return here.value, slopes.automatic_slope(line, here, size).value, float(self._given()[name][index])
+
+    def _note_entries(self, measured: list[Entry]) -> None:
+        at_kinks = "f has a kink inside every step, and got lies between its one-sided slopes: not the gradient's fault"
+        notes = {
+            at_kinks: [entry for entry in measured if entry.verdict == "kink"],
+            "f is too noisy or too rough there for a verdict": [e for e in measured if e.verdict == "undecided"],
+            "f is not finite below x; measured above": [entry for entry in measured if entry.side > 0],
+            "f is not finite above x; measured below": [entry for entry in measured if entry.side < 0],
+        }
+        for what, found in notes.items():
             if found:
                 more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-                self.notes.append(f"{', '.join(found[:3])}{more}: {what}")
+                self.notes.append(f"{', '.join(entry.label for entry in found[:3])}{more}: {what}")
+        if self.function.raised:
+            self.notes.append(f"f raised at some steps, which counts as not finite: {self.function.raised}")
 
 
 def _halves(block: Block) -> list[Block]:
@@ -308,7 +391,7 @@ def _halves(block: Block) -> list[Block]:
     return [(*block[:axis], cut, *block[axis + 1 :]) for cut in cuts]
 
 
-def _sample(shape: Index, count: int | None, rng: np.random.Generator) -> list[Index]:
+def sample_indices(shape: Index, count: int | None, rng: np.random.Generator) -> list[Index]:
     """Return `count` indices that meet every row, column, ... about equally often, or all of them."""
     if count is None or math.prod(shape) <= count:
         return list(np.ndindex(shape))
@@ -328,16 +411,21 @@ def _neighbours(index: Index, shape: Index, rng: np.random.Generator) -> list[In
     return near
 
 
+def _none_above(name: str, named: dict[str, Any]) -> bool:
+    """Say whether a None takes the place of the whole of what holds an array."""
+    return any(value is None and name.startswith((f"{key}.", f"{key}[")) for key, value in named.items())
+
+
 def _checked_gradient(what: str, value: Any, x: Array) -> Array:
     """Return a copy of an array of the gradient, which must be shaped as the array of x."""
-    array = np.array(value)
+    array: Array = np.zeros(x.shape) if value is None else np.array(value)
     if array.dtype.kind not in "fiub":
         raise InvalidTypeError(f"{what} must hold real numbers, got dtype {array.dtype}")
     if array.shape != x.shape:
         hint = ""
         if array.ndim == x.ndim + 1 and array.shape[1:] == x.shape:
             hint = f": not summed over the {array.shape[0]} samples?"
-        elif array.shape == x.shape[::-1]:
+        elif array.T.shape == x.shape:
             hint = ": transposed?"
         raise InvalidValueError(f"{what} must have the shape of x, {x.shape}, got {array.shape}{hint}")
     return array if array.dtype.kind == "f" else array.astype(np.float64)

@@ -1,20 +1,20 @@
 """What kind of mistake explains a wrong gradient, told from the numbers: each kind is a test that they pass or fail.
 
-Nothing here measures: see ``slopes.py``; nothing reports: see ``gradcheck.py``.
+A kind is named when the numbers exclude the others; nothing here measures: see ``slopes.py``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Probe = Callable[[], tuple[float, float, float]]  # one sample alone: its loss, and an entry's slope measured and given
+Probe = Callable[[], tuple[float, float, Array]]  # of one sample: its loss, its largest slope, and the gradient given
 
 SIGN = "sign flipped"
 TRANSPOSED = "transposed"
@@ -22,6 +22,8 @@ FACTOR = "constant factor"
 MISSING = "left at zero"
 ROW, COLUMN, ENTRY = "one row wrong", "one column wrong", "one entry wrong"
 BIAS = "bias not summed over the samples"
+ALL = "given to all entries"
+FLAT = "not 0 where f is flat"
 LOG = "ε inside a log"
 SOFTMAX = "softmax without its shift"
 NOT_FINITE = "not finite"
@@ -32,7 +34,9 @@ UNDECIDED = "nothing could be decided"
 UNKNOWN = "no known pattern"
 
 MEANINGFUL = 10.0  # how often its error bar an entry must be to say anything about a ratio
-MOST_SAMPLES = 10**7  # that a factor is taken for
+MOST_SAMPLES, WHOLE = 10**7, 1e-3  # that a factor is taken for, and how near it must be to a whole number
+UNSEEN, SEEN = 2.0**-30, 2.0**-10  # steps, in units of x: float32 does not see the one, and sees the other
+SPREAD = 1.5  # the largest probability over the smallest, so that ε/p is told from a factor
 FIT = 4.0  # how often its tolerance an entry may be off an explanation: it is fitted too
 
 
@@ -61,11 +65,14 @@ class Comparison:
     error: Array
     tolerance: Array
     wrong: Array  # bool
+    flat: Array  # bool: f has one value at all steps
     loss: float = math.nan
-    biases: bool = False  # a vector beside arrays of two dimensions that are right
+    noise: float = 0.0  # of the loss
     n_samples: int | None = None
     probes: Sequence[Probe] = ()
-    shifted: Callable[[], Array] | None = None  # the gradient after a step that float32 does not see
+    value_at: Callable[[Array], float] | None = None  # f after a step of the array
+    shifted: Callable[[float], Array] | None = None  # the gradient after a step in units of x
+    elsewhere: Callable[[tuple[int, ...], float], tuple[float, float, float]] | None = None  # x times a factor
 
     @property
     def values(self) -> Array:
@@ -85,7 +92,7 @@ class Comparison:
 
 def diagnose(comparison: Comparison) -> Mistake:
     """Return the first explanation that the numbers of a wrong array fit."""
-    for explain in (_not_finite, _epsilon, _proportional, _transposed, _single, _bias, _local):
+    for explain in (_not_finite, _epsilon, _proportional, _transposed, _single, _sums, _flat, _local):
         found = explain(comparison)
         if found is not None:
             return found
@@ -116,11 +123,30 @@ def _not_finite(c: Comparison) -> Mistake | None:
     if not bad.any():
         return None
     count = f"{bad.sum()} of {bad.size} entries are {'nan' if np.isnan(c.got).any() else 'infinite'}"
-    if np.isnan(c.got).any():
-        return Mistake(
-            SOFTMAX, c.name, f"{count} where f is finite: inf/inf, as exp gives beyond 709; subtract the largest first"
-        )
-    return Mistake(NOT_FINITE, c.name, f"{count} where f is finite and has a slope")
+    if _overflows(c, bad) and _is_softmax(c):
+        exp = "exp overflows beyond 709, and f depends on differences of x alone; subtract the largest first"
+        return Mistake(SOFTMAX, c.name, f"{count}: {exp}")
+    return Mistake(NOT_FINITE, c.name, f"{count} where f is finite")
+
+
+def _overflows(c: Comparison, bad: Array) -> bool:
+    """Say whether nan is where exp(x) / sum(exp(x)) has it, and nowhere else."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = np.exp(c.x)
+        return any(np.array_equal(np.isnan(terms / terms.sum(axis=axis, keepdims=True)), bad) for axis in (None, -1))
+
+
+def _is_softmax(c: Comparison) -> bool:
+    """Say whether f follows a shift of all entries, of a row or of everything, as sums of log-sum-exps do."""
+    if c.value_at is None or not c.x.ndim:
+        return False
+    for axis in (None, -1):
+        tops = c.x.max(axis=axis, keepdims=True)
+        change = c.value_at(np.broadcast_to(-tops, c.x.shape)) - c.loss
+        allowed = 16 * (c.noise + float(np.finfo(np.float64).eps) * float(np.abs(tops).sum()))
+        if min(abs(change), abs(change + tops.sum()), abs(change + tops.mean())) <= allowed:
+            return True
+    return False
 
 
 def _fits(c: Comparison, values: Array, wanted: Array, factor: float = 1.0) -> bool:
@@ -138,13 +164,17 @@ def _common_factor(c: Comparison, values: Array) -> float | None:
 
 def _proportional(c: Comparison) -> Mistake | None:
     factor = _common_factor(c, c.values)
-    return None if factor is None else Mistake(*_name_factor(factor, c.name, c.n_samples))
+    if factor is None or (
+        len(c.indices) < 2 and not any(math.isclose(factor, f, rel_tol=1e-4) for f in (-1, 2, 0.5, 0))
+    ):
+        return None  # of one entry any number is a factor
+    return Mistake(*_name_factor(factor, c.name, c.n_samples))
 
 
 def _name_factor(factor: float, where: str, n: int | None) -> tuple[str, str, str]:
     """Return kind, place and evidence of a gradient that is `factor` times the right one."""
     size = abs(factor)
-    ratio = f"got / expected = {factor:.6g} throughout"
+    ratio = f"got / expected = {factor:.{6 if abs(size - 1) > 1e-4 else 10}g} throughout"
     if size < 1e-12:
         return MISSING, where, "got is 0 throughout, expected is not"
     if factor < 0 and math.isclose(size, 1, rel_tol=1e-3):
@@ -161,9 +191,9 @@ def _reasons(size: float, n: int | None) -> list[tuple[float, str]]:
     found = [(2.0, "doubled"), (0.5, "halved")]
     if n is not None and n > 1:
         found = [(float(n), f"1/n is missing, n = {n} samples"), (1 / n, f"1/n twice, n = {n} samples"), *found]
-    if 2 < whole < MOST_SAMPLES:
+    if 2 < whole < MOST_SAMPLES and abs(size - whole) < WHOLE:
         found.append((float(whole), f"1/n is missing if n = {whole}"))
-    if 2 < parts < MOST_SAMPLES:
+    if 2 < parts < MOST_SAMPLES and abs(1 / size - parts) < WHOLE:
         found.append((1 / parts, f"1/n once too often if n = {parts}"))
     return found
 
@@ -208,7 +238,7 @@ def _epsilon_of_arguments(c: Comparison) -> tuple[float, bool, str] | None:
     """Explain log(x + ε), where x itself is perturbed."""
     use = c.telling & c.wrong
     x = c.pick(c.x)[use]
-    if x.size < 3 or x.min() <= 0 or np.ptp(x) < 0.01 * x.max():
+    if x.size < 3 or x.min() <= 0 or x.max() < SPREAD * x.min():
         return None
     return _either(x, c.values[use] / c.expected[use], "every ratio as 1 + ε/x")
 
@@ -226,34 +256,41 @@ def _epsilon_of_rows(c: Comparison) -> tuple[float, bool, str] | None:
         terms = np.exp(c.x[row] - c.x[row].max())
         ratios.append(ratio.mean())
         chances.append(terms[int(np.argmin(c.got[row]))] / terms.sum())
-    if len(ratios) < 2 or np.ptp(chances) < 0.01 * max(chances):
+    if len(ratios) < 2 or max(chances) < SPREAD * min(chances):
         return None
     return _either(np.array(chances), np.array(ratios), "the ratio of every row as 1 + ε/p of its label")
 
 
 def _epsilon_of_samples(c: Comparison) -> tuple[float, bool, str] | None:
     """Explain −log(p + ε) by the samples one by one, whose losses say what p is."""
-    probed = (probe() for probe in c.probes)
-    found = [(math.exp(-loss), given / slope) for loss, slope, given in probed if slope and abs(loss) < 700]
+    found = []
+    for loss, slope, given in (probe() for probe in c.probes):
+        if slope and abs(loss) < 700:
+            found.append((math.exp(-loss), given.flat[np.argmax(np.abs(given))] / slope))
     p, ratio = np.array(found).reshape(-1, 2).T
     use = np.isfinite(p * ratio) & (ratio > 0) & (np.abs(ratio - 1) > 1e-7)
     p, ratio = p[use], ratio[use]
-    if p.size < 2 or np.ptp(p) < 1e-6 * p.max():
+    if p.size < 2 or p.max() < SPREAD * p.min():
         return None
     how = "the ratio of every sample as 1 + ε/p of its label"
     return _either(p / ratio, ratio, how) if np.median(ratio) > 1 else _either(p, ratio, how)  # exp(−loss) is p + ε
 
 
 def _epsilon_of_one(c: Comparison) -> tuple[float, bool, str] | None:
-    """Explain one common ratio by an ε that is a power of ten, as people write it."""
+    """Explain one common ratio by an ε that explains the ratio at other x as well, where p = exp(−loss) is another."""
     factor = _common_factor(c, c.values)
-    if factor is None or factor <= 0 or abs(factor - 1) < 1e-9 or not 0 < c.loss < 700:
+    if factor is None or factor <= 0 or abs(factor - 1) < 1e-9 or not 0 < c.loss < 700 or c.elsewhere is None:
         return None
-    p = math.exp(-c.loss)
-    size = p * (1 - 1 / factor) if factor > 1 else p * (1 / factor - 1)
-    if math.isclose(size, 10.0 ** round(math.log10(size)), rel_tol=5e-3):
-        return size, factor > 1, "the common ratio as 1 + ε/p, where p is exp(−loss)"
-    return None
+    index = c.indices[int(np.argmax(np.abs(c.expected)))]
+    found = [(math.exp(-c.loss), factor)]
+    for scale in (0.9, 0.8, 1.1):
+        loss, slope, given = c.elsewhere(index, scale)
+        found += [(math.exp(-loss), given / slope)] if 0 < loss < 700 and slope else []
+    p, ratio = np.array(found).T
+    if not np.isfinite(ratio).all() or len(p) < 3 or p.max() < SPREAD * p.min() or ratio.min() <= 0:
+        return None
+    how = "the ratio here and at other x as 1 + ε/p, where p is exp(−loss)"
+    return _either(p / ratio, ratio, how) if np.median(ratio) > 1 else _either(p, ratio, how)
 
 
 def _single(c: Comparison) -> Mistake | None:
@@ -267,22 +304,42 @@ def _single(c: Comparison) -> Mistake | None:
     detailed = rounded.view(np.uint32) & 0xFFF != 0  # not a short fraction, which float32 holds as well
     if np.array_equal(rounded, c.got) and detailed.any():
         return Mistake(SINGLE, c.name, f"{size}, and every value is a float32")
-    if c.shifted is not None and np.array_equal(c.shifted(), c.got):
-        return Mistake(SINGLE, c.name, f"{size}, and a step of 1e-9 of x, which float32 does not see, changes no bit")
+    if (
+        c.shifted is not None
+        and np.array_equal(c.shifted(UNSEEN), c.got)
+        and not np.array_equal(c.shifted(SEEN), c.got)
+    ):
+        seen = "a step of 1e-9 of x, which float32 does not see, changes no bit, and one of 1e-3 does"
+        return Mistake(SINGLE, c.name, f"{size}, and {seen}")
     return None
 
 
-def _bias(c: Comparison) -> Mistake | None:
-    if c.got.ndim != 1 or c.got.size < 2:
+def _sums(c: Comparison) -> Mistake | None:
+    """Explain sums that were left out or taken over too much, as numbers show them."""
+    if c.got.size < 2:
         return None
+    alike = np.ptp(c.got) <= 1e-12 * np.abs(c.got).max()
     total = c.expected.sum() if len(c.indices) == c.got.size else math.nan
-    if np.ptp(c.got) <= 1e-12 * np.abs(c.got).max() and _fits(c, c.values, np.full_like(c.expected, total)):
-        return Mistake(BIAS, c.name, "every entry holds the sum of all that are expected: summed over the units too")
-    if c.biases and c.wrong[c.telling].all():
-        return Mistake(
-            BIAS, c.name, "arrays of two dimensions beside it are right, so what is to be summed is; the sum is not"
-        )
+    if alike and _fits(c, c.values, np.full_like(c.expected, total)):
+        if np.count_nonzero(c.telling) == 1:
+            return Mistake(ALL, c.name, "one entry has the whole slope, as in a max, and got gives it to all")
+        if c.got.ndim == 1:
+            return Mistake(BIAS, c.name, "every entry holds the sum of all that are expected: summed over units")
+    for row, (_, slope, alone) in enumerate(probe() for probe in c.probes):
+        if not math.isclose(np.abs(alone).max(), abs(slope), rel_tol=1e-4):
+            continue  # wrong for that sample as well
+        factor = _common_factor(replace(c, expected=c.pick(alone), error=0 * c.error), c.values)
+        if c.got.ndim == 1 and factor is not None and factor > 0:
+            return Mistake(BIAS, c.name, f"got is {factor:.3g} times the gradient of sample {row} alone")
     return None
+
+
+def _flat(c: Comparison) -> Mistake | None:
+    """Explain entries along which f does not change at all."""
+    if c.wrong.sum() < min(2, c.got.size) or not c.flat[c.wrong].all():
+        return None
+    zero = f"f does not change along {c.wrong.sum()} entries, got is {np.abs(c.values[c.wrong]).max():.3g} there"
+    return Mistake(FLAT, c.name, f"{zero}; f is flat here, not everywhere: is a mask missing, as that of a ReLU?")
 
 
 def _local(c: Comparison) -> Mistake | None:
@@ -292,7 +349,8 @@ def _local(c: Comparison) -> Mistake | None:
         return None
     beside = f"all {len(c.indices) - len(bad)} other entries that were measured are right"
     if len(bad) == 1:
-        return Mistake(ENTRY, label(c.name, bad[0]), beside)
+        left_out = "got is 0; " if c.got[bad[0]] == 0 else ""
+        return Mistake(ENTRY, label(c.name, bad[0]), left_out + beside)
     for axis in range(c.got.ndim if c.got.ndim > 1 else 0):
         if len({index[axis] for index in bad}) == 1:
             shown: list[int | str] = [":"] * c.got.ndim

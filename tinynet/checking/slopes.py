@@ -1,4 +1,4 @@
-"""The slope of a function along a line, with an error bar: what ``gradcheck.py`` holds a gradient against.
+"""The slope of a function along a line, with an error bar: what ``inspection.py`` holds a gradient against.
 
 Nothing here knows what the line runs through, nor what a gradient should be.
 """
@@ -11,13 +11,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tinynet.gradients.extrapolation import choose_steps
+
 Line = Callable[[float], tuple[float, float]]  # t -> where the line was evaluated, after rounding, and the value
 
+EPS = float(np.finfo(np.float64).eps)
 MARGIN = 4.0  # of the noise's standard deviation, on each of the two values in a difference
+TRUSTED = 4.0  # estimates of the extrapolation's error, of which one holds for 97 slopes in 100
 RATIO = 8.0  # between the steps of a ladder
 FINEST, COARSEST = 1e-9, 0.1  # steps of a ladder, in units of the scale of x
-RICHARDSON_STEPS = 7
+FINER = 6  # steps below, where no two agree
 COMPLEX_STEP = 2.0**-70  # of the scale of x: no subtraction, so nothing cancels
+STEADY = 0.25  # by so much of itself the ratio of slopes that follow a power of h may change
+JUMP = 7.0  # that ratio, where f jumps: a jump divided by h grows eightfold with every step
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Slope:
     right: float
     noise: float  # the part of the error that rounding makes
     kink: bool = False
+    side: int = 0  # 1 or -1 where f has values above or below x alone
+    flat: bool = False  # whether f has one value at all steps
 
     @property
     def bend(self) -> float:
@@ -42,7 +50,7 @@ NO_SLOPE = Slope(math.nan, math.inf, math.nan, math.nan, math.nan, math.inf)
 
 
 @dataclass(frozen=True)
-class Ground:
+class Here:
     """What is known where the lines cross: the value, its noise (a standard deviation), and the unit roundoff of x."""
 
     value: float
@@ -50,16 +58,17 @@ class Ground:
     roundoff: float
 
 
-def noise_level(values: Sequence[float]) -> float:
-    """Return the standard deviation of the noise in values at equal, tiny spacing.
+def noise_level(values: Sequence[float]) -> tuple[float, bool]:
+    """Return the standard deviation of the noise in values at equal, tiny spacing, and whether it was seen itself.
 
     Differences of order 4 to 6 hold nothing of a smooth function, and of the noise a known multiple:
     J. J. Moré and S. M. Wild, *Estimating computational noise*, SIAM J. Sci. Comput. 33 (2011), section 3.
 
     Examples
     --------
-    >>> round(noise_level(np.arange(2000.0) ** 2 + np.random.default_rng(0).normal(0, 0.1, 2000)), 2)
-    0.1
+    >>> noise, seen = noise_level(np.arange(2000.0) ** 2 + np.random.default_rng(0).normal(0, 0.1, 2000))
+    >>> round(noise, 2), seen
+    (0.1, True)
     """
     size = float(max(map(abs, values))) or 1.0  # so that no square overflows
     differences, weight, levels = np.asarray(values, dtype=np.float64) / size, 1.0, []
@@ -69,71 +78,101 @@ def noise_level(values: Sequence[float]) -> float:
         levels.append(math.sqrt(weight * float(np.mean(differences**2))))
     highest = levels[3:]
     smooth = max(highest) > 4 * min(highest)  # falling from order to order, as noise does not
-    return size * (min(highest) if smooth else float(np.mean(highest)))
+    return size * (min(highest) if smooth else float(np.mean(highest))), not smooth
 
 
-def quick_slope(line: Line, ground: Ground, scale: float, guess: float) -> Slope:
+def quick_slope(line: Line, here: Here, scale: float, guess: float) -> Slope:
     """Return the slope from two steps, good where the function is smooth on the scale of x; `guess` is its size."""
-    change = guess * scale or abs(ground.value) or 1.0
-    h = min(max(ground.noise / change, 1e-16) ** (1 / 3), 0.01) * scale
-    return fixed_slope(line, ground, power_of_two(h))
+    change = guess * scale or abs(here.value) or 1.0
+    h = min(max(here.noise / change, 1e-16) ** (1 / 3), 0.01) * scale
+    return fixed_slope(line, here, power_of_two(h))
 
 
-def fixed_slope(line: Line, ground: Ground, h: float) -> Slope:
+def fixed_slope(line: Line, here: Here, h: float) -> Slope:
     """Return the central difference over h; half the step says how far the truth may be."""
-    whole, half = _difference(line, ground, h), _difference(line, ground, h / 2)
+    whole, half = _difference(line, here, h), _difference(line, here, h / 2)
     if whole is None or half is None:
         return NO_SLOPE
     kink = whole.bend > 4 * whole.noise and half.bend > max(4 * half.noise, 0.75 * whole.bend)
-    return replace(whole, error=whole.noise + abs(whole.value - half.value) * 4 / 3, kink=kink)
+    flat = whole.flat and half.flat
+    return replace(whole, error=whole.noise + abs(whole.value - half.value) * 4 / 3, kink=kink, flat=flat)
 
 
-def quotient(line: Line, ground: Ground, h: float) -> Slope:
+def quotient(line: Line, here: Here, h: float) -> Slope:
     """Return the central difference over h for its own sake: only rounding is an error."""
-    return _difference(line, ground, h) or NO_SLOPE
+    return _difference(line, here, h) or NO_SLOPE
 
 
-def careful_slope(line: Line, ground: Ground, scales: tuple[float, float]) -> Slope:
+def careful_slope(line: Line, here: Here, scales: tuple[float, float], known: Slope = NO_SLOPE) -> Slope:
     """Return the slope from a ladder of steps, the one whose error bar is shortest.
 
     A step is believed when every finer one agrees with it within their noise: O. V. Lepskii, *On a
-    problem of adaptive estimation in Gaussian white noise*, Theory Probab. Appl. 35 (1991).
+    problem of adaptive estimation in Gaussian white noise*, Theory Probab. Appl. 35 (1991). Where f has values on
+    one side alone the ladder stands there. `known` tells over which length f varies.
     """
-    finest, coarsest = power_of_two(FINEST * scales[0]), COARSEST * scales[1]
+    shortest = min(FINEST * scales[0], known.step / 1024) if known.step > 0 else FINEST * scales[0]
+    finest, coarsest = power_of_two(shortest), COARSEST * scales[1]
     steps = [finest * RATIO**k for k in range(2 + max(1, round(math.log(coarsest / finest, RATIO))))]
-    ladder = [slope for h in steps if (slope := _difference(line, ground, h))]
-    if len(ladder) < 2:
+    for side in (0, 1, -1):
+        ladder = [slope for h in steps if (slope := _difference(line, here, h, side))]
+        if len(ladder) >= 2:
+            break
+    else:
         return NO_SLOPE
+    for _ in range(FINER):
+        if _agree(ladder[1], ladder[0]) or not (finer := _difference(line, here, ladder[0].step / RATIO, side)):
+            break
+        ladder.insert(0, finer)
     believed = 1
     while believed < len(ladder) and all(_agree(ladder[believed], finer) for finer in ladder[:believed]):
         believed += 1
     if believed == 1:  # no two steps agree
-        return replace(ladder[0], error=math.inf)
+        return _power_law(ladder)
     bars = [math.inf, *(_bar(ladder, k) for k in range(1, believed))]
     chosen = int(np.argmin(bars))
-    return replace(ladder[chosen], error=bars[chosen], kink=_is_kink(ladder, chosen))
+    flat = all(slope.flat for slope in ladder[:believed])
+    return replace(ladder[chosen], error=bars[chosen], kink=side == 0 and _is_kink(ladder, chosen), flat=flat)
 
 
-def richardson_slope(line: Line, ground: Ground, scale: float) -> Slope:
-    """Return the slope extrapolated to the step 0, with the error the extrapolations betray.
+def automatic_slope(line: Line, here: Here, size: float) -> Slope:
+    """Return the slope extrapolated to the step 0, from steps that are chosen by how f varies; `size` is that of x."""
+    steps = choose_steps(size, here.value, 2 * here.roundoff, noise=here.noise)
+    h, longest = next(steps), 0.0
+    try:
+        while True:
+            (up, f_up), (down, f_down) = line(h), line(-h)
+            longest = h
+            h = steps.send((up, down, f_up, f_down))
+    except StopIteration as stop:
+        value, error = stop.value
+    return (
+        replace(NO_SLOPE, value=value, error=TRUSTED * error, step=longest, noise=error)
+        if math.isfinite(error)
+        else NO_SLOPE
+    )
 
-    C. J. F. Ridders, *Accurate computation of F'(x) and F'(x) F''(x)*, Adv. Eng. Softw. 4 (1982).
+
+def _power_law(ladder: list[Slope]) -> Slope:
+    """Return the limit, finite or not, of slopes that follow a power of the step: every gap is a part of the next.
+
+    So it is at 0 of x^1.5 (0.35 of it), of √x (2.8) and of ∛x (4), and where f jumps (8), which is no slope.
     """
-    steps = [power_of_two(COARSEST * scale) / 2**k for k in range(RICHARDSON_STEPS)]
-    best = NO_SLOPE
-    row: list[float] = []
-    for h in steps:
-        here = _difference(line, ground, h)
-        if here is None:
-            row = []
-            continue
-        above, row = row, [here.value]
-        for order, coarser in enumerate(above, 1):
-            row.append(row[-1] + (row[-1] - coarser) / (4**order - 1))
-            error = max(abs(row[-1] - row[-2]), abs(row[-1] - coarser)) + 2 * here.noise
-            if error < best.error:
-                best = replace(here, value=row[-1], error=error)
-    return best
+    values = np.array([slope.value for slope in ladder])
+    noise = np.array([slope.noise for slope in ladder])
+    gaps = np.diff(values)
+    clear = np.abs(gaps) > 2 * (noise[1:] + noise[:-1])
+    for k in range(len(gaps) - 3):
+        if clear[k : k + 4].all():
+            ratios = gaps[k : k + 3] / gaps[k + 1 : k + 4]
+            if ratios.min() <= 0 or np.ptp(ratios) > STEADY * ratios.min():
+                break
+            if ratios.max() < 1 - STEADY:
+                limits = values[k : k + 2] - gaps[k : k + 2] * ratios[:2] / (1 - ratios[:2])
+                error = abs(limits[0] - limits[1]) + 0.1 * abs(values[k] - limits[0]) + noise[k]
+                return replace(ladder[k], value=float(limits[0]), error=float(error))
+            if ratios.min() > 1 + STEADY and ratios.max() < JUMP:
+                return replace(ladder[k], value=math.copysign(math.inf, -gaps[k]), error=0.0)
+    return replace(ladder[0], error=math.inf)
 
 
 def power_of_two(h: float) -> float:
@@ -141,16 +180,22 @@ def power_of_two(h: float) -> float:
     return 2.0 ** min(max(round(math.log2(h)), -1022), 1000) if h else 2.0**-1022
 
 
-def _difference(line: Line, ground: Ground, h: float) -> Slope | None:
-    """Return the central difference over h, or None where x does not move or the function is not finite."""
-    (upper, f_upper), (lower, f_lower) = line(h), line(-h)
-    if not (lower < 0.0 < upper and math.isfinite(f_upper) and math.isfinite(f_lower)):
+def _difference(line: Line, here: Here, h: float, side: int = 0) -> Slope | None:
+    """Return the difference over h, central or to one side, or None where x stays or the function is not finite."""
+    (upper, f_upper) = line(h) if side >= 0 else (0.0, here.value)
+    (lower, f_lower) = line(-h) if side <= 0 else (0.0, here.value)
+    width = upper - lower
+    if not (
+        (lower < 0.0 or side > 0) and (upper > 0.0 or side < 0) and math.isfinite(f_upper) and math.isfinite(f_lower)
+    ):
         return None
     highest = max(abs(f_upper), abs(f_lower))
-    noise = MARGIN * max(ground.noise, ground.roundoff * highest) / h
-    value = (f_upper - f_lower) / (upper - lower)
-    left, right = (f_lower - ground.value) / lower, (f_upper - ground.value) / upper
-    return Slope(value, noise, h, left, right, noise) if math.isfinite(value + noise) else None
+    noise = MARGIN * max(here.noise, here.roundoff * highest) / (width if side else h)
+    value = (f_upper - f_lower) / width
+    left = (f_lower - here.value) / lower if side <= 0 else value
+    right = (f_upper - here.value) / upper if side >= 0 else value
+    found = Slope(value, noise, h, left, right, noise, side=side, flat=left == right == 0.0)
+    return found if math.isfinite(value + noise) else None
 
 
 def _agree(coarser: Slope, finer: Slope) -> bool:

@@ -61,8 +61,8 @@ def extrapolate(
 class _Quotients:
     """Difference quotients at one x, and what the values of f tell about each."""
 
-    def __init__(self, f_here: Any, roundoff: float, side: int) -> None:
-        self.f_here, self.roundoff, self.side = f_here, roundoff, side
+    def __init__(self, f_here: Any, roundoff: float, side: int, off: float) -> None:
+        self.f_here, self.roundoff, self.side, self.off = f_here, roundoff, side, off
         self.steps: list[Any] = []
         self.slopes: list[Any] = []
         self.noise: list[Any] = []  # what the rounding of f may do
@@ -75,7 +75,7 @@ class _Quotients:
         width, rise = up - down, f_up - f_down
         self.steps.append(width if self.side else width / 2)
         largest = max(abs(f_up), abs(f_down))
-        rounding = 4 * self.roundoff * largest
+        rounding = 4 * max(self.roundoff * largest, self.off)
         slope = rise / width if width > 0 else math.nan
         finite = math.isfinite(slope) and math.isfinite(rounding)
         self.slopes.append(slope if finite else math.nan)
@@ -97,7 +97,7 @@ class _Quotients:
         return extrapolate(steps, self.slopes[first:], noise, 1 if self.side else 2)
 
 
-def choose_steps(x: Any, f_here: Any, roundoff: float, side: int = 0) -> Steps:
+def choose_steps(x: Any, f_here: Any, roundoff: float, side: int = 0, noise: float = 0.0) -> Steps:
     """Ask for values of f at steps of its own choice, and return the slope at x with an estimate of its error.
 
     A few steps far apart show over which length f varies; from half of it on, shorter ones are extrapolated. How far
@@ -108,13 +108,14 @@ def choose_steps(x: Any, f_here: Any, roundoff: float, side: int = 0) -> Steps:
     x, f_here : the point, and f there
     roundoff : of the values of f, relative
     side : 0 for values on both sides, 1 for those above x alone, -1 for those below
+    noise : what values of f are known to be off beyond their roundoff
 
     Yields
     ------
     float
         The step to take; expects a Move, with nan where f has no value.
     """
-    found = _Quotients(f_here, roundoff, side)
+    found = _Quotients(f_here, roundoff, side, noise)
     h = yield from _search(found, abs(x) or 1.0)
     if not any(map(math.isfinite, found.slopes)):
         return math.nan, math.inf
@@ -142,19 +143,21 @@ def choose_steps(x: Any, f_here: Any, roundoff: float, side: int = 0) -> Steps:
 def _search(found: _Quotients, size: Any) -> Generator[float, Move, Any]:
     """Return the first step of the extrapolation."""
     h = max(FIRST_STEP * min(size, 1.0), 256 * 2.0**-52 * size, 2.0**-1000)
-    good, rough = -1, math.inf  # the longest step that looks smooth, and the shortest that does not
+    good, rough, doubts = -1, math.inf, 0  # the longest step that looks smooth, the shortest that does not
     for n in range(SEARCH):
         smooth = found.add((yield h))
         apart = found.apart(n, good) if smooth and good >= 0 else 0.0
         bend = max(math.sqrt(6 * apart), found.bend) if good >= 0 else 0.0
         if smooth and apart < ROUGH and found.bend < BENT:
-            good = n
+            good, doubts = n, doubts - 2 * (good >= 0)
             if bend > VISIBLE:
                 return START * min(found.steps[n] / bend, rough)
             if n and found.steps[n] >= size / 10 and found.noise[n] < KNOWN * found.roundoff * abs(found.slopes[n]):
                 return START * min(1.5 * found.steps[n], rough)
         else:
-            rough = min(rough, found.steps[n])
+            rough, doubts = min(rough, found.steps[n]), doubts + (good >= 0)
+            if doubts == 2:  # no step agrees with the first, which an odd function makes look smooth
+                good, rough, h = -1, found.steps[good], found.steps[good]
         here = found.steps[good]
         if good < 0:
             h *= SHORTER
