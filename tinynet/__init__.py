@@ -24,7 +24,14 @@ from tinynet.gradients.numerical import gradient_descent, numerical_diff, numeri
 from tinynet.losses import cross_entropy, softmax
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
-from tinynet.reports.plots import plot_confusion_matrix, plot_decision_boundary, plot_loss_curve
+from tinynet.reports.plots import (
+    plot_calibration_curve,
+    plot_confusion_matrix,
+    plot_decision_boundary,
+    plot_loss_curve,
+    plot_precision_recall_curve,
+    plot_roc_curve,
+)
 from tinynet.training.checkpoints import Checkpoints
 from tinynet.training.history import Epoch, History
 from tinynet.training.loop import train
@@ -63,9 +70,12 @@ __all__ = [
     "load_model",
     "numerical_diff",
     "numerical_gradient",
+    "plot_calibration_curve",
     "plot_confusion_matrix",
     "plot_decision_boundary",
     "plot_loss_curve",
+    "plot_precision_recall_curve",
+    "plot_roc_curve",
     "quantised",
     "relu",
     "sigmoid",

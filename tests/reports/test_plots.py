@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.image import imread
+from sklearn import metrics
 
 from tinynet import (
     DataError,
@@ -22,11 +24,17 @@ from tinynet import (
     InvalidTypeError,
     InvalidValueError,
     TwoLayerNet,
+    plot_calibration_curve,
     plot_confusion_matrix,
     plot_decision_boundary,
     plot_loss_curve,
+    plot_precision_recall_curve,
+    plot_roc_curve,
 )
+from tinynet.reports import plots
+from tinynet.reports.pictures import EDGE, regions
 from tinynet.reports.plots import new_figure, save_figure
+from tinynet.reports.predictions import calibration as own_calibration
 
 
 def history(losses: list[float], validation: list[float] | None = None) -> History:
@@ -42,6 +50,7 @@ def history(losses: list[float], validation: list[float] | None = None) -> Histo
 loss_curve: Any = plot_loss_curve  # matplotlib's types say too little of what an artist holds
 boundary: Any = plot_decision_boundary
 confusion: Any = plot_confusion_matrix
+CURVES: Any = plot_roc_curve, plot_precision_recall_curve, plot_calibration_curve
 RUN = history([3.0, 2.0, 1.0, 0.5], [3.0, 1.5, 1.75, 2.0])
 
 
@@ -229,11 +238,10 @@ POINTS = np.array([[-1.0, 0.0], [-0.5, 1.0], [0.5, 0.0], [1.0, 1.0]])
 
 def test_a_boundary_is_drawn_where_the_prediction_changes() -> None:
     ax = boundary(half_plane(), POINTS, [0, 0, 1, 1])
-    mesh = ax.collections[0]
-    classes = np.asarray(mesh.get_array()).reshape(300, 300)
-    assert (classes == (np.linspace(-1.16, 1.16, 300) > 0)).all()
-    lines = [path.vertices for drawn in ax.collections[1:3] for path in drawn.get_paths()]
-    assert len(lines) == 2 and all(np.abs(line[:, 0]).max() < 1e-12 for line in lines)
+    pixels, side = np.asarray(ax.images[0].get_array()), 240
+    assert ax.images[0].get_extent() == pytest.approx([-1.16, 1.16, -0.08, 1.08])
+    assert (pixels[:, : side // 2 - 1] == pixels[0, 0]).all() and (pixels[:, side // 2 :] == pixels[0, -1]).all()
+    assert (pixels[:, side // 2 - 1] == EDGE).all() and (pixels[0, 0] != pixels[0, -1]).any()
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("feature 0", "feature 1")
 
 
@@ -248,6 +256,21 @@ def test_the_samples_of_every_class_have_their_own_marker_and_name() -> None:
     assert legend_of(boundary(net, X, y)) == ["class 0", "class 1", "class 2"]
 
 
+def test_neighbouring_regions_of_many_classes_differ_in_colour(rng: np.random.Generator) -> None:
+    for n_classes in (12, 40):
+        net = TwoLayerNet(2, 30, n_classes, weight_scale=3.0, seed=1)
+        pixels = regions(net, (-3.0, 3.0), (-3.0, 3.0))
+        plane = np.stack(np.meshgrid(np.linspace(-3, 3, 240), np.linspace(-3, 3, 240)[::-1]), axis=-1)
+        classes = net.predict(plane.reshape(-1, 2)).reshape(240, 240)
+        assert len(np.unique(classes)) > 7
+        colour = {
+            k: {tuple(one) for one in pixels[(classes == k) & (pixels[..., 3] != 255)]} for k in np.unique(classes)
+        }
+        for first, second in ((classes[1:], classes[:-1]), (classes[:, 1:], classes[:, :-1])):
+            for a, b in np.unique(np.stack([first[first != second], second[first != second]]), axis=1).T:
+                assert not colour[a] & colour[b]
+
+
 def test_a_boundary_is_drawn_into_given_axes() -> None:
     ax = new_figure(4, 3).subplots()
     assert boundary(half_plane(), POINTS, [0, 0, 1, 1], ax) is ax
@@ -257,7 +280,7 @@ def test_a_network_that_knows_one_answer_has_no_boundary(tmp_path: Path) -> None
     net = half_plane()
     net.params["b2"][:] = [0.0, 50.0]
     ax = boundary(net, POINTS[:1], [1])
-    assert len(ax.collections) == 1 + 2
+    assert len(np.unique(np.asarray(ax.images[0].get_array()).reshape(-1, 4), axis=0)) == 1
     assert (np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())) == (pytest.approx(2.0, rel=0.01),) * 2
     save_figure(ax, tmp_path / "one.png")
 
@@ -298,6 +321,53 @@ def test_a_confusion_matrix_is_drawn_into_given_axes_and_has_a_place_for_every_c
     assert short.get_xticklabels()[0].get_rotation() == 0
 
 
+@pytest.mark.parametrize("n_classes", [2, 40])
+def test_no_legend_and_no_label_lies_on_what_is_drawn(n_classes: int, tmp_path: Path, rng: np.random.Generator) -> None:
+    X, labels, names = rng.normal(size=(4 * n_classes, 2)), np.arange(4 * n_classes) % n_classes, None
+    if n_classes == 40:
+        names = tuple(f"a rather long name {k}" for k in range(40))
+    net = TwoLayerNet(2, 8, n_classes, seed=0)
+    drawn = [plot(net, X, labels, class_names=names) for plot in CURVES] + [boundary(net, X, labels, class_names=names)]
+    for ax in [*drawn, loss_curve(RUN), loss_curve({"a": RUN, "b": RUN}), History(RUN.rows).plot()]:
+        save_figure(ax, tmp_path / "drawn.png")
+        assert ax.get_title() and imread(tmp_path / "drawn.png").std() > 0.05
+        for legend in [ax.get_legend(), *ax.figure.legends]:
+            if legend is not None:
+                box, frame = legend.get_window_extent(), ax.get_window_extent()
+                assert not box.overlaps(frame) and box.x1 <= ax.figure.bbox.x1 + 1 and box.y0 >= -1
+    matrix = confusion(net, X, labels, class_names=names)
+    save_figure(matrix, tmp_path / "matrix.png")
+    boxes = [label.get_window_extent() for label in matrix.get_yticklabels()]
+    assert all(below.y1 <= above.y0 + 1 for above, below in pairwise(boxes))
+
+
+def test_the_curves_of_two_classes_are_those_of_scikit_learn(rng: np.random.Generator) -> None:
+    X, labels, net = rng.normal(size=(60, 2)), rng.integers(0, 2, 60), TwoLayerNet(2, 8, 2, seed=0)
+    probability = net.predict_proba(X)[:, 1]
+    roc, precision_recall, calibration = (plot(net, X, labels, class_names=("no", "yes")) for plot in CURVES)
+    np.testing.assert_array_equal(roc.lines[0].get_xdata(), metrics.roc_curve(labels, probability)[0])
+    np.testing.assert_array_equal(
+        precision_recall.lines[0].get_ydata(), metrics.precision_recall_curve(labels, probability)[0]
+    )
+    said, seen, numbers = own_calibration(labels, probability)
+    line = next(one for one in calibration.lines if "yes" in one.get_label())
+    np.testing.assert_allclose(line.get_xdata(), said)
+    np.testing.assert_allclose(line.get_ydata(), seen)
+    assert numbers.sum() == 60
+    assert f"{metrics.roc_auc_score(labels, probability):.2f}" in legend_of(roc)[0] and "yes" in legend_of(roc)[0]
+    assert len(plot_roc_curve(TwoLayerNet(2, 8, 3, seed=0), X, labels).lines) == 2  # nothing of the third class
+    with pytest.raises(DataError, match="two classes"):
+        plot_roc_curve(net, X, np.zeros(60, dtype=int))
+
+
+def test_names_in_chinese_have_a_font_that_has_their_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots, "FONTS", ("No Such Font", "DejaVu Serif"))  # which is there on every machine
+    ax = confusion(half_plane(), POINTS, [0, 0, 1, 1], class_names=("貓", "dog"))
+    families = [label.get_fontfamily() for label in ax.get_yticklabels()]
+    assert families[0][-1] == "DejaVu Serif" and "No Such Font" not in families[0]
+    assert families[1] == ["sans-serif"]
+
+
 def test_a_confusion_matrix_of_samples_that_do_not_fit_is_refused() -> None:
     with pytest.raises(DataError, match="label 2 is outside"):
         confusion(half_plane(), POINTS, [0, 0, 1, 2])
@@ -312,7 +382,7 @@ def test_the_same_plot_gives_the_same_bytes(tmp_path: Path) -> None:
     contents = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert sorted(contents) == ["figure.png", "first.png", "second.png"]
     assert len(set(contents.values())) == 1
-    assert imread(tmp_path / "first.png").shape == (540, 1350, 4)
+    assert imread(tmp_path / "first.png").shape == (585, 1350, 4)
 
 
 def test_a_figure_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,4 +24,5 @@ def style_sheet() -> str:
         for colours in (LINES, LINES_IN_THE_DARK)
     )
     classes = "".join(f".c{number}{{--own:var(--c{number})}}" for number in range(N_COLOURS))
+    classes += "".join(f".r{number}{{--own:{colour}}}" for number, colour in enumerate(REGIONS))
     return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}{classes}\n"

@@ -68,7 +68,7 @@ def boundary_section(net: TwoLayerNet, data: Dataset) -> Html:
     shown, series, entries = np.arange(len(X))[:: math.ceil(len(X) / MAX_DOTS)], [], []
     for k, name in enumerate(data.class_names):
         own = raw[shown][labels[shown] == k]
-        style, shape = f"dot c{k % N_COLOURS}", k % len(SHAPES)
+        style, shape = f"dot edged r{k % N_COLOURS}", k % len(SHAPES)
         series.append(Series(name, own[:, 0], own[:, 1], style, shape=shape))
         entries.append((f"class {name}", style, shape))
     words = f"The plane of {data.feature_names[0]} and {data.feature_names[1]}, coloured by predicted class."
