@@ -30,7 +30,7 @@ from tinynet.errors import check_choice, check_integer, check_memory, check_numb
 
 def diverged() -> DivergedError:
     error = DivergedError(3, 17, 0.5, math.inf)
-    error.history = History([Epoch(1, 8, 0.5, 0.9, 0.6, 0.8, 0.5, 100, 0.1)])
+    error.history = History([Epoch(1, 8, 0.5, 0.9, 0.6, 0.8, 0.5, 100, 0.1, 1.0, 0.5)])
     return error
 
 

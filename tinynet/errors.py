@@ -54,18 +54,26 @@ class DamagedError(RunFolderError):
 
 
 class DivergedError(TinynetError, ArithmeticError):
-    """The loss stopped being finite; ``epoch``, ``step`` and ``learning_rate`` say where."""
+    """The loss stopped being finite; ``epoch``, ``step`` and ``learning_rate`` say where, ``advice`` what to change."""
 
-    def __init__(self, epoch: int, step: int, learning_rate: float, loss: float) -> None:
-        self.epoch, self.step, self.learning_rate, self.loss = epoch, step, learning_rate, loss
+    def __init__(
+        self,
+        epoch: int,
+        step: int,
+        learning_rate: float,
+        loss: float,
+        advice: str = "try a smaller learning rate",
+    ) -> None:
+        self.epoch, self.step, self.learning_rate, self.loss, self.advice = epoch, step, learning_rate, loss, advice
         self.history: object = None  # the History of the epochs before, set by train
         what = "gradient became nan or inf" if math.isfinite(loss) else f"loss became {loss}"
         rate = "" if math.isnan(learning_rate) else f", at learning rate {learning_rate:g}"
-        super().__init__(f"the {what} in epoch {epoch}, step {step}{rate}; try a smaller learning rate")
+        super().__init__(f"the {what} in epoch {epoch}, step {step}{rate}; {advice}")
 
     def __reduce__(self) -> tuple[type, tuple[object, ...], dict[str, object]]:
         """Survive the pickling that brings an error home from a worker process."""
-        return type(self), (self.epoch, self.step, self.learning_rate, self.loss), {"history": self.history}
+        place = self.epoch, self.step, self.learning_rate, self.loss, self.advice
+        return type(self), place, {"history": self.history}
 
 
 class WrongGradientError(TinynetError, AssertionError):

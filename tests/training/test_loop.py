@@ -13,10 +13,13 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 from reference import backpropagation
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -34,6 +37,7 @@ from tinynet import (
     train,
 )
 from tinynet.data.samples import Samples
+from tinynet.training import progress
 
 
 def problem(rng: np.random.Generator, n: int = 30) -> tuple[Any, Any]:
@@ -458,6 +462,27 @@ def test_fault_30_an_optimizer_without_a_rate_diverges_without_one(rng: np.rando
         train(network(), *problem(rng), Bad(), epochs=2, batch_size=10, seed=0)
 
 
+def test_a_divergence_names_what_did_it(rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    unit = X / np.abs(X).max()
+    rates = {"small": 0.1, "large": 1e10}
+    for case, samples, scale, rate, h, cause in (
+        ("an ordinary size", X, None, "large", 1e-4, "try a smaller learning rate"),
+        ("inputs of another unit", 1e5 * X, None, "small", 1e-4, "e+05: scale them"),
+        ("large inputs, and a rate that is worse", 1e3 * X, None, "large", 1e-4, "try a smaller learning rate"),
+        ("inputs near the largest number", 1.7e308 * unit, None, "small", 1e-4, "the inputs are as large as 1.7e+308"),
+        ("weights whose logits overflow", X, 1e160, "small", 1e-4, "the weights are as large as"),
+        ("a step that leaves the numbers", X, None, "small", 1e308, "h = 1e+308 moves a weight too far"),
+    ):
+        net = TwoLayerNet(4, 8, 3, activation="relu", weight_scale=scale, seed=0)
+        with pytest.raises(DivergedError) as caught:
+            train(net, samples, y, SGD(rates[rate], 0.9), epochs=50, batch_size=10, seed=0, h=h)
+        assert cause in str(caught.value) and cause in caught.value.advice, case
+    net = TwoLayerNet(4, 5, 3, activation="relu", weight_scale=1e5, seed=1)
+    with pytest.raises(DivergedError, match="the inputs are as large as 1"):  # those of the validation part
+        train(net, X, y, SGD(1e-9), epochs=2, batch_size=10, seed=0, validation=(1e308 * unit, y))
+
+
 GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
 
 
@@ -553,6 +578,58 @@ def test_fault_38_the_progress_bar_fits_the_terminal(
         assert "3/3" in last
         assert f"loss={history['train_loss'][-1]:.4f}" in last
         assert f"accuracy={history['train_accuracy'][-1]:.4f}" in last
+
+
+def test_the_progress_bar_shows_the_validation_part_too(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    (X, y), validation, history = problem(rng), problem(rng, 11), History()
+
+    def run() -> None:
+        options: dict[str, Any] = {"validation": validation, "progress": True}
+        history.rows = train(network(), X, y, SGD(0.1), epochs=3, batch_size=10, seed=0, **options).rows
+
+    output = terminal_output(monkeypatch, 200, "utf-8", run).decode()
+    assert f"(validation {history['validation_loss'][-1]:.4f})" in output
+    assert f"({history['validation_accuracy'][-1]:.4f})" in output
+
+
+def test_a_function_gets_a_line_after_a_tenth_of_the_epochs_and_30_s(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    X, y = problem(rng)
+    lines: list[str] = []
+    options: dict[str, Any] = {"epochs": 40, "batch_size": 10, "seed": 0, "progress": lines.append}
+    train(network(), X, y, SGD(0.1), **options)
+    assert lines == []  # it took less than 30 s
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    train(network(), X, y, SGD(0.1), **options)
+    assert [line.split(":")[0] for line in lines] == [f"epoch {n} of 40" for n in range(4, 41, 4)]
+    assert "loss=" in lines[0]
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_shows_a_bar_of_its_own_or_one_of_text(widgets: bool, tmp_path: Path) -> None:
+    if widgets:
+        pytest.importorskip("ipywidgets")
+    code = f"""
+import importlib.util as util
+find = util.find_spec
+util.find_spec = lambda name: find(name) if {widgets} or name != "ipywidgets" else None
+import numpy as np
+from tinynet import SGD, TwoLayerNet, train
+X, y = np.eye(4), np.arange(4) % 2
+history = train(TwoLayerNet(4, 3, 2, seed=0), X, y, SGD(0.1), epochs=3, batch_size=2, seed=0, progress=True)
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(
+        notebook, startup_timeout=300, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    outputs = notebook.cells[0].outputs
+    if widgets:
+        assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in outputs)
+    else:
+        assert "3/3" in "".join(output.get("text", "") for output in outputs)
 
 
 def test_fault_38_the_progress_bar_is_silent_where_stderr_is_no_terminal(

@@ -23,6 +23,7 @@ from tinynet.errors import DivergedError, NumericalWarning
 from tinynet.gradients.numerical import textbook_gradient
 from tinynet.losses import mean_loss
 from tinynet.network import TwoLayerNet
+from tinynet.training.divergence import advice
 
 Array = npt.NDArray[np.float64]
 
@@ -156,7 +157,8 @@ def check(run: Run) -> Check:
     first = next(net.samples(data.X_train, data.y_train).batches(training.batch_size, run.config.seed, 1))
     batch = Case(net, first.X, first.labels, gradient.h, gradient.method)
     if not math.isfinite(loss := batch.loss()):
-        raise DivergedError(1, 1, run.optimizer.learning_rate, loss)
+        rate = run.optimizer.learning_rate
+        raise DivergedError(1, 1, rate, loss, advice(net, first, gradient.h, rate, net.params))
     n_samples = max(1, min(len(first), MOST_PRODUCTS // net.n_parameters))
     case = replace(batch, X=batch.X[:n_samples], labels=batch.labels[:n_samples])
     weights = draw_weights(case, run.config.seed)

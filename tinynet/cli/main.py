@@ -104,7 +104,7 @@ def _train(options: argparse.Namespace) -> int:
         for done in what_was_done(run.dataset.summary):
             _say(f"table          {done}")
     try:
-        summary = execute(run, folder, resume=options.resume, progress=not quiet and sys.stderr is not None)
+        summary = execute(run, folder, resume=options.resume, progress=not quiet and _complain)
     except DivergedError as error:
         _complain(f"{error}; the weights of the last good epoch are in {shown_path(folder.model)}")
         return FAILED

@@ -38,7 +38,7 @@ def execute(
     folder: RunFolder,
     *,
     resume: bool = False,
-    progress: bool = False,
+    progress: bool | Callable[[str], object] = False,
     report: bool = True,
     about: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def execute(
     run : Run
     folder : RunFolder, an empty folder, or one to resume in
     resume : bool, continue from the last checkpoint in the folder, or from the beginning when there is none
-    progress : bool, show a progress bar on stderr
+    progress : bool or callable, as for `train`
     report : bool, write loss_curve.png and report.html, which takes longer than training a small network
     about : what environment.json holds, where it is known from another run of this process
 

@@ -102,7 +102,7 @@ def _largest(values: Array) -> float:
 
 def _too_far(move: Any, sum_of_moves: Any) -> Any:
     """Return where moves of a logit are too large for the series of the loss."""
-    return np.logical_not((move <= STEEP) & (sum_of_moves * move**2 <= LOPSIDED))
+    return np.logical_not((move <= STEEP) & (sum_of_moves * (move * move) <= LOPSIDED))
 
 
 @dataclass

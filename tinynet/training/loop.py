@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from tinynet.errors import (
 from tinynet.network import METHODS, TwoLayerNet
 from tinynet.schedules import Schedule
 from tinynet.training.checkpoints import Checkpoints, copied, rate_of
+from tinynet.training.divergence import advice
 from tinynet.training.history import Epoch, History
 from tinynet.training.progress import progress_bar
 from tinynet.training.state import State, Sums
@@ -61,7 +63,7 @@ def train(
     measure: str = "after",
     schedule: Schedule | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
-    progress: bool = False,
+    progress: bool | Callable[[str], object] = False,
     checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train `net` in place by stochastic gradient descent on difference quotients.
@@ -102,8 +104,9 @@ def train(
         the step, (step − 1/2) / steps an epoch: no warm-up begins and no cosine ends with a step of length 0.
     on_epoch : callable, optional
         Called with the new `Epoch` after every epoch; training stops when it returns True.
-    progress : bool
-        Show a progress bar on stderr; silent where stderr is no terminal.
+    progress : bool or callable
+        Show a progress bar on stderr, or in a notebook; silent where stderr is no terminal. There a function is
+        called with a line of text after every 10 % of the epochs or 30 s, whichever comes later.
     checkpoints : Checkpoints, optional
         Where the training is saved and whether it resumes.
 
@@ -160,7 +163,7 @@ def train(
                 state.epoch_s = time.perf_counter() - started
                 pause()
             row = task.record(state, epochs)
-            show(f"loss={row.train_loss:.4f}, accuracy={row.train_accuracy:.4f}")
+            show(_figures(row))
             answer = None if on_epoch is None else on_epoch(row)
             if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
                 state.history.stopped_early = True
@@ -242,7 +245,7 @@ class _Task:
             state.sums = self._measured(state.sums, batch)
         grads = self.net.quotients(batch, self.h, self.method)
         if math.isnan(norm := _norm(grads)):
-            raise self._diverged(state, self.net.evaluate(batch)[0])
+            raise self._diverged(state, batch)
         with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
             self.optimizer.update(self.net.params, grads)
         sums = state.sums
@@ -267,10 +270,10 @@ class _Task:
         state.during = trained if self.measure == "during" else None
         if self.measure == "after" or history.stopped_early or epoch == epochs:
             trained = self.net.evaluate(self.data)
-        for loss in (trained[0], 0.0 if self.validation is None else validated[0]):
-            if not math.isfinite(loss):
+        for (loss, _), part in ((trained, self.data), (validated, self.validation)):
+            if part is not None and not math.isfinite(loss):
                 history.stopped_early = False
-                raise self._diverged(state, loss)
+                raise self._diverged(state, part)
         row = Epoch(
             epoch=epoch,
             step=state.step,
@@ -315,8 +318,23 @@ class _Task:
         done = (step - 0.5) / self.n_steps
         return check_number(f"schedule({done:g})", self.schedule(done), 0.0) if self.schedule else math.nan
 
-    def _diverged(self, state: State, loss: float) -> DivergedError:
-        return DivergedError(len(state.history) + 1, state.step, rate_of(self.optimizer), loss)
+    def _diverged(self, state: State, part: Samples) -> DivergedError:
+        """Return the error that says where, and by going back to the last good weights why."""
+        loss, rate, epoch = self.net.evaluate(part)[0], rate_of(self.optimizer), len(state.history) + 1
+        before = copy(self.net)
+        before.params = state.good
+        in_all = rate / (1.0 - float(getattr(self.optimizer, "momentum", 0.0)))
+        return DivergedError(
+            epoch, state.step, rate, loss, advice(before, part, self.h, in_all, state.good if epoch == 1 else None)
+        )
+
+
+def _figures(row: Epoch) -> str:
+    """Return what stands behind the progress bar, in few columns."""
+    loss, accuracy = f"loss={row.train_loss:.4f}", f"accuracy={row.train_accuracy:.4f}"
+    if math.isnan(row.validation_loss):
+        return f"{loss}, {accuracy}"
+    return f"{loss} (validation {row.validation_loss:.4f}), {accuracy} ({row.validation_accuracy:.4f})"
 
 
 def _unsaved(*, epoch_ended: bool = False, ended: bool = False) -> None:
