@@ -15,10 +15,15 @@ Data = tuple[Array, Array, Array, Array]
 LARGEST_SHIFT = 2  # pixels, of a 20 × 20 image in the middle of 28 × 28
 
 
-def digits(seed: int) -> Data:
-    """Return training and test part of scikit-learn's digits, split by `seed`."""
-    data = load_dataset("digits", seed=seed)
+def bundled(name: str, seed: int, *, scaling: str = "minmax") -> Data:
+    """Return training and test part of a data set that comes with scikit-learn, split by `seed`."""
+    data = load_dataset(name, seed=seed, scaling=scaling)
     return data.X_train, data.y_train, data.X_test, data.y_test
+
+
+def digits(seed: int) -> Data:
+    """Return training and test part of scikit-learn's digits, in [0, 1], split by `seed`."""
+    return bundled("digits", seed)
 
 
 def images(seed: int, *, n_train: int = 5_000, n_test: int = 1_000) -> Data:

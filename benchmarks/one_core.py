@@ -27,7 +27,7 @@ def limit_to_one_core() -> None:
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """Give the processes that are started meanwhile every core that there was, each with one BLAS thread."""
+    """Give this process and those it starts meanwhile every core that there was, with one BLAS thread as before."""
     if CORES is None:
         yield
         return
@@ -37,6 +37,18 @@ def all_cores() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def blas_threads(n: int) -> Iterator[None]:
+    """Give BLAS `n` threads meanwhile, and every core that there was where it is more than one."""
+    if n == 1:
+        yield
+        return
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    with all_cores(), threadpool_limits(n, user_api="blas"):
+        yield
 
 
 def describe() -> str:

@@ -25,13 +25,15 @@ class Shape:
     n_classes: int
     batch_size: int
     sample: int | None = None  # how many weights are visited where all would take too long
+    scaling: str = "minmax"
 
     @property
     def name(self) -> str:
         """The data set, the sizes and the batch, as a table's heading."""
         sizes = f"{self.n_features}-{self.hidden_units}-{self.n_classes}"
         label = "MNIST-shaped" if self.dataset == "images" else self.dataset
-        return f"{label} {sizes}, batch {self.batch_size}"
+        standardised = ", standardised" if self.scaling == "standard" else ""
+        return f"{label} {sizes}, batch {self.batch_size}{standardised}"
 
 
 class Problem:
@@ -54,7 +56,7 @@ class Problem:
             self.net.params[key] = self.theta[start : start + param.size].reshape(param.shape)
             start += param.size
         self.entries = _spread(len(self.theta), shape, np.random.default_rng(seed))
-        self.X, self.labels = batch(shape)
+        self.X, self.labels = batches(shape)[0]
 
     @property
     def n_entries(self) -> int:
@@ -66,13 +68,18 @@ class Problem:
         return Problem(self.shape, activation=self.net.activation.name, h=self.h, seed=self.seed)
 
 
-def batch(shape: Shape) -> tuple[Array, Array]:
-    """Return the first rows of a data set, and their labels."""
+def batches(shape: Shape, most: int = 1) -> list[tuple[Array, Array]]:
+    """Return the first whole batches of a data set, `most` at most, as rows and labels."""
     if shape.dataset == "images":
-        X, labels, _, _ = images(0, n_train=shape.batch_size, n_test=1)
-        return X, labels
-    data = load_dataset(shape.dataset)
-    return data.X_train[: shape.batch_size].copy(), data.y_train[: shape.batch_size].copy()
+        X, labels, _, _ = images(0, n_train=most * shape.batch_size, n_test=1)
+        if shape.scaling == "standard":
+            spread = X.std(axis=0)
+            X = (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    else:
+        data = load_dataset(shape.dataset, scaling=shape.scaling)
+        X, labels = data.X_train, data.y_train
+    starts = range(0, len(X) - shape.batch_size + 1, shape.batch_size)[:most]
+    return [(X[i : i + shape.batch_size].copy(), labels[i : i + shape.batch_size].copy()) for i in starts]
 
 
 def _spread(size: int, shape: Shape, rng: np.random.Generator) -> slice:

@@ -13,7 +13,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-PARTS = ("gradients", "growth", "profile", "memory", "training", "startup", "sweep", "thresholds")
+PARTS = tuple("gradients units growth profile memory training mnist_shaped startup sweep thresholds".split())
 
 
 def main() -> None:

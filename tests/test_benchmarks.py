@@ -23,6 +23,7 @@ from benchmarks.methods import METHODS, Method, as_vector
 from benchmarks.problems import Problem, Shape, extended_quotients
 from benchmarks.report import Table, three_digits
 from tinynet import SGD, TwoLayerNet, train
+from tinynet.activations import sigmoid
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark_gradients.py"
 SMALL = Shape("moons", 2, 7, 2, batch_size=20)
@@ -63,16 +64,22 @@ def flat(gradient: dict[str, Any]) -> Any:
 def test_the_benchmarks_backpropagation_is_the_chain_rule(
     n: int, weight_scale: float, rng: np.random.Generator
 ) -> None:
-    net = TwoLayerNet(6, 5, 4, weight_scale=weight_scale, seed=3)
-    measured = Backpropagation(n, 6, 5, 4)
-    for _ in range(2):  # the second call finds the buffers of the first
-        X, y = rng.standard_normal((n, 6)), rng.integers(0, 4, n)
-        net.params["b1"][:] = rng.standard_normal(5)
-        net.params["b2"][:] = rng.standard_normal(4)
-        truth = backpropagation(
-            net.params, lambda a, z: 1 - z**2, np.tanh(X @ net.params["W1"] + net.params["b1"]), X, y
-        )
-        assert largest_error(measured(net.params, X, y), truth) < 1e-12
+    slopes: dict[str, Any] = {
+        "tanh": lambda a, z: 1 - z**2,
+        "relu": lambda a, z: (a > 0) * 1.0,
+        "sigmoid": lambda a, z: z * (1 - z),
+        "silu": lambda a, z: sigmoid(a) + z * (1 - sigmoid(a)),
+    }
+    for activation, slope in slopes.items():
+        net = TwoLayerNet(6, 5, 4, activation=activation, weight_scale=weight_scale, seed=3)
+        measured = Backpropagation(n, 6, 5, 4, activation)
+        for _ in range(2):  # the second call finds the buffers of the first
+            X, y = rng.standard_normal((n, 6)), rng.integers(0, 4, n)
+            net.params["b1"][:] = rng.standard_normal(5)
+            net.params["b2"][:] = rng.standard_normal(4)
+            truth = backpropagation(net.params, slope, net.activation(X @ net.params["W1"] + net.params["b1"]), X, y)
+            with np.errstate(over="ignore"):  # exp of a saturated unit's −a
+                assert largest_error(measured(net.params, X, y), truth) < 1e-12, activation
 
 
 def test_backpropagation_leaves_its_arguments_alone(rng: np.random.Generator) -> None:
@@ -299,7 +306,7 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     command = [sys.executable, "-c", WITHOUT, str(SCRIPT), "--quick", "--output", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    parts = ("gradients", "growth", "profile", "memory", "training", "startup", "sweep", "thresholds")
+    parts = "gradients units growth profile memory training mnist_shaped startup sweep thresholds".split()
     texts = {part: (tmp_path / "out" / f"{part}.md").read_text(encoding="utf-8") for part in parts}
     assert done.stdout == "".join(text + "\n" for text in texts.values())
     for method in METHODS:
@@ -312,13 +319,15 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     assert all(cores in text for text in texts.values())
     lines = [line for line in texts["training"].splitlines() if line.startswith(("| digits", "| 200 images"))]
     trained = [line.split("|") for line in lines]
-    names = [cells[3].strip() for cells in trained]
+    names = [cells[4].strip() for cells in trained]
     beside = [["tinynet", "MLPClassifier"], ["TinyNetClassifier", "train"], ["train with checkpoints", "train"]]
     assert names == [name for pair in beside for name in pair * 2]
     for ours, theirs in zip(trained[::2], trained[1::2], strict=True):
-        ratio = seconds(ours[4]) / seconds(theirs[4])
-        assert float(ours[5].split()[0]) == pytest.approx(ratio, rel=0.02)
-        assert theirs[5].split() == ["1.00", "[1.00,", "1.00]"]
+        ratio = seconds(ours[5]) / seconds(theirs[5])
+        assert float(ours[6].split()[0]) == pytest.approx(ratio, rel=0.02)
+        assert theirs[6].split() == ["1.00", "[1.00,", "1.00]"]
+    assert all(f"| {unit} " in texts["units"] for unit in ("tanh", "relu", "sigmoid", "silu"))
+    assert texts["mnist_shaped"].count("| tinynet train ") == texts["mnist_shaped"].count("| scikit-learn script ") == 2
     swept = [line.split("|")[1:] for line in texts["sweep"].splitlines() if line.startswith(("| script", "| --jobs"))]
     assert [row[0].strip() for row in swept] == ["script", "--jobs 1", "--jobs 2"]
     for name, wall, beside_script, beside_one, _ in swept:
