@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -306,7 +307,8 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     command = [sys.executable, "-c", WITHOUT, str(SCRIPT), "--quick", "--output", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    parts = "gradients units growth profile memory training mnist_shaped startup sweep thresholds".split()
+    parts = [path.stem for path in sorted((tmp_path / "out").glob("*.md"), key=lambda path: path.stat().st_mtime_ns)]
+    assert tuple(parts) == runpy.run_path(str(SCRIPT))["PARTS"]
     texts = {part: (tmp_path / "out" / f"{part}.md").read_text(encoding="utf-8") for part in parts}
     assert done.stdout == "".join(text + "\n" for text in texts.values())
     for method in METHODS:

@@ -150,7 +150,8 @@ def test_training_on_weights_is_training_on_repeated_samples(rng: np.random.Gene
     nets, histories = (network(), network()), []
     for net, (X, y, X_val, y_val, weights, weights_val) in zip(nets, (light, repeated), strict=True):
         data = {"validation": (X_val, y_val, weights_val), "sample_weight": weights}
-        histories.append(train(net, X, y, SGD(0.1, momentum=0.9), epochs=10, batch_size=len(X), seed=0, **data))
+        counted = len(X) if weights is None else int((weights > 0).sum())
+        histories.append(train(net, X, y, SGD(0.1, momentum=0.9), epochs=10, batch_size=counted, seed=0, **data))
     assert largest_error(nets[0].params, nets[1].params) < 1e-12
     for column in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
         np.testing.assert_allclose(histories[0][column], histories[1][column], rtol=1e-12, err_msg=column)
