@@ -74,8 +74,8 @@ MODULES = {
 
 
 def test_the_picture_of_the_layers_shows_every_module_in_its_place() -> None:
-    page = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^((?:[a-z]+ +)+)", page.partition("Layout")[2].split("```")[1], flags=re.MULTILINE)
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^((?:[a-z]+ +)+)", page.split("```")[1], flags=re.MULTILINE)
     shown = [name for line in reversed(lines) for name in line[:62].split()]
     assert sorted(shown) == sorted({name for name in ORDER if not name.startswith("_")})
     positions = {name: number for number, name in enumerate(shown)}

@@ -97,3 +97,11 @@ def test_the_readme_in_chinese_keeps_step_with_the_readme() -> None:
         assert english == theirs and len(english) >= 5, what
     assert "](README.zh-TW.md)" in README and "](README.md)" in chinese
     assert len(re.findall(r"[\u4e00-\u9fff]", chinese)) > 800
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_file_that_a_page_for_developers_names_is_there(name: str) -> None:
+    named = re.findall(r"`((?:[\w-]+/)*[\w-]+\.(?:py|md))`", (ROOT / name).read_text(encoding="utf-8"))
+    assert len(named) > 10
+    for path in named:
+        assert any((ROOT / folder / path).is_file() for folder in ("", "tinynet")), path
