@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tinynet import ConfigError
-from tinynet.config.loading import load_config
-from tinynet.config.values import dotted_keys, typed_values
+from tinynet.cli.main import main
+from tinynet.cli.parser import parsed
+from tinynet.config import values
+from tinynet.config.loading import flat, load_config
+from tinynet.config.values import Kind, dotted_keys, typed_values
+from tinynet.experiments.axes import load_grid
 
 READ: dict[str, dict[str, Any]] = {  # one value, as a single run takes it
     "network.activation": {"relu": "relu", '"relu"': "relu", "'relu'": "relu", " relu ": "relu", "quantised:4": ...},
@@ -24,8 +32,8 @@ READ: dict[str, dict[str, Any]] = {  # one value, as a single run takes it
 
 
 def test_a_value_is_read_as_the_type_of_its_key() -> None:
-    for key, values in READ.items():
-        for text, value in values.items():
+    for key, texts in READ.items():
+        for text, value in texts.items():
             (read,) = typed_values(key, text)
             expected = text if value is ... else value
             assert read == expected and type(read) is type(expected), f"{key}={text}"
@@ -39,8 +47,8 @@ def test_several_values_are_a_list_or_a_range() -> None:
         "training.patience": {"null,5": [None, 5]},
         "dataset.label": {"a,1": ["a", 1]},
     }
-    for key, values in axes.items():
-        for text, axis in values.items():
+    for key, texts in axes.items():
+        for text, axis in texts.items():
             assert typed_values(key, text) == axis, f"{key}={text}"
 
 
@@ -82,3 +90,74 @@ def test_null_takes_a_key_away_as_if_it_were_not_in_the_file() -> None:
         assert getattr(owner, last) == type(owner).model_fields[last].default
     with pytest.raises(ConfigError, match=r"dataset\.name"):
         load_config("moons", ["dataset.name=null"])
+
+
+LINES = (Path(__file__).parent / "command_lines.txt").read_text(encoding="utf-8").splitlines()[1:]
+
+
+def understood(line: str) -> dict[str, Any]:
+    """Return what a line sets beside the preset: keys and values for train, axes for sweep."""
+    options = parsed(shlex.split(line))
+    if options.command == "sweep":
+        return load_grid(options.config, options.overrides).axes
+    preset = flat(load_config(options.config).model_dump())
+    config = flat(load_config(options.config, options.overrides).model_dump())
+    return {key: value for key, value in config.items() if value != preset[key]}
+
+
+def test_a_line_is_understood_or_answered_with_one_that_is() -> None:
+    assert len(LINES) >= 136
+    for line, expected in (map(str.strip, entry.split(" => ")) for entry in LINES):
+        try:
+            assert understood(line) == json.loads(expected), line
+        except ConfigError as error:
+            answers = {re.split("; (?:write|for a run each type) ", fault)[-1] for fault in error.faults}
+            assert answers == {expected}, line
+            command = " ".join(line.split()[:2])
+            understood(
+                expected.removeprefix("tinynet ") if expected.startswith("tinynet ") else f"{command} {expected}"
+            )
+
+
+def test_all_keys_are_where_an_unknown_one_says_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("iris", ["zzz=3"])
+    assert "nearest: " in caught.value.faults[0]
+    (command,) = re.findall("'tinynet (.*)' lists all", caught.value.faults[0])
+    assert main(command.split()) == 0
+    listed = capsys.readouterr().out
+    assert all(f"| `{key.rpartition('.')[2]}` |" in listed for key in dotted_keys())
+
+
+def test_a_list_of_columns_is_one_value_and_a_list_of_lists_an_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = Kind(frozenset({int, str}), (), is_list=True)
+    monkeypatch.setattr(values, "kind_of", lambda key: kind)
+    for text, expected in {
+        "a": [["a"]],
+        "a,b": [["a", "b"]],
+        "[a,2]": [["a", 2]],
+        "1..3,x": [[1, 2, 3, "x"]],
+        '"",NA': [["", "NA"]],
+        "[]": [[]],
+        "null": [None],
+        "[[a],[b,c]]": [["a"], ["b", "c"]],
+        "[a],[]": [["a"], []],
+    }.items():
+        assert typed_values("any", text) == expected, text
+
+
+def test_keys_that_one_value_of_an_axis_needs_are_dropped_for_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["optimizer.schedule=constant,step", "optimizer.step_epochs=5,7", "dataset.name=moons,iris"]
+    grid = load_grid("moons", [*words, "dataset.noise=0.3"])
+    found = [(s.config.dataset.name, s.config.dataset.noise, s.config.optimizer.step_epochs) for s in grid.settings]
+    assert found == [("moons", 0.3, None), ("iris", None, None)] + [
+        (name, noise, epochs) for epochs in (5, 7) for name, noise in (("moons", 0.3), ("iris", None))
+    ]
+    assert len({setting.folder for setting in grid.settings}) == 6
+    Path("sweep.json").write_text(grid.to_json(), encoding="utf-8")
+    assert load_grid("sweep.json") == grid
+    with pytest.raises(ConfigError, match=r"optimizer\.step_epochs"):
+        load_grid("moons", ["optimizer.schedule=constant", "optimizer.step_epochs=5,7"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Collection
 from typing import NoReturn
@@ -14,7 +15,8 @@ class _Parser(argparse.ArgumentParser):
     """Answers a wrong command line in one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError([f"command line: {message}; see '{self.prog} --help'"])
+        see = "" if "; write " in message else f"; see '{self.prog} --help'"
+        raise ConfigError([f"command line: {message}{see}"])
 
 
 def parsed(words: list[str]) -> argparse.Namespace:
@@ -37,7 +39,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     if unknown or (rest and words_of is None):
         command = commands[options.command]
         named = list(dict.fromkeys(re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
-        command.error(_unrecognized((unknown or rest)[0], named))
+        command.error(_unrecognized((unknown or rest)[0], named, words, several=options.command == "sweep"))
     if words_of is not None:
         # argparse gives those behind an option to nobody
         setattr(options, words_of, [*getattr(options, words_of), *rest])
@@ -61,19 +63,20 @@ def _command_meant(word: str, commands: Collection[str]) -> str:
     return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, commands)
 
 
-def _unrecognized(word: str, options: list[str]) -> str:
-    from tinynet.config.loading import nearest_key
+def _unrecognized(word: str, options: list[str], words: list[str], *, several: bool) -> str:
+    from tinynet.config.hints import nearest_keys, proposal
 
-    name = word.partition("=")[0]
+    name, _, value = word.partition("=")
     if name in options:
         return f"{name} stands before the command, but belongs behind it"
     if not name.startswith("-"):
         return f"too many words: {name!r}"
-    key = nearest_key(name.lstrip("-").replace("-", "_"))
-    near = did_you_mean(name, options)
-    if key is not None and "?" not in near:
-        return f"unknown option {name!r}; a setting is written without dashes: {key}=VALUE"
-    return f"unknown option {name!r}{near}"
+    likeness, key = nearest_keys(name.strip("-"))[0]
+    if likeness <= max(0.6, *(difflib.SequenceMatcher(None, name, option).ratio() for option in options)):
+        return f"unknown option {name!r}{did_you_mean(name, options)}"
+    following = words[words.index(word) + 1 :][:1]
+    text = value or ("" if not following or "=" in following[0] else following[0])
+    return f"unknown option {name!r}; a setting has no dashes{proposal(key, text, several=several)}"
 
 
 def _parser() -> tuple[_Parser, dict[str, _Parser]]:

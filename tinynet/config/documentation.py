@@ -72,7 +72,7 @@ def commented_preset(name: str) -> str:
     """
     if name == "csv":
         lines = [f"# {OWN_TABLE}"]
-        values = validated(data_file_values("data.csv"), name, set()).model_dump(exclude_none=True)
+        values = validated(data_file_values("data.csv"), name, {}).model_dump(exclude_none=True)
         values["dataset"]["path"] = "data.csv"
     else:
         lines = [preset_text(name).splitlines()[0]]

@@ -8,20 +8,21 @@ import glob
 import json
 import os.path
 import re
-import shlex
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tinynet.config.hints import proposal, unknown_key
+from tinynet.config.overrides import read_overrides
 from tinynet.config.sections import CombinationError, Config, DatasetName, shown_value
 from tinynet.config.sections import shown as shown
-from tinynet.config.values import MAX_LENGTH, dotted_keys, put, typed_values
+from tinynet.config.values import MAX_LENGTH, plain_name, put
 from tinynet.errors import ConfigError, RunFolderError, did_you_mean
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
@@ -82,8 +83,10 @@ def config_from(values: dict[str, Any], source: str, overrides: Iterable[str] = 
     ConfigError
         As `load_config` does.
     """
-    overridden, faults = _apply(values, overrides, source)
-    if overridden & {"dataset.path", "dataset.test_path"}:
+    overridden, faults = read_overrides(overrides, source)
+    for key, value in overridden.items():
+        put(values, key, value)
+    if overridden.keys() & {"dataset.path", "dataset.test_path"}:
         resolve_path(values)
     if values.pop("sweep", None) is not None:
         faults.append(f"{shown(source)}: sweep: belongs to many runs; 'tinynet sweep' runs them")
@@ -131,21 +134,30 @@ def parsed_file(source: str) -> dict[str, Any]:
 def data_file_values(path: str) -> dict[str, Any]:
     """Return the config that a data file stands for: its own name, and standard scaling."""
     name, kind = os.path.basename(path), "npz" if path.lower().endswith(".npz") else "csv"
-    stem = re.sub(r"[^\w-]+", "-", DATA_FILE.sub(r"\1", name)).strip("-")
-    values: dict[str, Any] = {"name": stem[:100] or "table"}
+    values: dict[str, Any] = {"name": plain_name(DATA_FILE.sub(r"\1", name)) or "table"}
     values["dataset"] = {"name": kind, "path": path, "scaling": "standard"}
     resolve_path(values)
     return values
 
 
-def validated(values: dict[str, Any], source: str, overridden: set[str], faults: Iterable[str] = ()) -> Config:
-    """Return `values` of `source` as a config, or raise ConfigError with all that is wrong, `faults` included."""
+def validated(
+    values: dict[str, Any],
+    source: str,
+    overridden: Mapping[str, Any],
+    faults: Iterable[str] = (),
+    *,
+    several: bool = False,
+) -> Config:
+    """Return `values` of `source` as a config, or raise ConfigError with all that is wrong, `faults` included.
+
+    `overridden` has the keys of the command line; `several` says that it has a list of values for each, as in a sweep.
+    """
     faults = list(faults)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        faults += [_fault(detail, source, overridden) for detail in details[:MAX_FAULTS]]
+        faults += [_fault(detail, source, overridden, several=several) for detail in details[:MAX_FAULTS]]
         if len(details) > MAX_FAULTS:
             faults.append(f"{shown(source)}: {len(details) - MAX_FAULTS} more faults")
     if faults:
@@ -156,20 +168,6 @@ def validated(values: dict[str, Any], source: str, overridden: set[str], faults:
 def origin(source: str, overrides: Collection[str]) -> str:
     """Return where the values of a config come from, for messages."""
     return shown(source) + (" and command line" if overrides else "")
-
-
-def nearest_key(key: str) -> str | None:
-    """Return the dotted key or section that somebody who wrote `key` may have meant, wherever it belongs."""
-    section, _, last = key.lower().rpartition(".")
-
-    def likeness(name: str) -> tuple[float, bool]:
-        known_section, _, known = name.rpartition(".")
-        initials = "".join(word[0] for word in known.split("_"))  # lr
-        is_short_form = len(last) > 1 and last == initials
-        return is_short_form or difflib.SequenceMatcher(None, last, known).ratio(), section == known_section
-
-    best = max([*Config.model_fields, *dotted_keys()], key=likeness)
-    return best if likeness(best)[0] > 0.6 else None
 
 
 def _text(source: str) -> str:
@@ -240,45 +238,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return keys
 
 
-def _apply(values: dict[str, Any], overrides: Iterable[str], source: str) -> tuple[set[str], list[str]]:
-    """Write the overrides into `values`; return their keys, and a fault for each that is none."""
-    texts, faults = override_texts(overrides)
-    for key, text in texts.items():
-        try:
-            put(values, key, _one_value(key, text, source))
-        except ValueError as error:
-            faults.append(f"command line: {key}: {error}")
-    return set(texts), faults
-
-
-def _one_value(key: str, text: str, source: str) -> Any:
-    """Return the value of `key` for a single run."""
-    values = typed_values(key, text)
-    if len(values) > 1:
-        sweep = shlex.join(["tinynet", "sweep", source, f"{key}={text}"])
-        hint = f"; {sweep} runs each" if sweep.isprintable() else ""
-        raise ValueError(f"{len(values)} values, and one run has one{hint}")
-    return values[0]
-
-
-def override_texts(overrides: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Return the text behind every KEY= of the command line, and a fault for each override that is none."""
-    known, texts, faults = dotted_keys(), dict[str, str](), list[str]()
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        key = key.strip()
-        if not equals or not key:
-            faults.append(f"command line: {shown(override)}: an override is KEY=VALUE without spaces, such as seed=1")
-        elif key not in known:
-            siblings = [name for name in known if name.startswith(key.partition(".")[0] + ".")]
-            faults.append(f"command line: {unknown_key(key, siblings or known)}")
-        elif key in texts:
-            faults.append(f"command line: {key}: given twice")
-        else:
-            texts[key] = text
-    return texts, faults
-
-
 def resolve_path(values: dict[str, Any], folder: str = "") -> None:
     """Make the path of the data absolute: a file's is as seen from its folder, the command line's from here."""
     dataset = values.get("dataset")
@@ -294,44 +253,29 @@ def absolute_path(path: str, folder: str) -> str:
     return os.path.abspath(os.path.join(folder, os.path.expandvars(os.path.expanduser(path))))
 
 
-def _section(location: list[str], model: type[BaseModel] | None = None) -> type[BaseModel]:
-    """Return the section at `location`, or the innermost around it."""
-    model = Config if model is None else model
-    for name in location:
-        inner = model.model_fields[name].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
-    return model
-
-
-def unknown_key(key: str, allowed: Iterable[str]) -> str:
-    """Return the message for a key that is none of `allowed`."""
-    near = nearest_key(key)
-    guess = f" did you mean {near!r}?" if near not in (None, key) else ""
-    return f"unknown key {shown(key)};{guess} allowed: {', '.join(allowed)}"
-
-
-def _fault(detail: ErrorDetails, source: str, overridden: set[str]) -> str:
-    """Return one line: where, which key, what is allowed, what was received."""
-    location, kind, value = [str(part) for part in detail["loc"]], detail["type"], detail["input"]
-    key = ".".join(location)
-    where = "command line" if key in overridden else shown(source)
+def _fault(detail: ErrorDetails, source: str, overridden: Mapping[str, Any], *, several: bool) -> str:
+    """Return one line: where, which key, what is allowed, what was received, and what to type instead."""
+    kind, value, key = detail["type"], detail["input"], ".".join(str(part) for part in detail["loc"])
+    where, hint = shown(source), ""
+    if key in overridden:
+        typed = overridden[key] if several else [overridden[key]]
+        where, hint = "command line", proposal(key, ",".join(map(str, typed)), several=several)
     if kind == "extra_forbidden":
-        return f"{where}: {unknown_key(key, _section(location[:-1]).model_fields)}"
+        return f"{where}: {unknown_key(key)}"
     if kind == "missing":
         return f"{where}: {key}: missing; dataset.name must be one of {', '.join(get_args(DatasetName))}"
     if kind == "value_error":
         error = detail["ctx"]["error"]
-        where = origin(source, overridden) if isinstance(error, CombinationError) else where
-        return f"{where}: {key}: {_one_line(error)}"
+        if isinstance(error, CombinationError):
+            return f"{origin(source, overridden)}: {key}: {_one_line(error)}"
+        return f"{where}: {key}: {_one_line(error)}{hint}"
     if kind == "model_type":
         return f"{where}: {key}: must be a section with keys, got {shown_value(value)}"
-    message, guess = re.sub("^(Input|String) should", "must", detail["msg"]), ""
-    if kind == "literal_error" and isinstance(value, str):
+    message = re.sub("^(Input|String) should", "must", detail["msg"])
+    if kind == "literal_error" and isinstance(value, str) and not hint:
         near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", detail["ctx"]["expected"]), n=1)
-        guess = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{where}: {key}: {message}, got {shown_value(value)}{guess}"
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{where}: {key}: {message}, got {shown_value(value)}{hint}"
 
 
 def _one_line(error: object) -> str:

@@ -28,6 +28,17 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 } | OWN
 
 
+ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {  # a key, and the values of another that alone need it
+    "optimizer.step_epochs": ("optimizer.schedule", ("step",)),
+    "optimizer.step_factor": ("optimizer.schedule", ("step",)),
+    **{
+        f"dataset.{option}": ("dataset.name", tuple(name for name in OPTIONS if option in OPTIONS[name]))
+        for options in OPTIONS.values()
+        for option in options
+    },
+}
+
+
 class CombinationError(ValueError):
     """Two values, each of them allowed, exclude each other."""
 
@@ -250,7 +261,7 @@ class OptimizerConfig(Section):
             raise CombinationError(f"only optimizer.schedule 'step' has it, and the schedule is {schedule!r}")
         if schedule == "step" and value is None:
             if info.field_name == "step_epochs":
-                raise CombinationError("missing; optimizer.schedule 'step' needs it, such as 10")
+                raise CombinationError("missing; optimizer.schedule 'step' needs it, such as optimizer.step_epochs=10")
             return 0.1
         return value
 

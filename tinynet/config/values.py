@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,7 +89,7 @@ def typed_values(key: str, text: str) -> list[Any]:
     if len(items) == 1 and _is_list(text):
         items = _items(text[1:-1])
     if not items:
-        raise ValueError("has no value; several are written 1,2,3 or, in whole numbers, 1..3")
+        raise ValueError("has no value")
     return [value for item in items for value in ([None] if item == "null" else _elements(kind, [item]))]
 
 
@@ -128,7 +126,7 @@ def _element(kind: Kind, item: str) -> list[Any]:
         if isinstance(quoted, str):
             return [quoted]
         if QUOTED.fullmatch(item):
-            raise ValueError(f"{shown(item)} is no string of TOML")
+            raise ValueError(f"{shown(item)} cannot be read: a backslash in double quotes begins an escape")
     if bool in kind.types and item.lower() in ("true", "false"):
         return [item.lower() == "true"]
     if int in kind.types and str in kind.types:  # a number is a position, anything else a name
@@ -152,7 +150,7 @@ def _number(kind: Kind, item: str) -> Any:
 def _range(text: str, first: int, last: int) -> list[Any]:
     """Return the numbers of a range such as 0..4, both ends included."""
     if first > last:
-        raise ValueError(f"{shown(text)} is an empty range; write {last}..{first}")
+        raise ValueError(f"{shown(text)} is an empty range")
     if last - first >= MAX_RANGE:
         raise ValueError(f"{shown(text)} has {last - first + 1:,} values; more than {MAX_RANGE:,} are refused")
     return list(range(first, last + 1))
@@ -193,18 +191,6 @@ def is_allowed(key: str, value: Any) -> bool:
     return True
 
 
-def typed(key: str, value: Any) -> str:
-    """Return KEY=VALUE as it is typed into a shell, which gives `value` when it is read."""
-    text = "null" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, list):
-        text = ",".join(typed("", one)[1:] for one in value) or "[]"
-    if isinstance(value, str) and key and not _reads_back(key, text, value):
-        text = json.dumps(value, ensure_ascii=False)
-    return shlex.quote(f"{key}={text}")
-
-
-def _reads_back(key: str, text: str, value: Any) -> bool:
-    try:
-        return typed_values(key, text) == [value]
-    except ValueError:
-        return False
+def plain_name(text: str) -> str:
+    """Return a run's name made of `text`: its letters, digits, '-' and '_'."""
+    return re.sub(r"[^\w-]+", "-", text).strip("_-")[:100]

@@ -15,15 +15,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tinynet.config.loading import (
-    MAX_FAULTS,
-    absolute_path,
-    override_texts,
-    read_values,
-    unknown_key,
-    validated,
-)
-from tinynet.config.sections import Config, shown
+from tinynet.config.hints import proposal, unknown_key
+from tinynet.config.loading import MAX_FAULTS, absolute_path, flat, read_values, validated
+from tinynet.config.overrides import read_overrides
+from tinynet.config.sections import ONLY_WITH, Config, shown
 from tinynet.config.values import MAX_RANGE, RANGE, dotted_keys, kind_of, put, typed_values
 from tinynet.errors import ConfigError
 
@@ -55,10 +50,14 @@ class Grid:
 
     def to_json(self, folder: Path | None = None) -> str:
         """Return a config with a "sweep" table; read again, from `folder` if written there, it gives an equal grid."""
-        common = json.loads(self.settings[0].config.to_json(folder))
+        owners = {owner for owner, _ in ONLY_WITH.values()} & set(self.axes)
+        kinds = {tuple(one.values[owner] for owner in owners): one.config for one in reversed(self.settings)}
+        common: dict[str, Any] = {}
+        for config in kinds.values():  # each has the keys that only it needs
+            for key, value in flat(json.loads(config.to_json(folder))).items():
+                put(common, key, value)
         for key in self.axes:
-            section, _, last = key.rpartition(".")
-            (common[section] if section else common).pop(last, None)
+            put(common, key, None)
         axes = {key: _as_range(values) for key, values in self.axes.items()}
         return json.dumps(common | {"sweep": axes}, indent=2, ensure_ascii=False) + "\n"
 
@@ -91,7 +90,7 @@ def load_grid(source: str, words: Iterable[str] = (), *, many: bool = False) -> 
 def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, many: bool = False) -> Grid:
     """Return the grid that `values` of `source` give with their "sweep" table and `words`: see `load_grid`."""
     table, faults = _table_axes(values.pop("sweep", {}))
-    typed, typed_faults = _typed_axes(words)
+    typed, typed_faults = _typed_axes(words, source)
     faults = [f"{shown(source)}: sweep{fault}" for fault in faults] + typed_faults
     for axes, folder in ((table, os.path.dirname(source)), (typed, "")):
         for key in axes.keys() & {"dataset.path", "dataset.test_path"}:
@@ -104,16 +103,28 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
         limit = f"more than {MAX_RANGE:,} are refused" if many else f"more than {MANY:,} are run with --yes"
         faults.append(f"command line: {number:,} combinations; {limit}")
     else:
-        combinations = [dict(zip(axes, combination, strict=True)) for combination in product(*axes.values())]
+        combinations = _distinct(axes, values)
     if not faults and number == 1:
         faults = ["command line: nothing varies; write an axis, such as optimizer.learning_rate=0.01,0.03 or seed=0..4"]
-    configs = _configs(values, combinations, source, set(typed), faults)
+    configs = _configs(values, combinations, source, typed, faults)
     varying = {key: axis for key, axis in axes.items() if len(axis) > 1}
     settings = []
     for combination, config in zip(combinations, configs, strict=True):
         changed = {key: combination[key] for key in varying}
         settings.append(Setting(changed, config, _folder_name(changed, config)))
     return Grid(varying, settings)
+
+
+def _distinct(axes: dict[str, list[Any]], values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every combination once; a key that only another value of an axis needs is None: it is left out."""
+    held = set(flat(values)) | set(axes)
+    needed = {key: ONLY_WITH[key] for key in ONLY_WITH if key in held and len(axes.get(ONLY_WITH[key][0], ())) > 1}
+    found: dict[str, dict[str, Any]] = {}
+    for chosen in product(*axes.values()):
+        combination = dict(zip(axes, chosen, strict=True))
+        combination |= {key: None for key, (owner, names) in needed.items() if combination[owner] not in names}
+        found.setdefault(repr(combination) if needed else str(len(found)), combination)
+    return list(found.values())
 
 
 def _absolute(path: Any, folder: str) -> Any:
@@ -133,15 +144,15 @@ def _as_range(values: list[Any]) -> Any:
     return f"{values[0]}..{values[-1]}" if values == list(range(values[0], values[-1] + 1)) else values
 
 
-def _typed_axes(words: Iterable[str]) -> tuple[dict[str, list[Any]], list[str]]:
+def _typed_axes(words: Iterable[str], source: str) -> tuple[dict[str, list[Any]], list[str]]:
     """Return the axes of the command line, and what is wrong with them."""
-    texts, faults = override_texts(words)
-    axes = {}
-    for key, text in texts.items():
+    read, faults = read_overrides(words, source, several=True)
+    axes = dict[str, list[Any]]()
+    for key, values in read.items():
         try:
-            axes[key] = _distinct(typed_values(key, text))
+            axes[key] = _checked_axis(values)
         except ValueError as error:
-            faults.append(f"command line: {key}: {error}")
+            faults.append(f"command line: {key}: {error}{proposal(key, ','.join(map(str, values)), several=True)}")
     return axes, faults
 
 
@@ -152,11 +163,11 @@ def _table_axes(table: Any) -> tuple[dict[str, list[Any]], list[str]]:
     axes, faults, known = {}, [], dotted_keys()
     for key, value in _flat(table):
         if key not in known or key in axes:
-            faults.append(f".{key}: given twice" if key in axes else f": {unknown_key(key, known)}")
+            faults.append(f".{key}: given twice" if key in axes else f": {unknown_key(key)}")
             continue
         try:
             is_range = isinstance(value, str) and RANGE.fullmatch(value.strip())
-            axes[key] = _distinct(typed_values(key, value) if is_range else _as_axis(key, value))
+            axes[key] = _checked_axis(typed_values(key, value) if is_range else _as_axis(key, value))
         except ValueError as error:
             faults.append(f".{key}: {error}")
     return axes, faults
@@ -177,8 +188,7 @@ def _flat(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _distinct(values: Iterable[Any]) -> list[Any]:
-    values = list(values)
+def _checked_axis(values: list[Any]) -> list[Any]:
     if not values:
         raise ValueError("has no value; an axis is a list such as [0.01, 0.03], or a range such as '0..4'")
     marks = [(True, repr(v)) if isinstance(v, bool | list | dict) else (False, v) for v in values]  # 1 == True
@@ -189,7 +199,11 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
 
 
 def _configs(
-    values: dict[str, Any], combinations: Iterable[dict[str, Any]], source: str, typed: set[str], axis_faults: list[str]
+    values: dict[str, Any],
+    combinations: Iterable[dict[str, Any]],
+    source: str,
+    typed: dict[str, list[Any]],
+    axis_faults: list[str],
 ) -> list[Config]:
     """Return the config of every combination, or raise with each distinct fault once, those of the axes first."""
     configs, faults = list[Config](), dict.fromkeys(axis_faults)
@@ -198,7 +212,7 @@ def _configs(
         for key, value in combination.items():
             put(combined, key, value)
         try:
-            configs.append(validated(combined, source, typed))
+            configs.append(validated(combined, source, typed, several=True))
         except ConfigError as error:
             faults |= dict.fromkeys(error.faults)
             if len(faults) > MAX_FAULTS:
@@ -211,7 +225,7 @@ def _configs(
 def _folder_name(changed: dict[str, Any], config: Config) -> str:
     """Return a name that says what the run is, of plain characters, and that no other config has."""
     names = short_names(changed)
-    label = "-".join(f"{names[key]}={value}" for key, value in changed.items())
+    label = "-".join(f"{names[key]}={'null' if value is None else value}" for key, value in changed.items())
     plain = re.sub(r"\.{2,}", "_", re.sub(r"[^\w.=+-]", "_", label, flags=re.ASCII))[:MAX_LABEL]
     values = config.model_dump(exclude={"dataset": {"path"}} if "dataset.path" not in changed else None)
     content = json.dumps(values, sort_keys=True)  # without where the data are: a project may be moved

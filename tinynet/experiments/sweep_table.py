@@ -80,7 +80,14 @@ def results_table(grid: Grid, rows: list[Row]) -> str:
 
 def _label(grid: Grid, setting: Setting) -> str:
     names = short_names(grid.axes)
-    return "  ".join(f"{names[key]}={value}" for key, value in setting.values.items() if key != "seed") or grid.name
+    return (
+        "  ".join(
+            f"{names[key]}={'null' if value is None else value}"
+            for key, value in setting.values.items()
+            if key != "seed"
+        )
+        or grid.name
+    )
 
 
 def _spread(values: list[float], of_mean: str, of_deviation: str) -> str:
