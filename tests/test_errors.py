@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,11 @@ from tinynet import (
     NumericalWarning,
     RunFolderError,
     TinynetError,
+    errors,
 )
 from tinynet.errors import check_choice, check_integer, check_memory, check_number, check_step_size, did_you_mean
+
+ROOT = Path(__file__).parents[1]
 
 
 def diverged() -> DivergedError:
@@ -181,3 +186,17 @@ def test_memory_is_refused_with_the_size_asked_for_and_the_size_there_is(monkeyp
 def test_a_size_beyond_any_float_is_refused_like_any_other() -> None:
     with pytest.raises(InvalidValueError, match="GiB of memory"):
         check_memory("the weights", 10**400)
+
+
+def test_a_missing_extra_is_installed_into_this_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for clone, what in ((ROOT, "-e '.[onnx]'"), (tmp_path, f"-e '{ROOT}[onnx]'")):
+        monkeypatch.chdir(clone)
+        assert errors.missing_extra("onnx", "onnx").endswith(f" -m pip install {what}")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert ": python -m pip" in errors.missing_extra("onnx", "onnx")
+    monkeypatch.setenv("PATH", "")
+    assert f": {sys.executable} -m pip" in errors.missing_extra("onnx", "onnx")
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "site-packages" / "tinynet" / "errors.py"))
+    listed = ["numpy>=1.26", 'onnx>=1.16; extra == "onnx"', 'dask[distributed]>=2024.1; extra == "cluster"']
+    monkeypatch.setattr(errors, "requires", lambda name: listed if name == "tinynet-trainer" else [])
+    assert errors.missing_extra("dask", "cluster").endswith("pip install 'dask[distributed]>=2024.1'")

@@ -8,9 +8,14 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Collection, Iterable
 from decimal import Decimal
+from importlib.metadata import requires
 from numbers import Integral, Real
+from pathlib import Path
 
 
 class TinynetError(Exception):
@@ -148,9 +153,18 @@ def did_you_mean(value: object, allowed: Collection[str]) -> str:
 
 
 def missing_extra(libraries: str, extra: str) -> str:
-    """Return the end of a message: what is not installed, and the command that installs it."""
-    install = f"python -m pip install 'tinynet[{extra}]'"
-    return f"needs {libraries}, which {install!r} installs"
+    """Return the end of a message: what is not installed, and the command that installs it here."""
+    python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
+    at_hand = shutil.which("python")
+    if at_hand is not None and os.path.dirname(at_hand) == os.path.dirname(sys.executable):
+        python = "python"
+    clone = Path(__file__).parents[1]
+    if (clone / "pyproject.toml").is_file():
+        what = ["-e", f"{'.' if clone == Path.cwd() else clone}[{extra}]"]
+    else:  # from a wheel, whose project need not be on any index
+        listed = requires("tinynet-trainer") or []
+        what = [line.partition(";")[0].strip() for line in listed if f'extra == "{extra}"' in line]
+    return f"needs {libraries}, which is installed by: {shlex.join([python, '-m', 'pip', 'install', *what])}"
 
 
 def check_memory(what: str, n_values: int) -> None:
