@@ -150,4 +150,6 @@ def _candidates(key: str, text: str) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
