@@ -95,8 +95,9 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
     t_ : int, the samples seen, each counted once an epoch; warm starts and `partial_fit` add to it
     n_layers_, n_outputs_, out_activation_ : 3, the number of classes, "softmax"
     loss_ : float, the last of `loss_curve_`
-    loss_curve_ : list, the training loss of each epoch in nats a sample; warm starts and `partial_fit` append,
-        and `partial_fit` keeps the last 1,000
+    loss_curve_ : list, the training loss of each epoch in nats a sample, the mean of what its batches had as they
+        were reached; the last one of a `fit`, and that of `partial_fit`, is measured after the epoch. Warm starts and
+        `partial_fit` append, and `partial_fit` keeps the last 1,000
     best_loss_ : float, the lowest training loss so far; None with `early_stopping`
     validation_scores_, validation_loss_curve_ : lists, accuracy and loss of what is set aside, after each
         epoch; None without `early_stopping`
@@ -336,7 +337,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
             schedule = schedule and delayed(schedule, self._epochs_done)
         rule = StoppingRule(self, net, sgd, len(training), self.t_ if again else 0)
         try:
-            train(
+            history = train(
                 net,
                 training,
                 None,
@@ -348,8 +349,10 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
                 h=self.h,
                 method=self.method,
                 schedule=schedule,
+                measure="after" if partial else "during",
                 on_epoch=rule,
             )
+            rule.rows = history.rows  # the last of which is measured anew
         except KeyboardInterrupt:
             whole = f"after {len(rule.rows)} whole epochs"
             warnings.warn(f"training was interrupted {whole}; the weights so far are kept", stacklevel=3)
@@ -363,8 +366,8 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         old, early = self if again else None, self.early_stopping
         self.loss_curve_ = _extended(old, "loss_curve_", rule, "train_loss")
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
-        lowest = getattr(old, "best_loss_", None)
-        self.best_loss_ = None if early else min(-rule.best, math.inf if lowest is None else lowest)
+        lowest = [loss for loss in (getattr(old, "best_loss_", None),) if loss is not None]
+        self.best_loss_ = None if early else min([*lowest, *(row.train_loss for row in rule.rows)], default=math.nan)
         self.validation_scores_ = _extended(old, "validation_scores_", rule, "validation_accuracy") if early else None
         losses = _extended(old, "validation_loss_curve_", rule, "validation_loss") if early else None
         self.validation_loss_curve_, self.best_validation_score_ = losses, rule.best if early else None
