@@ -6,6 +6,7 @@ import errno
 import json
 import socket
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,20 @@ import onnx
 import onnxruntime
 import pytest
 from rights import unprivileged
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from tinynet import (
     ConfigError,
     Dataset,
+    InvalidTypeError,
     InvalidValueError,
     Model,
     RunFolderError,
+    TinyNetClassifier,
     TwoLayerNet,
     load_dataset,
     quantised,
@@ -258,3 +266,91 @@ def test_fault_33_a_full_disk_is_a_failure_and_what_was_there_stays(
     monkeypatch.setattr(writing, "write_atomically", full)
     assert main(["export", iris, "iris.onnx"]) == 3
     assert capsys.readouterr() == ("", "tinynet: failed: iris.onnx: No space left on device\n")
+
+
+def fitted(scaler: Any = None, activation: str = "relu", names: Any = None) -> tuple[Any, Any]:
+    """Return a classifier, behind `scaler` where there is one, and the raw rows that it was fitted on."""
+    data = RAW["wine"]
+    X = rows(data)
+    y = np.arange(3)[np.concatenate([data.y_train, data.y_validation, data.y_test])]
+    rate = 1e-5 if scaler is None or (isinstance(scaler, StandardScaler) and not scaler.with_std) else 0.1
+    classifier = TinyNetClassifier(8, activation, learning_rate=rate, max_iter=30, tol=0, random_state=0)
+    model = classifier if scaler is None else make_pipeline(scaler, classifier)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(X, y if names is None else np.array(names)[y]), X
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        StandardScaler(),
+        StandardScaler(with_mean=False),
+        StandardScaler(with_std=False),
+        MinMaxScaler((-1, 2)),
+        MaxAbsScaler(),
+        RobustScaler(),
+    ],
+    ids=str,
+)
+def test_a_pipeline_is_exported_with_its_scaler(scaler: Any) -> None:
+    model, X = fitted(scaler)
+    assert export_onnx(model, FILE) <= 1e-12
+    labels, probabilities = outcome(FILE, X)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-12)
+    assert labels.dtype == np.int64 and labels.tolist() == model.predict(X).tolist()
+
+
+@pytest.mark.parametrize("names", [[7, -3, 0], ["b", "a", "Ü"], [0.0, 4.0, 2.0]], ids=str)
+def test_a_classifier_is_exported_with_its_labels(names: Any) -> None:
+    model, X = fitted(names=names)
+    export_onnx(model, FILE)
+    labels, _ = outcome(FILE, X)
+    expected = model.predict(X).tolist()
+    assert labels.tolist() == (expected if names[0] == 7 else list(map(str, expected)))
+    stored = json.loads(session(FILE).get_modelmeta().custom_metadata_map["class_names"])
+    assert stored == (sorted(names) if names[0] == 7 else list(map(str, sorted(names))))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "identity"])
+def test_graph_and_classifier_agree_on_extreme_rows(activation: str) -> None:
+    model, X = fitted(activation=activation)
+    export_onnx(model, FILE)
+    extreme = np.where(np.arange(13) == np.arange(13)[:, None], 1e300, X[:13])
+    labels, probabilities = outcome(FILE, extreme)
+    np.testing.assert_array_equal(np.isnan(probabilities), np.isnan(model.predict_proba(extreme)))
+    known = ~np.isnan(probabilities).any(axis=1)
+    np.testing.assert_allclose(probabilities[known], model.predict_proba(extreme)[known], rtol=0, atol=1e-12)
+    assert labels[known].tolist() == model.predict(extreme)[known].tolist()
+    for value in (np.nan, np.inf):  # the classifier refuses what the graph lets through
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
+            model.predict(np.full((1, 13), value))
+    assert np.isnan(outcome(FILE, np.full((1, 13), np.nan))[1]).all()
+
+
+def test_a_model_without_class_names_is_exported_with_their_numbers() -> None:
+    model = model_of()
+    nameless = Model(model.net, model.scaling, (), model.feature_names)
+    export_onnx(nameless, FILE)
+    labels, _ = outcome(FILE, RAW["iris"].X_test)
+    assert labels.tolist() == nameless.predict(RAW["iris"].X_test).tolist()
+    assert [model.class_names[label] for label in labels] == model.predict(RAW["iris"].X_test).tolist()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "other",
+    [
+        TinyNetClassifier(),
+        make_pipeline(PCA(), TinyNetClassifier()),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(MinMaxScaler(clip=True), TinyNetClassifier()),
+    ],
+    ids=["not fitted", "another step", "another classifier", "a scaler that clips"],
+)
+def test_what_cannot_be_exported_is_named(other: Any) -> None:
+    if hasattr(other, "steps"):
+        other.fit(rows(RAW["wine"]), np.arange(178) % 2)
+    with pytest.raises(InvalidTypeError, match="export takes"):
+        export_onnx(other, FILE)
+    assert not FILE.exists()

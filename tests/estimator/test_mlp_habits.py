@@ -23,6 +23,7 @@ NOT_OURS = {
     "test_predict_proba_multilabel": "refused: the same",
     "test_partial_fit_errors": "L-BFGS has no partial_fit; test_partial_fit_refuses_what_it_cannot_do",
     "test_warm_start": "the words of an error; test_a_warm_start_refuses_another_network",
+    "test_preserve_feature_names": "one class; test_names_of_features_come_through_a_pipeline_that_makes_data_frames",
     "test_early_stopping_stratified": "the words of an error; test_fault_56_a_part_that_cannot_be_set_aside_...",
 }
 

@@ -42,7 +42,8 @@ class Model:
     ----------
     net : TwoLayerNet
     scaling : Scaling
-    class_names, feature_names : tuples of str
+    class_names : tuple of str, or of int; empty for the numbers of the classes
+    feature_names : tuple of str
     preparation : Preparation or None
         What raw rows of a table go through: text, codes and gaps. None where the features are the columns.
     class_counts : array, shape (n_classes,), or None
@@ -96,7 +97,8 @@ class Model:
         DataError
             As `predict_proba` does.
         """
-        return np.asarray(self.class_names)[self.net.predict(self.scaled(X))]
+        names = self.class_names or range(self.net.shapes["b2"][0])
+        return np.asarray(names)[self.net.predict(self.scaled(X))]
 
     def predict_proba(self, X: Any) -> Array:
         """Return the class probabilities of `X`, shape (n_samples, n_classes).

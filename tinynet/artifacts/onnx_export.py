@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import numpy.typing as npt
 
 from tinynet import __version__
 from tinynet.activations import NAMED, Activation, staircase
-from tinynet.artifacts.model import Model
-from tinynet.data.datasets import LARGEST
+from tinynet.artifacts.model import Model, plain_model
+from tinynet.data.datasets import LARGEST, Scaling
 from tinynet.data.preparation import Preparation
-from tinynet.errors import ConfigError, InvalidValueError, missing_extra
+from tinynet.errors import ConfigError, InvalidTypeError, InvalidValueError, missing_extra
+from tinynet.network import TwoLayerNet
 from tinynet.storage.reading import FilePath
 from tinynet.storage.writing import check_target, write_named
 
@@ -25,9 +27,17 @@ TOLERANCE = 1e-6  # the largest difference of a probability between the file and
 CHECKED_ROWS = 1000
 MOST_BYTES = 2**31 - 2**20  # of weights: no protobuf message holds 2 GiB
 
+SCALERS: dict[str, Callable[[Any], tuple[Any, Any]]] = {  # the offset and the scale of a fitted one
+    "StandardScaler": lambda step: (step.mean_ if step.with_mean else None, step.scale_),
+    "MinMaxScaler": lambda step: (-step.min_ / step.scale_, 1 / step.scale_),
+    "MaxAbsScaler": lambda step: (None, step.scale_),
+    "RobustScaler": lambda step: (step.center_, step.scale_),
+}
+
 GRAPH = """
 <ir_version: 7, opset_import: ["": 13, "ai.onnx.ml": 2]>
-tinynet (double[n_samples, {n_features}] X) => (string[n_samples] label, double[n_samples, {n_classes}] probabilities)
+tinynet (double[n_samples, {n_features}] X)
+    => ({label_type}[n_samples] label, double[n_samples, {n_classes}] probabilities)
 {{
     features = Identity(X)
     centred = Sub(features, offset)
@@ -66,13 +76,14 @@ STAIRCASE = """one = Constant<value = double {{1.0}}>()
     z = Sub(stretched, one)"""
 
 
-def export_onnx(model: Model, path: FilePath) -> float:
+def export_onnx(model: Any, path: FilePath) -> float:
     """Write `model` as an ONNX file, once onnxruntime has found the same probabilities with it.
 
     Parameters
     ----------
-    model : Model
-        Of `load_model`, or one put together of a network, a scaling and names.
+    model : Model, TinyNetClassifier or Pipeline
+        Of `load_model`, or one put together of a network, a scaling and names; a classifier that is fitted, by
+        itself or behind one of scikit-learn's scalers, which goes into the file.
     path : path
         A new file, or an ONNX file to be replaced.
 
@@ -89,6 +100,8 @@ def export_onnx(model: Model, path: FilePath) -> float:
         When `path` cannot be written, or holds something else than an ONNX file.
     InvalidValueError
         When the activation is no named one, the weights take 2 GiB or more, or the difference is above 1e-6.
+    InvalidTypeError
+        When `model` is something else, or a pipeline of other steps.
     OSError
         When the disk is full; what was there stays.
 
@@ -96,16 +109,17 @@ def export_onnx(model: Model, path: FilePath) -> float:
     -----
     The graph computes in float64 from end to end. Input "X": raw rows, shape (n_samples, n_columns). A model of a
     table with text has one input a column in its place, named as the column, shape (n_samples, 1): strings without
-    blanks around them where it holds text, else float64. Outputs "label": strings, shape (n_samples,), and
-    "probabilities", shape (n_samples, n_classes). The metadata hold "class_names", "feature_names" and "columns" as
-    JSON lists, and "activation". The graph refuses nothing: nan, or a mark of a gap in text, is filled where
-    training filled gaps, else nan gives nan.
+    blanks around them where it holds text, else float64. Outputs "label": strings, or int64 where the classes are
+    called by whole numbers or have no names, shape (n_samples,), and "probabilities", shape (n_samples, n_classes).
+    The metadata hold "class_names", "feature_names" and "columns" as JSON lists, and "activation". The graph refuses
+    nothing: nan, or a mark of a gap in text, is filled where training filled gaps, else nan gives nan.
     """
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise ConfigError([f"export: {missing_extra('onnx and onnxruntime', 'onnx')}"]) from error
+    model = _model_of(model)
     target = Path(path)
     check_target(target, "ONNX file", _is_onnx)
     content = _onnx_bytes(model)
@@ -120,23 +134,49 @@ def export_onnx(model: Model, path: FilePath) -> float:
     return difference
 
 
+def _model_of(fitted: Any) -> Model:
+    """Return a model as it is, and the one of a fitted TinyNetClassifier or of a pipeline of a scaler and one."""
+    if isinstance(fitted, Model):
+        return fitted
+    *before, classifier = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
+    net, kinds = getattr(classifier, "net_", None), [type(step).__name__ for step in before]
+    if not isinstance(net, TwoLayerNet) or len(before) > 1 or not {*kinds} <= SCALERS.keys():
+        raise InvalidTypeError(
+            "export takes a Model, or a fitted TinyNetClassifier, by itself or in a pipeline behind one of "
+            f"{', '.join(SCALERS)}, got {' and '.join([*kinds, type(classifier).__name__])}"
+        )
+    model, classes = plain_model(net), classifier.classes_
+    names = classes.tolist() if classes.dtype.kind in "iu" else map(str, classes.tolist())
+    columns = getattr((before or [classifier])[0], "feature_names_in_", model.feature_names)
+    scaling = model.scaling
+    for step in before:
+        if getattr(step, "clip", False):
+            raise InvalidTypeError(f"export takes no scaler that clips, got {step!r}")
+        offset, scale = SCALERS[type(step).__name__](step)
+        offset, scale = scaling.offset if offset is None else offset, scaling.scale if scale is None else scale
+        scaling = Scaling("stored", offset, scale)
+    return Model(net, scaling, tuple(names), tuple(map(str, columns)))
+
+
 def _onnx_bytes(model: Model) -> bytes:
     from onnx import TensorProto, helper, numpy_helper, parser
 
     net = model.net
     if 8 * net.n_parameters > MOST_BYTES:
         raise InvalidValueError(f"{net.n_parameters:,} parameters are too many: an ONNX file holds less than 2 GiB")
-    n_features, n_classes = len(model.feature_names), len(model.class_names)
-    text = GRAPH.format(n_features=n_features, n_classes=n_classes, activation=_operators(net.activation))
-    proto = parser.parse_model(text)
+    (n_features, _), (n_classes,) = net.shapes["W1"], net.shapes["b2"]
+    names: list[Any] = list(model.class_names or range(n_classes))
+    numbered = all(isinstance(name, int) for name in names)
+    sizes = {"n_features": n_features, "n_classes": n_classes, "label_type": "int64" if numbered else "string"}
+    proto = parser.parse_model(GRAPH.format(activation=_operators(net.activation), **sizes))
     constants = net.params | {"offset": model.scaling.offset, "scale": model.scaling.scale}
     proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
     if model.preparation is not None:
         _put_preparation(proto.graph, model.preparation)
-    names = [name.encode() for name in model.class_names]
-    proto.graph.initializer.append(helper.make_tensor("class_names", TensorProto.STRING, [n_classes], names))
+    kind, cells = (TensorProto.INT64, names) if numbered else (TensorProto.STRING, [name.encode() for name in names])
+    proto.graph.initializer.append(helper.make_tensor("class_names", kind, [n_classes], cells))
     proto.producer_name, proto.producer_version = "tinynet", __version__
-    lists = {"class_names": model.class_names, "feature_names": model.feature_names}
+    lists = {"class_names": tuple(names), "feature_names": model.feature_names}
     if model.preparation is not None:
         lists |= {"columns": model.preparation.columns, "inputs": tuple(one.name for one in proto.graph.input)}
     metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in lists.items()}
@@ -195,7 +235,7 @@ def _operators(activation: Activation) -> str:
     if isinstance(function, partial) and function.func is staircase:
         steps = function.keywords["steps"]
         return STAIRCASE.format(half_steps=steps / 2, step_height=2 / steps)
-    if activation.name in ACTIVATIONS and function is NAMED[activation.name]:
+    if activation.name in ACTIVATIONS and function in (NAMED[activation.name], getattr(np, activation.name, None)):
         return ACTIVATIONS[activation.name]
     raise InvalidValueError(
         f"activation {activation.name!r} is a function that tinynet has no ONNX operators for; "

@@ -143,7 +143,7 @@ def train(
     epochs = check_integer("epochs", epochs, 1)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         raise InvalidTypeError(f"checkpoints must be tinynet.Checkpoints(folder, ...), got {checkpoints!r}")
-    if task.batch_size > (n := len(data)):
+    if task.batch_size > (n := len(data) if y is None else np.shape(y)[0]):
         surplus = f"batch_size {batch_size} is larger than the {n} training samples"
         warnings.warn(f"{surplus}: one batch an epoch", stacklevel=2)
     state = task.first_state()
