@@ -13,7 +13,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-PARTS = tuple("gradients units growth profile memory training mnist_shaped startup sweep thresholds".split())  # noqa: SIM905
+PARTS = tuple("gradients units growth profile memory training mnist_shaped startup sweep table thresholds".split())  # noqa: SIM905
 
 
 def main() -> None:

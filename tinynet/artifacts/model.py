@@ -243,8 +243,6 @@ def _model(arrays: dict[str, Array]) -> Model:
         if arrays[name].shape != shape:
             raise DataError(f"{name} must have shape {shape} beside a W1 of {W1.shape}, got {arrays[name].shape}")
     counts = arrays.pop("class_counts", None)
-    if counts is not None and (counts.shape != (k,) or counts.dtype.kind != "i" or (counts < 0).any()):
-        raise DataError(f"class_counts must hold {k} whole numbers, got shape {counts.shape} of {counts.dtype}")
     own = {name: array for name, array in arrays.items() if name in ARRAYS}
     for name, array in arrays.items():
         if name in own:
@@ -270,4 +268,6 @@ def _model(arrays: dict[str, Array]) -> Model:
         preparation = Preparation.from_arrays(own)
         if preparation.feature_names != feature_names:
             raise DataError("columns and levels do not belong to feature_names")
+    if counts is not None and (counts.shape != (k,) or counts.dtype.kind != "i" or (counts < 0).any()):
+        raise DataError(f"class_counts must hold {k} whole numbers, got shape {counts.shape} of {counts.dtype}")
     return Model(net, scaling, class_names, feature_names, preparation, counts)

@@ -317,11 +317,14 @@ def _numbers(cells: Sequence[str], style: Style) -> Array | None:
         cells = [_with_a_point(cell) for cell in cells]
     if "_" in "".join(cells):  # Python reads 1_0 as 10, nobody else does
         return None
-    with suppress(ValueError):
-        return np.fromiter(map(float, cells), np.float64, len(cells))
     marks = style.missing_marks
-    with suppress(ValueError):
-        return np.fromiter((math.nan if c.strip() in marks else float(c) for c in cells), np.float64, len(cells))
+    for numbers in (
+        map(float, cells),
+        map(float, map(dict.fromkeys(marks, "nan").get, cells, cells)),
+        (math.nan if cell.strip() in marks else float(cell) for cell in cells),
+    ):
+        with suppress(ValueError):
+            return np.fromiter(numbers, np.float64, len(cells))
     return None
 
 

@@ -348,8 +348,8 @@ def _own_test_part(source: Source, preparation: Preparation | None, names: tuple
 
 def check_magnitude(X: Array) -> None:
     """Refuse values whose squares overflow, naming the first."""
-    huge = np.abs(X) > LARGEST if X.dtype == np.float64 else np.False_
-    if huge.any():
+    if X.dtype == np.float64 and X.size and not -LARGEST <= X.min() <= X.max() <= LARGEST:
+        huge = np.abs(X) > LARGEST
         row, column = np.argwhere(huge)[0]
         raise DataError(
             f"X holds {huge.sum()} values beyond ±{LARGEST:g}, whose squares overflow, "
