@@ -110,7 +110,7 @@ def _two_class_curves(data: Dataset, probability: Array, scores: dict[str, Any])
             ],
         ),
     ]
-    return section(f"Probabilities of {name}", grid("charts", charts))
+    return section(f"Probabilities of class {name}", grid("charts", charts))
 
 
 def calibration(labels: Array, probability: Array) -> tuple[Array, Array, Array]:

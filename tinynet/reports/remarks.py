@@ -50,15 +50,19 @@ def remarks(
     """
     if not len(history):
         return []
-    found = [_of_the_loss(history, class_counts), _of_overfitting(training, history, scores)]
-    found.append(_of_the_majority(kept_epoch(training, history), scores, class_counts, class_names))
+    balanced = training.class_weight == "balanced"  # then every class counts the same in the training loss
+    weights = np.sign(class_counts) if balanced else class_counts
+    frequencies = weights[weights > 0] / weights.sum()
+    found = [
+        _of_the_loss(history, -float(np.sum(frequencies * np.log(frequencies)))),
+        _of_overfitting(training, history, scores),
+        _of_the_majority(kept_epoch(training, history), scores, class_counts, class_names, balanced),
+    ]
     return [remark for remark in found if remark]
 
 
-def _of_the_loss(history: History, class_counts: npt.NDArray[Any]) -> str:
+def _of_the_loss(history: History, guessing: float) -> str:
     first, last = history.rows[0].train_loss, history.rows[-1].train_loss
-    frequencies = class_counts[class_counts > 0] / class_counts.sum()
-    guessing = -float(np.sum(frequencies * np.log(frequencies)))
     above = []
     if last > first:
         above.append(f"that of the first epoch ({first:.4g})")
@@ -79,7 +83,7 @@ def _of_overfitting(training: TrainingConfig, history: History, scores: dict[str
             "training.keep=best keeps those of the lowest"
         )
     loss, guessing = (math.nan if scores is None else scores[name] or math.nan for name in ("loss", "guessing_loss"))
-    if loss > guessing >= kept.train_loss:
+    if loss > guessing >= kept.train_loss and training.class_weight == "none":
         return (
             f"the test loss is {loss:.4g} nats a sample, above that of always giving the class frequencies "
             f"({guessing:.4g}), though the training loss is {kept.train_loss:.4g}"
@@ -88,15 +92,23 @@ def _of_overfitting(training: TrainingConfig, history: History, scores: dict[str
 
 
 def _of_the_majority(
-    kept: Epoch, scores: dict[str, Any] | None, class_counts: npt.NDArray[Any], class_names: tuple[str, ...]
+    kept: Epoch,
+    scores: dict[str, Any] | None,
+    class_counts: npt.NDArray[Any],
+    class_names: tuple[str, ...],
+    balanced: bool,
 ) -> str:
     part, accuracy, majority = "training", kept.train_accuracy, class_counts.max() / class_counts.sum()
+    answer = f"{class_names[class_counts.argmax()]!r}, the most frequent class"
     if scores is not None:
         part, accuracy, majority = "test", scores["accuracy"], scores["majority_accuracy"]
+    if balanced:
+        part, answer, majority = f"balanced {part}", "one and the same class", 1 / len(class_names)
+        accuracy = accuracy if scores is None else scores["balanced_accuracy"]
     if accuracy > majority:
         return ""
     relation = "no more than" if accuracy == majority else "below"
     return (
         f"the {part} accuracy of {100 * accuracy:.1f} % is {relation} the {100 * majority:.1f} % of always "
-        f"answering {class_names[class_counts.argmax()]!r}, the most frequent class"
+        f"answering {answer}"
     )

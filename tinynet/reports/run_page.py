@@ -10,6 +10,7 @@ from tinynet.artifacts.run_folder import Status
 from tinynet.artifacts.stored_runs import StoredRun
 from tinynet.config.building import Run
 from tinynet.config.loading import flat
+from tinynet.data.datasets import Dataset
 from tinynet.reports.curves import curve_charts
 from tinynet.reports.html import (
     Cell,
@@ -152,9 +153,9 @@ def score_tiles(scores: dict[str, Any]) -> list[tuple[str, Cell, Cell]]:
     ]
 
 
-def _preparation(data: Any) -> list[Html]:
+def _preparation(data: Dataset) -> list[Html]:
     """Return how the columns of a table became features, where the data set says it."""
-    columns = getattr(data, "summary", ())
+    columns = data.summary
     if not columns:
         return []
     head = tuple(columns[0])

@@ -111,7 +111,7 @@ def _remarks(runs: Sequence[StoredRun]) -> list[Html]:
     ]
     found = (
         (out, "ended with a loss far above the others; medians and axes are made so that they hide nothing"),
-        (remarked, "ended with results that mislead, as their own pages say"),
+        (remarked, "came to their end with remarks, which their own pages have"),
     )
     return [paragraph(f"{_some(labels)} {words}.", "notice") for labels, words in found if labels]
 
