@@ -70,6 +70,32 @@ STICKING_OUT = """
 """
 
 
+CUT_OR_PALE = """
+(() => {
+  const luminance = c => c.slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const numbers = text => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const over = (top, below) => [0, 1, 2].map(i => (top[3] ?? 1) * top[i] + (1 - (top[3] ?? 1)) * below[i]);
+  const paper = e => e === null ? [255, 255, 255] :
+    over(numbers(getComputedStyle(e).backgroundColor), paper(e.parentElement));
+  const found = [];
+  for (const e of document.querySelectorAll('main *')) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || e.closest('title, desc')) continue;
+    const style = getComputedStyle(e), ink = numbers(e.closest('svg') ? style.fill : style.color);
+    const [dark, light] = [luminance(over(ink, paper(e))), luminance(paper(e))].sort((a, b) => a - b);
+    if ((light + 0.05) / (dark + 0.05) < 4.5) found.push('pale: ' + e.outerHTML.slice(0, 150));
+    const cut = () => found.push('cut: ' + e.outerHTML.slice(0, 150)), at = e.getBoundingClientRect();
+    const box = e.closest('svg')?.getBoundingClientRect();
+    if (!box && style.display !== 'inline' && e.scrollWidth > e.clientWidth + 1) cut();
+    if (box && (at.left < box.left - 1 || at.right > box.right + 1 || at.bottom > box.bottom + 1)) cut();
+  }
+  return found;
+})()
+"""
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", REPORTS)
@@ -81,6 +107,7 @@ def test_a_report_renders_at_both_widths_and_in_both_schemes(
     assert page.value("innerWidth") == width
     assert page.value("document.documentElement.scrollWidth") <= width
     assert page.value(STICKING_OUT) == []
+    assert page.value(CUT_OR_PALE) == []
     assert requests(page) == [file.resolve().as_uri()]
     assert complaints(page) == []
     assert page.value("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
@@ -125,9 +152,11 @@ def test_a_script_that_got_into_the_page_would_not_run(reports: Path, page: Page
 def test_what_sticks_out_or_is_fetched_would_be_seen(reports: Path, page: Page, tmp_path: Path) -> None:
     html = (reports / "iris" / "report.html").read_text(encoding="utf-8")
     policy = html[html.index("<meta http-equiv") : html.index('<meta name="generator"')]
-    wide = '<canvas width="900"></canvas><img src="there.png" alt="">'
+    wide = '<canvas width="900"></canvas><img src="there.png" alt=""><p style="color: #999">pale</p>'
+    wide += '<svg viewBox="0 0 9 9"><text x="8" y="5">cut off</text></svg>'
     (tmp_path / "wide.html").write_text(html.replace(policy, "").replace("</main>", wide + "</main>"), encoding="utf-8")
     page.open(tmp_path / "wide.html", 400)
     assert page.value("document.documentElement.scrollWidth") > 400
     assert len(page.value(STICKING_OUT)) == 1
+    assert sorted(found[:4] for found in page.value(CUT_OR_PALE)) == ["cut:", "pale"]
     assert requests(page)[1:] == [(tmp_path / "there.png").as_uri()]

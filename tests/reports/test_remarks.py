@@ -78,7 +78,7 @@ def test_fault_58_an_accuracy_no_better_than_the_largest_class_is_said(
     for recall, said in ((0.49, True), (0.5, True), (0.51, False)):
         scores = {"loss": 0.7, "guessing_loss": 0.3, "accuracy": 0.9, "balanced_accuracy": recall}
         found = remarked(history([0.9, 0.5]), balanced, scores | {"majority_accuracy": 0.94}, np.array([94, 6]))
-        assert bool(found) is said and "".join(found).count("50.0 %") == said
+        assert ("balanced test accuracy" in "".join(found)) is said
     assert "training accuracy" in remarked(history([0.6, 0.5], accuracy=0.5))[0]  # where there is no test part
 
 

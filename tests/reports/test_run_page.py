@@ -143,7 +143,7 @@ def test_two_features_give_a_decision_boundary_in_their_own_units(runs: Path) ->
     drawn = charts(page("moons"))["Decision boundary"]
     (plane,) = drawn.iter("image")
     assert plane.attrib["href"].startswith("data:image/png;base64,")
-    assert sum(path.get("transform") is not None for path in drawn.iter("path")) == 200
+    assert sum(path.attrib["d"].count("M") for path in drawn.iter("path") if "dot" in path.attrib["class"]) == 200
     data, _ = trained("moons")
     raw = data.X_test * data.scaling.scale + data.scaling.offset
     labels = [float(text.text or "") for text in drawn.iter("text") if re.fullmatch(r"[-\d.]+", text.text or "")]
@@ -201,7 +201,7 @@ def test_a_history_with_gaps_and_without_end_is_drawn(runs: Path) -> None:
     ]
     Path("iris/metrics.csv").write_text("\n".join([lines[0], *rows]) + "\n")
     points = line(charts(page("iris"))["Loss by epoch"], "line c0 d0")
-    assert 200 < len(points) <= 252 and points[0][0] < 65 and points[-1][0] > 370
+    assert 150 < len(points) <= 202 and points[0][0] < 65 and points[-1][0] > 370
     assert all(math.isfinite(y) for _, y in points)
 
 

@@ -18,16 +18,16 @@ Array = npt.NDArray[Any]
 WIDTH, HEIGHT = 400, 264  # units of the picture, about a pixel each where it is shown
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 28, 38
 FEW_POINTS = 12  # of a line: each has a dot, and the only one is seen
-MAX_SLOTS = 40  # places along a chart where the values are shown under the pointer
+MAX_SLOTS = 30  # places along a chart where the values are shown under the pointer
 MAX_LINES_UNDER_THE_POINTER = 4
 HUGE = 1e280  # and beyond: left out, so that the ends of an axis and their distance are finite
-MOST_POINTS = 250  # of a line: about the pixels it has
+MAX_POINTS = 200  # of a line: about the pixels it has
 SHAPES = (  # of dots, within ±4 units; the classes differ in grey too
-    "M-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0z",
-    "M-3-3h6v6h-6z",
-    "M0-4L4 3H-4z",
-    "M0-4.4L3.6 0L0 4.4L-3.6 0z",
-    "M0 4L4-3H-4z",
+    "m-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0-6.8 0z",
+    "m-3-3h6v6h-6z",
+    "m0-4l4 7h-8z",
+    "m0-4.4l3.6 4.4l-3.6 4.4l-3.6-4.4z",
+    "m0 4l4-7h-8z",
 )
 
 
@@ -164,9 +164,8 @@ def key(entries: Sequence[tuple[str, str, int | None]]) -> Html:
     """Return the key of lines and dots: (label, style, shape)."""
     items = []
     for label, style, shape in entries:
-        path = "M0 5H26" if shape is None else SHAPES[shape % len(SHAPES)]
-        moved = "" if shape is None else ' transform="translate(13 5)"'
-        swatch = f'<svg viewBox="0 0 26 10" aria-hidden="true"><path class="{style}" d="{path}"{moved}/></svg>'
+        path = "M0 5H26" if shape is None else f"M13 5{SHAPES[shape % len(SHAPES)]}"
+        swatch = f'<svg viewBox="0 0 26 10" aria-hidden="true"><path class="{style}" d="{path}"/></svg>'
         items.append(f"<li>{swatch}{text(label)}</li>")
     return Html('<ul class="key">' + "".join(items) + "</ul>\n")
 
@@ -244,12 +243,15 @@ def _under_the_pointer(series: Sequence[Series], x: Axis) -> str:
 
 
 def _dots(across: Array, down: Array, style: str, shape: int, notes: Sequence[str] = ()) -> str:
+    """Return the dots: one path for all, or one for each where each shows a note under the pointer."""
     path = SHAPES[shape % len(SHAPES)]
-    titles = [f"><title>{text(note)}</title></path>" for note in notes] or ["/>"] * len(across)
+    shown = np.flatnonzero(np.isfinite(across + down)).tolist()
+    dots = [f"M{_number(across[i])} {_number(down[i])}{path}" for i in shown]
+    if not notes:
+        return f'<path class="{style}" d="{"".join(dots)}"/>' if dots else ""
     return "\n".join(
-        f'<path class="{style}" transform="translate({_number(a)} {_number(d)})" d="{path}"{end}'
-        for a, d, end in zip(across, down, titles, strict=True)
-        if np.isfinite(a) and np.isfinite(d)
+        f'<path class="{style}" d="{dot}"><title>{text(notes[i])}</title></path>'
+        for i, dot in zip(shown, dots, strict=True)
     )
 
 
@@ -271,9 +273,9 @@ def _kept(values: Array) -> Array:
     A gap within a piece, which is less than a pixel, is lost.
     """
     n = len(values)
-    if n <= MOST_POINTS:
+    if n <= MAX_POINTS:
         return np.arange(n)
-    pieces = np.array_split(np.arange(n), MOST_POINTS // 2)
+    pieces = np.array_split(np.arange(n), MAX_POINTS // 2)
     kept = [[0, n - 1]]
     for piece in pieces:
         finite = piece[np.isfinite(values[piece])]
