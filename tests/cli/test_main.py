@@ -144,7 +144,7 @@ def test_a_config_file_is_trained_by_relative_and_by_absolute_path(tmp_path: Pat
 def test_presets_are_listed_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == preset_names()
+    assert [line.split()[0] for line in lines] == [*preset_names(), "csv"]
     assert main(["presets", "moons"]) == 0
     assert capsys.readouterr().out == commented_preset("moons")
 

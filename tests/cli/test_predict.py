@@ -157,7 +157,10 @@ def test_a_label_column_is_ignored_without_a_header_too(capsys: pytest.CaptureFi
 
 def test_a_wrong_run_or_file_is_answered_in_one_line(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert fault(capsys, "predict", "runs", "new.csv").startswith("runs: no run folder: it has no model.npz")
-    assert fault(capsys, "predict", iris, "new.csv") == "new.csv: cannot be read: No such file or directory"
+    missing = fault(capsys, "predict", iris, "new.csv")
+    assert missing.startswith("new.csv: cannot be read: No such file or directory; ")
+    assert "'sepal length (cm)', 'sepal width (cm)'" in missing and "X of 4 columns" in missing
+    assert "'sepal length (cm)'" in fault(capsys, "evaluate", iris, "new.csv")
     assert "arguments are required: FILE" in fault(capsys, "predict", iris)
     Path(iris, "model.npz").write_bytes(Path(iris, "model.npz").read_bytes()[:1000])
     assert fault(capsys, "predict", iris, "new.csv").startswith("run/model.npz: no NPZ archive, or a damaged one")

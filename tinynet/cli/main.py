@@ -21,6 +21,7 @@ from tinynet.storage.reading import shown_path
 from tinynet.training.interrupts import termination_raised
 
 if TYPE_CHECKING:
+    from tinynet.artifacts.model import Model
     from tinynet.artifacts.run_folder import RunFolder
     from tinynet.experiments.axes import Grid
     from tinynet.experiments.workers import Backend
@@ -283,6 +284,7 @@ def _predict(options: argparse.Namespace) -> int:
     from tinynet.artifacts.run_folder import RunFolder
 
     model, output = load_model(options.run), options.output
+    _check_there(options.file, model)
     rows = model.read(options.file)
     text = predictions_csv(model, rows, spreadsheet=options.spreadsheet)
     _tell_unknown(model.unknown_levels(rows))
@@ -290,6 +292,15 @@ def _predict(options: argparse.Namespace) -> int:
         if output is not None and os.path.exists(output) and os.path.samefile(output, taken):
             raise ConfigError([f"command line: --output: {output} holds the {what}, and would be overwritten"])
     return _deliver(text, output)
+
+
+def _check_there(file: str, model: Model) -> None:
+    """Raise ConfigError for a file of rows that is not there, and say what it has to hold."""
+    if not os.path.exists(file):
+        names = model.feature_names if model.preparation is None else model.preparation.columns
+        columns = ", ".join(map(repr, names[:6])) + ", ..." * (len(names) > 6)
+        what = f"it must be CSV with the columns {columns}, or an .npz with X of {len(names)} columns"
+        raise ConfigError([f"{shown_path(file)}: cannot be read: No such file or directory; {what}"])
 
 
 def _tell_unknown(levels: dict[str, int]) -> None:
@@ -302,7 +313,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     from tinynet.artifacts.model import load_model
     from tinynet.reports.evaluation import evaluate_file
 
-    found = evaluate_file(load_model(options.run), options.file)
+    model = load_model(options.run)
+    _check_there(options.file, model)
+    found = evaluate_file(model, options.file)
     _tell_unknown(found.unknown)
     if options.output is not None:
         _deliver(found.page, options.output)
@@ -339,6 +352,13 @@ def _schema(options: argparse.Namespace) -> int:
     return _deliver(key_table() if options.markdown else schema_text(), options.output)
 
 
+def _completion(options: argparse.Namespace) -> int:
+    from tinynet.cli.completion import completion_script
+
+    _say(completion_script(options.shell).rstrip("\n"))
+    return DONE
+
+
 def _deliver(content: str | bytes, output: str | None) -> int:
     """Write text, or a page, to the file `output`, or text to stdout when it is None."""
     if output is None:
@@ -364,6 +384,7 @@ COMMANDS = {
     "export": _export,
     "presets": _presets,
     "schema": _schema,
+    "completion": _completion,
 }
 
 

@@ -1,4 +1,4 @@
-"""What stands on the command line: every command, its options, and an answer to a wrong one."""
+"""The words of the command line: every command, its options, and an answer to a wrong one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     ConfigError
         When the words make no command, in one line.
     """
-    parser, commands = _parser()
+    parser, commands = build_parser()
     named = [word for word in words if not word.startswith("-")]
     if named and named[0] not in commands:
         parser.error(f"unknown command {named[0]!r}{_command_meant(named[0], commands)}")
@@ -57,9 +57,9 @@ def _place_config(options: argparse.Namespace, train: argparse.ArgumentParser) -
 
 
 def _command_meant(word: str, commands: Collection[str]) -> str:
-    from tinynet.config.loading import preset_names
+    from tinynet.config.loading import DATA_FILE, preset_names
 
-    is_config = word in preset_names() or word.endswith((".toml", ".json"))
+    is_config = word in preset_names() or word.endswith((".toml", ".json")) or DATA_FILE.search(word)
     return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, commands)
 
 
@@ -79,7 +79,8 @@ def _unrecognized(word: str, options: list[str], words: list[str], *, several: b
     return f"unknown option {name!r}; a setting has no dashes{proposal(key, text, several=several)}"
 
 
-def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+def build_parser() -> tuple[_Parser, dict[str, _Parser]]:
+    """Return the parser, and that of every command by its name."""
     from tinynet import __version__
 
     parser = _Parser(
@@ -93,7 +94,7 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
         "overrides", metavar="KEY=VALUE", nargs="*", default=[], help="such as optimizer.learning_rate=0.05"
     )
     train.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME-TIME)")
-    train.add_argument("--resume", action="store_true", help="go on with the run in DIR; CONFIG may be left out")
+    train.add_argument("--resume", action="store_true", help="resume the run in DIR; CONFIG may be left out")
     train.add_argument("--quiet", action="store_true", help="print notes and errors only")
     sweep = commands.add_parser("sweep", help="train every combination of some settings", allow_abbrev=False)
     sweep.add_argument("config", metavar="CONFIG", help="as for train; its [sweep] table may hold axes")
@@ -140,6 +141,10 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     schema = commands.add_parser("schema", help="print the config's JSON Schema, for editors", allow_abbrev=False)
     schema.add_argument("--output", metavar="FILE", help="write it there")
     schema.add_argument("--markdown", action="store_true", help="a table for readers instead")
+    completion = commands.add_parser("completion", help="print a script for the shell's Tab key", allow_abbrev=False)
+    completion.add_argument(
+        "shell", metavar="SHELL", choices=("bash", "zsh"), help="bash or zsh: tinynet completion bash >> ~/.bashrc"
+    )
     return parser, commands.choices
 
 
