@@ -127,8 +127,8 @@ def test_fault_11_data_that_change_while_a_sweep_is_under_way_are_noticed_at_its
 ) -> None:
     trained = sweep_module.train_one
 
-    def changing(*arguments: Any) -> Any:
-        result = trained(*arguments)
+    def changing(*arguments: Any, **options: Any) -> Any:
+        result = trained(*arguments, **options)
         written(add=1.0)
         return result
 
@@ -157,9 +157,9 @@ def test_fault_11_data_that_change_after_the_last_run_has_read_them_are_noticed_
 ) -> None:
     trained, n_runs = sweep_module.train_one, 0
 
-    def changing(*arguments: Any) -> Any:
+    def changing(*arguments: Any, **options: Any) -> Any:
         nonlocal n_runs
-        result, n_runs = trained(*arguments), n_runs + 1
+        result, n_runs = trained(*arguments, **options), n_runs + 1
         if n_runs == 3:
             written(add=1.0)
         return result

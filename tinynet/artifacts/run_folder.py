@@ -124,12 +124,12 @@ class RunFolder:
         write_atomically(self.summary, _json(summary))
         sync_folder(self.path)
 
-    def resume_command(self, jobs: int | None = None) -> str:
-        """Return what to type into bash to resume the run, or the sweep with so many `jobs`."""
+    def resume_command(self, *options: str) -> str:
+        """Return what to type into bash to resume the run, or the sweep with the same `options`."""
         name = str(self.path)
         if self.sweep.exists():
             path = os.path.join("./" if name.startswith("-") else "", self.sweep)
-            return f"tinynet sweep {typed_path(path)} --resume{'' if jobs is None else f' --jobs {jobs}'}"
+            return " ".join(["tinynet sweep", typed_path(path), "--resume", *options])
         return f"tinynet train --out{'=' if name.startswith('-') else ' '}{typed_path(name)} --resume"
 
 

@@ -205,9 +205,11 @@ def _sweep_rows(
     """Return a row a run and the exit status; what did not finish is said, and how to resume."""
     from tinynet.experiments.sweep import run_grid
 
-    resume = folder.resume_command(options.jobs)
+    kept = [f"--{name} {value}" for name in ("jobs", "dask") if (value := getattr(options, name)) is not None]
+    resume = folder.resume_command(*kept, *([] if options.reports else ["--no-reports"]))
     try:
-        rows = run_grid(grid, folder, backend, progress=not options.quiet and sys.stderr is not None)
+        shown = not options.quiet and sys.stderr is not None
+        rows = run_grid(grid, folder, backend, progress=shown, reports=options.reports)
     except KeyboardInterrupt as error:
         _complain(f"interrupted; the runs that finished are kept; resume with: {resume}")
         return [], _interrupted(error)

@@ -111,6 +111,7 @@ def build_parser() -> tuple[_Parser, dict[str, _Parser]]:
     sweep.add_argument(
         "--resume", action="store_true", help="run what is missing in DIR, or beside CONFIG if it is a sweep.json"
     )
+    sweep.add_argument("--no-reports", action="store_false", dest="reports", help="write no page for each run")
     sweep.add_argument("--yes", action="store_true", help="run more than 1,000 combinations")
     sweep.add_argument("--quiet", action="store_true", help="print notes and errors only")
     report = commands.add_parser("report", help="write an HTML report about runs", allow_abbrev=False)

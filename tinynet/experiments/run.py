@@ -30,6 +30,7 @@ from tinynet.training.history import Epoch, History, csv_line
 from tinynet.training.loop import train
 
 PAGE_EVERY_S = 5.0  # while a run is under way
+NO_PICTURES = "A sweep leaves predictions out of its pages, to be quicker; 'tinynet report' with this folder adds them."
 PAGE_SHARE = 20  # the page of a run under way waits for so many times what the last one took
 
 
@@ -40,6 +41,7 @@ def execute(
     resume: bool = False,
     progress: bool | Callable[[str], object] = False,
     report: bool = True,
+    pictures: bool = True,
     about: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train `run`, write its files into `folder`, and return what summary.json holds.
@@ -50,7 +52,9 @@ def execute(
     folder : RunFolder, an empty folder, or one to resume in
     resume : bool, continue from the last checkpoint in the folder, or from the beginning when there is none
     progress : bool or callable, as for `train`
-    report : bool, write loss_curve.png and report.html, which takes longer than training a small network
+    report : bool, write report.html
+    pictures : bool, write loss_curve.png, and what needs the samples into the report: predictions, decision boundaries;
+        it takes longer than training a small network
     about : what environment.json holds, where it is known from another run of this process
 
     Raises
@@ -74,7 +78,7 @@ def execute(
     with blas_threads(config.training.threads), folder.only_writer() as check, ExitStack() as files:
         if not resume:
             folder.refuse_a_run()
-        writer = RunWriter(run, folder, files, report)
+        writer = RunWriter(run, folder, files, report=report, pictures=pictures)
         settings = {"data set": data.digest, **flat({"optimizer": config.optimizer.model_dump()})}
 
         def begin(so_far: History) -> None:
@@ -125,11 +129,11 @@ class RunWriter:
     run : Run
     folder : RunFolder
     files : ExitStack, which closes the files that stay open
-    report : bool, write loss_curve.png and report.html as well
+    report, pictures : bool, as for `execute`
     """
 
-    def __init__(self, run: Run, folder: RunFolder, files: ExitStack, report: bool) -> None:
-        self.run, self.folder, self.files, self.report = run, folder, files, report
+    def __init__(self, run: Run, folder: RunFolder, files: ExitStack, *, report: bool, pictures: bool) -> None:
+        self.run, self.folder, self.files, self.report, self.pictures = run, folder, files, report, pictures
         self.history: History | None = None  # until `begin`, when nothing is written yet
         self._environment: dict[str, Any] = {}
         self._metrics: TextIO
@@ -174,10 +178,11 @@ class RunWriter:
         summary = self.run.summary = _summary(self.run, self.history, status, took_s)
         os.fsync(self._metrics.fileno())  # before summary.json says that they are whole
         self.folder.end(model_bytes(self.run.net, self.run.dataset), summary)
-        if self.report:
+        if self.report and self.pictures:
             save_figure(plot_loss_curve(self.history), self.folder.curve)
+        if self.report:
             with nullcontext() if status in TRAINED else suppress(OSError):  # there is something else to tell
-                self._write_page(Summary.model_validate(finite(summary)), self.run)
+                self._write_page(Summary.model_validate(finite(summary)), self.run if self.pictures else NO_PICTURES)
 
     def _write_page(self, summary: Summary | None, shown: Run | str) -> None:
         """Write report.html from what is in memory."""

@@ -10,7 +10,7 @@ import uuid
 import warnings
 from collections.abc import Callable
 from contextlib import closing, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,9 @@ def open_sweep_folder(out: str, grid: Grid) -> RunFolder:
     return folder
 
 
-def run_grid(grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool = False) -> list[Row]:
+def run_grid(
+    grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool = False, reports: bool = True
+) -> list[Row]:
     """Run what `folder` does not hold yet, and return a row a run, as sweep.csv has them.
 
     Parameters
@@ -100,6 +102,7 @@ def run_grid(grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool 
     folder : RunFolder, of `create_sweep_folder` or `open_sweep_folder`
     backend : callable, one of `backends`
     progress : bool, show a progress bar over runs on stderr; silent where stderr is no terminal
+    reports : bool, write a page for each run: its figures and curves, without predictions, which take longer
 
     Raises
     ------
@@ -132,7 +135,7 @@ def run_grid(grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool 
         try:
             with (
                 progress_bar(len(rows), len(rows) - len(tasks), "run", progress) as show,
-                closing(backend(train_one, tasks)) as outcomes,
+                closing(backend(partial(train_one, report=reports), tasks)) as outcomes,
             ):
                 for (_, path), outcome in outcomes:
                     name = Path(path).name
@@ -154,7 +157,7 @@ def run_grid(grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool 
     return list(rows.values())
 
 
-def train_one(config: Config, path: str) -> list[str]:
+def train_one(config: Config, path: str, *, report: bool = True) -> list[str]:
     """Train one run, whose folder appears at `path` when it is whole, and return the warnings it gave."""
     folder = Path(path)
     part = part_of(folder)
@@ -162,31 +165,32 @@ def train_one(config: Config, path: str) -> list[str]:
         raise RunFolderError(f"{folder.parent} is not there: all machines of a cluster must see the same folder")
     if read_ending(RunFolder(folder)) is not None:
         return []  # a cluster asks again when it has lost the answer
+
+    def train(part: Path) -> None:
+        """Train in the folder `part`, and resume what an attempt that was ended left there."""
+        make_folder(part)
+        with suppress(DivergedError):  # which summary.json tells
+            inside = RunFolder(part, folder.name)
+            execute(prepare(config), inside, resume=True, report=report, pictures=False, about=_about())
+
     with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as notes:
         warnings.filterwarnings("always", category=UserWarning)
         try:
-            _train_in(part, folder.name, config)
+            train(part)
         except DamagedError as error:
             aside = move_aside(part, folder.name)
             reason = " ".join(str(error).split())
             warnings.warn(f"{reason}; {folder.name} begins anew, and what was there is in {aside}", stacklevel=2)
-            _train_in(part, folder.name, config)
+            train(part)
         except LockedError:  # a worker that was taken for dead is still at it
             part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # which clear_attempts knows
-            _train_in(part, folder.name, config)
+            train(part)
         if read_ending(RunFolder(folder)) is None:
             part.rename(folder)
             sync_folder(folder.parent)
         else:  # a worker that was taken for dead has finished it meanwhile
             shutil.rmtree(part, ignore_errors=True)
     return [str(note.message) for note in notes]
-
-
-def _train_in(part: Path, label: str, config: Config) -> None:
-    """Train one run in the folder `part`, and resume what an attempt that was ended left there."""
-    make_folder(part)
-    with suppress(DivergedError):  # which summary.json tells
-        execute(prepare(config), RunFolder(part, label), resume=True, report=False, about=_about())
 
 
 @cache
