@@ -42,8 +42,12 @@ def results(folder: str) -> dict[str, Result]:
 
 def result(path: Path) -> Result:
     """Return model.npz of a run, and metrics.csv without the durations."""
-    metrics = [line.split(",")[:-1] for line in (path / "metrics.csv").read_text().splitlines()]
-    return (path / "model.npz").read_bytes(), metrics
+    return (path / "model.npz").read_bytes(), untimed_metrics(path)
+
+
+def untimed_metrics(path: Path) -> list[list[str]]:
+    with (path / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        return [[cell for name, cell in row.items() if name != "duration_s"] for row in csv.DictReader(file)]
 
 
 def swept(*words: str, out: str = "s", status: int = 0) -> None:

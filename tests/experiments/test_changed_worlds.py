@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 def written(*, add: float = 0.0, at: int = -1, header: tuple[str, ...] = ("a", "b", "class"), label: str = "x") -> None:
     """Write data.csv, with one number changed, other names, or another name of the first class."""
     rng = np.random.default_rng(8)
-    rows = [[*rng.normal(size=2), (label, "y", "z")[n % 3]] for n in range(60)]
+    rows = [[*rng.normal(size=2), (label, "y", "z")[n % 3]] for n in range(90)]
     rows[at][0] += add
     with Path("data.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
@@ -75,7 +75,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, status: int) -> str:
 @pytest.mark.parametrize(
     "change",
     [
-        *({"add": 1e-4, "at": at} for at in range(0, 60, 7)),  # rows of all three parts
+        *({"add": 1e-4, "at": at} for at in range(0, 90, 11)),  # rows of all three parts
         {"header": ("b", "a", "class")},
         {"header": ("a", "c", "class")},
         {"label": "w"},
@@ -203,7 +203,7 @@ def test_fault_11_the_checkpoints_of_a_begun_run_with_other_data_are_kept_and_th
 
 
 def newer(path: Path) -> None:
-    path.write_bytes(altered(path, lambda there: there.update(meta=meta(there, format_version=2))))
+    path.write_bytes(altered(path, lambda there: there.update(meta=meta(there, format_version=9))))
 
 
 def test_fault_35_the_checkpoints_of_a_begun_run_of_a_newer_format_are_kept_and_the_run_is_failed(
@@ -211,7 +211,7 @@ def test_fault_35_the_checkpoints_of_a_begun_run_of_a_newer_format_are_kept_and_
 ) -> None:
     part = begun_run(newer)
     before = {path: path.read_bytes() for path in part.glob("checkpoint-*")}
-    assert "has format version 2" in said(capsys, *SWEEP, "--resume", status=3)
+    assert "has format version 9" in said(capsys, *SWEEP, "--resume", status=3)
     assert statuses() == ["failed", "completed", "completed"]
     assert {path: path.read_bytes() for path in part.glob("checkpoint-*")} == before
 
