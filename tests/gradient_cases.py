@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ CLASSES = np.arange(12) % 3
 class Case:
     """The arguments of `check_gradient`, and the kind and place it has to name, if any."""
 
-    arguments: tuple[Any, Any, Any]
+    arguments: tuple[Any, ...]
     kind: str = ""
     where: str = ""
     options: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class Network:
         if self.mistake == "float32":
             p, z = p.astype(np.float32), z.astype(np.float32)
         back = (p @ self.params["W2"].T) * slope
-        bias = {"first": back[0], "all": np.full(4, back.sum())}
+        bias = {"first": back[0], "all": np.full(4, back.sum()), "other": np.array([0.3, -0.1, 0.2, 0.5])}
         gradient = {
             "W1": X.T @ back,
             "b1": bias.get(self.mistake, back.sum(axis=0)),
@@ -142,6 +143,58 @@ def barely_random(x: Any) -> Any:
     return np.sum(x**2) * (1 + 1e-14 * RNG.standard_normal())
 
 
+def leaky_sum(x: Any) -> Any:
+    return np.where(x > 0, x, 0.01 * x).sum()
+
+
+def unguarded_sinc(x: Any) -> Any:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (np.pi * x * np.cos(np.pi * x) - np.sin(np.pi * x)) / (np.pi * x**2)
+
+
+def overflowing(x: Any) -> Any:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return 1 - ((np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))) ** 2
+
+
+def confident(z: Any) -> Any:
+    return log_sum_exp(z) - z[0]
+
+
+def log_determinant(A: Any) -> Any:
+    return 2 * np.log(np.diag(np.linalg.cholesky((A + A.T) / 2))).sum()
+
+
+def up_to_one(x: Any) -> Any:
+    return np.where(x <= 1, x**2, np.nan).sum()
+
+
+def inside_one(x: Any) -> Any:
+    if x.min() < 0 or x.max() > 1:
+        raise KeyError("beyond the bounds")
+    return np.sum(np.sqrt(x * (1 - x) + 0.01))
+
+
+def inside_one_gradient(x: Any) -> Any:
+    return (1 - 2 * x) / (2 * np.sqrt(x * (1 - x) + 0.01))
+
+
+def standardised(x: Any) -> Any:
+    return np.sum((x - x.mean()) / np.sqrt(x.var() + 1e-5))
+
+
+def cosine(x: Any) -> Any:
+    y = NORMAL[1][: len(x)]
+    return x @ y / np.sqrt((x @ x) * (y @ y))
+
+
+def nested_sum(p: Any) -> Any:
+    return sum(np.sum(array**2) / 2 for array in p["a"])
+
+
+NESTED = {"a": [NORMAL[0].copy(), NORMAL[1, :1].copy()]}
+VECTORS = np.linalg.qr(SQUARE)[0]
+NEARLY_SINGULAR = (VECTORS * [1e-9, 0.5, 1, 2, 3]) @ VECTORS.T
 PROBABILITIES = np.array([1e-6, 3e-6, 1e-4, 0.02, 0.3])
 WIDE = np.random.default_rng(8).standard_normal((80, 120))
 
@@ -224,6 +277,67 @@ BROKEN = {
         (lambda _: 3.0, lambda x: 2 * x, [1.0, 2.0]), "function does not use x", "x"
     ),
     "the slope of tanh forgotten": Case((Network("no slope"), SAMPLES, CLASSES), "no known pattern", "W1, b1"),
+    "7 for x^1.5 at 0": Case((lambda x: np.sum(x**1.5), [7.0], [0.0]), "no known pattern", "x"),
+    "7 for the infinite slope of a cube root": Case((np.cbrt, 7.0, 0.0), "no known pattern", "x"),
+    "0/0": Case((lambda x: np.sum(np.sinc(x)), unguarded_sinc, [0.0, 0.3]), "not finite", "x"),
+    "tanh as a ratio that overflows": Case(
+        (lambda x: np.sum(np.tanh(x)), overflowing, [800.0, 1.0]), "not finite", "x"
+    ),
+    "a maximum's slope for all": Case((np.max, np.ones(4), [1.0, 2.0, 0.5, 0.1]), "given to all entries", "x"),
+    "a maximum's slope shared": Case((np.max, np.full(4, 0.25), [1.0, 2.0, 0.5, 0.1]), "no known pattern", "x"),
+    "no mask, all inactive": Case((relu_sum, np.ones(5), -np.arange(1.0, 6)), "not 0 where f is flat", "x"),
+    "no mask, some inactive": Case((relu_sum, np.ones(4), [-3.0, 1.0, -2.0, 5.0]), "not 0 where f is flat", "x"),
+    "a small slope left out": Case((lambda x: x[0] + 1e-6 * x[1], [1.0, 0.0], [1.0, 1.0]), "one entry wrong", "x[1]"),
+    "the same by a function": Case(
+        (lambda x: x[0] + 1e-6 * x[1], lambda x: np.array([1.0, 0.0]), [1.0, 1.0]), "one entry wrong", "x[1]"
+    ),
+    "2 in a million too large": Case(
+        (lambda x: np.sum(x**2), lambda x: 2 * x * (1 + 2e-6), NORMAL), "constant factor", "x"
+    ),
+    "2 in a million, one number": Case(
+        (lambda x: x**2, lambda x: 2 * x * (1 + 2e-6), 0.83255), "no known pattern", "x"
+    ),
+    "saturated and unshifted": Case(
+        (confident, lambda z: unshifted_softmax(z) - [1, 0, 0], [1000.0, 1.0, 2.0]), "softmax without its shift", "x"
+    ),
+    "a logarithm that raises": Case((math.log, lambda x: 2 / x, 0.5), "constant factor", "x"),
+    "a logarithm that raises near by": Case((math.log, lambda x: 2 / x, 1e-8), "constant factor", "x"),
+    "an arcsine that raises": Case((math.asin, lambda x: 2 / np.sqrt(1 - x * x), 0.9999), "constant factor", "x"),
+    "one of three logarithms": Case(
+        (lambda x: sum(map(math.log, x)), lambda x: 1 / x + [0, 0, 0.1], [1e-8, 1.0, 3.0]), "one entry wrong", "x[2]"
+    ),
+    "a determinant near 0": Case(
+        (log_determinant, lambda A: 2 * np.linalg.inv(A), NEARLY_SINGULAR), "constant factor", "x"
+    ),
+    "a label forgotten at margin 40": Case((confident, softmax, [40.0, 0.0, 0.5]), "one entry wrong", "x[0]"),
+    "beyond the domain of nan": Case((up_to_one, lambda x: 3 * x, [1.0, 0.5]), "constant factor", "x"),
+    "within bounds": Case(
+        (inside_one, lambda x: 1.01 * inside_one_gradient(x), [0.0, 0.5, 1.0, 1e-9]),
+        "constant factor",
+        "x",
+        {"bounds": (0, 1)},
+    ),
+    "rounded to a millionth": Case(
+        (lambda x: np.round(np.sin(x).sum(), 6), lambda x: np.cos(x) + x, NORMAL[0]), "no known pattern", "x"
+    ),
+    "nan, in one of 9,600": Case(
+        (cube, changed(lambda x: 3 * x**2, (7, 7), lambda g: np.nan), WIDE), "not finite", "x"
+    ),
+    "a bias of other numbers": Case((Network("other"), SAMPLES, CLASSES), "no known pattern", "b1"),
+    "a nested array": Case(
+        (nested_sum, lambda p: {"a": [p["a"][0], 2 * p["a"][1]]}, NESTED), "constant factor", "a[1]"
+    ),
+    "the second of two arguments": Case(
+        (np.dot, lambda a, b: (b, 2 * a), NORMAL[0], NORMAL[1]), "constant factor", "[1]"
+    ),
+} | {
+    f"{factor} at x of {size:g}": Case(
+        (lambda x: np.sum(np.sin(x)), lambda x, factor=factor: factor * np.cos(x), size * NORMAL[0]),
+        "sign flipped" if factor < 0 else "constant factor",
+        "x",
+    )
+    for size in (1e-8, 1e-4, 1e4, 1e6, 1e8)
+    for factor in (-1, 1.001)
 }
 
 
@@ -235,88 +349,132 @@ HILBERT = 1 / (np.arange(8)[:, None] + np.arange(8) + 1)
 MOONLIKE = TwoLayerNet(5, 4, 3, seed=1)
 SIGNS = TwoLayerNet(5, 4, 3, activation="sign", seed=1)
 
-RIGHT = {
-    "a smooth function": Case((cube, lambda x: 3 * x**2, NORMAL)),
-    "an array instead of a function": Case((cube, 3 * NORMAL**2, NORMAL)),
-    "saturated units": Case(
-        (lambda x: np.tanh(x).sum(), lambda x: 1 - np.tanh(x) ** 2, np.array([40.0, -40.0, 9.0, 0.1]))
-    ),
-    "all units saturated": Case((lambda x: np.tanh(x).sum(), lambda x: 1 - np.tanh(x) ** 2, np.array([40.0, -50.0]))),
-    "a kink, its left slope": Case((relu_sum, lambda x: (x > 0) * 1.0, np.array([0.0, 1.0, -1.0]))),
-    "a kink, its right slope": Case((relu_sum, lambda x: (x >= 0) * 1.0, np.array([0.0, 1.0, -1.0]))),
-    "a kink, half way": Case((relu_sum, lambda x: (np.sign(x) + 1) / 2, np.array([0.0, 1.0, -1.0]))),
-    "just beside a kink": Case((relu_sum, lambda x: (x > 0) * 1.0, np.array([1e-13, -1e-13, 1.0, 1e-7, -1e-6, 1e-3]))),
-    "kinks within the steps": Case(
-        (lambda x: np.abs(x).sum() + np.sum(x**2), lambda x: np.sign(x) + 2 * x, np.array([1e-5, -3e-8, 2.0, 1e-9]))
-    ),
-    "the larger of equal ones": Case((np.max, np.array([1.0, 0.0, 0.0]), np.array([2.0, 2.0, 1.0]))),
-    "x of 1e-12": Case((lambda x: np.sum(np.sin(1e12 * x)), lambda x: 1e12 * np.cos(1e12 * x), 1e-12 * NORMAL)),
-    "x of 1e12": Case((lambda x: np.sum(np.sin(1e-12 * x)), lambda x: 1e-12 * np.cos(1e-12 * x), 1e12 * NORMAL)),
-    "x of 1e-200": Case((lambda x: np.sum((1e200 * x) ** 2), lambda x: 2e200 * (1e200 * x), 1e-200 * NORMAL)),
-    "values of 1e-200": Case((lambda x: 1e-200 * np.sum(x**3), lambda x: 3e-200 * x**2, NORMAL)),
-    "values of 1e200": Case((lambda x: 1e200 * np.sum(x**3), lambda x: 3e200 * x**2, NORMAL)),
-    "sizes from 1e-9 to 1e9": Case(
-        (
-            lambda x: np.sum(np.sin(x / [1e-9, 1.0, 1e9])),
-            lambda x: np.cos(x / [1e-9, 1.0, 1e9]) / [1e-9, 1.0, 1e9],
-            np.array([1e-9, 1.0, 1e9]),
-        )
-    ),
-    "a large constant": Case((lambda x: 1e8 + cube(x), lambda x: 3 * x**2, NORMAL)),
-    "digits lost inside": Case((lambda x: np.sum((1e7 + x) - 1e7) + cube(x), lambda x: 1 + 3 * x**2, NORMAL)),
-    "x of float32": Case((lambda x: np.sum(np.sin(x)), np.cos, NORMAL.astype(np.float32))),
-    "x of float32, ignored": Case((lambda _: np.sum(np.sin(SINGLE_X)), lambda _: np.cos(SINGLE_X), SINGLE_X)),
-    "f in float32": Case((in_float32, np.cos, NORMAL)),
-    "f partly in float32": Case((partly_in_float32, lambda x: np.exp(np.sin(x)) * np.cos(x), NORMAL)),
-    "a gradient of float32": Case((lambda x: np.sum(np.sin(x)), lambda x: np.cos(x).astype(np.float32), NORMAL)),
-    "a gradient of float32 that lost digits": Case(
-        (lambda x: np.sum((100 + x) ** 2 - 200 * x), lambda x: 2 * (100 + x.astype(np.float32)) - 200, NORMAL)
-    ),
-    "a constant": Case((lambda x: 3.0, lambda x: 0 * x, NORMAL)),
-    "the bottom of a bowl": Case((lambda x: np.sum(x**2), lambda x: 2 * x, np.zeros((2, 3)))),
-    "a flat bottom": Case(
-        (lambda x: np.sum((x - 1) ** 4), lambda x: 4 * (x - 1) ** 3, np.array([1.0, 1.0 + 1e-4, 2.0]))
-    ),
-    "a jump far away": Case((lambda x: np.sum(x**2 + 5 * (x > 1.5)), lambda x: 2 * x, np.array([1.0, 1.45, -2.0]))),
-    "stairs, on a step": Case((lambda x: np.floor(x).sum(), lambda x: 0 * x, np.array([0.3, 1.6, -0.5]))),
-    "a jump at x": Case((lambda x: np.sum(x + np.sign(x)), lambda x: 0 * x + 1, np.array([0.0, 1.0, 2.0]))),
-    "Rosenbrock's valley": Case((rosenbrock, rosenbrock_gradient, np.array([1.1, 1.21, 1.4641, 2.1436]))),
-    "the end of Rosenbrock's valley": Case((rosenbrock, rosenbrock_gradient, np.ones(5))),
-    "a Hilbert matrix": Case((lambda x: x @ HILBERT @ x / 2, lambda x: HILBERT @ x, np.linspace(-1, 1, 8))),
-    "a fast oscillation": Case((lambda x: np.sum(np.sin(1e5 * x)), lambda x: 1e5 * np.cos(1e5 * x), NORMAL)),
-    "steep at zero": Case((lambda x: np.sum(np.sin(1e6 * x)), lambda x: 1e6 * np.cos(1e6 * x), np.zeros(30))),
-    "the edge of a domain": Case((lambda x: np.sum(np.log(x)), lambda x: 1 / x, np.array([1e-8, 1e-3, 1.0, 3.0]))),
-    "logits of 1e4": Case((log_sum_exp, softmax, np.array([1e4, 1e4 + 1, -1e4]))),
-    "one number": Case((lambda x: np.exp(x), np.exp(0.7), 0.7)),
-    "integers": Case((lambda x: np.sum(x**2), [2, 4], [1, 2])),
-    "a read-only array": Case((cube, 3 * NORMAL**2, READ_ONLY)),
-    "every other column": Case((cube, 3 * NORMAL[:, ::2] ** 2, NORMAL.copy()[:, ::2])),
-    "an argument that is ignored": Case((lambda _: cube(STORED), lambda _: 3 * STORED**2, STORED)),
-    "no entries": Case((lambda x: 1.0, np.zeros((0, 3)), np.zeros((0, 3)))),
-    "9,600 entries, sampled": Case((cube, lambda x: 3 * x**2, WIDE)),
-    "9,600 kinks, sampled": Case((relu_sum, lambda x: (x > 0) * 1.0, np.zeros(WIDE.shape))),
-    "complex steps": Case(
-        (
-            cube,
-            lambda x: 3 * x**2,
-            NORMAL,
+RIGHT = (
+    {
+        "a smooth function": Case((cube, lambda x: 3 * x**2, NORMAL)),
+        "an array instead of a function": Case((cube, 3 * NORMAL**2, NORMAL)),
+        "saturated units": Case(
+            (lambda x: np.tanh(x).sum(), lambda x: 1 - np.tanh(x) ** 2, np.array([40.0, -40.0, 9.0, 0.1]))
         ),
-        options={"method": "complex"},
-    ),
-    "complex steps where f is not analytic": Case(
-        (lambda x: np.sum(np.abs(x) ** 2 * x), lambda x: 3 * x**2, NORMAL), options={"method": "complex"}
-    ),
-    "extrapolation": Case(
-        (lambda x: np.sum(np.exp(x)), np.exp, NORMAL), options={"method": "richardson", "rtol": 1e-10}
-    ),
-    "extrapolation beside a kink": Case(
-        (lambda x: relu_sum(x) + cube(x), lambda x: (x > 0) + 3 * x**2, np.array([1e-3, 1.0])),
-        options={"method": "richardson"},
-    ),
-    "a step of one's own": Case((cube, lambda x: 3 * x**2, NORMAL), options={"h": 1e-3}),
-    "backpropagation, tanh": Case((Network(), SAMPLES, CLASSES)),
-    "backpropagation, relu": Case((Network(activation="relu"), SAMPLES, CLASSES)),
-    "TwoLayerNet": Case((MOONLIKE, SAMPLES, CLASSES)),
-    "TwoLayerNet with hard thresholds": Case((SIGNS, SAMPLES, CLASSES), options={"h": 0.5}),
-    "noise of the last digits": Case((barely_random, lambda x: 2 * x, NORMAL)),
-}
+        "all units saturated": Case(
+            (lambda x: np.tanh(x).sum(), lambda x: 1 - np.tanh(x) ** 2, np.array([40.0, -50.0]))
+        ),
+        "a kink, its left slope": Case((relu_sum, lambda x: (x > 0) * 1.0, np.array([0.0, 1.0, -1.0]))),
+        "a kink, its right slope": Case((relu_sum, lambda x: (x >= 0) * 1.0, np.array([0.0, 1.0, -1.0]))),
+        "a kink, half way": Case((relu_sum, lambda x: (np.sign(x) + 1) / 2, np.array([0.0, 1.0, -1.0]))),
+        "just beside a kink": Case(
+            (relu_sum, lambda x: (x > 0) * 1.0, np.array([1e-13, -1e-13, 1.0, 1e-7, -1e-6, 1e-3]))
+        ),
+        "kinks within the steps": Case(
+            (lambda x: np.abs(x).sum() + np.sum(x**2), lambda x: np.sign(x) + 2 * x, np.array([1e-5, -3e-8, 2.0, 1e-9]))
+        ),
+        "the larger of equal ones": Case((np.max, np.array([1.0, 0.0, 0.0]), np.array([2.0, 2.0, 1.0]))),
+        "x of 1e-12": Case((lambda x: np.sum(np.sin(1e12 * x)), lambda x: 1e12 * np.cos(1e12 * x), 1e-12 * NORMAL)),
+        "x of 1e12": Case((lambda x: np.sum(np.sin(1e-12 * x)), lambda x: 1e-12 * np.cos(1e-12 * x), 1e12 * NORMAL)),
+        "x of 1e-200": Case((lambda x: np.sum((1e200 * x) ** 2), lambda x: 2e200 * (1e200 * x), 1e-200 * NORMAL)),
+        "values of 1e-200": Case((lambda x: 1e-200 * np.sum(x**3), lambda x: 3e-200 * x**2, NORMAL)),
+        "values of 1e200": Case((lambda x: 1e200 * np.sum(x**3), lambda x: 3e200 * x**2, NORMAL)),
+        "sizes from 1e-9 to 1e9": Case(
+            (
+                lambda x: np.sum(np.sin(x / [1e-9, 1.0, 1e9])),
+                lambda x: np.cos(x / [1e-9, 1.0, 1e9]) / [1e-9, 1.0, 1e9],
+                np.array([1e-9, 1.0, 1e9]),
+            )
+        ),
+        "a large constant": Case((lambda x: 1e8 + cube(x), lambda x: 3 * x**2, NORMAL)),
+        "digits lost inside": Case((lambda x: np.sum((1e7 + x) - 1e7) + cube(x), lambda x: 1 + 3 * x**2, NORMAL)),
+        "x of float32": Case((lambda x: np.sum(np.sin(x)), np.cos, NORMAL.astype(np.float32))),
+        "x of float32, ignored": Case((lambda _: np.sum(np.sin(SINGLE_X)), lambda _: np.cos(SINGLE_X), SINGLE_X)),
+        "f in float32": Case((in_float32, np.cos, NORMAL)),
+        "f partly in float32": Case((partly_in_float32, lambda x: np.exp(np.sin(x)) * np.cos(x), NORMAL)),
+        "a gradient of float32": Case((lambda x: np.sum(np.sin(x)), lambda x: np.cos(x).astype(np.float32), NORMAL)),
+        "a gradient of float32 that lost digits": Case(
+            (lambda x: np.sum((100 + x) ** 2 - 200 * x), lambda x: 2 * (100 + x.astype(np.float32)) - 200, NORMAL)
+        ),
+        "a constant": Case((lambda x: 3.0, lambda x: 0 * x, NORMAL)),
+        "the bottom of a bowl": Case((lambda x: np.sum(x**2), lambda x: 2 * x, np.zeros((2, 3)))),
+        "a flat bottom": Case(
+            (lambda x: np.sum((x - 1) ** 4), lambda x: 4 * (x - 1) ** 3, np.array([1.0, 1.0 + 1e-4, 2.0]))
+        ),
+        "a jump far away": Case((lambda x: np.sum(x**2 + 5 * (x > 1.5)), lambda x: 2 * x, np.array([1.0, 1.45, -2.0]))),
+        "stairs, on a step": Case((lambda x: np.floor(x).sum(), lambda x: 0 * x, np.array([0.3, 1.6, -0.5]))),
+        "a jump at x": Case((lambda x: np.sum(x + np.sign(x)), lambda x: 0 * x + 1, np.array([0.0, 1.0, 2.0]))),
+        "Rosenbrock's valley": Case((rosenbrock, rosenbrock_gradient, np.array([1.1, 1.21, 1.4641, 2.1436]))),
+        "the end of Rosenbrock's valley": Case((rosenbrock, rosenbrock_gradient, np.ones(5))),
+        "a Hilbert matrix": Case((lambda x: x @ HILBERT @ x / 2, lambda x: HILBERT @ x, np.linspace(-1, 1, 8))),
+        "a fast oscillation": Case((lambda x: np.sum(np.sin(1e5 * x)), lambda x: 1e5 * np.cos(1e5 * x), NORMAL)),
+        "steep at zero": Case((lambda x: np.sum(np.sin(1e6 * x)), lambda x: 1e6 * np.cos(1e6 * x), np.zeros(30))),
+        "the edge of a domain": Case((lambda x: np.sum(np.log(x)), lambda x: 1 / x, np.array([1e-8, 1e-3, 1.0, 3.0]))),
+        "logits of 1e4": Case((log_sum_exp, softmax, np.array([1e4, 1e4 + 1, -1e4]))),
+        "one number": Case((lambda x: np.exp(x), np.exp(0.7), 0.7)),
+        "integers": Case((lambda x: np.sum(x**2), [2, 4], [1, 2])),
+        "a read-only array": Case((cube, 3 * NORMAL**2, READ_ONLY)),
+        "every other column": Case((cube, 3 * NORMAL[:, ::2] ** 2, NORMAL.copy()[:, ::2])),
+        "an argument that is ignored": Case((lambda _: cube(STORED), lambda _: 3 * STORED**2, STORED)),
+        "no entries": Case((lambda x: 1.0, np.zeros((0, 3)), np.zeros((0, 3)))),
+        "9,600 entries, sampled": Case((cube, lambda x: 3 * x**2, WIDE)),
+        "9,600 kinks, sampled": Case((relu_sum, lambda x: (x > 0) * 1.0, np.zeros(WIDE.shape))),
+        "complex steps": Case(
+            (
+                cube,
+                lambda x: 3 * x**2,
+                NORMAL,
+            ),
+            options={"method": "complex"},
+        ),
+        "complex steps where f is not analytic": Case(
+            (lambda x: np.sum(np.abs(x) ** 2 * x), lambda x: 3 * x**2, NORMAL), options={"method": "complex"}
+        ),
+        "extrapolation": Case(
+            (lambda x: np.sum(np.exp(x)), np.exp, NORMAL), options={"method": "richardson", "rtol": 1e-10}
+        ),
+        "extrapolation beside a kink": Case(
+            (lambda x: relu_sum(x) + cube(x), lambda x: (x > 0) + 3 * x**2, np.array([1e-3, 1.0])),
+            options={"method": "richardson"},
+        ),
+        "a step of one's own": Case((cube, lambda x: 3 * x**2, NORMAL), options={"h": 1e-3}),
+        "backpropagation, tanh": Case((Network(), SAMPLES, CLASSES)),
+        "backpropagation, relu": Case((Network(activation="relu"), SAMPLES, CLASSES)),
+        "TwoLayerNet": Case((MOONLIKE, SAMPLES, CLASSES)),
+        "TwoLayerNet with hard thresholds": Case((SIGNS, SAMPLES, CLASSES), options={"h": 0.5}),
+        "noise of the last digits": Case((barely_random, lambda x: 2 * x, NORMAL)),
+        "√x at 0": Case((lambda x: np.sum(np.sqrt(x)), [np.inf, 0.5], [0.0, 1.0])),
+        "∛x at 0": Case((lambda x: np.sum(np.cbrt(x)), [np.inf, 1 / 3], [0.0, 1.0])),
+        "−√x at 0, raising": Case((lambda x: -math.sqrt(x), -np.inf, 0.0)),
+        "x^1.5 at 0": Case((lambda x: np.sum(x**1.5), [0.0, 1.5], [0.0, 1.0])),
+        "arcsine near 1": Case((math.asin, 1 / math.sqrt(1 - 0.9999**2), 0.9999)),
+        "logarithms that raise": Case((lambda x: sum(map(math.log, x)), lambda x: 1 / x, [1e-8, 1.0, 50.0])),
+        "a determinant near 0": Case((log_determinant, np.linalg.inv, NEARLY_SINGULAR)),
+        "nan above": Case((up_to_one, lambda x: 2 * x, [1.0, 0.5])),
+        "within bounds": Case((inside_one, inside_one_gradient, [0.0, 0.5, 1.0, 1e-9]), options={"bounds": (0, 1)}),
+        "layer norm of one feature": Case((standardised, [0.0], [1.3])),
+        "layer norm, but for rounding": Case((standardised, 1e-17 * NORMAL[0], NORMAL[1])),
+        "cosine of parallel vectors": Case((cosine, 1e-17 * NORMAL[0], 3 * NORMAL[1])),
+        "cosine of one feature": Case((cosine, [0.0], [0.7])),
+        "a sum of softmax": Case((lambda z: np.sum(softmax(z)), lambda z: 0 * z, NORMAL[0])),
+        "the softmax saturated": Case((confident, lambda z: softmax(z) - [1, 0, 0], [1000.0, 1.0, 2.0])),
+        "rounded to a millionth": Case((lambda x: np.round(np.sin(x).sum(), 6), np.cos, NORMAL[0])),
+        "one layer in float32": Case(
+            (
+                lambda x: np.tanh((x.astype(np.float32) @ SQUARE.astype(np.float32)).astype(np.float64)).sum(),
+                lambda x: SQUARE @ (1 - np.tanh(x @ SQUARE) ** 2),
+                SQUARE[0].copy(),
+            )
+        ),
+        "a nested array": Case((nested_sum, lambda p: {"a": [p["a"][0], p["a"][1]]}, NESTED)),
+        "two arguments": Case((np.dot, lambda a, b: (b, a), NORMAL[0], NORMAL[1])),
+    }
+    | {
+        f"{name} at x of {size:g}": Case((f, gradient, size * NORMAL[0]))
+        for size in (1e-8, 1e-4, 1e3, 1e4, 1e6, 1e8)
+        for name, f, gradient in (
+            ("sin", lambda x: np.sum(np.sin(x)), np.cos),
+            ("log|x|", lambda x: np.sum(np.log(np.abs(x))), lambda x: 1 / x),
+            ("x³ + x", lambda x: np.sum(x**3 + x), lambda x: 3 * x**2 + 1),
+        )
+    }
+    | {
+        f"margin {margin}": Case((confident, lambda z: softmax(z) - [1, 0, 0], [float(margin), 0.0, 0.5]))
+        for margin in (10, 20, 24, 36, 38, 40, 100, 700)
+    }
+)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradient_cases import BROKEN, CLASSES, NORMAL, RIGHT, SAMPLES, Case, Network, cube
+from gradient_cases import BROKEN, CLASSES, NORMAL, RIGHT, SAMPLES, SQUARE, Case, Network, cube
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +57,11 @@ def test_what_is_right_is_said_to_be_right_and_not_left_open(name: str) -> None:
 
 
 def test_many_mistakes_and_many_corners_are_tried() -> None:
-    assert len(BROKEN) >= 25 and len(RIGHT) >= 25
+    assert len(BROKEN) >= 60 and len(RIGHT) >= 60
+    undecided = [
+        name for name, case in RIGHT.items() if "undecided" in {entry.verdict for entry in check(case).entries}
+    ]
+    assert len(undecided) <= 2
 
 
 @pytest.mark.parametrize(
@@ -349,6 +353,97 @@ def test_an_f_that_changes_its_argument_is_refused_and_undone() -> None:
     with pytest.raises(ValueError, match="f changes its argument"):
         check_gradient(normalises, NORMAL, x)
     np.testing.assert_array_equal(x, NORMAL)
+
+
+@pytest.mark.parametrize("size", [10**3.5, 1e4, 1e6, 1e7])
+def test_fault_65_large_x_is_measured_by_how_f_varies(size: float) -> None:
+    x = size * (1 + np.random.default_rng(1).random(60))
+    near = x + 0.3
+    for f, gradient in (
+        (lambda x: np.sum(np.sin(x)), np.cos),
+        (lambda x: np.sum(np.tanh(x - near)), lambda x: 1 - np.tanh(x - near) ** 2),
+        (lambda x: np.sum(np.exp(-((x - near) ** 2))), lambda x: -2 * (x - near) * np.exp(-((x - near) ** 2))),
+    ):
+        assert {entry.verdict for entry in check_gradient(f, gradient, x).entries} == {"right"}
+        assert len(check_gradient(f, lambda x, right=gradient: 1.0001 * right(x), x).wrong) == 60
+
+
+def test_fault_66_a_step_beyond_the_domain_counts_as_not_finite_and_is_said() -> None:
+    for name in ("an arcsine that raises", "a logarithm that raises", "a determinant near 0"):
+        assert "f raised at some steps" in str(check(BROKEN[name]))
+    assert "x[0]: f is not finite above x; measured below" in str(check(RIGHT["nan above"]))
+    assert "x[0]: f is not finite below x; measured above" in str(check(RIGHT["√x at 0"]))
+    for gradient in (0.0, -np.inf, np.nan):
+        report = check_gradient(math.sqrt, gradient, 0.0)
+        assert report.wrong[0].expected == np.inf and "infinite slope" in str(report)
+
+
+def test_fault_67_zeros_but_for_rounding_pass_and_larger_ones_do_not() -> None:
+    for name in ("margin 40", "margin 700", "layer norm, but for rounding", "cosine of parallel vectors"):
+        assert {entry.verdict for entry in check(RIGHT[name]).entries} == {"right"}
+        f, _, x = RIGHT[name].arguments
+        assert not check_gradient(f, 0.1 + 0 * np.asarray(x), x).ok
+
+
+@pytest.mark.parametrize("name", ["7 for x^1.5 at 0", "0/0", "a maximum's slope for all", "no mask, all inactive"])
+def test_fault_68_no_reason_is_given_that_another_explains(name: str) -> None:
+    text = str(check(BROKEN[name]))
+    for reason in ("softmax", "float32", "ε", "not summed", "does not use x"):
+        assert reason not in text
+
+
+def test_fault_68_a_headline_is_not_right_where_entries_are_undecided() -> None:
+    report = check(RIGHT["a jump at x"])
+    assert report.ok and "not all could be decided" in str(report).splitlines()[0]
+
+
+def test_fault_69_parameters_may_be_nested_in_any_way() -> None:
+    x = {"layers": [{"W": NORMAL.copy()}, {"W": SQUARE.copy(), "b": None}], 0: NORMAL[0].copy(), "0": NORMAL[1].copy()}
+
+    def f(p: Any) -> Any:
+        return np.sum(p["layers"][0]["W"] ** 2) + np.sum(p[0] * p["0"])
+
+    def gradient(p: Any) -> Any:
+        return {"layers": [{"W": 2 * p["layers"][0]["W"]}, None], 0: p["0"].copy(), "0": p[0].copy()}
+
+    report = check_gradient(f, gradient, x)
+    assert report.ok and {entry.name for entry in report.entries} == {"layers[0].W", "layers[1].W", "[0]", "0"}
+    wrong = gradient(x)
+    wrong["layers"][0]["W"][1, 2] += 1
+    assert [entry.label for entry in check_gradient(f, wrong, x).wrong] == ["layers[0].W[1, 2]"]
+    del wrong["0"]
+    with pytest.raises(ValueError, match="must have the keys of x"):
+        check_gradient(f, wrong, x)
+
+
+def test_fault_69_integers_beside_floats_are_held_or_named() -> None:
+    x = {"W": NORMAL[0].copy(), "rows": np.array([0, 0, 2])}
+
+    def f(p: Any) -> Any:
+        return np.sum(p["W"][p["rows"]])
+
+    for rows in (None, np.zeros(3)):
+        report = check_gradient(f, {"W": np.array([2.0, 0.0, 1.0, 0.0]), "rows": rows}, x)
+        assert report.ok and "rows holds integers" in str(report)
+    with pytest.raises(ValueError, match=r"rows.*holds integers"):
+        check_gradient(f, {"W": np.ones(4), "rows": np.ones(3)}, x)
+
+
+def test_fault_69_a_network_may_keep_its_parameters_in_a_list() -> None:
+    net = Net(lambda gap: np.mean(gap**2), 1.0)
+    X, y = np.random.default_rng(0).standard_normal((8, 2)), np.arange(8.0)
+    listed = types.SimpleNamespace(
+        params=[net.params["W"]], loss=net.loss, gradient=lambda X, y: [net.gradient(X, y)["W"]]
+    )
+    assert check_gradient(listed, X, y, rtol=1e-4).ok
+    listed.gradient = lambda X, y: [3 * net.gradient(X, y)["W"]]
+    assert [entry.name for entry in check_gradient(listed, X, y, rtol=1e-4).wrong] == ["[0]", "[0]"]
+
+
+def test_bounds_that_do_not_fit_are_refused() -> None:
+    for bounds, message in (((0, 1), "outside of bounds"), (3, "pair"), (([0] * 3, [1] * 3), "shapes")):
+        with pytest.raises((ValueError, TypeError), match=message):
+            check_gradient(cube, cube_gradient, 2 + np.abs(NORMAL[0]), bounds=bounds)
 
 
 def test_a_network_without_any_gradient_is_refused() -> None:

@@ -189,13 +189,14 @@ class Inspection:
         if off <= self.options.rtol * size + sharp.error <= DECISIVE * max(size, 1e-2 * self.largest[name]):
             return sharp
         ladder = slopes.careful_slope(line, self.here, (low, high), sharp)
-        if (
-            ladder.flat
-            or ladder.kink
-            or ladder.side
-            or not math.isfinite(sharp.error)
-            or not math.isfinite(ladder.value)
-        ):
+        unseen = ladder.flat and abs(got) <= self._unseen(name, high)
+        if ladder.flat and not unseen and (stair := slopes.quantum(line, self.here, ladder)):
+            rounded = replace(self.here, noise=max(self.here.noise, stair))
+            sharp = slopes.automatic_slope(line, rounded, abs(float(self.function.arrays[name][index])) or high)
+            ladder = slopes.careful_slope(line, rounded, (low, high), sharp)
+            return min(sharp, ladder, key=lambda slope: slope.error)
+        special = ladder.flat or ladder.kink or ladder.side or math.isinf(ladder.value)
+        if special or not math.isfinite(sharp.error):
             found = ladder
         elif not math.isfinite(ladder.error):  # rough: the extrapolation alone may acquit, not accuse
             found = ladder if off > self.options.rtol * size + sharp.error else sharp
@@ -235,12 +236,12 @@ class Inspection:
         size = max(abs(got), abs(slope.value)) if math.isfinite(got) else abs(slope.value)
         size = size if math.isfinite(size) else abs(got)
         tolerance = self.options.rtol * size + FLOOR * eps * scale + slope.error
-        if slope.flat and got:  # the change that got promises may be below the last digit of what f is made of
-            far = self.function.far_change() or float(np.abs(self.function.arrays[name]).max(initial=1.0))
-            tolerance += FLOOR * slopes.EPS * max(abs(self.here.value), far) / reach
+        if slope.flat and got:
+            tolerance += self._unseen(name, reach)
         ends = sorted((slope.left, slope.right))
         short, of_f = max(size, 1e-2 * scale), self._size_of_f()
         if self.largest[name] * reach <= FLOOR * slopes.EPS * of_f:  # zeros but for rounding
+            tolerance += FLOOR * slopes.EPS * of_f / reach
             short = 0.1 * max(of_f, 0.0 if self.function.spread else self.function.far_change()) / reach
         if math.isinf(slope.value):
             verdict = "right" if got == slope.value else "wrong"
@@ -254,6 +255,11 @@ class Inspection:
                 short = max(short, self.function.far_change() / reach)
             verdict = "right" if slope.error <= DECISIVE * short or slope.error == 0 else "undecided"
         return Entry(name, index, slope.value, slope.error, got, tolerance, slope.step, verdict, slope.side, slope.flat)
+
+    def _unseen(self, name: str, reach: float) -> float:
+        """Return the slope below which the last digits of what f is made of swallow every change."""
+        far = self.function.far_change() or float(np.abs(self.function.arrays[name]).max(initial=1.0))
+        return 10 * FLOOR * slopes.EPS * max(abs(self.here.value), far) / reach
 
     def _size_of_f(self) -> float:
         """Return the size of f, or of what it is the difference of, where rounding is all that is left of it."""

@@ -152,6 +152,21 @@ def automatic_slope(line: Line, here: Here, size: float) -> Slope:
     )
 
 
+def quantum(line: Line, here: Here, flat: Slope) -> float:
+    """Return the size of the stairs that f climbs around a flat place, as rounded values do; 0 where it climbs none."""
+    h = flat.step
+    while math.isfinite(h) and line(h)[1] == line(-h)[1] == here.value and h < 1e9 * flat.step:
+        h *= 2
+    for wider in (1.0, 4.0, 16.0):  # until it has climbed several
+        moves = [sign * wider * k * h for k in (1.0, 1.3, 1.7, 2.2, 2.9, 3.7, 4.9) for sign in (1, -1)]
+        seen = [change for t in moves if 0 < (change := abs(line(t)[1] - here.value)) < math.inf]
+        stairs = [min(seen, default=0.0) / parts for parts in (1, 2, 3)]
+        for stair in stairs if len(seen) > 4 else ():
+            if 1.5 * stair < max(seen) and all(abs(c / stair - round(c / stair)) < 1e-3 for c in seen):
+                return stair
+    return 0.0
+
+
 def _power_law(ladder: list[Slope]) -> Slope:
     """Return the limit, finite or not, of slopes that follow a power of the step: every gap is a part of the next.
 
