@@ -34,7 +34,7 @@ from tinynet.experiments import run, sweep
 from tinynet.experiments.axes import load_grid
 from tinynet.experiments.sweep import create_sweep_folder, run_grid
 from tinynet.experiments.sweep_table import csv_text, results_table
-from tinynet.experiments.workers import Outcomes, Task, Work
+from tinynet.experiments.workers import Outcomes, Task, Work, serial
 from tinynet.storage.locks import only_writer
 from tinynet.storage.writing import write_atomically
 
@@ -168,10 +168,11 @@ def test_blas_has_one_thread_in_a_run_and_the_number_it_had_behind_it(monkeypatc
 def test_a_sweep_prints_its_settings_best_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "iris", "optimizer.learning_rate=1e-6,0.3", "seed=0..2", *QUICK]) == 0
     out, err = capsys.readouterr()
-    head, blank, columns, best, worst, _, runs, duration, path, report = out.splitlines()
+    head, blank, columns, best, worst, weights, _, runs, duration, path, report = out.splitlines()
     assert head == "iris: 6 runs (2 optimizer.learning_rate × 3 seed) one after the other"
     assert columns.split("  ")[0] == "setting" and blank == ""
-    assert re.fullmatch(r"learning_rate=0\.3 +3 +0\.\d+ ± 0\.\d+ +\d+\.\d ± \d+\.\d", best)
+    assert re.fullmatch(r"learning_rate=0\.3 +3 +0\.\d+ \(0\.\d+ to 0\.\d+\) +\d+\.\d \(\d+\.\d to \d+\.\d\)", best)
+    assert "weights of the last epoch" in weights
     assert worst.startswith("learning_rate=1e-06  3 ")
     assert runs == "runs           6 completed"
     assert re.fullmatch(r"time           \d+\.\d s", duration)
@@ -182,13 +183,28 @@ def test_a_sweep_prints_its_settings_best_first(capsys: pytest.CaptureFixture[st
     assert err == ""  # no bar where nobody watches
 
 
-def test_mean_and_standard_deviation_are_those_over_the_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_medians_are_those_over_the_seeds_of_the_weights_that_were_tested(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "iris", "seed=0..3", *QUICK, "--out", "s"]) == 0
-    losses = np.array([float(row["best_validation_loss"]) for row in table()])
+    losses = np.array([float(row["final_validation_loss"]) for row in table()])
     accuracies = 100 * np.array([float(row["test_accuracy"]) for row in table()])
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("iris  "))
-    expected = f"{losses.mean():.4g} ± {losses.std(ddof=1):.2g}  {accuracies.mean():.1f} ± {accuracies.std(ddof=1):.1f}"
+    median, low, high = (f"{value(losses):.3g}" for value in (np.median, min, max))
+    expected = (
+        f"{median} ({low} to {high})  {np.median(accuracies):.1f} ({min(accuracies):.1f} to {max(accuracies):.1f})"
+    )
     assert re.sub(" {2,}", "  ", line) == f"iris  4  {expected}"
+
+
+def test_fault_60_a_run_that_blew_up_moves_no_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..2", "training.epochs=2"])
+    rows = run_grid(grid, create_sweep_folder("s", grid), serial)
+    calm = results_table(grid, rows).splitlines()
+    best = calm[1].split()[0].partition("=")[2]
+    next(row for row in rows if str(row["optimizer.learning_rate"]) == best)["final_validation_loss"] = 1e48
+    lines = results_table(grid, rows).splitlines()
+    assert any("1e+48" in line and float(line.split()[2]) < 1 for line in lines)
+    kept = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..2", "training.keep=best"])
+    assert "weights of the best epoch" in results_table(kept, rows)
 
 
 def test_without_validation_the_training_loss_decides(capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,7 +224,7 @@ def test_the_printed_table_fits_eighty_columns_and_twenty_settings() -> None:
     rows = run_grid(grid, create_sweep_folder("s", grid), nobody_works)
     lines = results_table(grid, rows).splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[-1] == "... and 64 more settings"
+    assert lines[-2] == "... and 64 more settings"
     assert "batch_size=5" in results_table(grid, rows)
 
 

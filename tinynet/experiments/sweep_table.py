@@ -8,7 +8,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable
 from io import StringIO
-from statistics import mean, stdev
+from statistics import median
 from typing import Any
 
 from tinynet.artifacts.run_folder import TRAINED, RunFolder, Status
@@ -55,27 +55,37 @@ def counts(rows: Iterable[Row]) -> str:
 
 
 def results_table(grid: Grid, rows: list[Row]) -> str:
-    """Return the settings, best first, in 80 columns: mean ± standard deviation over seeds.
+    """Return the settings, best first, in 80 columns: the median over seeds, and the lowest and highest.
 
-    The best has the lowest validation loss in the best epochs of its runs, training loss without validation.
+    The best has the lowest median validation loss, training loss without validation, of the weights that its runs
+    ended with and that were tested.
     """
-    loss = "best_train_loss" if all(row["best_validation_loss"] is None for row in rows) else "best_validation_loss"
+    part = "train" if all(row["final_validation_loss"] is None for row in rows) else "validation"
     groups: dict[str, list[Row]] = {}
+    when: dict[str, str] = {}
     for setting, row in zip(grid.settings, rows, strict=True):
-        groups.setdefault(_label(grid, setting), []).append(row)
+        label = _label(grid, setting)
+        groups.setdefault(label, []).append(row)
+        when[label] = "best" if setting.config.training.keeps_best else "final"
     table = []
     for label, group in groups.items():
         trained = [row for row in group if row["status"] in TRAINED]
-        losses = [row[loss] for row in trained if row[loss] is not None]
+        losses = [loss for row in trained if (loss := row[f"{when[label]}_{part}_loss"]) is not None]
         number = f"{len(group)}" if len(trained) == len(group) else f"{len(trained)} of {len(group)}"
         accuracies = [100 * row["test_accuracy"] for row in trained if row["test_accuracy"] is not None]
-        cells = [label, number, _spread(losses, ".4g", ".2g"), _spread(accuracies, ".1f", ".1f")]
-        table.append((mean(losses) if losses else math.inf, cells))
+        cells = [label, number, _spread(losses, ".3g"), _spread(accuracies, ".1f")]
+        table.append((median(losses) if losses else math.inf, cells))
     table.sort(key=lambda line: line[0])
-    head = ["setting", "runs", loss.removeprefix("best_").replace("_", " "), "test accuracy (%)"]
+    head = ["setting", "runs", f"{part} loss", "test accuracy (%)"]
     lines = _aligned([head, *(cells for _, cells in table[:MOST_SETTINGS])])
     more = len(table) - MOST_SETTINGS
-    return "\n".join(lines if more <= 0 else [*lines, f"... and {more:,} more settings"])
+    lines += [f"... and {more:,} more settings"] if more > 0 else []
+    epoch = (
+        {"final": "the last", "best": "the best"}[min(when.values())]
+        if len({*when.values()}) == 1
+        else "each run's kept"
+    )
+    return "\n".join([*lines, f"(median, lowest to highest; loss and accuracy of the weights of {epoch} epoch)"])
 
 
 def _label(grid: Grid, setting: Setting) -> str:
@@ -90,10 +100,11 @@ def _label(grid: Grid, setting: Setting) -> str:
     )
 
 
-def _spread(values: list[float], of_mean: str, of_deviation: str) -> str:
+def _spread(values: list[float], digits: str) -> str:
     if not values:
         return "-"
-    return f"{mean(values):{of_mean}}" + (f" ± {stdev(values):{of_deviation}}" if len(values) > 1 else "")
+    brackets = f" ({min(values):{digits}} to {max(values):{digits}})" if len(values) > 1 else ""
+    return f"{median(values):{digits}}{brackets}"
 
 
 def _aligned(table: list[list[str]]) -> list[str]:
