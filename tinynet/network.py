@@ -25,6 +25,7 @@ from tinynet.errors import (
 from tinynet.gradients import series as differences
 from tinynet.gradients.exact import blocks
 from tinynet.gradients.numerical import textbook_gradient
+from tinynet.gradients.series import Tally
 from tinynet.losses import mean_loss, softmax
 
 Array = npt.NDArray[Any]
@@ -203,21 +204,30 @@ class TwoLayerNet:
         samples = self.samples(X, y, sample_weight)
         return self.quotients(samples, check_step_size(h), check_choice("method", method, METHODS))
 
-    def quotients(self, samples: Samples, h: float, method: str) -> dict[str, Array]:
-        """Return `numerical_gradient` for arguments that are checked: samples that fit, a step and a method."""
+    def quotients(self, samples: Samples, h: float, method: str, tally: Tally | None = None) -> dict[str, Array]:
+        """Return `numerical_gradient` for arguments that are checked: samples that fit, a step and a method.
+
+        The losses and the hits of the samples are added to `tally`: for nothing where the gradient meets them.
+        """
         X, labels, weights = np.asarray(dense(samples.X), np.float64), samples.labels, samples.weights
+        if tally is not None and not (method in ("auto", "series") and h <= differences.WINDOW):
+            loss, accuracy = self.evaluate(samples)
+            tally.loss += loss * len(samples)
+            tally.correct += accuracy * float(len(samples) if weights is None else weights.sum())
+            tally = None
         if method == "loop":
             return {
                 key: textbook_gradient(lambda _: mean_loss(self._logits(X), labels, weights), param, h)
                 for key, param in self.params.items()
             }
         workspace, self._workspace = self._workspace or differences.Workspace(), None  # another thread makes its own
+        workspace.tally = tally
         try:
             return differences.difference_quotients(
                 self.params, self.activation, X, labels, h, method, workspace, weights
             )
         finally:
-            self._workspace = workspace
+            self._workspace, workspace.tally = workspace, None
 
     def _logits(self, X: Array) -> Array:
         """Return the logits, made and kept classes first: BLAS and the sums over classes are faster so."""

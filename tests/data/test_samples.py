@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tinynet import SGD, DataError, TwoLayerNet, train
-from tinynet.data.samples import Samples
+from tinynet import SGD, Checkpoints, DataError, RunFolderError, TwoLayerNet, split_dataset, train
+from tinynet.data import datasets
+from tinynet.data.samples import Samples, ScaledRows
 
 
 def problem(rng: np.random.Generator, n: int = 30) -> tuple[Any, Any]:
@@ -55,6 +57,46 @@ def test_fault_25_any_type_and_layout_of_X_gives_the_same_bits(
         arrays = [*net.params.values(), *gradient.values(), net.logits(values)]
         results.append([array.tobytes() for array in arrays] + [net.loss(values, y), net.accuracy(values, y)])
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
+def test_large_data_stay_as_they_came_and_are_scaled_by_the_batch(
+    scaling: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    X, y = rng.integers(0, 256, (200, 4)).astype(np.uint8), np.arange(200) % 3
+    X[:, 2] = 7
+    copied = split_dataset(X, y, scaling=scaling)
+    monkeypatch.setattr(datasets, "LARGEST_COPY", 0)
+    kept = split_dataset(X, y, scaling=scaling)
+    assert isinstance(kept.X_train, ScaledRows) and kept.X_train.base is X
+    for name in ("X_train", "X_validation", "X_test"):
+        rows = getattr(kept, name)
+        np.testing.assert_allclose(np.asarray(rows), getattr(copied, name), atol=1e-12)
+        np.testing.assert_array_equal(rows[3:5, 1], np.asarray(rows)[3:5, 1])
+    assert kept.digest == copied.digest
+    exact = dataclasses.replace(copied, **{n: np.asarray(getattr(kept, n)) for n in ("X_train", "X_validation")})
+    results = []
+    for data in (kept, exact):
+        net = TwoLayerNet(4, 5, 3, seed=0)
+        validation = (data.X_validation, data.y_validation)
+        history = train(
+            net, data.X_train, data.y_train, SGD(0.1), epochs=2, batch_size=9, seed=0, validation=validation
+        )
+        results.append([param.tobytes() for param in net.params.values()] + [history["validation_loss"]])
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32", "scaled"])
+def test_checkpoints_know_data_by_their_numbers(kind: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    X, y = problem(rng)
+    other: Any = ScaledRows(X, np.arange(len(X))) if kind == "scaled" else X.astype(kind)
+    options: dict[str, Any] = {"batch_size": 7, "seed": 0}
+    train(TwoLayerNet(4, 5, 3, seed=0), X, y, SGD(0.01), epochs=1, checkpoints=Checkpoints(tmp_path), **options)
+    again = Checkpoints(tmp_path, resume=True)
+    assert len(train(TwoLayerNet(4, 5, 3), other, y, SGD(0.01), epochs=2, checkpoints=again, **options)) == 2
+    (X if kind == "scaled" else other)[3] += 1
+    with pytest.raises(RunFolderError, match="another training data"):
+        train(TwoLayerNet(4, 5, 3), other, y, SGD(0.01), epochs=3, checkpoints=again, **options)
 
 
 def test_samples_keep_the_type_they_come_in() -> None:

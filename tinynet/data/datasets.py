@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tinynet.data.csv_files import SEPARATORS, Style
 from tinynet.data.preparation import Preparation, fit_preparation
 from tinynet.data.remarks import class_remarks, column_remarks
-from tinynet.data.samples import check_X
+from tinynet.data.samples import ScaledRows, check_X
 from tinynet.data.sources import (
     MISSING,
     Source,
@@ -45,10 +45,11 @@ from tinynet.errors import (
     check_number,
     did_you_mean,
 )
-from tinynet.storage.reading import FilePath, digest, faults_of_file
+from tinynet.storage.reading import FilePath, digest, faults_of_file, row_blocks
 
 Array = npt.NDArray[Any]
 
+LARGEST_COPY = 2**27  # bytes of float64: larger data stay as they came, and are scaled batch by batch
 LARGEST = 1e150  # the square of anything larger overflows
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 PARTS = ("training", "validation", "test")
@@ -61,6 +62,12 @@ class Scaling:
     name: str
     offset: Array  # shape (n_features,)
     scale: Array  # shape (n_features,), never 0
+
+    def applied(self, X: Any) -> Any:
+        """Return `X`, a copy of rows, scaled in place, or `ScaledRows` that will be."""
+        if isinstance(X, ScaledRows):
+            return ScaledRows(X.base, X.rows, self.offset, self.scale)
+        return np.divide(np.subtract(X, self.offset, out=X), self.scale, out=X)
 
     def transform(self, X: Array) -> Array:
         """Return `X`, shape (n_samples, n_features), scaled."""
@@ -125,12 +132,11 @@ class Dataset:
         Numbers count to six decimals of the largest of their column in the training part: in the last bits another
         machine may scale them otherwise.
         """
-        largest = np.abs(self.X_train).max(axis=0)
+        largest = np.max([np.abs(rows).max(axis=0) for rows in row_blocks(self.X_train)], axis=0)
         largest[largest == 0.0] = 1.0
-        parts = (self.X_train, self.X_validation, self.X_test)
-        blocks = (rows for X in parts for rows in np.array_split(X, 1 + X.nbytes // 2**24))
+        blocks = (rows for X in (self.X_train, self.X_validation, self.X_test) for rows in row_blocks(X))
         with np.errstate(over="ignore"):
-            samples = [digest(np.round(rows / largest, 6) + 0.0) for rows in blocks]  # no -0.0
+            samples = [digest(_rounded(rows / largest)) for rows in blocks]
         labels = digest(self.y_train, self.y_validation, self.y_test)
         text = json.dumps([digest(np.round(np.log(largest), 6)), samples, labels, self.feature_names, self.class_names])
         return digest(np.frombuffer(text.encode(), np.uint8))
@@ -287,8 +293,7 @@ def _split_source(source: Source, name: str, plan: _Plan) -> Dataset:
     if name not in DATASETS:
         own = {part: one for part, one in zip(PARTS, labels, strict=True) if len(one)}
         remarks += class_remarks(np.bincount(y), class_names, own, len(feature_names))
-    for part in parts:  # a copy of the rows already
-        np.divide(np.subtract(part, fitted.offset, out=part), fitted.scale, out=part)
+    parts = [fitted.applied(part) for part in parts]
     return Dataset(
         name=name,
         X_train=parts[0],
@@ -307,13 +312,15 @@ def _split_source(source: Source, name: str, plan: _Plan) -> Dataset:
     )
 
 
-def _features(source: Source, rows: Sequence[Array]) -> tuple[list[Array], tuple[str, ...], Preparation | None]:
+def _features(source: Source, rows: Sequence[Array]) -> tuple[list[Any], tuple[str, ...], Preparation | None]:
     """Return the features of each part, not yet scaled, their names, and the preparation that was fitted."""
     if not isinstance(source.X, Table):
         own = source.feature_names
         names = [f"x{i}" for i in range(source.X.shape[1])] if own is None else own
-        parts = [source.X[part].astype(np.float64, copy=False) for part in rows]
-        return parts, tuple(map(str, names)), None
+        X: Any = source.X
+        if 8 * X.size > LARGEST_COPY:
+            return [ScaledRows(X, part) for part in rows], tuple(map(str, names)), None
+        return [X[part].astype(np.float64, copy=False) for part in rows], tuple(map(str, names)), None
     table = source.X
     fitted = fit_preparation(table.rows(rows[0]), source.options.missing, keep_constant=source.image_shape is not None)
     preparation = replace(fitted, label=source.label, style=source.options.style)
@@ -429,15 +436,33 @@ def _lend(labels: Array, training: Array, part: Array) -> None:
         own[largest] -= 1
 
 
-def _fit_scaling(name: str, X: Array) -> Scaling:
+def _fit_scaling(name: str, X: Any) -> Scaling:
     """Return the scaling of `X`; a column that is constant, or so nearly that 1 / scale overflows, is only moved."""
     offset, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-    if name == "minmax":
-        offset, scale = X.min(axis=0), np.ptp(X, axis=0)
-    elif name == "standard":
-        constant = np.ptp(X, axis=0) == 0  # where rounding of the mean must not pass for a spread
-        offset, scale = np.where(constant, X[0], X.mean(axis=0)), np.where(constant, 0.0, X.std(axis=0))
+    if name != "none":
+        ends = np.array([(rows.min(axis=0), rows.max(axis=0)) for rows in row_blocks(X)])
+        offset = ends[:, 0].min(axis=0)
+        scale = spread = ends[:, 1].max(axis=0) - offset
+    if name == "standard":
+        constant = spread == 0  # where rounding of the mean must not pass for a spread
+        mean, deviation = _moments(X)
+        offset, scale = np.where(constant, X[0], mean), np.where(constant, 0.0, deviation)
     return Scaling(name, offset, np.where(scale * LARGEST < 1, 1.0, scale))
+
+
+def _rounded(rows: Array) -> Array:
+    """Return `rows`, rounded in place to six decimals, without −0.0."""
+    np.round(rows, 6, out=rows)
+    rows += 0.0
+    return rows
+
+
+def _moments(X: Any) -> tuple[Array, Array]:
+    """Return the mean and the standard deviation of every column."""
+    if isinstance(X, np.ndarray):
+        return X.mean(axis=0), X.std(axis=0)
+    mean = sum(rows.sum(axis=0) for rows in row_blocks(X)) / len(X)
+    return mean, np.sqrt(sum(np.square(rows - mean).sum(axis=0) for rows in row_blocks(X)) / len(X))
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -132,6 +132,41 @@ def balanced_weights(y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = Non
     return np.asarray(weights * share[labels])
 
 
+class ScaledRows:
+    """Some rows of an array, (x − offset) / scale, which are made when they are asked for: no copy is kept.
+
+    ``X[rows]`` and ``np.asarray(X)`` are float64 arrays.
+
+    Parameters
+    ----------
+    base : array, shape (n, n_features), of any real type, which may be mapped from a file
+    rows : array of integers, which rows
+    offset, scale : arrays, shape (n_features,), or numbers
+    """
+
+    ndim, dtype = 2, np.dtype(np.float64)
+
+    def __init__(self, base: Array, rows: Array, offset: Array | float = 0.0, scale: Array | float = 1.0) -> None:
+        self.base, self.rows, self.offset, self.scale = base, rows, offset, scale
+        self.shape = len(rows), base.shape[1]
+        self.nbytes = 8 * self.shape[0] * self.shape[1]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def __getitem__(self, which: Any) -> Array:
+        """Return some of the rows, as indexing an array does."""
+        which, *columns = which if isinstance(which, tuple) else (which,)
+        rows = np.subtract(self.base[self.rows[which]], self.offset, dtype=np.float64)
+        np.divide(rows, self.scale, out=rows)
+        return np.asarray(rows[(slice(None), *columns)] if columns else rows)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """Return all rows, which take `nbytes` of memory."""
+        return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+
 def dense(X: Array, rows: slice | Array = slice(None)) -> Array:
     """Return some rows of `X`, an array or a sparse matrix, as an array in their type; the same one where it can be."""
     part: Any = X[rows]
@@ -148,6 +183,8 @@ def check_X(X: npt.ArrayLike, n_features: int | None = None, *, sparse: bool = F
     DataError
         Naming the shape, or how many values are nan or inf and where the first one is.
     """
+    if isinstance(X, ScaledRows) and n_features in (None, X.shape[1]):  # of an array that was checked
+        return cast(Array, X)
     matrix: Any = X
     is_sparse = hasattr(X, "toarray")
     if is_sparse and not sparse:

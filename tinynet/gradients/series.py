@@ -123,12 +123,28 @@ class Fallbacks:
     outputs: int = 0
 
 
+@dataclass
+class Tally:
+    """What a gradient saw of its samples on the way: the sums of weight · loss, and of the weights of the hits."""
+
+    loss: float = 0.0
+    correct: float = 0.0
+    n: int = 0
+
+    def add(self, losses: Array, hits: Array, weights: Array | None) -> None:
+        """Count some samples."""
+        self.n += len(losses)
+        self.loss += float(losses.sum() if weights is None else np.dot(losses, weights.ravel()))
+        self.correct += float(np.count_nonzero(hits) if weights is None else weights.ravel()[hits].sum())
+
+
 class Workspace:
     """The arrays that a gradient works in, kept for the last few shapes."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, ...], Any] = {}
         self.fallbacks = Fallbacks()
+        self.tally: Tally | None = None
 
     def get(self, kind: type[Any], *shape: int) -> Any:
         """Return the `kind` of arrays made for `shape`, the same ones at the next call."""
@@ -195,7 +211,7 @@ class _Series:
     def gradient(self, workspace: Workspace) -> dict[str, Array]:
         """Return the gradient; that of W1 is (Xᵀ A + (h/T)² (X³)ᵀ B) / n T."""
         h, (n, d), (m, k) = self.h, self.X.shape, self.D.shape
-        self.fallbacks = workspace.fallbacks
+        self.fallbacks, self.tally = workspace.fallbacks, workspace.tally
         of: _Samples = workspace.get(_Samples, n, d, m, k)
         np.dot(self.X, self.params["W1"], out=of.A)
         of.A += self.params["b1"]
@@ -248,7 +264,7 @@ class _Series:
         np.dot(FIT, values.reshape(5, -1), out=at.C)
         np.copyto(at.flat_c, at.C, "same_kind")
         unfit = self._unfit(at, of.squares[rows]) if self.guarded else None
-        self._errors(at, labels)
+        self._errors(at, labels, weights)
         np.copyto(at.z1[:, :-1], at.z, "same_kind")
         np.multiply(at.z1, at.z1, out=at.z3)
         self._third_order(at, labels, of.powers, B)
@@ -384,14 +400,18 @@ class _Series:
         X, labels = self.X[rows][kept], self.labels[rows][kept]
         return exact.seen_from_largest(self.params, X, labels, at.a[kept], at.z[kept], weights), index
 
-    def _errors(self, at: _Pairs, labels: Array) -> None:
+    def _errors(self, at: _Pairs, labels: Array, weights: Array | None = None) -> None:
         """Put p − Y into place, shape (n_classes, n), with 1 − p of the label summed, not subtracted."""
         e, own = at.e, labels * len(labels) + at.rows
         np.dot(self.params["W2"].T, at.z.T, out=e)
         e += self.params["b2"][:, None]
         e -= np.maximum.reduce(e)
+        below = at.flat_e[own] if self.tally else None  # the most probable class
         np.exp(e, out=e)
-        e /= np.add.reduce(e)
+        total = np.add.reduce(e)
+        e /= total
+        if self.tally and below is not None:
+            self.tally.add(np.log(total) - below, below == 0.0, weights)
         at.flat_e[own] = 0.0
         at.flat_e[own] = -np.add.reduce(e)
         np.copyto(at.e32, e, "same_kind")

@@ -86,6 +86,14 @@ def digest(*arrays: Array | None) -> str:
     sha = hashlib.sha256()
     for table in arrays:
         sha.update(str(None if table is None else table.shape).encode())
-        for rows in [] if table is None else np.array_split(table, 1 + table.nbytes // 2**24):
+        for rows in () if table is None else row_blocks(table):
             sha.update(np.ascontiguousarray(rows).data)
     return sha.hexdigest()[:16]
+
+
+def row_blocks(table: Array) -> Iterator[Array]:
+    """Yield the rows of `table`, in its order, in blocks of 16 MB or less."""
+    size, larger = divmod(len(table), n_blocks := 1 + table.nbytes // 2**24)
+    ends = np.cumsum([size + (number < larger) for number in range(n_blocks)]).tolist()
+    for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+        yield table[begin:end]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.samples import Samples, dense
+from tinynet.data.samples import Samples, ScaledRows, dense
 from tinynet.errors import (
     DamagedError,
     DataError,
@@ -338,12 +338,16 @@ def particulars(
         **{name: value if isinstance(value, SIMPLE) else str(value) for name, value in own.items()},
         **({} if rate is None else {"learning_rate": float(rate)}),
         **{
-            f"{name} data": digest()
-            if part is None
-            else digest(np.asarray(dense(part.X), np.float64), part.labels, part.weights)
+            f"{name} data": digest() if part is None else digest(_as_float(part.X), part.labels, part.weights)
             for name, part in (("training", training), ("validation", validation))
         },
     }
+
+
+def _as_float(X: Any) -> Any:
+    """Return `X` as numbers of float64, block by block where it is of another type."""
+    X = X if isinstance(X, ScaledRows) else dense(X)
+    return X if X.dtype == np.float64 else ScaledRows(X, np.arange(len(X)))
 
 
 def own_attributes(optimizer: object) -> dict[str, Any]:

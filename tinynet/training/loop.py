@@ -26,6 +26,7 @@ from tinynet.errors import (
     check_number,
     check_step_size,
 )
+from tinynet.gradients.series import Tally
 from tinynet.network import METHODS, TwoLayerNet
 from tinynet.schedules import Schedule
 from tinynet.training.checkpoints import Checkpoints, copied, rate_of
@@ -241,9 +242,8 @@ class _Task:
         state.step += 1
         if self.schedule is not None:
             self.optimizer.learning_rate = self._rate(state.step)
-        if self.measure == "during":
-            state.sums = self._measured(state.sums, batch)
-        grads = self.net.quotients(batch, self.h, self.method)
+        tally = Tally() if self.measure == "during" else None
+        grads = self.net.quotients(batch, self.h, self.method, tally)
         if math.isnan(norm := _norm(grads)):
             raise self._diverged(state, batch)
         with np.errstate(over="ignore", invalid="ignore"):  # found out at the next gradient
@@ -252,12 +252,8 @@ class _Task:
         sums.gradient = math.hypot(sums.gradient, norm)
         sums.update = math.hypot(sums.update, getattr(self.optimizer, "update_norm", math.nan))
         sums.n_steps += 1
-
-    def _measured(self, sums: Sums, batch: Samples) -> Sums:
-        """Return `sums` with the loss and the hits of `batch` at the weights as they are."""
-        loss, accuracy = self.net.evaluate(batch)
-        weight = len(batch) if batch.weights is None else float(batch.weights.sum())
-        return replace(sums, loss=sums.loss + len(batch) * loss, correct=sums.correct + weight * accuracy)
+        if tally is not None:
+            sums.loss, sums.correct = sums.loss + tally.loss, sums.correct + tally.correct
 
     def record(self, state: State, epochs: int) -> Epoch:
         """Measure what an epoch has led to, add it to the history and return it; the last is measured after it."""
