@@ -456,6 +456,9 @@ def test_a_training_that_diverges_leaves_what_there_was() -> None:
     with pytest.raises(DivergedError):
         model.set_params(learning_rate=1e200).fit(X, y)
     np.testing.assert_array_equal(model.predict_proba(X), proba)
+    with pytest.raises(DivergedError, match="smaller learning rate"):
+        model.set_params(warm_start=True).fit(scipy.sparse.csr_array(X), y)
+    np.testing.assert_array_equal(model.predict_proba(X), proba)
     twin = copy.deepcopy(model)
     with pytest.raises(DivergedError):
         model.partial_fit(X, y)

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tinynet.activations import get_activation
 from tinynet.data.samples import Samples
-from tinynet.errors import DataError, InvalidValueError
+from tinynet.errors import DataError, DivergedError, InvalidValueError
 from tinynet.estimator.labels import check_labels, set_aside, weighed
 from tinynet.estimator.parameters import CONSTRAINTS, DEFAULT_RATE, batch_size, layer_size, new_sgd
 from tinynet.estimator.rules import StoppingRule, delayed, stalled
@@ -336,6 +336,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
             sgd.velocity = {key: v.copy() for key, v in self._optimizer.velocity.items()}
             schedule = schedule and delayed(schedule, self._epochs_done)
         rule = StoppingRule(self, net, sgd, len(training), self.t_ if again else 0)
+        before = {key: param.copy() for key, param in net.params.items()}
         try:
             history = train(
                 net,
@@ -353,6 +354,9 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
                 on_epoch=rule,
             )
             rule.rows = history.rows  # the last of which is measured anew
+        except DivergedError:  # the last good epoch was measured during it: the weights behind it may be bad
+            net.params.update(before)
+            raise
         except KeyboardInterrupt:
             whole = f"after {len(rule.rows)} whole epochs"
             warnings.warn(f"training was interrupted {whole}; the weights so far are kept", stacklevel=3)

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.samples import Samples
+from tinynet.data.samples import Samples, dense
 from tinynet.network import TwoLayerNet
 
 ORDINARY = 10.0  # a rate, or a mean square of inputs or weights: less of these is not to blame
+MAX_ROWS = 100_000  # to try on
 Params = dict[str, npt.NDArray[Any]]
 
 
@@ -25,12 +26,15 @@ def advice(net: TwoLayerNet, samples: Samples, h: float, rate: float, first: Par
     h, rate : float, step of the differences and learning rate (in all: divided by 1 − momentum), nan without
     first : dict of arrays, optional; the initial weights, where they may be to blame
     """
-    X = np.asarray(samples.X, np.float64)
+    X = np.asarray(dense(samples.X, slice(MAX_ROWS)), np.float64)
+    samples = Samples(X, samples.labels[:MAX_ROWS])
     largest, weight = float(np.abs(X).max()), max(float(np.abs(param).max()) for param in net.params.values())
     inputs = f"the inputs are as large as {largest:.3g}: scale them, to [0, 1] for example"
     weights = f"the weights are as large as {weight:.3g}: try a smaller weight_scale"
     with np.errstate(all="ignore"):
-        if not math.isfinite(net.evaluate(samples)[0]):  # before any step
+        if not math.isfinite(net.evaluate(samples)[0]):  # before any step, or after the last one that was measured
+            if first is None:
+                return "try a smaller learning rate"
             unit = Samples(X / max(largest, 1.0), samples.labels)
             return inputs if largest > weight or math.isfinite(net.evaluate(unit)[0]) else weights
         few = Samples(X[:100], samples.labels[:100])
