@@ -146,6 +146,8 @@ def test_a_grid_search_in_a_pipeline_reaches_96_percent_on_breast_cancer() -> No
 def test_names_of_features_come_through_a_pipeline_that_makes_data_frames() -> None:
     iris = load_iris()
     frame = pl.DataFrame(iris.data, schema=iris.feature_names)
+    if not hasattr(StandardScaler().fit(frame), "feature_names_in_"):
+        pytest.skip("this version of scikit-learn reads no names from polars' tables")
     pipeline = make_pipeline(StandardScaler(), small()).set_output(transform="polars").fit(frame, iris.target)
     assert pipeline[-1].feature_names_in_.tolist() == iris.feature_names
     assert pipeline[-1].n_features_in_ == 4
