@@ -28,7 +28,7 @@ from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
 from tinynet.errors import Interrupted
 from tinynet.experiments.run import execute
-from tinynet.training.state import paths
+from tinynet.training.state import FORMAT, paths
 
 CONFIG = """
 name = "small"
