@@ -377,11 +377,11 @@ def test_fault_43_a_training_whose_folder_is_moved_away_leaves_the_lock_of_the_o
             (tmp_path / "run").rename(tmp_path / "moved")
             (tmp_path / "run").mkdir()
             locks.append(b"another's")
-            (tmp_path / "run/.training.lock").write_bytes(locks[0])
+            (tmp_path / "run/.lock").write_bytes(locks[0])
 
     with pytest.raises(RunFolderError, match="the lock of this process is not there any more"):
         training.run(tmp_path / "run", on_epoch=moving)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == {".training.lock": locks[0]}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == {".lock": locks[0]}
 
 
 def test_the_config_of_a_run_that_is_resumed_from_elsewhere_stays_as_it_was(

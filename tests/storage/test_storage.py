@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -13,14 +14,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rights import another_user, unprivileged
 
-from tinynet import RunFolderError
+from tinynet import SGD, RunFolderError, TwoLayerNet, train
 from tinynet.errors import LockedError
 from tinynet.storage import writing as storage
 from tinynet.storage.locks import only_writer
 from tinynet.storage.writing import left_behind, make_folder, sync_folder, write_atomically
+from tinynet.training.checkpoints import Checkpoints
 
 HOLDER = "from tinynet.storage.locks import only_writer; from pathlib import Path; import sys\n"
 HOLD = HOLDER + "with only_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
@@ -147,11 +150,38 @@ def test_a_second_writer_is_refused_and_the_first_is_named_in_this_process_too()
                 f"{other}: process {os.getpid()} on {socket.gethostname()} is writing there; "
                 "wait for its end, or choose another folder"
             )
-        with only_writer(Path(), ".other.lock"):  # another lock is another matter
-            pass
     with only_writer(Path()):
         pass
     assert not list(Path().iterdir())
+
+
+def test_the_lock_of_an_older_version_is_respected_while_it_is_held() -> None:
+    with open(".training.lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write("process 7 on elsewhere")
+        file.flush()
+        with pytest.raises(LockedError, match="process 7 on elsewhere is writing there"), only_writer(Path()):
+            raise AssertionError
+        assert [path.name for path in Path().iterdir()] == [".training.lock"]
+    with only_writer(Path()):  # its process has ended: what it left is removed
+        assert [path.name for path in Path().iterdir()] == [".lock"]
+
+
+def test_a_run_and_its_checkpoints_have_one_lock() -> None:
+    seen: list[set[str]] = []
+
+    def look(_: object) -> None:
+        seen.append({path.name for path in Path("x").iterdir() if path.name.endswith(".lock")})
+        with pytest.raises(LockedError, match=rf"process {os.getpid()} "), only_writer(Path("x")):
+            raise AssertionError
+
+    net, X, y = TwoLayerNet(2, 3, 2, seed=0), np.eye(2), [0, 1]
+    train(net, X, y, SGD(0.1), epochs=1, batch_size=2, seed=0, checkpoints=Checkpoints("x"), on_epoch=look)
+    assert seen == [{".lock"}] and not Path("x/.lock").exists()
+    with only_writer(Path("x")) as check:
+        again = Checkpoints("x", resume=True, writer=check)
+        train(net, X, y, SGD(0.1), epochs=2, batch_size=2, seed=0, checkpoints=again, on_epoch=look)
+        assert seen == [{".lock"}] * 2 and Path("x/.lock").exists()
 
 
 def test_another_thread_is_refused_too() -> None:

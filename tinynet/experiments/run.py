@@ -103,7 +103,9 @@ def execute(
                 schedule=schedule_of(config),
                 on_epoch=writer.add,
                 progress=progress,
-                checkpoints=Checkpoints(folder.path, config.training.checkpoint_every_s, settings, resume, begin),
+                checkpoints=Checkpoints(
+                    folder.path, config.training.checkpoint_every_s, settings, resume, begin, writer=check
+                ),
             )
             status = Status.STOPPED_EARLY if trained.stopped_early else Status.COMPLETED
         except DivergedError:

@@ -22,7 +22,7 @@ Check = Callable[[], None]
 
 
 @contextmanager
-def only_writer(folder: Path, lock: str = LOCK) -> Iterator[Check]:
+def only_writer(folder: Path) -> Iterator[Check]:
     """Be the one who writes into `folder`, by a lock on a file that the kernel releases when the process dies.
 
     Files half written by a process that was killed are removed; readers are never kept waiting.
@@ -44,7 +44,7 @@ def only_writer(folder: Path, lock: str = LOCK) -> Iterator[Check]:
     """
     import fcntl  # not there on every system
 
-    path = folder / lock
+    path = folder / LOCK
     with open(path, "r+", encoding="utf-8", errors="backslashreplace", opener=_open_lock) as file:
         ours = os.fstat(file.fileno())
         try:
@@ -54,10 +54,10 @@ def only_writer(folder: Path, lock: str = LOCK) -> Iterator[Check]:
         except BlockingIOError as error:
             time.sleep(NAME_S)
             file.seek(0)
-            holder = shown_path(file.read(200).strip() or "another process")
-            raise LockedError(
-                f"{shown_path(folder)}: {holder} is writing there; wait for its end, or choose another folder"
-            ) from error
+            raise _locked(folder, file.read(200)) from error
+        if _is_held(folder / OLD_LOCK):
+            path.unlink()
+            raise _locked(folder, (folder / OLD_LOCK).read_text(encoding="utf-8", errors="backslashreplace")[:200])
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
@@ -76,6 +76,11 @@ def only_writer(folder: Path, lock: str = LOCK) -> Iterator[Check]:
             with suppress(OSError):  # the folder may be gone or read-only: then it stays, and locks nothing
                 if still_has_name(path, ours):
                     path.unlink()
+
+
+def _locked(folder: Path, holder: str) -> LockedError:
+    name = shown_path(holder.strip() or "another process")
+    return LockedError(f"{shown_path(folder)}: {name} is writing there; wait for its end, or choose another folder")
 
 
 def _open_lock(name: str, _: int) -> int:
@@ -106,12 +111,20 @@ def _remove_half_written(folder: Path) -> None:
     """Remove what killed processes had half written, and nothing that somebody is at: a report's, for example."""
     for path in folder.glob(".*.tmp"):
         with suppress(FileNotFoundError, PermissionError):
-            if HALF.fullmatch(path.name) and _is_plain(path.lstat()):
-                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-                try:
-                    _is_free(path, descriptor)
-                finally:
-                    os.close(descriptor)
+            if HALF.fullmatch(path.name):
+                _is_held(path)
+
+
+def _is_held(path: Path) -> bool:
+    """Return whether somebody holds the lock of a file; a file that nobody holds is removed."""
+    with suppress(FileNotFoundError):
+        if _is_plain(path.lstat()):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                return not _is_free(path, descriptor)
+            finally:
+                os.close(descriptor)
+    return False
 
 
 def _is_free(path: Path, descriptor: int) -> bool:

@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from tinynet.errors import (
     check_number,
 )
 from tinynet.network import TwoLayerNet
-from tinynet.storage.locks import only_writer
+from tinynet.storage.locks import Check, only_writer
 from tinynet.storage.reading import digest, shown_path
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.history import History
@@ -66,6 +66,9 @@ class Checkpoints:
     on_start : callable, optional
         Called before the first step, when the folder is locked, with the `History` that will be returned: empty, or
         what was resumed.
+    writer : callable, optional
+        What `tinynet.storage.locks.only_writer` has yielded, where the lock of the folder is held already; None means
+        that the training takes it.
 
     Raises
     ------
@@ -78,6 +81,7 @@ class Checkpoints:
     settings: Mapping[str, str | float | None] = field(default_factory=dict)
     resume: bool = False
     on_start: Callable[[History], object] | None = None
+    writer: Check | None = None
 
     def __post_init__(self) -> None:
         """Check what can be checked before a training."""
@@ -105,7 +109,7 @@ class Checkpoints:
         whole = -1, 0, 0.0, dict[str, Array]()  # epochs, step, rate and velocity at the end of the last whole epoch
         make_folder(keeper.folder)
         with (
-            only_writer(keeper.folder, ".training.lock") as check,
+            only_writer(keeper.folder) if self.writer is None else nullcontext(self.writer) as check,
             held_back() as stop,
             _put_back(state, optimizer, keeper),
         ):
