@@ -29,7 +29,7 @@ POWERS = np.arange(1, 5)[:, None]
 UP_DOWN = np.array([1.0, -1.0])[:, None, None]
 HALF = np.array([0.5])
 STEEP = 1e-2  # how far the move of one weight may shift a logit
-LOPSIDED = 1.4e-8  # what |u| (u² + s²) R³ may be: how far the moves up and down may differ in size
+LOPSIDED = 3.6e-9  # what |u| max(δ₊, δ₋)² R³ may be: how far the moves up and down may differ in size
 MAX_SPREAD = 1e6  # between two weights of a unit, so that float32 has room for their cubes
 FAINT = 1e-18  # p − Y below this has no cube in float32
 THIRD = np.float32(1 / 3)
@@ -37,6 +37,7 @@ ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of the polynomial, in units of
 
 ROW_VALUES = 2**21  # values an array over a block of samples may hold: 16 MB
 BLOCK_VALUES = 2**15  # values an array over a block of pairs may hold, to stay in cache
+MOVED_VALUES = 2**13  # the same for measured moves, whose arrays are made anew
 
 
 def difference_quotients(
@@ -334,12 +335,12 @@ class _Series:
         by_unit = units.argsort(kind="stable")
         self.fallbacks.measured += len(pairs)
         samples, units, X, total = samples[by_unit], units[by_unit], self.X[rows], self._beside1()
-        for some in blocks(len(pairs), BLOCK_VALUES // total.shape[1]):
+        for some in blocks(len(pairs), MOVED_VALUES // total.shape[1]):
             s, j = samples[some], units[some]
             shift = np.empty((len(s), total.shape[1]))
             np.multiply(X[s], self.h, out=shift[:, :-1])
             shift[:, -1] = self.h
-            change, far = self._measured(rows, at, s[:, None], j[:, None], shift)
+            change, far = self._measured(rows, at, (s[:, None], j[:, None]), shift)
             exact.add_rows(total, change, j)
             if len(far):
                 self.fallbacks.exact += len(far)
@@ -350,26 +351,26 @@ class _Series:
         """Add what the weights of these entries (feature, sample) of X do to the loss, all units of each."""
         here = (outliers[1] >= rows.start) & (outliers[1] < rows.stop)
         features, samples, x = (part[here] for part in outliers)
-        units, total = np.arange(at.z.shape[1]), self._beside1()
+        total = self._beside1()
         self.fallbacks.outliers += len(x)
-        for some in blocks(len(x), BLOCK_VALUES // len(units)):
+        for some in blocks(len(x), MOVED_VALUES // len(total)):
             i, s, shift = features[some], samples[some] - rows.start, self.h * x[some, None]
-            change, far = self._measured(rows, at, s[:, None], units, shift)
+            change, far = self._measured(rows, at, (s,), shift)
             exact.add_rows(total.T, change, i)
             if len(far):
                 self.fallbacks.exact_outliers += len(far)
                 seen, s = self._forward(rows, at, s[far])
                 exact.add_entries(total.T, seen, self.activation, i[far], s, shift[far])
 
-    def _measured(self, rows: slice, at: _Pairs, samples: Array, units: Array, shift: Array) -> tuple[Array, Array]:
+    def _measured(self, rows: slice, at: _Pairs, where: tuple[Array, ...], shift: Array) -> tuple[Array, Array]:
         """Return s (κ1 + κ2 u/2 + κ3 (3 u² + s²)/24), s and u difference and sum of the moves of z by ± shift.
 
         Returns also the rows that move the logits too far for that; they are set to 0.
         """
-        a, z, κ1 = at.a[samples, units], at.z[samples, units], at.lin[samples, units] * (WINDOW * len(self.X))
-        κ2, κ3 = at.moments[1:, samples, units] * HALF  # moments[2] is κ3 / 3
+        a, z, κ1 = at.a[where], at.z[where], at.lin[where] * (WINDOW * len(self.X))
+        κ2, κ3 = at.moments[(slice(1, None), *where)] * HALF  # moments[2] is κ3 / 3
         if self.weights is not None:
-            weight = self.weights[rows][samples]
+            weight = self.weights[rows][where[0]].reshape(-1, 1)
             κ2, κ3 = κ2 * weight, κ3 * weight
         moves = a + UP_DOWN * shift
         moves = self.activation(moves, out=moves)
@@ -381,8 +382,8 @@ class _Series:
         change *= moves
         change, far = change[0] - change[1], np.empty(0, np.intp)
         largest = _largest(moves) * self.spread
-        if _too_far(largest, largest):
-            R = np.ptp(self.D, axis=1)[units]
+        if _too_far(largest, 2 * largest):
+            R = np.ptp(self.D, axis=1)[where[1:]]
             bad = _too_far(np.abs(moves).max(axis=0) * R, np.abs(moves[0] + moves[1]) * R)
             far = np.flatnonzero((bad | ~np.isfinite(change)).any(axis=1))
             change[far] = 0.0
