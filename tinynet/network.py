@@ -24,6 +24,7 @@ from tinynet.errors import (
 )
 from tinynet.gradients import series as differences
 from tinynet.gradients.exact import blocks
+from tinynet.gradients.fallbacks import LEAST_SLOWDOWN
 from tinynet.gradients.numerical import textbook_gradient
 from tinynet.gradients.series import Tally
 from tinynet.losses import mean_loss, softmax
@@ -228,6 +229,12 @@ class TwoLayerNet:
             )
         finally:
             self._workspace, workspace.tally = workspace, None
+
+    def slow_steps(self, least: float = LEAST_SLOWDOWN) -> list[str]:
+        """Return in a sentence why gradients so far took more than `least` times as long as they could, if they did."""
+        workspace = self._workspace or differences.Workspace()
+        (n_features, hidden_units), (n_classes,) = self.params["W1"].shape, self.params["b2"].shape
+        return workspace.fallbacks.remarks(n_features, hidden_units, n_classes, least)
 
     def _logits(self, X: Array) -> Array:
         """Return the logits, made and kept classes first: BLAS and the sums over classes are faster so."""

@@ -18,7 +18,8 @@ from reference import extended_gradient, largest_error
 from tinynet import TwoLayerNet, load_dataset
 from tinynet.gradients import exact
 from tinynet.gradients import series as differences
-from tinynet.gradients.series import FIT, SHIFTS, STEEP, WINDOW, Fallbacks
+from tinynet.gradients.fallbacks import Fallbacks
+from tinynet.gradients.series import FIT, SHIFTS, STEEP, WINDOW
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -203,7 +204,9 @@ def test_the_measured_slope_is_within_its_bound(f: Callable[[Any], Any], a: floa
 
 
 @given(st.integers(0, 2**32), st.integers(2, 12), st.floats(-30, 30), st.sampled_from([1e-3, 1e-2]), st.floats(-1, 1))
-def test_the_cumulants_leave_out_what_the_bounds_say(seed: int, k: int, bias: float, shift: float, down: float) -> None:
+def test_the_cumulants_leave_out_what_the_bounds_say(
+    seed: int, k: int, bias: float, shift: float, ratio: float
+) -> None:
     """S |s| R (|u| (u² + s²) R³ / 24 + 0.29 ρ⁴) at most, S = 1 − p of the label, R the range of W2[j, :]."""
     rng = np.random.default_rng(seed)
     D, logits = rng.standard_normal(k).astype(np.longdouble), rng.standard_normal(k).astype(np.longdouble)
@@ -211,7 +214,7 @@ def test_the_cumulants_leave_out_what_the_bounds_say(seed: int, k: int, bias: fl
     D -= D[0]
     p = np.exp(logits - logits.max())
     p /= p.sum()
-    up, down = shift / np.ptp(D), down * shift / np.ptp(D)
+    up, down = shift / np.ptp(D), ratio * shift / np.ptp(D)
     s, u, m1, m2, m3 = up - down, up + down, *(p @ D**r for r in (1, 2, 3))
     K_up, K_down = (np.log1p(p[1:] @ np.expm1(t * D[1:])) for t in (up, down))
     k2, k3 = m2 - m1**2, m3 - 3 * m1 * m2 + 2 * m1**3
@@ -270,7 +273,7 @@ def test_only_pairs_whose_moves_cross_a_kink_are_measured() -> None:
     net = TwoLayerNet(64, 50, 10, activation="relu", seed=0)
     found, a = fallbacks(net, X, y), np.abs(X @ net.params["W1"])
     crossing = int((a < 1e-4 * np.maximum(X.max(axis=1, keepdims=True), 1.0)).sum())
-    assert found == Fallbacks(closer=int((a < WINDOW).sum()), measured=crossing)
+    assert found == Fallbacks(samples=100, closer=int((a < WINDOW).sum()), measured=crossing)
     assert 0 < found.measured < found.closer / 4
 
 
@@ -291,7 +294,22 @@ def test_weights_of_samples_keep_the_series(rng: np.random.Generator) -> None:
     for activation in ("tanh", "silu"):
         net = TwoLayerNet(5, 4, 3, activation=activation, seed=0)
         found = fallbacks(net, X, y, weights=weights / weights.mean())
-        assert found == Fallbacks(closer=found.closer) and found.closer < 12
+        assert found == Fallbacks(samples=30, closer=found.closer) and found.closer < 12
+
+
+def test_what_makes_a_gradient_slow_is_said_with_its_cause(rng: np.random.Generator) -> None:
+    X, y = rng.random((40, 5)), rng.integers(0, 3, 40)
+    net = TwoLayerNet(5, 4, 3, activation="relu", seed=0)
+    assert net.slow_steps() == []
+    net.numerical_gradient(X, y)
+    assert net.slow_steps(least=1.1) == []
+    for cause, value, change in (("kink", 0.0, X), ("outliers", 1.0, X * 20), ("large values", 1.0, X)):
+        slow = TwoLayerNet(5, 4, 3, activation="relu", seed=0)
+        slow.params["W1"] *= value
+        slow.params["b1"] += 1e4 if cause == "large values" else 0.0
+        slow.numerical_gradient(change, y)
+        (remark,) = slow.slow_steps(least=1.1)
+        assert cause in remark
 
 
 def many_problems(rng: np.random.Generator) -> list[tuple[TwoLayerNet, Any, Any, float]]:

@@ -232,7 +232,7 @@ def _cost(found: Check) -> str:
     notes = f"The loop's is that of one forward pass, of which it needs {2 * found.run.net.n_parameters:,} a gradient."
     if found.n_samples < found.n_batch:
         notes += f" That of exact is extrapolated from {found.n_samples} of {found.n_batch} samples."
-    return "\n".join([*lines, paragraph(notes)])
+    return "\n".join([*lines, paragraph(notes), *map(paragraph, found.slow_steps)])
 
 
 def duration_text(seconds: float) -> str:

@@ -213,7 +213,11 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
         "test_loss": scores and scores["loss"],
         "test_accuracy": scores and scores["accuracy"],
         "test_scores": scores,
-        "remarks": [*data.remarks, *remarks(run.config.training, history, scores, counts, data.class_names)],
+        "remarks": [
+            *data.remarks,
+            *remarks(run.config.training, history, scores, counts, data.class_names),
+            *run.net.slow_steps(),
+        ],
         "duration_s": duration_s,
         "data_digest": data.digest,
         "table": list(data.summary),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tinynet.activations import Activation
 from tinynet.gradients import exact
 from tinynet.gradients.exact import blocks
+from tinynet.gradients.fallbacks import Fallbacks
 
 Array = npt.NDArray[Any]
 
@@ -107,24 +108,6 @@ def _too_far(move: Any, sum_of_moves: Any) -> Any:
 
 
 @dataclass
-class Fallbacks:
-    """How much the series alone did not give, since the workspace was made.
-
-    Of pairs (sample, unit): `closer` were expanded again in a narrower window, `measured` moved for
-    every feature, `exact` of these by the exact formula. Of outliers (sample, feature): `outliers`
-    were moved for every unit, `exact_outliers` of these by the exact formula. `outputs` counts the
-    samples whose weights of the output layer took the exact formula.
-    """
-
-    closer: int = 0
-    measured: int = 0
-    exact: int = 0
-    outliers: int = 0
-    exact_outliers: int = 0
-    outputs: int = 0
-
-
-@dataclass
 class Tally:
     """What a gradient saw of its samples on the way: the sums of weight · loss, and of the weights of the hits."""
 
@@ -213,6 +196,7 @@ class _Series:
         """Return the gradient; that of W1 is (Xᵀ A + (h/T)² (X³)ᵀ B) / n T."""
         h, (n, d), (m, k) = self.h, self.X.shape, self.D.shape
         self.fallbacks, self.tally = workspace.fallbacks, workspace.tally
+        self.fallbacks.samples += n
         of: _Samples = workspace.get(_Samples, n, d, m, k)
         np.dot(self.X, self.params["W1"], out=of.A)
         of.A += self.params["b1"]
@@ -362,7 +346,7 @@ class _Series:
                 seen, s = self._forward(rows, at, s[far])
                 exact.add_entries(total.T, seen, self.activation, i[far], s, shift[far])
 
-    def _measured(self, rows: slice, at: _Pairs, where: tuple[Array, ...], shift: Array) -> tuple[Array, Array]:
+    def _measured(self, rows: slice, at: _Pairs, where: tuple[Any, ...], shift: Array) -> tuple[Array, Array]:
         """Return s (κ1 + κ2 u/2 + κ3 (3 u² + s²)/24), s and u difference and sum of the moves of z by ± shift.
 
         Returns also the rows that move the logits too far for that; they are set to 0.
