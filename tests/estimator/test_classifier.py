@@ -614,11 +614,17 @@ def test_fault_44_labels_that_are_none_are_told_in_words(y: Any, named: list[str
 def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter() -> None:
     X, y = data()
     model = small(early_stopping=True)
-    for rows, labels in ((slice(4), [0, 0, 0, 1]), (slice(10), [0, 1] * 5)):
+    for rows, labels in ((slice(4), [0, 0, 0, 1]), (slice(3), [0, 1, 0])):
         with pytest.raises(DataError, match=r"validation_fraction = 0\.1 of "):
             model.fit(X[rows], labels)
-    with pytest.warns(UserWarning, match=r"validation_fraction = 0\.1 of 15 samples"):
-        assert len(model.fit(X[::10], y[::10]).validation_scores_) == model.n_iter_
+    with pytest.warns(UserWarning, match=r"validation_fraction = 0\.1 of 14 samples"):
+        assert len(model.fit(X[::11], [0] * 7 + [1] * 6 + [2]).validation_scores_) == model.n_iter_
+
+
+def test_of_a_small_table_each_class_is_validated(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, (X, y) = spy(monkeypatch), data()
+    small(early_stopping=True).fit(X[::10], y[::10])
+    assert np.bincount(calls[0]["validation"].labels).tolist() == [1, 1, 1]
 
 
 def test_a_stream_of_partial_fits_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:

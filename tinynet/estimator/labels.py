@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -77,6 +78,8 @@ def weighed(
 def set_aside(samples: Samples, classes: Array, fraction: float, rng: np.random.RandomState) -> tuple[Samples, Samples]:
     """Return what is to be trained on and what to be validated on, drawn class by class where there are enough.
 
+    Of a small table the part to be validated on has at least as many samples as there are classes.
+
     Warns
     -----
     UserWarning
@@ -88,7 +91,8 @@ def set_aside(samples: Samples, classes: Array, fraction: float, rng: np.random.
         When there are too few samples otherwise; the fraction is named.
     """
     X, labels, weights = samples.X, samples.labels, samples.weights
-    split = partial(train_test_split, np.arange(len(labels)), test_size=fraction, random_state=rng)
+    size = max(math.ceil(fraction * len(labels)), len(np.unique(labels)))
+    split = partial(train_test_split, np.arange(len(labels)), test_size=size, random_state=rng)
     part = f"validation_fraction = {fraction} of {len(labels)} samples"
     try:
         try:
