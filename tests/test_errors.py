@@ -198,5 +198,5 @@ def test_a_missing_extra_is_installed_into_this_environment(tmp_path: Path, monk
     assert f": {sys.executable} -m pip" in errors.missing_extra("onnx", "onnx")
     monkeypatch.setattr(errors, "__file__", str(tmp_path / "site-packages" / "tinynet" / "errors.py"))
     listed = ["numpy>=1.26", 'onnx>=1.16; extra == "onnx"', 'dask[distributed]>=2024.1; extra == "cluster"']
-    monkeypatch.setattr(errors, "requires", lambda name: listed if name == "tinynet-trainer" else [])
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: listed if name == "tinynet-trainer" else [])
     assert errors.missing_extra("dask", "cluster").endswith("pip install 'dask[distributed]>=2024.1'")

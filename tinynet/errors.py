@@ -13,7 +13,6 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable
 from decimal import Decimal
-from importlib.metadata import requires
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -154,6 +153,8 @@ def did_you_mean(value: object, allowed: Collection[str]) -> str:
 
 def missing_extra(libraries: str, extra: str) -> str:
     """Return the end of a message: what is not installed, and the command that installs it here."""
+    from importlib.metadata import requires
+
     python = os.path.relpath(sys.executable) if sys.executable.startswith(os.getcwd() + os.sep) else sys.executable
     at_hand = shutil.which("python")
     if at_hand is not None and os.path.dirname(at_hand) == os.path.dirname(sys.executable):
