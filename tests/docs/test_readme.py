@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import matplotlib.image
+import pictures
 import pytest
 
 from tinynet.cli import main as cli
@@ -105,3 +106,14 @@ def test_every_file_that_a_page_for_developers_names_is_there(name: str) -> None
     assert len(named) > 10
     for path in named:
         assert any((ROOT / folder / path).is_file() for folder in ("", "tinynet")), path
+
+
+def test_the_pictures_of_a_run_show_the_figures_that_the_readme_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "digits"]) == cli.DONE
+    current = pictures.figures(capsys.readouterr().out)
+    assert pictures.figures(README) == current
+    for picture in pictures.PICTURES:  # python tests/pictures.py draws them
+        assert pictures.figures_of(picture) == current, picture
