@@ -20,9 +20,10 @@ def fault(path: Path, **options: Any) -> str:
 
 
 def attempt(path: Path, content: bytes, **options: Any) -> None:
-    """Load a file of these bytes: a data set comes back, or an error of tinynet's in one line."""
+    """Load a file of these bytes: a data set comes back, or an error of tinynet's with a line a fault."""
     path.write_bytes(content)
     try:
         assert isinstance(load_dataset(path.suffix[1:], path=path, **options), Dataset)
     except TinynetError as error:
-        assert len(str(error).splitlines()) == 1
+        lines = str(error).splitlines()
+        assert len(lines) == 1 or all(line.startswith(f"{path}: ") for line in lines)

@@ -17,7 +17,7 @@ from tinynet import ConfigError
 from tinynet.config.documentation import commented_preset, key_table, schema, schema_text
 from tinynet.config.loading import load_config, preset_names, preset_text
 from tinynet.config.sections import OPTIONS, Config
-from tinynet.data.datasets import DATASETS
+from tinynet.data.bundled import DATASETS
 
 DOCS = Path(__file__).parents[2] / "docs"
 VALIDATOR = jsonschema.Draft202012Validator(schema())

@@ -20,7 +20,8 @@ from tinynet.config.hints import nearest_key
 from tinynet.config.loading import check_same, load_config, origin, preset_names, preset_text
 from tinynet.config.sections import OPTIONS, Config, DatasetConfig, GradientConfig
 from tinynet.config.values import dotted_keys
-from tinynet.data.datasets import DATASETS, OWN
+from tinynet.data.bundled import DATASETS
+from tinynet.data.options import OWN
 from tinynet.network import METHODS
 
 IRIS = '[dataset]\nname = "iris"\n'

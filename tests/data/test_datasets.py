@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn import datasets as sklearn_datasets
 
 from tinynet import DataError, Dataset, InvalidTypeError, InvalidValueError, load_dataset, split_dataset
-from tinynet.data.datasets import DATASETS
+from tinynet.data.bundled import DATASETS
 
 FILES = {"csv", "npz"}  # tests/test_csv_files.py, tests/test_npz_files.py
 NAMES = sorted(DATASETS.keys() - FILES)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from tinynet.activations import NAMED, get_activation
-from tinynet.data.datasets import OWN, check_encoding
+from tinynet.data.options import OWN, check_encoding
 from tinynet.data.tables import MISSING_MARKS
 
 TOO_LARGE = 2**63  # for any count

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.csv_files import DEFAULT_STYLE, Style, read_csv
+from tinynet.data.csv_files import read_csv
 from tinynet.data.npz_files import read_npz, read_npz_samples
+from tinynet.data.options import DEFAULT_OPTIONS, DROP, IMPUTE, REFUSE, TableOptions
 from tinynet.data.preparation import Preparation, refuse_gaps
 from tinynet.data.tables import (
     MAX_NAME,
@@ -29,22 +30,6 @@ from tinynet.errors import DataError
 from tinynet.storage.reading import FilePath, faults_of_file
 
 Array = npt.NDArray[Any]
-Place = str | int  # of a column: its name, or its number from 1, or from the end below 0
-
-IMPUTE, DROP, REFUSE = MISSING = ("impute", "drop", "refuse")
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """What is made of the columns of a table; each is a key of [dataset] in a config."""
-
-    label: Place | None = None
-    exclude: tuple[Place, ...] = ()
-    categorical: tuple[Place, ...] = ()
-    missing: str = IMPUTE
-    max_levels: int = 50
-    image_shape: tuple[int, int] | None = None
-    style: Style = DEFAULT_STYLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +61,7 @@ class Source:
     feature_names: tuple[str, ...] | None = None
     image_shape: tuple[int, int] | None = None
     label: str = "y"
-    options: TableOptions = TableOptions()
+    options: TableOptions = DEFAULT_OPTIONS
     left_out: dict[str, str] = field(default_factory=dict)
     dropped: int = 0
     test: tuple[Any, Any] | None = None
@@ -117,7 +102,7 @@ def table_source(table: Table, options: TableOptions) -> Source:
     left_out = {names[place]: "excluded" for place in column_places(names, options.exclude, "exclude")}
     codes = {names[place] for place in column_places(names, options.categorical, "categorical")}
     if names[0] == "":
-        left_out[""] = "a first column without a name: row numbers"
+        left_out[""] = "row numbers (a first column without a name)"
     left_out |= {one.name: "nothing but gaps" for one in table.columns if one.is_empty and one.name not in left_out}
     label = table.columns[at]
     features = [one for one in table.columns if one.name not in left_out and one is not label]
