@@ -94,8 +94,9 @@ def test_fault_27_rows_that_do_not_fit_are_refused(X: Any, message: str, folder:
 
 
 def test_a_folder_without_a_model_is_no_run(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere", Path(__file__)):
+    for path in (tmp_path, tmp_path / "nowhere"):
         assert fault(path).startswith(f"{path}: no run folder: it has no model.npz")
+    assert "no NPZ archive" in fault(Path(__file__))
     assert fault(tmp_path / "a\nb\0").endswith("which 'tinynet train' leaves in one")
 
 
@@ -103,7 +104,7 @@ def test_a_model_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(folder)  # the folders around it are closed to others
     Path("model.npz").chmod(0)
     with unprivileged():
-        assert fault(Path(".")) == "./model.npz: cannot be read: Permission denied"
+        assert fault(Path(".")) == "model.npz: cannot be read: Permission denied"
 
 
 @pytest.mark.parametrize(

@@ -179,14 +179,11 @@ def load_model(path: FilePath) -> Model:
     RunFolderError
         When there is none, or it is damaged or not one of tinynet's.
     """
-    file = RunFolder(path).model
-    if os.path.isfile(path):
-        path = os.fspath(path)
-    elif file.is_file():
+    if os.path.isdir(path) and (file := RunFolder(path).model).is_file():
         path = str(file)
-    else:
+    elif not os.path.isfile(path):
         raise RunFolderError(
-            f"{shown_path(path)}: no run folder: it has no {file.name}, which 'tinynet train' leaves in one"
+            f"{shown_path(path)}: no run folder: it has no model.npz, which 'tinynet train' leaves in one"
         )
     try:
         arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], [*ARRAYS, "class_counts"], compressed=False)
