@@ -15,7 +15,7 @@ import pytest
 from pages import NASTY, Reader, fault, page, rewrite
 
 from tinynet import RunFolderError
-from tinynet.artifacts.stored_runs import read_runs as read_records
+from tinynet.artifacts.stored_runs import read_runs
 from tinynet.cli.main import main
 from tinynet.reports import report as report_module
 from tinynet.reports.html import GENERATOR
@@ -139,13 +139,13 @@ def test_what_somebody_wrote_is_escaped_wherever_it_stands(runs: Path) -> None:
 
 def test_names_of_classes_are_escaped_in_tables_captions_and_charts(runs: Path) -> None:
     for folder in ("digits", "moons"):
-        ((record,), _) = read_records([Path(folder)])
-        run = report_module.rebuilt(record)
+        ((stored,), _) = read_runs([Path(folder)])
+        run = report_module.rebuilt(stored)
         assert not isinstance(run, str)
         names = tuple(f"{NASTY}{k}" for k in range(run.dataset.n_classes))
         features = tuple(f"{NASTY}x{k}" for k in range(run.dataset.n_features))
         nasty = replace(run, dataset=replace(run.dataset, class_names=names, feature_names=features))
-        html = run_page(record, nasty).decode()
+        html = run_page(stored, nasty).decode()
         assert "<script" not in html and f"{NASTY}1" in Reader(html).text
         assert "script" not in {tag for tag, _ in Reader(html).tags}
 

@@ -18,7 +18,7 @@ from matplotlib.image import imread
 from pages import Reader, charts, line, page, rewrite, table, train, trained, words
 
 import tinynet
-from tinynet.artifacts.stored_runs import read_runs as read_records
+from tinynet.artifacts.stored_runs import read_runs
 from tinynet.reports import report as report_module
 from tinynet.reports.predictions import _mistakes
 
@@ -183,8 +183,8 @@ def test_many_classes_have_no_matrix_that_nobody_could_read(runs: Path) -> None:
 def test_a_perfect_network_has_no_mistakes_to_show(runs: Path) -> None:
     data, _ = trained("digits")
     Path("digits/summary.json").unlink()
-    record = read_records([Path("digits")])[0][0]
-    run = report_module.rebuilt(record)
+    stored = read_runs([Path("digits")])[0][0]
+    run = report_module.rebuilt(stored)
     assert not isinstance(run, str)
     sure = np.eye(10)[data.y_test]
     assert "Every test sample was read correctly." in _mistakes(run.dataset, sure, sure.argmax(axis=1))

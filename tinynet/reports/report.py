@@ -39,13 +39,13 @@ def write_report(folders: FilePath | Sequence[FilePath], output: str | Path | No
     """
     paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | os.PathLike) else folders)]
     target = Path(output) if output is not None else RunFolder(paths[0] if len(paths) == 1 else "").report
-    records, absent = read_runs(paths)
+    runs, missing = read_runs(paths)
     check_target(target, "report of tinynet", _is_report)
     if len(paths) == 1 and RunFolder(paths[0]).is_run:
-        page = run_page(records[0], rebuilt(records[0]))
+        page = run_page(runs[0], rebuilt(runs[0]))
     else:
         name = paths[0].resolve().name if len(paths) == 1 else ""
-        page = comparison_page(records, absent, name, beside=target.parent, left_out=_left_out(paths, records))
+        page = comparison_page(runs, missing, name, beside=target.parent, left_out=_left_out(paths, runs))
     write_named(target, page)
     return target
 
@@ -70,17 +70,17 @@ def write_run_page(state: StoredRun, run: Run | str) -> None:
     write_atomically(state.folder.report, run_page(state, run))
 
 
-def rebuilt(record: StoredRun) -> Run | str:
-    """Return the trained run behind a record, or a sentence that says why there is none.
+def rebuilt(stored: StoredRun) -> Run | str:
+    """Return the trained run behind a stored one, or a sentence that says why there is none.
 
     The data are made again from config.json, so that a run folder need not hold them; whether they are still
     the same is seen from what model.npz holds of them, and from the numbers and the test loss in summary.json.
     """
-    if not record.folder.model.is_file():
-        return f"The folder holds no {record.folder.model.name}, so nothing can be predicted again."
-    model = load_model(record.folder.path)
+    if not stored.folder.model.is_file():
+        return f"The folder holds no {stored.folder.model.name}, so nothing can be predicted again."
+    model = load_model(stored.folder.path)
     try:
-        run = prepare(record.config)
+        run = prepare(stored.config)
     except (ConfigError, OSError) as error:
         reason = " ".join(str(error).removeprefix("config: ").split())
         return f"The data of this run cannot be found here, so nothing can be predicted again: {reason}"
@@ -88,7 +88,7 @@ def rebuilt(record: StoredRun) -> Run | str:
         return (
             "The data that config.json names do not fit the network of model.npz: they are not what it was trained on."
         )
-    data, summary = run.dataset, record.summary
+    data, summary = run.dataset, stored.summary
     numbers = [len(part) for part in (data.X_train, data.X_validation, data.X_test)]
     differ = summary is not None and numbers != [summary.n_train, summary.n_validation, summary.n_test]
     if differ or not _fits(model, data):

@@ -42,20 +42,20 @@ ENDINGS: dict[str, str] = {
 RESUMABLE = (Status.UNFINISHED, Status.INTERRUPTED, Status.FAILED)
 
 
-def run_page(record: StoredRun, run: Run | str) -> bytes:
-    """Return the page about `record`; `run` is what was trained, or a sentence that says why it is not at hand."""
-    logits, scores, said = _judged(record, run)
-    parts = [Html(f"<h1>{text(record.config.name)}</h1>"), paragraph(_lead(record), "lead")]
-    if record.status in ENDINGS:
-        parts.append(paragraph(ENDINGS[record.status], "notice"))
-    if record.status in RESUMABLE:
+def run_page(stored: StoredRun, run: Run | str) -> bytes:
+    """Return the page about `stored`; `run` is what was trained, or a sentence that says why it is not at hand."""
+    logits, scores, said = _judged(stored, run)
+    parts = [Html(f"<h1>{text(stored.config.name)}</h1>"), paragraph(_lead(stored), "lead")]
+    if stored.status in ENDINGS:
+        parts.append(paragraph(ENDINGS[stored.status], "notice"))
+    if stored.status in RESUMABLE:
         parts += [
             paragraph("It is resumed by:"),
-            _command(record.folder.resume_command()),
+            _command(stored.folder.resume_command()),
         ]
     parts += [paragraph(f"{remark[0].upper()}{remark[1:]}.", "notice") for remark in said]
-    parts.append(tiles(_headline(record, scores, len(said))))
-    parts.append(section("Curves", curve_charts(record.history)))
+    parts.append(tiles(_headline(stored, scores, len(said))))
+    parts.append(section("Curves", curve_charts(stored.history)))
     if isinstance(run, str):
         parts.append(section("Predictions", paragraph(run, "note")))
     else:
@@ -67,21 +67,21 @@ def run_page(record: StoredRun, run: Run | str) -> bytes:
         parts += [boundary_section(run.net, data)] if data.n_features == 2 else []
         parts += [first_layer_section(run.net, data.image_shape)] if data.image_shape is not None else []
         parts += _preparation(data)
-    parts.append(_repeat(record))
-    refresh_s = REFRESH_S if record.running else None
-    return document(f"{record.config.name}: tinynet report", parts, refresh_s=refresh_s)
+    parts.append(_repeat(stored))
+    refresh_s = REFRESH_S if stored.running else None
+    return document(f"{stored.config.name}: tinynet report", parts, refresh_s=refresh_s)
 
 
-def _judged(record: StoredRun, run: Run | str) -> tuple[Any, dict[str, Any] | None, list[str]]:
+def _judged(stored: StoredRun, run: Run | str) -> tuple[Any, dict[str, Any] | None, list[str]]:
     """Return logits and scores of the test part, and remarks; where there are no data, what the run said of them."""
-    summary = record.summary
+    summary = stored.summary
     if summary is None or isinstance(run, str):
-        stored = None if summary is None or summary.test_scores is None else summary.test_scores.model_dump()
-        return None, stored, [] if summary is None else summary.remarks
+        known = None if summary is None or summary.test_scores is None else summary.test_scores.model_dump()
+        return None, known, [] if summary is None else summary.remarks
     data, counts = run.dataset, np.bincount(run.dataset.y_train, minlength=run.dataset.n_classes)
     logits = run.net.logits(data.X_test) if summary.test_accuracy is not None else None
     scores = None if logits is None else score(data.y_test, logits, counts)
-    found = remarks(record.config.training, record.history, scores, counts, data.class_names)
+    found = remarks(stored.config.training, stored.history, scores, counts, data.class_names)
     return logits, scores, [*data.remarks, *found]
 
 
@@ -91,39 +91,39 @@ def _why_not_tested(n_test: int) -> str:
     return "The test part is measured once, at the end of a run that comes to its end; this one did not."
 
 
-def _lead(record: StoredRun) -> str:
-    config, summary = record.config, record.summary
+def _lead(stored: StoredRun) -> str:
+    config, summary = stored.config, stored.summary
     sentence = f"{config.dataset.name} data, {config.network.hidden_units} {config.network.activation} units"
     if summary is None:
-        return f"{sentence}; run folder {record.label}"
+        return f"{sentence}; run folder {stored.label}"
     parts = [
         f"{n:,} {part}"
         for part, n in (("training", summary.n_train), ("validation", summary.n_validation), ("test", summary.n_test))
     ]
-    return f"{sentence}; {', '.join(parts[:-1])} and {parts[-1]} samples; run folder {record.label}"
+    return f"{sentence}; {', '.join(parts[:-1])} and {parts[-1]} samples; run folder {stored.label}"
 
 
-def _headline(record: StoredRun, scores: dict[str, Any] | None, n_remarks: int) -> list[tuple[str, Cell, Cell]]:
-    summary, history = record.summary, record.history
+def _headline(stored: StoredRun, scores: dict[str, Any] | None, n_remarks: int) -> list[tuple[str, Cell, Cell]]:
+    summary, history = stored.summary, stored.history
     figures: list[tuple[str, Cell, Cell]] = []
     if scores is not None:
         figures += score_tiles(scores)
     elif summary is not None and summary.test_accuracy is not None:
         figures.append(("Test accuracy", percent(summary.test_accuracy), f"{summary.n_test:,} samples"))
     if len(history):
-        kept, best = kept_epoch(record.config.training, history), history.best
+        kept, best = kept_epoch(stored.config.training, history), history.best
         loss = best.train_loss if np.isnan(best.validation_loss) else best.validation_loss
-        words = kept_weights(record.config.training, history).partition(", ")[2]
+        words = kept_weights(stored.config.training, history).partition(", ")[2]
         figures.append(("Weights of epoch", kept.epoch, f"{words} ({loss:#.4g})"))
     steps = f"{history.rows[-1].step:,} steps" if len(history) else "no epoch ended"
     seconds = sum(history["duration_s"]) if summary is None else summary.duration_s
     figures.append(("Time", duration(seconds), steps))
     if summary is not None:
         figures.append(("Parameters", f"{summary.n_parameters:,}", "weights and biases"))
-    kind = "bad" if not record.finished else "plainly" if n_remarks else "good"
-    status = Html(f'<span class="{kind}">{text(record.status)}</span>')
+    kind = "bad" if not stored.finished else "" if n_remarks else "good"
+    status = Html(f'<span class="{kind}">{text(stored.status)}</span>')
     noted = f"; {n_remarks} remark{'s' if n_remarks > 1 else ''} above" if n_remarks else ""
-    figures.append(("Status", status, f"seed {record.config.seed}{noted}"))
+    figures.append(("Status", status, f"seed {stored.config.seed}{noted}"))
     return figures
 
 
@@ -163,16 +163,16 @@ def _preparation(data: Dataset) -> list[Html]:
     return [section("How the table was prepared", table("Columns of the table", head, rows, "words"))]
 
 
-def _repeat(record: StoredRun) -> Html:
+def _repeat(stored: StoredRun) -> Html:
     return section(
         "Repeat it",
-        paragraph(f"In the run folder, {record.label}; the same versions on the same machine give the same bits:"),
+        paragraph(f"In the run folder, {stored.label}; the same versions on the same machine give the same bits:"),
         _command("tinynet train config.json"),
         grid(
             "pair",
             [
-                table("config.json", ("key", "value"), _cells(record.written), "words"),
-                table("environment.json", ("what", "value"), _cells(flat(record.environment)), "words"),
+                table("config.json", ("key", "value"), _cells(stored.written), "words"),
+                table("environment.json", ("what", "value"), _cells(flat(stored.environment)), "words"),
             ],
         ),
     )

@@ -190,7 +190,7 @@ def _runs_table(runs: Sequence[StoredRun], keys: Sequence[str], beside: Path | N
                 _status(run.status, bool(run.summary and run.summary.remarks)),
             )
         )
-    return table("All runs", head, rows, "wide")
+    return table("All runs", head, rows, "wide runs")
 
 
 def _link(run: StoredRun, beside: Path | None) -> Cell:
@@ -216,7 +216,7 @@ def _failures(failed: Sequence[StoredRun], missing: Sequence[MissingRun], keys: 
         for run in failed
     ]
     head = ("run", "status", "epochs", "last training loss", *keys, "seed")
-    tables = [table("Left out of the figures above", head, rows, "wide")] if rows else []
+    tables = [table("Left out of the figures above", head, rows, "wide runs")] if rows else []
     if missing:
         lines = [(one.label, _status(one.status), one.error or NONE) for one in missing]
         tables.append(table("Runs of sweep.csv that left no folder", ("run", "status", "error"), lines, "words"))
