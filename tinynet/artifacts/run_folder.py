@@ -119,10 +119,12 @@ class RunFolder:
         self.summary.unlink(missing_ok=True)
 
     def end(self, model: bytes, summary: dict[str, Any]) -> None:
-        """Write what came out; summary.json is the last, since it says that all the others are whole."""
+        """Write what came out; summary.json is the last, since it says that all the others are whole.
+
+        A loss of power cannot take it back once `sync_folder` was called.
+        """
         write_atomically(self.model, model)
         write_atomically(self.summary, _json(summary))
-        sync_folder(self.path)
 
     def resume_command(self, *options: str) -> str:
         """Return what to type into bash to resume the run, or the sweep with the same `options`."""

@@ -25,6 +25,7 @@ from tinynet.reports.remarks import kept_weights, remarks
 from tinynet.reports.report import write_run_page
 from tinynet.reports.scores import score
 from tinynet.storage.reading import shown_path
+from tinynet.storage.writing import sync_folder
 from tinynet.training.checkpoints import Checkpoints
 from tinynet.training.history import Epoch, History, csv_line
 from tinynet.training.loop import train
@@ -179,12 +180,16 @@ class RunWriter:
         took_s = max(time.perf_counter() - self._started, sum(self.history["duration_s"]))  # an epoch may be resumed
         summary = self.run.summary = _summary(self.run, self.history, status, took_s)
         os.fsync(self._metrics.fileno())  # before summary.json says that they are whole
-        self.folder.end(model_bytes(self.run.net, self.run.dataset), summary)
-        if self.report and self.pictures:
-            save_figure(plot_loss_curve(self.history), self.folder.curve)
-        if self.report:
-            with nullcontext() if status in TRAINED else suppress(OSError):  # there is something else to tell
-                self._write_page(Summary.model_validate(finite(summary)), self.run if self.pictures else NO_PICTURES)
+        try:
+            self.folder.end(model_bytes(self.run.net, self.run.dataset), summary)
+            if self.report and self.pictures:
+                save_figure(plot_loss_curve(self.history), self.folder.curve)
+            if self.report:
+                shown = self.run if self.pictures else NO_PICTURES
+                with nullcontext() if status in TRAINED else suppress(OSError):  # there is something else to tell
+                    self._write_page(Summary.model_validate(finite(summary)), shown)
+        finally:
+            sync_folder(self.folder.path)
 
     def _write_page(self, summary: Summary | None, shown: Run | str) -> None:
         """Write report.html from what is in memory."""

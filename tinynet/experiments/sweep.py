@@ -186,7 +186,6 @@ def train_one(config: Config, path: str, *, report: bool = True) -> list[str]:
             part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # which clear_attempts knows
             train(part)
         if read_ending(RunFolder(folder)) is None:
-            sync_folder(part)  # the report was the last file
             part.rename(folder)
             sync_folder(folder.parent)
         else:  # a worker that was taken for dead has finished it meanwhile
