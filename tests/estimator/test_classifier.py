@@ -612,7 +612,7 @@ def test_fault_44_labels_that_are_none_are_told_in_words(y: Any, named: list[str
 
 
 def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter() -> None:
-    X, y = data()
+    X, _ = data()
     model = small(early_stopping=True)
     for rows, labels in ((slice(4), [0, 0, 0, 1]), (slice(3), [0, 1, 0])):
         with pytest.raises(DataError, match=r"validation_fraction = 0\.1 of "):
