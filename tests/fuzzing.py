@@ -73,32 +73,10 @@ def _changed(content: bytes, changes: list[tuple[tuple[float, float, str], bytes
 
 
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
-DESCRS = [
-    "'<f8'",
-    "'>f4'",
-    "'<f2'",
-    "'<f16'",
-    "'<i8'",
-    "'|b1'",
-    "'<U1'",
-    "'<U3'",
-    "'|S8'",
-    "'|O'",
-    "'<c16'",
-    "'<M8[s]'",
-]
-DESCRS += [
-    "()",
-    "('<f8',)",
-    "[('a', '<f8')]",
-    "[('a', '|O')]",
-    "'a'",
-    "'<U999999999'",
-    "'\\d'",
-    "1",
-    "None",
-    "'<f8,<f8'",
-]
+DESCRS = ["'<f8'", "'>f4'", "'<f2'", "'<f16'", "'<i8'", "'|b1'", "'<U1'", "'<U3'", "'|S8'", "'|O'", "'<c16'"]
+DESCRS += ["'<M8[s]'"]
+DESCRS += ["()", "('<f8',)", "[('a', '<f8')]", "[('a', '|O')]", "'a'", "'<U999999999'", "'\\d'", "1", "None"]
+DESCRS += ["'<f8,<f8'"]
 SHAPES = ["()", "(12,)", "(12, 4)", "(4, 12)", "(-1, 4)", "(-4, -12)", "(0, 4)", "(0,)", "(True, 12)", "(2**62,)", "5"]
 SHAPES += ["(4611686018427387904, 4)", "(99999999999999999999999, 0)", "(12, 4, 1)", "((12,), 4)", "(12.0, 4)", "[12]"]
 HEADERS = st.builds(
@@ -210,51 +188,12 @@ CONFIG = """name = "own"\nseed = 3\n[dataset]\nname = "blobs"\nn_samples = 60\n[
 activation = "quantised:4"\n[optimizer]\nlearning_rate = 0.1\nschedule = "step"\nstep_epochs = 2
 [training]\nepochs = 2\nbatch_size = 10\npatience = 3\n"""
 SWEEP = '[sweep]\n"optimizer.learning_rate" = [0.1, 0.3]\nseed = "0..3"\nnetwork.activation = ["relu", "sign"]\n'
-WORDS = [
-    "[",
-    "]",
-    "{",
-    "}",
-    '"',
-    "'",
-    '"""',
-    "=",
-    ",",
-    ".",
-    "..",
-    "\n",
-    "\r",
-    "\0",
-    "\\",
-    "\\u0000",
-    "\\ud800",
-    "#",
-    "-",
-]
-WORDS += [
-    "nan",
-    "inf",
-    "1e400",
-    "1e-400",
-    "9" * 30,
-    "0x" + "f" * 1900,
-    "true",
-    "1979-05-27T07:32:00Z",
-    "\ufeff",
-    "é",
-    "\x1b[2J",
-]
-WORDS += [
-    "0..99999",
-    "0..99999999999999",
-    "[sweep]\n",
-    "[[sweep]]\n",
-    "dataset.path",
-    '"csv"',
-    "\t",
-    "[" * 900,
-    '{"a":\n' * 900,
-]
+WORDS = ["[", "]", "{", "}", '"', "'", '"""', "=", ",", ".", "..", "\n", "\r", "\0", "\\", "\\u0000", "\\ud800", "#"]
+WORDS += ["-"]
+WORDS += ["nan", "inf", "1e400", "1e-400", "9" * 30, "0x" + "f" * 1900, "true", "1979-05-27T07:32:00Z", "\ufeff", "é"]
+WORDS += ["\x1b[2J"]
+WORDS += ["0..99999", "0..99999999999999", "[sweep]\n", "[[sweep]]\n", "dataset.path", '"csv"', "\t", "[" * 900]
+WORDS += ['{"a":\n' * 900]
 WORDS += ["a." * 900, *dotted_keys()]
 
 
@@ -276,13 +215,8 @@ def read_config(kind: str, content: bytes) -> list[str]:
     return [answer(load_config, path), answer(load_grid, path, ["seed=0,1"])]
 
 
-WHOLE_WORDS = [
-    "optimizer.learning_rate=0.1,0.3",
-    "seed=0..4",
-    "name='a','b'",
-    "training.patience=3",
-    "dataset.label=-1",
-]
+WHOLE_WORDS = ["optimizer.learning_rate=0.1,0.3", "seed=0..4", "name='a','b'", "training.patience=3"]
+WHOLE_WORDS += ["dataset.label=-1"]
 WHOLE_WORDS += ['network.activation="relu","quantised:3"', "dataset.noise=0.1,[0.2,{a=1}]", 'dataset.path="a.csv"']
 
 
@@ -297,12 +231,8 @@ def read_overrides(words: list[str]) -> list[str]:
     return [answer(load_config, "moons", words), answer(load_grid, "moons", ["training.epochs=4,5", *words])]
 
 
-TABLES = [
-    "a,b,label\n" + "1,2,x\n3,4.5e-3,y\n" * 12,
-    "\ufeffa;b;label\r\n" + '1;2;"x;1"\r\n3;4;"y""2"\r\n' * 12,
-    "1\t2\t0\n3\t4\t1\n" * 12,
-    'a|"b\n2"|c\n' + "1| 2 |10\n3|4|9\n" * 12,
-]
+TABLES = ["a,b,label\n" + "1,2,x\n3,4.5e-3,y\n" * 12, "\ufeffa;b;label\r\n" + '1;2;"x;1"\r\n3;4;"y""2"\r\n' * 12]
+TABLES += ["1\t2\t0\n3\t4\t1\n" * 12, 'a|"b\n2"|c\n' + "1| 2 |10\n3|4|9\n" * 12]
 CELLS = [
     ",",
     ";",

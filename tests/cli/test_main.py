@@ -238,6 +238,10 @@ def test_a_wrong_command_line_is_answered_in_one_helpful_line(capsys: pytest.Cap
         "train iris seed=1 seed=2": "seed: given twice",
         "train iris training.epochs=-3": "training.epochs: must be greater than or equal to 1, got -3",
         "train iris -3": "-3: a setting is KEY=VALUE",
+        "train iris moons": "moons: a second CONFIG",
+        "train iris ~training.patience": "write training.patience=null",
+        "train iris -m seed=0,1": "'tinynet sweep'",
+        "train iris dataset.exclude=": "dataset.exclude: has no value",
     }.items():
         line = fault(capsys, *words.split())
         assert line.startswith("tinynet: command line: ")
@@ -389,10 +393,7 @@ def test_an_output_that_goes_to_a_full_disk_ends_with_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended = shell("tinynet presets digits >/dev/full")
-    assert (ended.returncode, ended.stderr) == (
-        3,
-        "tinynet: failed: stdout: No space left on device\n",
-    )
+    assert (ended.returncode, ended.stderr) == (3, "tinynet: failed: stdout: No space left on device\n")
     monkeypatch.setattr(sys, "stdout", Broken(OSError(errno.ENOSPC, "No space left on device")))
     assert main(["train", "iris", QUICK]) == 3
     assert capsys.readouterr().err == ended.stderr
@@ -407,11 +408,7 @@ def test_an_output_that_goes_to_a_full_disk_ends_with_3(
     ],
 )
 def test_what_goes_wrong_before_the_run_is_one_line(
-    error: BaseException,
-    status: int,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: BaseException, status: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: object) -> None:
         raise error
@@ -426,11 +423,7 @@ def test_what_goes_wrong_before_the_run_is_one_line(
     ("error", "status", "message"),
     [
         (KeyboardInterrupt(), 130, f"tinynet: interrupted; {GO_ON}\n"),
-        (
-            OSError(28, "No space left on device"),
-            3,
-            f"tinynet: the run failed: x: No space left on device; {GO_ON}\n",
-        ),
+        (OSError(28, "No space left on device"), 3, f"tinynet: the run failed: x: No space left on device; {GO_ON}\n"),
         (
             OSError(13, "Permission denied", "x/model.npz"),
             3,
@@ -439,11 +432,7 @@ def test_what_goes_wrong_before_the_run_is_one_line(
     ],
 )
 def test_what_goes_wrong_during_the_run_is_one_line_that_names_the_folder(
-    error: BaseException,
-    status: int,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: BaseException, status: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: object, **__: object) -> None:
         Path("x/config.json").touch()  # a run that was begun

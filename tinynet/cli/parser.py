@@ -67,6 +67,8 @@ def _unrecognized(word: str, options: list[str], words: list[str], *, several: b
     from tinynet.config.hints import nearest_keys, proposal
 
     name, _, value = word.partition("=")
+    if name in ("-m", "--multirun"):
+        return "several values of a key are a sweep: 'tinynet sweep'"
     if name in options:
         return f"{name} stands before the command, but belongs behind it"
     if not name.startswith("-"):

@@ -28,7 +28,7 @@ def read_overrides(words: Iterable[str], source: str, *, several: bool = False) 
         if not equals or not key:
             faults.append(f"command line: {shown(word)}: {_no_override(word)}")
         elif key in seen:
-            faults.append(f"command line: {key}: given twice")
+            faults.append(f"command line: {shown(key)}: given twice")
         elif key not in known:
             hint = _sweep_hint(nearest_key(key) or "", text, source, [one for one in words if one != word])
             message = unknown_override(key, text, several=several)
@@ -61,7 +61,13 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _no_override(word: str) -> str:
-    name, _, text = word.strip("= -").partition(":")
+    from tinynet.config.loading import preset_names  # which needs this module
+
+    if word in preset_names() or word.endswith((".toml", ".json")):
+        return "a second CONFIG, and a command takes one"
+    name, _, text = word.strip("= -~").partition(":")
+    if word.startswith("~"):
+        text = "null"
     return f"a setting is KEY=VALUE in one word{proposal(nearest_key(name) or 'seed', text)}"
 
 

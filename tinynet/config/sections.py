@@ -59,17 +59,13 @@ class DatasetConfig(Section):
 
     name: DatasetName = Field(description="the data set")
     scaling: Literal["minmax", "standard", "none"] = Field(
-        default="minmax",
-        description="of every feature: to [0, 1], or to mean 0 and deviation 1",
+        default="minmax", description="of every feature: to [0, 1], or to mean 0 and deviation 1"
     )
     validation_size: float = Field(
         default=0.1, ge=0, lt=1, description="fraction of the samples that is measured after every epoch"
     )
     test_size: float = Field(
-        default=0.2,
-        ge=0,
-        lt=1,
-        description="fraction of the samples that is measured once, at the end",
+        default=0.2, ge=0, lt=1, description="fraction of the samples that is measured once, at the end"
     )
     n_samples: int | None = _option("samples of moons, circles or blobs; unset: 1000", 1000, ge=10, lt=TOO_LARGE)
     noise: float | None = _option("standard deviation of the noise on moons or circles; unset: 0.2 or 0.1", 0.2, ge=0)
@@ -225,26 +221,13 @@ class OptimizerConfig(Section):
     nesterov: bool = Field(default=False, description="look ahead along the velocity, as Nesterov does; needs momentum")
     weight_decay: float = Field(default=0.0, ge=0, description="factor of an L2 penalty on every parameter")
     schedule: Literal["constant", "step", "cosine"] = Field(
-        default="constant",
-        description="of the learning rate: as it is, down in steps, or to 0 along a cosine",
+        default="constant", description="of the learning rate: as it is, down in steps, or to 0 along a cosine"
     )
-    warmup_epochs: float = Field(
-        default=0.0,
-        ge=0,
-        description="epochs in which the learning rate rises to its value",
-    )
+    warmup_epochs: float = Field(default=0.0, ge=0, description="epochs in which the learning rate rises to its value")
     step_epochs: int | None = _option(
-        "epochs from fall to fall of the learning rate; schedule step alone",
-        10,
-        ge=1,
-        lt=TOO_LARGE,
+        "epochs from fall to fall of the learning rate; schedule step alone", 10, ge=1, lt=TOO_LARGE
     )
-    step_factor: float | None = _option(
-        "fraction to which it falls; schedule step alone; unset: 0.1",
-        0.1,
-        gt=0,
-        lt=1,
-    )
+    step_factor: float | None = _option("fraction to which it falls; schedule step alone; unset: 0.1", 0.1, gt=0, lt=1)
 
     @field_validator("nesterov")
     @classmethod
@@ -270,19 +253,13 @@ class TrainingConfig(Section):
     """How long and in what batches."""
 
     epochs: int = Field(
-        default=20,
-        ge=1,
-        lt=TOO_LARGE,
-        description="passes over the training part, each sample visited once",
+        default=20, ge=1, lt=TOO_LARGE, description="passes over the training part, each sample visited once"
     )
     batch_size: int = Field(
         default=100, ge=1, lt=TOO_LARGE, description="samples a step; more than there are means all"
     )
     patience: int | None = _option(
-        "epochs without a lower validation loss, after which to stop; keeps the best weights",
-        10,
-        ge=1,
-        lt=TOO_LARGE,
+        "epochs without a lower validation loss, after which to stop; keeps the best weights", 10, ge=1, lt=TOO_LARGE
     )
     keep: Literal["last", "best"] | None = _option(
         "weights a run ends with: of the last epoch, or of the lowest validation loss; unset: best with patience",
@@ -297,9 +274,7 @@ class TrainingConfig(Section):
     )
     threads: int = Field(default=1, ge=1, lt=TOO_LARGE, description="threads of BLAS; the last bits depend on it")
     checkpoint_every_s: float = Field(
-        default=30.0,
-        ge=0,
-        description="seconds of training between checkpoints inside an epoch; 0 saves every step",
+        default=30.0, ge=0, description="seconds of training between checkpoints inside an epoch; 0 saves every step"
     )
     tensorboard: bool = Field(
         default=False, description="write an event file for TensorBoard; needs the extra tensorboard"

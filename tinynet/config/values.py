@@ -81,7 +81,7 @@ def typed_values(key: str, text: str) -> list[Any]:
     if text in kind.choices:
         return [text]
     items = _items(text)
-    if kind.is_list:
+    if kind.is_list and items:
         inner = _items(text[1:-1]) if len(items) == 1 and _is_list(text) else items
         if inner and all(map(_is_list, inner)):
             return [_elements(kind, _items(one[1:-1])) for one in inner]
