@@ -6,6 +6,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from importlib import resources
 
 from tinynet.config.sections import Config, shown
 from tinynet.config.values import RANGE, dotted_keys, field_of, is_allowed, kind_of, plain_name, typed_values
@@ -42,6 +43,12 @@ ONE_OF_A_KIND = {  # what other libraries let one choose
         "the network has one hidden layer;network.hidden_units=50",
     ),
 }
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that tinynet brings along."""
+    files = resources.files("tinynet.config").joinpath("presets").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def nearest_keys(key: str, allowed: Iterable[str] | None = None) -> list[tuple[float, str]]:

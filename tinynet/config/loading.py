@@ -18,6 +18,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tinynet.config.hints import preset_names as preset_names
 from tinynet.config.hints import proposal, unknown_key
 from tinynet.config.overrides import read_overrides
 from tinynet.config.sections import CombinationError, Config, DatasetName, shown_value
@@ -29,12 +30,6 @@ MAX_BYTES = 2**16  # a config is text that somebody wrote
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
 OWN_TABLE = "Your own table, from a file: 'tinynet presets csv > mine.toml', and put its name there."
 MAX_FAULTS = 20  # reported; whoever made more reads no further
-
-
-def preset_names() -> list[str]:
-    """Return the names of the presets that tinynet brings along."""
-    files = resources.files("tinynet.config").joinpath("presets").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def preset_text(name: str) -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from tinynet.config.hints import nearest_key, proposal, unknown_override
+from tinynet.config.hints import nearest_key, preset_names, proposal, unknown_override
 from tinynet.config.sections import shown
 from tinynet.config.values import dotted_keys, is_allowed, kind_of, typed_values
 
@@ -61,8 +61,6 @@ def _joined(words: list[str]) -> list[str]:
 
 
 def _no_override(word: str) -> str:
-    from tinynet.config.loading import preset_names  # which needs this module
-
     if word in preset_names() or word.endswith((".toml", ".json")):
         return "a second CONFIG, and a command takes one"
     name, _, text = word.strip("= -~").partition(":")
