@@ -200,10 +200,13 @@ class _Series:
         of: _Samples = workspace.get(_Samples, n, d, m, k)
         np.dot(self.X, self.params["W1"], out=of.A)
         of.A += self.params["b1"]
-        self._cubes(of)
+        np.copyto(of.X[:, :-1], self.X, "same_kind")
+        np.multiply(of.X, of.X, out=of.X3)
+        np.maximum.reduce(of.X3, axis=1, out=of.squares)
+        of.X3 *= of.X
+        self.reach = h * float(np.maximum.reduce(of.squares)) ** 0.5  # the farthest that a weight of W1 moves a
         if self.guarded and not self.reach <= WINDOW:
-            self._set_outliers_aside()
-            self._cubes(of)
+            self._set_outliers_aside(of)
         np.copyto(of.powers[0], self.D.T, "same_kind")
         np.multiply(of.powers[0], of.powers[0], out=of.powers[1])
         self.spread = 2 * float(np.maximum.reduce(of.powers[1], axis=None)) ** 0.5
@@ -224,20 +227,18 @@ class _Series:
             G2 += self.beside2 / (2 * h * n)
         return {"W1": G1[:-1], "b1": G1[-1], "W2": G2[:-1], "b2": G2[-1]}
 
-    def _cubes(self, of: _Samples) -> None:
-        """Put X³ in float32 into place, and find how far a weight of W1 moves a."""
-        np.copyto(of.X[:, :-1], self.X, "same_kind")
-        np.multiply(of.X, of.X, out=of.X3)
-        np.maximum.reduce(of.X3, axis=1, out=of.squares)
-        self.reach = self.h * float(np.maximum.reduce(of.squares)) ** 0.5
-        of.X3 *= of.X
-
-    def _set_outliers_aside(self) -> None:
+    def _set_outliers_aside(self, of: _Samples) -> None:
         """Set the x that move a beyond the window to 0: their moves are measured one by one."""
-        beyond = self.h * np.abs(self.X) > WINDOW
-        features, samples = np.nonzero(beyond.T)
+        farthest = WINDOW / self.h
+        suspects = np.flatnonzero(~(of.squares <= (1 - 1e-6) * farthest**2))  # they are rounded to float32
+        rows, features = np.nonzero(np.abs(self.X[suspects]) > farthest)
+        by_feature = features.argsort(kind="stable")
+        features, samples = features[by_feature], suspects[rows[by_feature]]
         self.outliers = features, samples, self.X[samples, features]
-        self.X = np.where(beyond, 0.0, self.X)
+        self.X = self.X.copy()
+        self.X[samples, features] = of.X3[samples, features] = 0.0
+        of.squares[samples] = farthest**2  # at most
+        self.reach = WINDOW
 
     def _block(self, rows: slice, of: _Samples, at: _Pairs) -> None:
         """Put A and B of the samples `rows` into place, and add to the gradient of the output layer."""
@@ -366,7 +367,7 @@ class _Series:
         change *= moves
         change, far = change[0] - change[1], np.empty(0, np.intp)
         largest = _largest(moves) * self.spread
-        if _too_far(largest, 2 * largest):
+        if _too_far(largest, 2 * largest) and _too_far(largest, _largest(moves[0] + moves[1]) * self.spread):
             R = np.ptp(self.D, axis=1)[where[1:]]
             bad = _too_far(np.abs(moves).max(axis=0) * R, np.abs(moves[0] + moves[1]) * R)
             far = np.flatnonzero((bad | ~np.isfinite(change)).any(axis=1))
