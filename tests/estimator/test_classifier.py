@@ -9,7 +9,6 @@ import pickle
 import re
 import signal
 import warnings
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -46,6 +45,10 @@ def data() -> tuple[Any, Any]:
     return StandardScaler().fit_transform(X), y
 
 
+X, y = data()
+X.flags.writeable = y.flags.writeable = False
+
+
 def small(**parameters: Any) -> Any:
     return TinyNetClassifier(**{"hidden_units": 6, "max_iter": 15, "random_state": 0} | parameters)
 
@@ -73,7 +76,6 @@ def test_scikit_learn_finds_no_fault(estimator: Any, check: Any, monkeypatch: py
 
 
 def test_fit_is_train_with_seeds_from_the_random_state() -> None:
-    X, y = data()
     model = small(learning_rate=0.05, momentum=0.5, nesterovs_momentum=True, weight_decay=1e-3, batch_size=40, h=1e-3)
     model.fit(X, y)
     net_seed, order_seed = check_random_state(0).randint(2**31 - 1, size=2)
@@ -86,7 +88,7 @@ def test_fit_is_train_with_seeds_from_the_random_state() -> None:
 
 
 def test_every_parameter_reaches_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, (X, y) = spy(monkeypatch), data()
+    calls = spy(monkeypatch)
     small(hidden_units=3, activation="relu", method="exact", max_iter=2).fit(X, y)
     assert calls[0] | {"epochs": 2, "batch_size": 150, "h": 1e-4, "method": "exact"} == calls[0]
     model = small(hidden_units=3, activation="relu", batch_size=7, max_iter=2).fit(np.vstack([X, X]), np.hstack([y, y]))
@@ -99,7 +101,6 @@ def test_names_are_those_of_the_perceptron_of_scikit_learn() -> None:
     ours, theirs = (set(inspect.signature(kind).parameters) for kind in (TinyNetClassifier, MLPClassifier))
     assert ours - theirs == {"hidden_units", "weight_decay", "h", "method", "class_weight"}
     assert theirs - ours == {"solver", "beta_1", "beta_2", "epsilon", "max_fun"}
-    X, y = data()
     for early_stopping in (False, True):
         peer = MLPClassifier(max_iter=2, early_stopping=early_stopping)
         with pytest.warns(ConvergenceWarning):
@@ -128,7 +129,6 @@ def test_labels_of_any_kind_come_back_as_they_were(names: list[Any]) -> None:
 
 
 def test_logarithms_of_probabilities_are_finite_where_the_probabilities_underflow() -> None:
-    X, y = data()
     model = small().fit(X, y)
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-12)
     model.coefs_[1][...] *= 1e4
@@ -188,20 +188,10 @@ def test_sparse_x_is_made_dense_batch_by_batch(monkeypatch: pytest.MonkeyPatch) 
     assert sum(rows) >= 3 * 600 and max(rows) <= 256
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        np.asfortranarray,
-        lambda X: np.repeat(X, 2, axis=1)[:, ::2],
-        lambda X: pl.DataFrame(X),
-        lambda X: X.tolist(),
-        lambda X: X.astype(np.longdouble),
-    ],
-    ids=["Fortran", "strided", "DataFrame", "list", "longdouble"],
-)
-def test_however_x_is_stored_the_result_is_the_same(change: Callable[[Any], Any]) -> None:
-    X, y = data()
-    assert bits(small().fit(change(X), y)) == bits(small().fit(X, y))
+def test_however_x_is_stored_the_result_is_the_same() -> None:
+    strided = np.repeat(X, 2, axis=1)[:, ::2]
+    for stored in (np.asfortranarray(X), strided, pl.DataFrame(X), X.tolist(), X.astype(np.longdouble)):
+        assert bits(small().fit(stored, y)) == bits(small().fit(X, y)), type(stored)
 
 
 def softsign(a: Any) -> Any:
@@ -210,7 +200,6 @@ def softsign(a: Any) -> Any:
 
 @pytest.mark.parametrize("activation", ["tanh", "quantised:4", softsign])
 def test_copies_and_pickles_predict_and_go_on_alike(activation: Any) -> None:
-    X, y = data()
     model = small(activation=activation).fit(X, y)
     before = model.predict_proba(X)
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
@@ -223,7 +212,6 @@ def test_copies_and_pickles_predict_and_go_on_alike(activation: Any) -> None:
 
 
 def test_the_random_state_decides_everything_and_is_drawn_from() -> None:
-    X, y = data()
     np.random.seed(3)
     first = bits(small().fit(X, y))
     np.random.seed(4)
@@ -236,7 +224,6 @@ def test_the_random_state_decides_everything_and_is_drawn_from() -> None:
 
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": True, "validation_fraction": 0.3}])
 def test_samples_of_weight_0_are_as_good_as_not_there(parameters: dict[str, Any]) -> None:
-    X, y = data()
     weights = np.random.default_rng(0).random(150) * (np.arange(150) % 3 > 0)
     kept = weights > 0
     for more in ({}, {"class_weight": "balanced"}, {"class_weight": {0: 3, 1: 1, 2: 0.5}}):
@@ -246,19 +233,15 @@ def test_samples_of_weight_0_are_as_good_as_not_there(parameters: dict[str, Any]
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {0: 3, 1: 1, 2: 0.5}], ids=str)
 def test_integer_weights_are_samples_repeated(class_weight: Any) -> None:
-    X, y = data()
     weights = np.random.default_rng(0).integers(0, 4, 150)
     model = small(class_weight=class_weight, batch_size=100000)
     with pytest.warns(UserWarning, match="one batch an epoch"):
-        weighted, repeated = (
-            clone(model).fit(X, y, weights),
-            clone(model).fit(X.repeat(weights, axis=0), y.repeat(weights)),
-        )
+        weighted = clone(model).fit(X, y, weights)
+        repeated = clone(model).fit(X.repeat(weights, axis=0), y.repeat(weights))
     assert largest_error(weighted.net_.params, repeated.net_.params) < 1e-12
 
 
 def test_weights_of_classes_multiply_those_of_samples() -> None:
-    X, y = data()
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     weights = np.random.default_rng(0).random(150)
     by_class = small(class_weight={"setosa": 0.0, "virginica": 4.0, "versicolor": 1.0}).fit(X, names, weights)
@@ -287,31 +270,22 @@ def first_stop(scores: list[float], tol: float, n_iter_no_change: int) -> int:
 @pytest.mark.parametrize(("tol", "n_iter_no_change"), [(0.02, 3), (0.005, 1), (0.01, 10), (0.0, 2)])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_training_stops_by_the_rule_of_scikit_learn(early_stopping: bool, tol: float, n_iter_no_change: int) -> None:
-    X, y = data()
     rule = {"early_stopping": early_stopping, "tol": tol, "n_iter_no_change": n_iter_no_change}
     model = small(max_iter=60, momentum=0.99, batch_size=30, validation_fraction=0.3, **rule).fit(X, y)
-    whole = small(
-        max_iter=60,
-        momentum=0.99,
-        batch_size=30,
-        validation_fraction=0.3,
-        early_stopping=early_stopping,
-        n_iter_no_change=math.inf,
-    ).fit(X, y)
+    whole = clone(model).set_params(n_iter_no_change=math.inf).fit(X, y)
     scores = whole.validation_scores_ if early_stopping else [-loss for loss in whole.loss_curve_]
     assert len(scores) == 60
     assert model.n_iter_ == len(model.loss_curve_) == first_stop(scores, tol, n_iter_no_change)
 
 
 def test_an_accuracy_that_stays_at_its_best_goes_on_where_tol_is_0() -> None:
-    X, y = data()
     setosa = small(early_stopping=True, n_iter_no_change=3, max_iter=20, tol=0.0).fit(X, y == 0)
     assert setosa.validation_scores_[-10:] == [1.0] * 10
     assert setosa.n_iter_ == 20 > clone(setosa).set_params(tol=1e-9).fit(X, y == 0).n_iter_
 
 
 def test_what_is_set_aside_comes_from_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, (X, y) = spy(monkeypatch), data()
+    calls = spy(monkeypatch)
     for random_state in (0, 0, 1):
         small(early_stopping=True, max_iter=1, random_state=random_state).fit(X, y)
     asides = [call["validation"].X.tobytes() for call in calls]
@@ -319,7 +293,7 @@ def test_what_is_set_aside_comes_from_the_random_state(monkeypatch: pytest.Monke
 
 
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, (X, y) = spy(monkeypatch), data()
+    calls = spy(monkeypatch)
     weights = np.random.default_rng(0).random(150) + 0.1
     model = small(
         early_stopping=True, validation_fraction=0.3, max_iter=30, learning_rate=0.9, momentum=0.9, batch_size=10
@@ -335,7 +309,6 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(monkeypatch: pytest.
 
 
 def test_without_early_stopping_nothing_is_set_aside() -> None:
-    X, y = data()
     model = small().fit(X, y)
     assert model.validation_scores_ is model.validation_loss_curve_ is model.best_validation_score_ is None
     assert model.best_loss_ == min(model.loss_curve_)
@@ -343,9 +316,7 @@ def test_without_early_stopping_nothing_is_set_aside() -> None:
 
 
 def test_training_that_has_not_converged_says_so() -> None:
-    X, y = data()
-    message = r"training ended after max_iter = 3 epochs and had not converged \(tol = 0.0001, n_iter_no_change = 10\)"
-    with pytest.warns(ConvergenceWarning, match=message) as caught:
+    with pytest.warns(ConvergenceWarning, match=r"max_iter = 3 .*tol = 0\.0001, n_iter_no_change = 10") as caught:
         small(max_iter=3).fit(X, y)
     assert caught[0].filename == __file__
     with warnings.catch_warnings():
@@ -354,14 +325,12 @@ def test_training_that_has_not_converged_says_so() -> None:
 
 
 def test_a_partial_fit_is_an_epoch() -> None:
-    X, y = data()
     once = small(batch_size=40).partial_fit(X, y, classes=[0, 1, 2])
     assert bits(once) == bits(small(batch_size=40, max_iter=1).fit(X, y))
     assert (once.n_iter_, once.t_, once.n_layers_, once.n_outputs_, once.out_activation_) == (1, 150, 3, 3, "softmax")
 
 
 def test_partial_fits_of_everything_are_a_fit_momentum_included() -> None:
-    X, y = data()
     model = small(n_iter_no_change=math.inf)
     parts = clone(model)
     for _ in range(15):
@@ -372,7 +341,7 @@ def test_partial_fits_of_everything_are_a_fit_momentum_included() -> None:
 
 
 def test_partial_fits_take_the_samples_in_another_order_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, (X, y) = spy(monkeypatch), data()
+    calls = spy(monkeypatch)
     model = small()
     for _ in range(3):
         model.partial_fit(X, y, classes=[0, 1, 2])
@@ -382,7 +351,7 @@ def test_partial_fits_take_the_samples_in_another_order_each_time(monkeypatch: p
 def test_a_partial_fit_may_lack_classes_and_take_weights_and_a_new_learning_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls, (X, y) = spy(monkeypatch), data()
+    calls = spy(monkeypatch)
     model = small(class_weight={0: 2.0, 1: 1.0, 2: 5.0}).partial_fit(X[:80], y[:80], classes=[2, 1, 0])
     assert model.classes_.tolist() == [0, 1, 2]
     np.testing.assert_allclose(calls[0]["samples"].weights[[0, -1]], np.array([2.0, 1.0]) / (130 / 80))
@@ -390,34 +359,25 @@ def test_a_partial_fit_may_lack_classes_and_take_weights_and_a_new_learning_rate
     weights = calls.pop()["samples"].weights
     assert some.classes_.tolist() == [0, 1, 2] and weights[0] == 2 * weights[-1]
     model.set_params(learning_rate=0.5).partial_fit(X[80:], y[80:], np.arange(70) + 1.0)
-    assert (calls[1]["optimizer"].learning_rate, calls[1]["optimizer"].velocity.keys()) == (
-        0.5,
-        model.net_.params.keys(),
-    )
+    assert calls[1]["optimizer"].learning_rate == 0.5 and calls[1]["optimizer"].velocity.keys() == {*model.net_.params}
     np.testing.assert_allclose(calls[1]["samples"].weights[-1] / calls[1]["samples"].weights[0], 70 * 5)
 
 
 def test_partial_fit_refuses_what_it_cannot_do() -> None:
-    X, y = data()
-    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
-        small().partial_fit(X, y)
-    with pytest.raises(ValueError, match="y holds 2, which is none of the classes \\[0 1\\]"):
-        small().partial_fit(X, y, classes=[0, 1])
-    model = small().partial_fit(X, y, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match=r"continues with the classes \[0 1 2\], but was given \[0 1 2 3\]"):
-        model.partial_fit(X, y, classes=[0, 1, 2, 3])
-    with pytest.raises(ValueError, match="y holds 'setosa', which is none of the classes"):
-        model.partial_fit(X, ["setosa"] * 150)
-    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
-        small(early_stopping=True).partial_fit(X, y, classes=[0, 1, 2])
-    with pytest.raises(
-        ValueError, match="partial_fit does not support class_weight='balanced': give the weights as a d"
+    known, model = [0, 1, 2], small().partial_fit(X, y, classes=[0, 1, 2])
+    for one, labels, classes, named in (
+        (small(), y, None, "classes .* first call"),
+        (small(), y, [0, 1], r"y holds 2, .* \[0 1\]"),
+        (model, y, [0, 1, 2, 3], r"\[0 1 2\], but was given \[0 1 2 3\]"),
+        (model, ["setosa"] * 150, None, "y holds 'setosa'"),
+        (small(early_stopping=True), y, known, "early_stopping=True"),
+        (small(class_weight="balanced"), y, known, "'balanced': give the weights as a dict"),
     ):
-        small(class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
+        with pytest.raises(ValueError, match=named):
+            one.partial_fit(X, labels, classes=classes)
 
 
 def test_a_warm_start_goes_on_where_the_last_fit_ended() -> None:
-    X, y = data()
     model = small(warm_start=True, momentum=0.0).fit(X, y)
     before = model.loss_curve_.copy()
     model.set_params(max_iter=5).fit(X, y)
@@ -430,24 +390,19 @@ def test_a_warm_start_goes_on_where_the_last_fit_ended() -> None:
 
 
 def test_a_warm_start_refuses_another_network() -> None:
-    X, y = data()
     model = small(warm_start=True).fit(X, y)
     before = bits(model)
     with pytest.raises(ValueError, match=r"warm_start continues with the classes \[0 1 2\], but y has \[0 1\]"):
         model.fit(X[y < 2], y[y < 2])
     with pytest.raises(ValueError, match="4 features"):
         model.fit(X[:, :3], y)
-    for change in ({"hidden_units": 7}, {"activation": "relu"}):
-        units, name = (change.get("hidden_units", 6), change.get("activation", "tanh"))
-        with pytest.raises(
-            ValueError, match=f"continues with the 6 tanh units that there are, not {units} {name} units"
-        ):
+    for change, named in (({"hidden_units": 7}, "6 tanh .* 7 tanh"), ({"activation": "relu"}, "6 tanh .* 6 relu")):
+        with pytest.raises(ValueError, match=named):
             clone(model).fit(X, y).set_params(**change).fit(X, y)
     assert bits(model) == before
 
 
 def test_a_training_that_diverges_leaves_what_there_was() -> None:
-    X, y = data()
     model = small(activation="relu", learning_rate=1e200)
     with pytest.raises(DivergedError, match=r"in epoch \d, step \d, at learning rate 1e\+200"):
         model.fit(X, y)
@@ -471,7 +426,6 @@ def test_a_training_that_diverges_leaves_what_there_was() -> None:
 
 def test_fault_70_parameters_are_refused_as_by_scikit_learn() -> None:
     check_param_validation("TinyNetClassifier", small())  # each with a wrong type, and outside its range
-    X, y = data()
     for name in ("early_stopping", "nesterovs_momentum", "warm_start", "shuffle"):
         with pytest.raises(ValueError, match=f"'{name}' parameter .* 'False' instead"):
             small(**{name: "False"}).fit(X, y)
@@ -491,7 +445,6 @@ def test_fault_70_parameters_are_refused_as_by_scikit_learn() -> None:
     ids=str,
 )
 def test_a_wrong_parameter_is_named(parameters: dict[str, Any], named: str) -> None:
-    X, y = data()
     model = small(**parameters)
     with pytest.raises(ValueError, match=re.escape(named)):
         model.fit(X, y)
@@ -500,7 +453,6 @@ def test_a_wrong_parameter_is_named(parameters: dict[str, Any], named: str) -> N
 
 
 def test_names_of_the_perceptron_of_scikit_learn_are_taken() -> None:
-    X, y = data()
     for theirs, ours in (
         ({"hidden_layer_sizes": (9,)}, {"hidden_units": 9}),
         ({"hidden_layer_sizes": 9}, {"hidden_units": 9}),
@@ -515,7 +467,6 @@ def test_names_of_the_perceptron_of_scikit_learn_are_taken() -> None:
 
 
 def test_alpha_draws_weights_to_0_and_not_intercepts() -> None:
-    X, y = data()
     plain, penalised = (
         small(alpha=alpha, momentum=0.0, batch_size=150).partial_fit(X, y, classes=[0, 1, 2]) for alpha in (0.0, 30.0)
     )
@@ -527,7 +478,6 @@ def test_alpha_draws_weights_to_0_and_not_intercepts() -> None:
 
 
 def test_rates_fall_as_schedules_and_policies_say() -> None:
-    X, y = data()
     model = small(learning_rate="invscaling", learning_rate_init=0.3, power_t=0.25, warm_start=True, max_iter=4).fit(
         X, y
     )
@@ -543,7 +493,6 @@ def test_rates_fall_as_schedules_and_policies_say() -> None:
 
 
 def test_without_shuffling_batches_come_in_the_order_of_the_rows() -> None:
-    X, y = data()
     model = small(shuffle=False, batch_size=40, max_iter=2).fit(X, y)
     net, sgd = TwoLayerNet(4, 6, 3, seed=int(check_random_state(0).randint(2**31 - 1))), SGD(0.1, 0.9)
     for start in (0, 40, 80, 120) * 2:
@@ -553,7 +502,6 @@ def test_without_shuffling_batches_come_in_the_order_of_the_rows() -> None:
 
 
 def test_verbose_prints_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    X, y = data()
     model = small(verbose=True, early_stopping=True, max_iter=3).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and f"{model.loss_curve_[1]:.8f}" in lines[1]
@@ -563,7 +511,6 @@ def test_verbose_prints_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_an_interrupted_fit_keeps_its_weights_and_warns() -> None:
-    X, y = data()
     calls = 0
 
     def interrupting(a: Any) -> Any:
@@ -573,7 +520,7 @@ def test_an_interrupted_fit_keeps_its_weights_and_warns() -> None:
             signal.raise_signal(signal.SIGINT)
         return np.tanh(a)
 
-    model = small(activation=interrupting, batch_size=30, max_iter=10**6)
+    model = small(activation=interrupting, batch_size=30, max_iter=10**6, n_iter_no_change=math.inf)
     with pytest.warns(UserWarning, match=r"interrupted after \d+ whole epochs") as caught:
         model.fit(X, y)
     assert len(caught) == 1 and caught[0].filename == __file__
@@ -612,7 +559,6 @@ def test_fault_44_labels_that_are_none_are_told_in_words(y: Any, named: list[str
 
 
 def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter() -> None:
-    X, _ = data()
     model = small(early_stopping=True)
     for rows, labels in ((slice(4), [0, 0, 0, 1]), (slice(3), [0, 1, 0])):
         with pytest.raises(DataError, match=r"validation_fraction = 0\.1 of "):
@@ -622,14 +568,13 @@ def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter() -> None:
 
 
 def test_of_a_small_table_each_class_is_validated(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, (X, y) = spy(monkeypatch), data()
+    calls = spy(monkeypatch)
     small(early_stopping=True).fit(X[::10], y[::10])
     assert np.bincount(calls[0]["validation"].labels).tolist() == [1, 1, 1]
 
 
 def test_a_stream_of_partial_fits_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifier, "KEPT_LOSSES", 20)
-    X, y = data()
     model = small()
     losses, sizes = [], []
     for _ in range(60):
@@ -653,11 +598,3 @@ def test_a_stream_of_partial_fits_does_not_grow(monkeypatch: pytest.MonkeyPatch)
 def test_wrong_labels_are_named(y: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small().fit(data()[0], y)
-
-
-def test_it_is_a_part_of_tinynet_as_any_other() -> None:
-    import tinynet
-
-    assert "TinyNetClassifier" in dir(tinynet)
-    with pytest.raises(AttributeError, match="module 'tinynet' has no attribute 'TinyNetClassifer'"):
-        tinynet.TinyNetClassifer  # noqa: B018
