@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.gradients.exact import blocks
+from tinynet.gradients.extrapolation import extrapolate
 from tinynet.network import TwoLayerNet
 
 Array = npt.NDArray[Any]
@@ -44,15 +45,19 @@ class Extended:
     def slopes(self, weights: Sequence[Weight]) -> tuple[Array, Array]:
         """Return dL/dθ for each of the `weights`, extrapolated from quotients, and an estimate of its error.
 
-        Richardson's extrapolation removes the terms of h² and h⁴; of the sets of steps the one is taken that
-        agrees best with the next. Where a kink stands exactly at a, it is the mean of both slopes.
+        Where a kink lies exactly at a, it is the mean of both slopes.
         """
-        slopes = np.array([self.quotients(weights, h) for h in STEPS])
-        for order in (2, 4):
-            slopes = slopes[1:] + np.diff(slopes, axis=0) / (4**order - 1)  # every step is a quarter of the one before
-        errors = np.abs(np.diff(slopes, axis=0)) + (EPS / STEPS[3:])[:, None]
-        best, columns = errors.argmin(axis=0), np.arange(len(weights))
-        return slopes[best + 1, columns], errors[best, columns]
+        quotients = np.array([self.quotients(weights, h) for h in STEPS])
+        found = [extrapolate(STEPS.tolist(), list(column), (EPS / STEPS).tolist()) for column in quotients.T]
+        slopes, errors = np.array(found, np.longdouble).reshape(-1, 2).T
+        return slopes, errors
+
+    def truth(self, weights: Sequence[Weight], h: float) -> Array:
+        """Return the quotients over h, or the slope where their own rounding is more than what parts the two."""
+        quotients, (slopes, errors) = self.quotients(weights, h), self.slopes(weights)
+        rounding = 4 * EPS * max(1.0, float(np.abs(self.logits).max())) / h
+        known = (errors < rounding) & (np.abs(quotients - slopes) <= rounding + errors)
+        return np.where(known, slopes, quotients)
 
     def _losses(self, weight: Weight, step: Any) -> Array:
         """Return the loss of every sample with one weight moved by `step`."""

@@ -6,9 +6,8 @@ Here it is measured; ``findings.py`` says and draws what came out.
 from __future__ import annotations
 
 import math
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from tinynet.artifacts.environment import blas_threads
 from tinynet.checking.extended_precision import EPS, Extended, Weight
+from tinynet.checking.inspection import sample_indices
 from tinynet.checking.kinks import Kink, find_kinks, reaches, share_of_moves
 from tinynet.checking.mistakes import label
 from tinynet.config.building import Run
@@ -124,8 +124,6 @@ class Check:
     bound: float  # of the engine, in units of the scale; nan where none is promised
     curve: Curve | None  # None where jumps leave no slope to compare with
     census: Census
-    seconds: dict[str, float]  # of a gradient, by method, for the whole batch
-    n_steps: int
     slow_steps: list[str]  # why "auto" takes longer than the series, where it does
 
     @property
@@ -166,7 +164,7 @@ def check(run: Run) -> Check:
     case = replace(batch, X=batch.X[:n_samples], labels=batch.labels[:n_samples])
     weights = draw_weights(case, run.config.seed)
     extended = Extended(net, case.X, case.labels)
-    truth = extended.quotients(weights, case.h).astype(np.float64)
+    truth = extended.truth(weights, case.h).astype(np.float64)
     scale = float(np.abs(truth).max()) or 1.0
     census = count_kinks(net, data.X_train, case.h)
     return Check(
@@ -179,9 +177,7 @@ def check(run: Run) -> Check:
         bound=bound(case, scale) if case.method in ("auto", "exact") else math.nan,
         curve=None if census.has_jumps else error_curve(case, weights, extended),
         census=census,
-        seconds=durations(batch, case),
         slow_steps=slow_steps(batch),
-        n_steps=training.epochs * math.ceil(len(data.X_train) / training.batch_size),
     )
 
 
@@ -195,9 +191,9 @@ def draw_weights(case: Case, seed: int) -> list[Weight]:
     weights: list[Weight] = []
     for key, entries in gradient.items():
         largest = int(np.nan_to_num(np.abs(entries)).argmax())
-        others = rng.choice(entries.size, min(number, entries.size), replace=False)
-        chosen = {largest, *(int(n) for n in others[others != largest][: number - 1])}
-        weights += [(key, tuple(int(i) for i in np.unravel_index(n, entries.shape))) for n in sorted(chosen)]
+        place = tuple(int(i) for i in np.unravel_index(largest, entries.shape))
+        others = [index for index in sample_indices(entries.shape, number, rng) if index != place]
+        weights += [(key, index) for index in sorted({place, *others[: number - 1]})]
     return weights
 
 
@@ -305,36 +301,8 @@ def count_kinks(net: TwoLayerNet, X: Array, h: float) -> Census:
     )
 
 
-def durations(batch: Case, cut: Case) -> dict[str, float]:
-    """Return the seconds of a gradient of `batch` by method.
-
-    That of "exact" grows with the samples and is extrapolated from the first of them, `cut`; that of "loop" is
-    extrapolated from one forward pass.
-    """
-
-    def gradient(case: Case, method: str) -> Callable[[], object]:
-        return lambda: case.net.numerical_gradient(case.X, case.labels, h=case.h, method=method)
-
-    return {
-        "auto": duration(gradient(batch, "auto")),
-        "series": duration(gradient(batch, "series")),
-        "exact": duration(gradient(cut, "exact")) * len(batch.X) / len(cut.X),
-        "loop": duration(batch.loss) * 2 * batch.net.n_parameters,
-    }
-
-
 def slow_steps(batch: Case) -> list[str]:
     """Return why a gradient of method "auto" takes longer than its series, where counts predict half as long again."""
     net = copy(batch.net)  # which has counted nothing yet
     net.numerical_gradient(batch.X, batch.labels, h=batch.h)
     return net.slow_steps(SLOW)
-
-
-def duration(call: Callable[[], object]) -> float:
-    """Return the seconds of a call, the median of three, or of fewer when they take long."""
-    seconds: list[float] = []
-    while len(seconds) < 4 and sum(seconds) < 1.0:  # the first warms up
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds[-3:]))

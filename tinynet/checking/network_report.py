@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 80
-ENOUGH = 1e-6  # of the largest entry: an error that no training notices
 NAMED_UNITS, NAMED_KINKS = 5, 6
 
 
@@ -50,7 +49,7 @@ def check_findings(run: Run) -> Findings:
 
 def check_text(found: Check) -> str:
     """Return the findings as lines of at most 80 columns."""
-    parts = [_head(found), _agreement(found), _steps(found), _kinks(found), _cost(found)]
+    parts = [_head(found), _agreement(found), _steps(found), _kinks(found), *map(paragraph, found.slow_steps)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -113,6 +112,7 @@ def check_fault(found: Check) -> str | None:
 
 
 def _steps(found: Check) -> str:
+    """Return the table of the step, and the recommended one; docs/check.md says how to read it."""
     if found.curve is None:
         return _widths(found.census)
     curve, method = found.curve, found.run.config.gradient.method
@@ -131,51 +131,12 @@ def _steps(found: Check) -> str:
         notes += ["best for loop"] if n == curve.recommended_for_loop and method != "loop" else []
         row = f"{h:<8.2g}{''.join(f'{error:12.1e}' for error in errors)}{truncation:>14}   {', '.join(notes)}"
         lines.append(row.rstrip())
-    return "\n".join([*lines, _advice(found, curve)])
+    best = f"Recommended: h = {curve.h[curve.recommended]:.1g}, error {curve.engine[curve.recommended]:.1e}"
+    return "\n".join([*lines, f"{best}; the slope is known to {max(curve.slope_error, EPS):.0e}"])
 
 
 def _is_decade(h: float) -> bool:
     return abs(math.log10(h) - round(math.log10(h))) < 1e-6
-
-
-def _advice(found: Check, curve: Curve) -> str:
-    """Say which step is recommended and why, and what the chosen one costs."""
-    method = found.run.config.gradient.method
-    best, chosen = curve.recommended, curve.chosen
-    above = "truncation grows and kinks enter the windows"
-    if not found.census.kinks:
-        above = f"truncation grows{'' if math.isnan(power := _power(curve)) else f' as h^{power:.1f}'}"
-    below = "nothing is gained: no two losses are subtracted, so that rounding does not grow"
-    if curve.engine[-1] > 100 * curve.engine[best]:
-        below = "the rounding of a difference grows as 1/h"
-    of_loop = (
-        ""
-        if method == "loop"
-        else (
-            f"A loop does best at {curve.h[curve.recommended_for_loop]:.1g}: it subtracts losses, whose rounding is "
-            "divided by 2h. "
-        )
-    )
-    good = np.flatnonzero(curve.engine <= ENOUGH)
-    enough = (
-        f"Any h from {curve.h[good[-1]]:.1g} to {curve.h[good[0]]:.1g} is within {ENOUGH:g}."
-        if len(good)
-        else f"No h is within {ENOUGH:g}."
-    )
-    cause = "mostly truncation" if curve.truncation[chosen] > 0.5 * curve.engine[chosen] else "mostly rounding"
-    return paragraph(
-        f"Recommended for {method}: h = {curve.h[best]:.1g}, error {curve.engine[best]:.1e}. Above it, "
-        f"{above}; below it, {below}. {of_loop}Your h = {curve.h[chosen]:g} has an estimated error of "
-        f"{curve.engine[chosen]:.1e}, {cause}. {enough} The slope is known to {max(curve.slope_error, EPS):.0e}."
-    )
-
-
-def _power(curve: Curve) -> float:
-    """Return the exponent of the truncation above the recommended step; nan where it cannot be told."""
-    seen = np.flatnonzero(np.isfinite(curve.truncation) & (curve.truncation > 0) & (curve.h <= 0.1))
-    if len(seen) < 2:
-        return math.nan
-    return float(np.polyfit(np.log(curve.h[seen]), np.log(curve.truncation[seen]), 1)[0])
 
 
 def _widths(census: Census) -> str:
@@ -189,71 +150,38 @@ def _widths(census: Census) -> str:
                 f"{h:<8.2g}{100 * census.shares[n]:10.2f} %{100 * census.moves[n]:10.2f} %"
                 f"{'   your h' if n == census.chosen else ''}"
             )
-    advice = (
-        f"Recommended: h = {census.recommended:g}, where the windows of {100 * REACHED:.0f} % of the pairs of sample "
-        "and unit hold a jump; sign units learned best between 60 and 95 % on the data sets tried (docs/check.md)."
-        if census.recommended > 0
-        else "None is recommended: most inputs of units are at a jump already."
-    )
-    meaning = (
-        "A window is a ± h max(1, |x|), as far as one weight moves the input of a unit in a sample; a move is that of "
-        "one weight of W1. The activation jumps: its slope says nothing, and h is the width over which the loss is "
-        "averaged, not an error."
-    )
-    return "\n".join([*lines, paragraph(f"{meaning} {advice}")])
+    share = f"where {100 * REACHED:.0f} % of the windows hold a jump"
+    advice = f"Recommended: h = {census.recommended:g}, {share}" if census.recommended > 0 else "None is recommended"
+    return "\n".join([*lines, advice])
 
 
 def _kinks(found: Check) -> str:
     census, name = found.census, found.run.net.activation.name
     if not census.kinks:
-        return f"KINKS\n{name} has none between {census.a.min():.3g} and {census.a.max():.3g}."
+        return f"KINKS\n{name} has none between {census.a.min():.3g} and {census.a.max():.3g}"
     places = ", ".join(f"{kink.at:.4g}" for kink in census.kinks[:NAMED_KINKS])
-    more = f" and {len(census.kinks) - NAMED_KINKS} more places" if len(census.kinks) > NAMED_KINKS else ""
+    more = f" and {len(census.kinks) - NAMED_KINKS} more" if len(census.kinks) > NAMED_KINKS else ""
     met = int(census.met.sum())
     worst = [unit for unit in np.argsort(-census.met, kind="stable")[:NAMED_UNITS] if census.met[unit]]
-    units = ", ".join(f"unit {unit} ({census.met[unit]:,})" for unit in worst)
-    what = "jumps" if census.has_jumps else "has kinks"
-    return "KINKS\n" + paragraph(
-        f"{name} {what} at a = {places}{more}. Of {census.n_pairs:,} pairs of training sample and unit, {met:,} have "
-        f"one within their window at h = {found.run.config.gradient.h:g} ({100 * met / census.n_pairs:.3g} %)"
-        f"{', most of them' if len(worst) > 1 else ''}{': ' + units if units else ''}."
-    )
-
-
-def _cost(found: Check) -> str:
-    fastest = found.seconds["auto"]
     lines = [
-        f"COST of a gradient of {found.n_batch} samples, on one core",
-        f"{'method':8}{'time':>12}{'/ auto':>12}{f'{found.n_steps:,} steps':>16}",
+        f"{name} {'jumps' if census.has_jumps else 'has kinks'} at a = {places}{more}",
+        f"windows with one at your h: {met:,} of {census.n_pairs:,} pairs of sample and unit "
+        f"({100 * met / census.n_pairs:.3g} %)",
+        *([f"most: {', '.join(f'unit {unit} ({census.met[unit]:,})' for unit in worst)}"] if worst else []),
     ]
-    for method, seconds in sorted(found.seconds.items(), key=lambda item: item[1]):
-        total = seconds * found.n_steps
-        lines.append(f"{method:8}{duration_text(seconds):>12}{seconds / fastest:12,.3g}{duration_text(total):>16}")
-    notes = f"The loop's is that of one forward pass, of which it needs {2 * found.run.net.n_parameters:,} a gradient."
-    if found.n_samples < found.n_batch:
-        notes += f" That of exact is extrapolated from {found.n_samples} of {found.n_batch} samples."
-    return "\n".join([*lines, paragraph(notes), *map(paragraph, found.slow_steps)])
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration in three digits and a unit that suits it."""
-    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
+    return "\n".join(["KINKS", *lines])
 
 
 def plot_check(found: Check) -> Figure:
-    """Return a figure of three panels: error (or width) by step, the inputs of the activation, the cost."""
-    figure = new_figure(12.0, 3.8)
-    steps, inputs, cost = figure.subplots(1, 3, width_ratios=(5, 4, 3))
+    """Return a figure of two panels: error (or width) by step, and the inputs of the activation."""
+    figure = new_figure(10.0, 3.8)
+    steps, inputs = figure.subplots(1, 2, width_ratios=(5, 4))
     if found.curve is None:
         _draw_widths(steps, found.census, found.run.config.gradient.h)
     else:
         _draw_curve(steps, found.curve, found.run.config.gradient.method)
     _draw_inputs(inputs, found)
-    _draw_cost(cost, found)
-    for ax in (steps, inputs, cost):
+    for ax in (steps, inputs):
         ax.grid(alpha=0.3, linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
     return figure
@@ -293,12 +221,3 @@ def _draw_inputs(ax: Axes, found: Check) -> None:
     if not census.kinks:
         title, key = "no kinks", ""
     ax.set(title=title, xlabel=f"a, the input of a unit{key}", ylabel="pairs of sample and unit")
-
-
-def _draw_cost(ax: Axes, found: Check) -> None:
-    names = sorted(found.seconds, key=lambda name: -found.seconds[name])
-    bars = ax.barh(names, [found.seconds[name] for name in names], color=COLOURS[2])
-    ax.bar_label(bars, [duration_text(found.seconds[name]) for name in names], padding=3, fontsize="small")
-    ax.set_xscale("log")
-    ax.margins(x=0.35)
-    ax.set(title="cost of a gradient", xlabel="seconds, one core")
