@@ -113,9 +113,9 @@ def test_a_sweep_with_its_report_needs_nothing_of_matplotlib() -> None:
 
 
 def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:
-    cells = ["=1+1", "+1", "-x", "@a", "\t=b", "\r\nc", "a,b", 'q"', -1.5, None]
+    cells = ["=1+1", "+1", "+1a", "-x", "@a", "\t=b", "\r\nc", "a,b", 'q"', -1.5, None]
     (row,) = csv.reader([csv_text(cells)])
-    assert row == ["'=1+1", "'+1", "'-x", "'@a", "'=b", "c", "a,b", 'q"', "-1.5", ""]
+    assert row == ["'=1+1", "+1", "'+1a", "'-x", "'@a", "'=b", "c", "a,b", 'q"', "-1.5", ""]
 
 
 def test_fault_41_a_diverged_run_is_recorded_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,12 +219,13 @@ def nobody_works(work: Work, tasks: Iterable[Task]) -> Outcomes:
 
 
 def test_the_printed_table_fits_eighty_columns_and_twenty_settings() -> None:
-    names = '","'.join(f"{letter * 60}" for letter in "abcdefghijklmnopqrstu")
-    grid = load_grid("iris", [f'name="{names}"', "optimizer.learning_rate=0.1,0.2", "training.batch_size=5,6"])
+    rates = ",".join(f"0.{number}23456789012345" for number in range(10, 31))
+    axes = [f"optimizer.learning_rate={rates}", "gradient.h=0.0123456789012345,0.2", "training.batch_size=5,6"]
+    grid = load_grid("iris", [*axes, "network.activation=relu,tanh"])
     rows = run_grid(grid, create_sweep_folder("s", grid), nobody_works)
     lines = results_table(grid, rows).splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[-2] == "... and 64 more settings"
+    assert lines[-2] == "... and 148 more settings"
     assert "batch_size=5" in results_table(grid, rows)
 
 

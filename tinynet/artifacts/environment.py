@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tinynet.config.loading import shown
+from tinynet.storage.reading import differences
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -48,9 +48,7 @@ def compare_environments(there: dict[str, Any], here: dict[str, Any]) -> None:
         before, now = _decisive(there), _decisive(here)
     except (LookupError, TypeError, AttributeError):  # damaged, and written anew
         return
-    differing = [
-        f"{key} ({shown(was)} there, {shown(now[key])} here)" for key, was in before.items() if was != now[key]
-    ]
+    differing = differences(before, now)
     if differing:
         warnings.warn(
             f"resumes with another {', another '.join(differing)}: "

@@ -213,6 +213,11 @@ def model_bytes(net: TwoLayerNet, data: Dataset | Model) -> bytes:
     return buffer.getvalue()
 
 
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet would take a cell for a formula and compute it; a number is none."""
+    return FORMULA.match(text) is not None and NUMBER.fullmatch(text) is None
+
+
 def predictions_csv(model: Model, X: Any, *, spreadsheet: bool = False) -> str:
     """Return a row for each row of `X` as CSV text: the label as it is spelled, and a probability a class.
 
@@ -224,7 +229,7 @@ def predictions_csv(model: Model, X: Any, *, spreadsheet: bool = False) -> str:
     scaled = model.scaled(X)
     for label, probabilities in zip(model.net.predict(scaled), model.net.predict_proba(scaled), strict=True):
         name = model.class_names[label]
-        name = f"'{name}" if spreadsheet and FORMULA.match(name) and not NUMBER.fullmatch(name) else name
+        name = f"'{name}" if spreadsheet and is_formula(name) else name
         table.writerow([name, *(f"{probability:.6g}" for probability in probabilities)])
     return text.getvalue()
 

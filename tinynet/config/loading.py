@@ -25,6 +25,7 @@ from tinynet.config.sections import CombinationError, Config, DatasetName, shown
 from tinynet.config.sections import shown as shown
 from tinynet.config.values import MAX_LENGTH, plain_name, put
 from tinynet.errors import ConfigError, RunFolderError, did_you_mean
+from tinynet.storage.reading import differences
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
@@ -90,18 +91,8 @@ def config_from(values: dict[str, Any], source: str, overrides: Iterable[str] = 
 
 def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise RunFolderError where values by dotted key differ from those that `folder` was begun with."""
-    differing = [
-        f"{key} ({_end(before.get(key, 'absent'))} there, {_end(now.get(key, 'absent'))} here)"
-        for key in before | now
-        if before.get(key) != now.get(key)
-    ]
-    if differing:
+    if differing := differences(before, now):
         raise RunFolderError(f"{shown(folder)} was begun with another config: {', '.join(differing)}")
-
-
-def _end(value: object) -> str:
-    """Return a value for a message; of a long path the end tells more."""
-    return text if len(text := str(value)) <= 60 else f"…{text[-59:]}"
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

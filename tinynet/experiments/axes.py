@@ -28,7 +28,7 @@ READ_AT_A_GLANCE = 20  # values of an axis
 
 
 @dataclass(frozen=True)
-class Setting:
+class Combination:
     """One combination: the values that vary, the whole config, and the name of its run folder."""
 
     values: dict[str, Any]
@@ -41,7 +41,7 @@ class Grid:
     """All combinations of a sweep; `axes` holds the keys with more than one value."""
 
     axes: dict[str, list[Any]]
-    settings: list[Setting]
+    settings: list[Combination]
 
     @property
     def name(self) -> str:
@@ -111,7 +111,7 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
     settings = []
     for combination, config in zip(combinations, configs, strict=True):
         changed = {key: combination[key] for key in varying}
-        settings.append(Setting(changed, config, _folder_name(changed, config)))
+        settings.append(Combination(changed, config, _folder_name(changed, config)))
     return Grid(varying, settings)
 
 

@@ -15,9 +15,9 @@ from tinynet.artifacts.stored_runs import StoredRun, read_ending, read_run
 from tinynet.config.building import load_data
 from tinynet.config.loading import flat
 from tinynet.errors import ConfigError, RunFolderError
-from tinynet.experiments.axes import Grid, Setting
+from tinynet.experiments.axes import Combination, Grid
 from tinynet.storage.locks import only_writer
-from tinynet.storage.reading import shown_path
+from tinynet.storage.reading import differences, shown_path
 
 Runs = list[str]  # names of their folders
 PUT_BACK = "put the data back, or begin a new sweep with --out"
@@ -68,7 +68,7 @@ def data_files(grid: Grid) -> dict[str, tuple[int, ...]]:
     return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in there.items()}
 
 
-def data_of(setting: Setting) -> tuple[str, int]:
+def data_of(setting: Combination) -> tuple[str, int]:
     """Return what the samples of a run, their split and scaling depend on."""
     return setting.config.dataset.model_dump_json(), setting.config.seed
 
@@ -98,7 +98,7 @@ def move_aside(path: Path, name: str) -> str:
     return aside.name
 
 
-def _found(path: Path, setting: Setting) -> StoredRun | str:
+def _found(path: Path, setting: Combination) -> StoredRun | str:
     """Return the run in a folder, or why it is not what the sweep has put there."""
     try:
         run = read_run(RunFolder(path, setting.folder))
@@ -109,7 +109,7 @@ def _found(path: Path, setting: Setting) -> StoredRun | str:
     if run.status not in FINAL:
         return f"{shown_path(path)}: has not come to its end"
     there, here = run.settings, flat(setting.config.model_dump(exclude_none=True))
-    differing = [key for key in there | here if there.get(key) != here.get(key)]
+    differing = differences(there, here)
     return f"{shown_path(path)}: was begun or continued with another {', '.join(differing)}" if differing else run
 
 

@@ -22,7 +22,7 @@ from tinynet.config.building import prepare
 from tinynet.config.loading import check_same, flat
 from tinynet.config.sections import Config
 from tinynet.errors import DamagedError, DivergedError, LockedError, RunFolderError
-from tinynet.experiments.axes import Grid, Setting, load_grid
+from tinynet.experiments.axes import Combination, Grid, load_grid
 from tinynet.experiments.leftovers import (
     clear_attempts,
     data_files,
@@ -118,7 +118,7 @@ def run_grid(
     """
     inside = folder.path.absolute()
 
-    def row_of(setting: Setting, outcome: Outcome | None = None) -> Row:
+    def row_of(setting: Combination, outcome: Outcome | None = None) -> Row:
         return run_row(setting, RunFolder(inside / setting.folder), outcome or Outcome())
 
     with folder.only_writer():

@@ -11,10 +11,12 @@ from io import StringIO
 from statistics import median
 from typing import Any
 
+from tinynet.artifacts.model import is_formula
 from tinynet.artifacts.run_folder import TRAINED, RunFolder, Status
 from tinynet.artifacts.stored_runs import read_ending
-from tinynet.experiments.axes import Grid, Setting, short_names
+from tinynet.experiments.axes import Combination, Grid, short_names
 from tinynet.experiments.workers import Outcome
+from tinynet.reports.settings import grouped
 
 MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 WIDTH, MOST_SETTINGS = 80, 20
@@ -22,7 +24,7 @@ WIDTH, MOST_SETTINGS = 80, 20
 Row = dict[str, Any]
 
 
-def run_row(setting: Setting, folder: RunFolder, outcome: Outcome) -> Row:
+def run_row(setting: Combination, folder: RunFolder, outcome: Outcome) -> Row:
     """Return the row of the run in `folder`: what its summary says, or else how the attempt ended."""
     summary = read_ending(folder)
     attempt = Status.KILLED if outcome.killed else Status.FAILED if outcome.error else Status.MISSING
@@ -46,7 +48,7 @@ def _guarded(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     text = " ".join(cell.split())
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if is_formula(text) else text
 
 
 def counts(rows: Iterable[Row]) -> str:
@@ -61,16 +63,14 @@ def results_table(grid: Grid, rows: list[Row]) -> str:
     ended with and that were tested.
     """
     part = "train" if all(row["final_validation_loss"] is None for row in rows) else "validation"
-    groups: dict[str, list[Row]] = {}
-    when: dict[str, str] = {}
-    for setting, row in zip(grid.settings, rows, strict=True):
-        label = _label(grid, setting)
-        groups.setdefault(label, []).append(row)
-        when[label] = "best" if setting.config.training.keeps_best else "final"
-    table = []
-    for label, group in groups.items():
+    names, table, kept = short_names(grid.axes), [], set()
+    for values, members in grouped(zip(grid.settings, rows, strict=True), lambda member: member[0].values):
+        words = (f"{names[key]}={'null' if value is None else value}" for key, value in values.items())
+        label, group = "  ".join(words) or grid.name, [row for _, row in members]
+        when = "best" if members[0][0].config.training.keeps_best else "final"
+        kept.add(when)
         trained = [row for row in group if row["status"] in TRAINED]
-        losses = [loss for row in trained if (loss := row[f"{when[label]}_{part}_loss"]) is not None]
+        losses = [loss for row in trained if (loss := row[f"{when}_{part}_loss"]) is not None]
         number = f"{len(group)}" if len(trained) == len(group) else f"{len(trained)} of {len(group)}"
         accuracies = [100 * row["test_accuracy"] for row in trained if row["test_accuracy"] is not None]
         cells = [label, number, _spread(losses, ".3g"), _spread(accuracies, ".1f")]
@@ -80,24 +80,8 @@ def results_table(grid: Grid, rows: list[Row]) -> str:
     lines = _aligned([head, *(cells for _, cells in table[:MOST_SETTINGS])])
     more = len(table) - MOST_SETTINGS
     lines += [f"... and {more:,} more settings"] if more > 0 else []
-    epoch = (
-        {"final": "the last", "best": "the best"}[min(when.values())]
-        if len({*when.values()}) == 1
-        else "each run's kept"
-    )
+    epoch = "each run's kept" if len(kept) > 1 else "the best" if kept == {"best"} else "the last"
     return "\n".join([*lines, f"(median, lowest to highest; loss and accuracy of the weights of {epoch} epoch)"])
-
-
-def _label(grid: Grid, setting: Setting) -> str:
-    names = short_names(grid.axes)
-    return (
-        "  ".join(
-            f"{names[key]}={'null' if value is None else value}"
-            for key, value in setting.values.items()
-            if key != "seed"
-        )
-        or grid.name
-    )
 
 
 def _spread(values: list[float], digits: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from tinynet.reports.html import percent, value_of
 from tinynet.reports.remarks import kept_epoch
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 
 LABELS = ("name", "seed")  # of a config: they make no setting of their own
 PREPARATION = ("scaling", "validation_size", "test_size", "missing", "missing_marks", "max_levels", "exclude")
@@ -79,14 +80,19 @@ def differing_keys(every: Sequence[dict[str, Any]]) -> list[str]:
     return [name for name in names if name not in LABELS and len({repr(settings.get(name)) for settings in every}) > 1]
 
 
+def grouped(items: Iterable[T], values_of: Callable[[T], dict[str, Any]]) -> list[tuple[dict[str, Any], list[T]]]:
+    """Return the items whose values are the same but for their labels, and these values, in the order they come."""
+    groups: dict[str, tuple[dict[str, Any], list[T]]] = {}
+    for item in items:
+        values = {name: value for name, value in values_of(item).items() if name not in LABELS}
+        groups.setdefault(repr(values), (values, []))[1].append(item)
+    return list(groups.values())
+
+
 def group(runs: Sequence[StoredRun], keys: Sequence[str]) -> list[Setting]:
     """Return the settings among `runs`, best first."""
-    groups: dict[str, list[StoredRun]] = {}
-    for run in runs:
-        groups.setdefault(repr([run.settings.get(name) for name in keys]), []).append(run)
-    settings = [
-        Setting({name: found[0].settings.get(name) for name in keys}, tuple(found)) for found in groups.values()
-    ]
+    groups = grouped(runs, lambda run: {name: run.settings.get(name) for name in keys})
+    settings = [Setting(values, tuple(found)) for values, found in groups]
     return sorted(settings, key=lambda setting: rank(setting.finished))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -71,6 +71,26 @@ def shown_path(path: FilePath) -> str:
     """Return a path for a message, in one line whatever stands in it."""
     text = os.fspath(path)
     return text if text and text.isprintable() else repr(text)
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Return each key whose values differ as "key (x there, y here)"; nan is the same as nan."""
+    absent = "absent"
+    return [
+        f"{shown_path(key)} ({_cut(there.get(key, absent))} there, {_cut(here.get(key, absent))} here)"
+        for key in {**there, **here}
+        if not _are_same(there.get(key), here.get(key))
+    ]
+
+
+def _are_same(there: object, here: object) -> bool:
+    return there == here or (there != there and here != here)  # nan
+
+
+def _cut(value: object, most: int = 60) -> str:
+    """Return a value for a message; of a long path the end tells more."""
+    text = str(value)
+    return shown_path(text if len(text) <= most else f"…{text[1 - most :]}")
 
 
 def typed_path(path: FilePath) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tinynet.data.npz_files import read_npz
 from tinynet.errors import DataError, InvalidTypeError, InvalidValueError, RunFolderError
-from tinynet.storage.reading import open_regular_file, shown_path
+from tinynet.storage.reading import differences, open_regular_file, shown_path
 from tinynet.training.history import COLUMNS, Epoch, History
 
 Array = npt.NDArray[Any]
@@ -168,20 +168,12 @@ def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    differing = [
-        f"{_shown(key)} ({_shown(there.get(key, 'absent'))} there, {_shown(here.get(key, 'absent'))} here)"
-        for key in {**here, **there}
-        if not _are_same(there.get(key), here.get(key))
-    ]
+    differing = differences(there, here)
     if differing:
         more = f" and {len(differing) - MAX_SHOWN} more" if len(differing) > MAX_SHOWN else ""
         raise RunFolderError(
             f"{shown_path(path)}: was made with another {', another '.join(differing[:MAX_SHOWN])}{more}"
         )
-
-
-def _are_same(there: object, here: object) -> bool:
-    return there == here or (there != there and here != here)  # nan
 
 
 def _check_whole(path: Path, params: Mapping[str, Array]) -> None:
