@@ -8,6 +8,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import tinynet
 from tinynet.artifacts.stored_runs import read_runs
 from tinynet.reports import report as report_module
 from tinynet.reports.predictions import _mistakes
+from tinynet.reports.run_page import run_page
 
 
 def test_the_headline_says_what_the_summary_holds(runs: Path) -> None:
@@ -220,6 +222,13 @@ def test_a_run_that_was_killed_is_reported_with_what_is_there(runs: Path) -> Non
     assert len(line(charts(html)["Loss by epoch"], "line c0 d0")) == 3
     Path("iris/metrics.csv").unlink()
     assert "No epoch has ended, so there is nothing to draw." in words("iris")
+
+
+def test_a_run_under_way_refreshes_its_page_and_an_ended_one_does_not(runs: Path) -> None:
+    stored = replace(read_runs([Path("iris")])[0][0], summary=None, running=True)
+    html = run_page(stored, "under way").decode()
+    assert '<meta http-equiv="refresh" content="5">' in html and "Status running" in Reader(html).text
+    assert 'class="bad"' not in html and "--resume" not in html and "refresh" not in page("iris")
 
 
 def test_a_run_that_was_never_tested_shows_its_network_but_no_test_part(runs: Path) -> None:

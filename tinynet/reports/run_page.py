@@ -120,7 +120,7 @@ def _headline(stored: StoredRun, scores: dict[str, Any] | None, n_remarks: int) 
     figures.append(("Time", duration(seconds), steps))
     if summary is not None:
         figures.append(("Parameters", f"{summary.n_parameters:,}", "weights and biases"))
-    kind = "bad" if not stored.finished else "" if n_remarks else "good"
+    kind = "" if stored.running or (stored.finished and n_remarks) else "good" if stored.finished else "bad"
     status = Html(f'<span class="{kind}">{text(stored.status)}</span>')
     noted = f"; {n_remarks} remark{'s' if n_remarks > 1 else ''} above" if n_remarks else ""
     figures.append(("Status", status, f"seed {stored.config.seed}{noted}"))
