@@ -228,7 +228,7 @@ def test_a_wrong_command_line_is_answered_in_one_helpful_line(capsys: pytest.Cap
         "train iris --qui": "did you mean '--quiet'?",
         "train iris --epochs 5": "'--epochs' ... write training.epochs=5",
         "train iris --learning-rate=0.1": "'--learning-rate' ... write optimizer.learning_rate=0.1",
-        "--quiet train iris": "--quiet stands before the command",
+        "--quiet train iris": "--quiet comes before the command",
         "train iris --out": "--out: expected one argument; see 'tinynet train --help'",
         "presets iris moons": "too many words: 'moons'; see 'tinynet presets --help'",
         "schema my.toml": "too many words: 'my.toml'",

@@ -116,7 +116,7 @@ def _train(options: argparse.Namespace) -> int:
         raise
     except OSError as error:
         if run.summary is not None and run.summary["status"] in FINAL and not quiet:
-            _conclude(run.summary)  # trained in vain, but for these
+            _conclude(run.summary)  # the figures are all that is left of the training
         where = shown_path(str(error.filename or folder.path))
         _complain(f"the run failed: {where}: {error.strerror or error}; {_how_to_resume(folder)}")
         return FAILED

@@ -38,7 +38,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     words_of = next((name for name in ("overrides", "folders") if hasattr(options, name)), None)
     if unknown or (rest and words_of is None):
         command = commands[options.command]
-        named = list(dict.fromkeys(re.findall(r"^ .*(--\w+)", command.format_help(), re.M)))
+        named = list(dict.fromkeys(re.findall(r"^ .*(--[\w-]+)", command.format_help(), re.M)))
         command.error(_unrecognized((unknown or rest)[0], named, words, several=options.command == "sweep"))
     if words_of is not None:
         # argparse gives those behind an option to nobody
@@ -70,7 +70,7 @@ def _unrecognized(word: str, options: list[str], words: list[str], *, several: b
     if name in ("-m", "--multirun"):
         return "several values of a key are a sweep: 'tinynet sweep'"
     if name in options:
-        return f"{name} stands before the command, but belongs behind it"
+        return f"{name} comes before the command, and belongs behind it"
     if not name.startswith("-"):
         return f"too many words: {name!r}"
     likeness, key = nearest_keys(name.strip("-"))[0]

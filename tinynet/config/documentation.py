@@ -61,7 +61,7 @@ def key_table() -> str:
 
 
 def commented_preset(name: str) -> str:
-    """Return the preset `name` as TOML in which every key stands with its meaning, unit and range.
+    """Return the preset `name` as TOML in which every key has its meaning, unit and range.
 
     A key that is not set is commented out, with an example.
 

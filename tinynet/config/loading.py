@@ -1,4 +1,4 @@
-"""The config of a run: read, overridden from the command line, validated, every fault at once."""
+"""The config of a run: read from a file, overridden from the command line, and validated."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = dict(pairs)
     if len(keys) < len(pairs):
         [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"key {shown(twice)} stands twice")
+        raise ValueError(f"key {shown(twice)} is there twice")
     return keys
 
 

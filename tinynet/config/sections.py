@@ -1,6 +1,6 @@
 """The keys of a config: their types, ranges and meanings, and which values exclude one another.
 
-The description of a key stands in printed presets, in the JSON Schema and in docs/config.md.
+Descriptions are shown in printed presets, in the JSON Schema and in docs/config.md.
 """
 
 from __future__ import annotations
