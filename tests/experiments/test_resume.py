@@ -276,7 +276,7 @@ def test_fault_34_a_damaged_newest_checkpoint_is_named_and_the_one_before_used(
     damage = "is cut short or damaged: its checksum does not match"
     assert capsys.readouterr() == (
         "",
-        f"tinynet: note: {newest}: {damage}; going on from {older.name}, the one before\n",
+        f"tinynet: note: {newest}: {damage}; resuming from {older.name}, the one before\n",
     )
     run("whole/run")
     assert untimed(half) == untimed("whole/run")

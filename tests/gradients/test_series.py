@@ -419,3 +419,15 @@ def test_a_gradient_is_right_or_nan_but_never_a_wrong_number(value: float, key: 
         for name, entry in gradient.items():
             wrong = np.isfinite(entry) & ~(np.abs(entry - truth[name]) <= 1e-12)
             assert not wrong.any(), (activation, name, entry[wrong], truth[name][wrong])
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("scale", [1e8, 1e13, 1e16, 1e30, 1e100])
+def test_weights_whose_cubes_float32_does_not_hold_get_a_finite_gradient(activation: str, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((16, 4)), rng.integers(0, 3, 16)
+    net = TwoLayerNet(4, 10, 3, activation=activation, seed=0)
+    net.params = {key: param * scale for key, param in net.params.items()}
+    exact = net.numerical_gradient(X, y, method="exact")
+    for key, gradient in net.numerical_gradient(X, y).items():
+        np.testing.assert_allclose(gradient, exact[key], rtol=1e-6, atol=1e-9 * np.abs(exact[key]).max())

@@ -68,7 +68,7 @@ def why_refused(folder: Path, wanted: dict[str, Any], content: bytes | Callable[
         content(newest)
     else:
         newest.write_bytes(content)
-    with pytest.warns(UserWarning, match="going on from checkpoint-000000007.npz, the one before") as caught:
+    with pytest.warns(UserWarning, match="resuming from checkpoint-000000007.npz, the one before") as caught:
         assert load(folder, wanted).step == 7
     before = (folder / "checkpoint-000000007.npz").rename(folder / "away")
     try:
@@ -531,5 +531,5 @@ def test_fault_36_the_command_refuses_crafted_checkpoints_within_its_memory() ->
     with newest.open("r+b") as file:
         file.truncate(2**42)
     why = "has 4,398,046,511,104 bytes, more than such a network can need"
-    assert resumed() == [0, f"tinynet: note: {newest}: {why}; going on from {older.name}, the one before"]
+    assert resumed() == [0, f"tinynet: note: {newest}: {why}; resuming from {older.name}, the one before"]
     assert Path("run/model.npz").read_bytes() == model

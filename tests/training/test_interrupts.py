@@ -15,7 +15,7 @@ from sweeping import TINYNET, a_run_to_be_whole, statuses, wait_for
 from tinynet.cli.main import main
 from tinynet.errors import Interrupted
 from tinynet.training.checkpoints import Keeper
-from tinynet.training.interrupts import STOPS, held_back
+from tinynet.training.interrupts import STOPS, deferred_signals
 from tinynet.training.state import State
 
 LONG = ("iris", "training.epochs=150", "network.hidden_units=4", "--quiet")
@@ -152,9 +152,9 @@ def test_fault_31_a_signal_during_the_last_checkpoint_of_a_run_stops_the_sweep(
 
 def test_fault_31_the_handlers_of_before_are_back_whatever_happened() -> None:
     before = [signal.getsignal(number) for number in STOPS]
-    with held_back() as stop:
+    with deferred_signals() as stop:
         assert stop() is None and signal.getsignal(signal.SIGINT) is not before[0]
-    with pytest.raises(Interrupted) as caught, held_back() as stop:
+    with pytest.raises(Interrupted) as caught, deferred_signals() as stop:
         signal.raise_signal(signal.SIGTERM)
         assert str(stop()) == "interrupted by signal 15"
         signal.raise_signal(signal.SIGINT)

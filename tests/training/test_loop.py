@@ -480,11 +480,11 @@ def test_fault_30_an_optimizer_without_a_rate_diverges_without_one(rng: np.rando
 def test_a_divergence_names_what_did_it(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     unit = X / np.abs(X).max()
-    rates = {"small": 0.1, "large": 1e10, "worse": 1e308}
+    rates = {"small": 0.1, "large": 1e308}
     for case, samples, scale, rate, h, cause in (
         ("an ordinary size", X, None, "large", 1e-4, "try a smaller learning rate"),
-        ("inputs of another unit", 1e5 * X, None, "small", 1e-4, "e+05: scale them"),
-        ("large inputs, and a rate that is worse", 1e3 * X, None, "worse", 1e-4, "try a smaller learning rate"),
+        ("inputs of another unit", 1e150 * X, None, "small", 1e-4, "e+150: scale them"),
+        ("large inputs, and a rate that is worse", 1e3 * X, None, "large", 1e-4, "try a smaller learning rate"),
         ("inputs near the largest number", 1.7e308 * unit, None, "small", 1e-4, "e+308: scale them"),
         ("weights whose logits overflow", X, 1e160, "small", 1e-4, "the weights are as large as"),
         ("a step that leaves the numbers", X, None, "small", 1e308, "h = 1e+308 moves a weight too far"),

@@ -14,7 +14,7 @@ import pytest
 
 from tinynet.errors import Interrupted
 from tinynet.training.history import History
-from tinynet.training.interrupts import ECHO_S, STOPS, held_back, termination_raised
+from tinynet.training.interrupts import ECHO_S, STOPS, deferred_signals, termination_raised
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def handlers_are_put_back() -> Iterator[None]:
 @pytest.mark.parametrize("number", STOPS)
 def test_a_signal_is_held_back_until_it_is_asked_for(number: int) -> None:
     steps = []
-    with pytest.raises(Interrupted) as caught, held_back() as stop:
+    with pytest.raises(Interrupted) as caught, deferred_signals() as stop:
         assert stop() is None
         signal.raise_signal(number)
         steps.append("finished")
@@ -54,7 +54,7 @@ def slow_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("second", STOPS)
 @pytest.mark.usefixtures("slow_time")
 def test_the_second_signal_ends_at_once_and_so_does_a_third(first: int, second: int) -> None:
-    with pytest.raises(Interrupted) as caught, held_back():
+    with pytest.raises(Interrupted) as caught, deferred_signals():
         signal.raise_signal(first)
         try:
             signal.raise_signal(second)
@@ -72,14 +72,14 @@ def test_a_sigterm_that_comes_again_at_once_is_one_as_timeout_and_batch_systems_
             signal.raise_signal(signal.SIGTERM)
             caught_up = True
     assert caught_up and caught.value.signal == signal.SIGTERM
-    with pytest.raises(Interrupted) as caught, termination_raised(), held_back() as stop:
+    with pytest.raises(Interrupted) as caught, termination_raised(), deferred_signals() as stop:
         for _ in range(3):
             signal.raise_signal(signal.SIGTERM)
         assert stop() is not None
     assert not caught.value.at_once
     with pytest.raises(Interrupted) as caught, termination_raised():
         try:
-            with held_back() as stop:
+            with deferred_signals() as stop:
                 signal.raise_signal(signal.SIGTERM)
                 interrupted = stop()
                 assert interrupted is not None
@@ -90,27 +90,27 @@ def test_a_sigterm_that_comes_again_at_once_is_one_as_timeout_and_batch_systems_
 
 
 def test_a_signal_that_came_too_late_to_be_asked_for_is_passed_on_to_whom_it_belongs() -> None:
-    with pytest.raises(Interrupted) as caught, termination_raised(), held_back():
+    with pytest.raises(Interrupted) as caught, termination_raised(), deferred_signals():
         signal.raise_signal(signal.SIGTERM)
     assert (caught.value.signal, caught.value.at_once) == (signal.SIGTERM, False)
-    with pytest.raises(KeyboardInterrupt) as interrupt, held_back():
+    with pytest.raises(KeyboardInterrupt) as interrupt, deferred_signals():
         signal.raise_signal(signal.SIGINT)
     assert not isinstance(interrupt.value, Interrupted)
 
 
 def test_a_signal_outweighs_an_error_that_comes_before_it_is_asked_for() -> None:
-    with pytest.raises(KeyboardInterrupt) as caught, held_back():
+    with pytest.raises(KeyboardInterrupt) as caught, deferred_signals():
         signal.raise_signal(signal.SIGINT)
         raise ArithmeticError
     assert isinstance(caught.value.__context__, ArithmeticError)
 
 
 def test_an_error_without_a_signal_passes() -> None:
-    with pytest.raises(ArithmeticError), held_back():
+    with pytest.raises(ArithmeticError), deferred_signals():
         raise ArithmeticError
 
 
-@pytest.mark.parametrize("keep", [held_back, termination_raised])
+@pytest.mark.parametrize("keep", [deferred_signals, termination_raised])
 def test_handlers_of_others_are_put_back(keep: Any) -> None:
     def mine(number: int, frame: Any) -> None:
         heard.append(number)
@@ -128,7 +128,7 @@ def test_handlers_of_others_are_put_back(keep: Any) -> None:
             signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("keep", [held_back, termination_raised])
+@pytest.mark.parametrize("keep", [deferred_signals, termination_raised])
 def test_a_handler_that_python_did_not_set_becomes_the_default(keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     handlers = dict.fromkeys(STOPS)  # None, as C code's are to Python
 
@@ -146,7 +146,7 @@ def test_a_handler_that_python_did_not_set_becomes_the_default(keep: Any, monkey
 def test_an_interrupt_that_a_shell_has_ignored_stays_ignored_and_a_termination_does_not() -> None:
     before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPS}
     try:
-        with pytest.raises(Interrupted) as caught, held_back() as stop:
+        with pytest.raises(Interrupted) as caught, deferred_signals() as stop:
             for _ in range(3):
                 signal.raise_signal(signal.SIGINT)
             assert stop() is None
@@ -158,7 +158,7 @@ def test_an_interrupt_that_a_shell_has_ignored_stays_ignored_and_a_termination_d
             signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("keep", [held_back, termination_raised])
+@pytest.mark.parametrize("keep", [deferred_signals, termination_raised])
 def test_in_another_thread_nothing_is_held_back(keep: Any) -> None:
     before, results = [signal.getsignal(number) for number in STOPS], []
 

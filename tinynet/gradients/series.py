@@ -367,7 +367,9 @@ class _Series:
         change *= moves
         change, far = change[0] - change[1], np.empty(0, np.intp)
         largest = _largest(moves) * self.spread
-        if _too_far(largest, 2 * largest) and _too_far(largest, _largest(moves[0] + moves[1]) * self.spread):
+        in_doubt = not self.spread <= MAX_SPREAD  # the moments may be nan
+        in_doubt |= _too_far(largest, 2 * largest) and _too_far(largest, _largest(moves[0] + moves[1]) * self.spread)
+        if in_doubt:
             R = np.ptp(self.D, axis=1)[where[1:]]
             bad = _too_far(np.abs(moves).max(axis=0) * R, np.abs(moves[0] + moves[1]) * R)
             far = np.flatnonzero((bad | ~np.isfinite(change)).any(axis=1))

@@ -33,7 +33,7 @@ from tinynet.storage.locks import Check, only_writer
 from tinynet.storage.reading import digest, shown_path
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.history import History
-from tinynet.training.interrupts import held_back
+from tinynet.training.interrupts import deferred_signals
 from tinynet.training.state import State, Sums, file_name, paths, read_state, to_bytes
 
 Array = npt.NDArray[Any]
@@ -97,7 +97,7 @@ class Checkpoints:
         signal or a loss of nan has ended a step under way, the state after the last whole epoch is saved.
         """
         started = time.perf_counter()
-        found = particulars(net, optimizer, *data)  # in which an optimizer may have a seed of its own
+        found = settings_of(net, optimizer, *data)  # in which an optimizer may have a seed of its own
         state.settings |= {
             f"optimizer's {key}" if key in state.settings else key: value for key, value in found.items()
         }
@@ -110,7 +110,7 @@ class Checkpoints:
         make_folder(keeper.folder)
         with (
             only_writer(keeper.folder) if self.writer is None else nullcontext(self.writer) as check,
-            held_back() as stop,
+            deferred_signals() as stop,
             _put_back(state, optimizer, keeper),
         ):
             if self.resume:
@@ -202,7 +202,7 @@ class Keeper:
                 self._damaged.add(step)
                 continue
             if damage:  # 6: who called train
-                warnings.warn(f"{'; '.join(damage)}; going on from {path.name}, the one before", stacklevel=6)
+                warnings.warn(f"{'; '.join(damage)}; resuming from {path.name}, the one before", stacklevel=6)
             self._saved = state.step, len(state.history)
             return state
         if damage:
@@ -305,7 +305,7 @@ def copied(params: Mapping[str, Array]) -> dict[str, Array]:
     return {key: param.copy() for key, param in params.items()}
 
 
-def particulars(
+def settings_of(
     net: TwoLayerNet,
     optimizer: object,
     training: Samples,

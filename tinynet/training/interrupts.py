@@ -18,7 +18,7 @@ ECHO_S = 1.0  # timeout, batch systems and a sweep end a process and then its gr
 
 
 @contextmanager
-def held_back() -> Iterator[Callable[[], Interrupted | None]]:
+def deferred_signals() -> Iterator[Callable[[], Interrupted | None]]:
     """Yield a function that returns what has asked to stop since, or None.
 
     The second signal raises `Interrupted` wherever the process then is; one that came too late for the block to

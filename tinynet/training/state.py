@@ -52,7 +52,7 @@ class Sums:
 
 @dataclass
 class State:
-    """Everything that going on from a step needs.
+    """Everything that resuming from a step needs.
 
     Attributes
     ----------
