@@ -492,11 +492,11 @@ def test_fault_30_a_run_that_diverges_keeps_the_last_good_epoch(monkeypatch: pyt
     overrides = [
         "training.epochs=50",
         "network.activation='relu'",
-        "optimizer.learning_rate=10",
+        "optimizer.learning_rate=1e3",
         "dataset.scaling='none'",
     ]
     with pytest.raises(DivergedError) as caught:
-        train_iris(*overrides, "optimizer.weight_decay=0.1", report=True)
+        train_iris(*overrides, "optimizer.weight_decay=0.5", report=True)
     error, summary = caught.value, read_json("run/summary.json")
     assert summary["status"] == "diverged"
     assert summary["epochs"] == len(rows()) == error.epoch - 1 > 0
