@@ -59,7 +59,7 @@ def column_remarks(table: Table, y: Array) -> list[str]:
     dates = [column.name for column in table.columns if looks_like_dates(column)]
     said = []
     for names, what in (
-        (identifiers, "another value in every row: an identifier?"),
+        (identifiers, "another value in nearly every row: an identifier?"),
         (
             telling,
             f"tells more than {100 * TOLD:.0f} % of the labels by itself: does it give the label away?",
