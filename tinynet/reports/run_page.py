@@ -171,8 +171,8 @@ def _repeat(stored: StoredRun) -> Html:
         grid(
             "pair",
             [
-                table("config.json", ("key", "value"), _cells(stored.written), "words"),
-                table("environment.json", ("what", "value"), _cells(flat(stored.environment)), "words"),
+                table(stored.folder.config.name, ("key", "value"), _cells(stored.written), "words"),
+                table(stored.folder.environment.name, ("what", "value"), _cells(flat(stored.environment)), "words"),
             ],
         ),
     )
