@@ -121,7 +121,7 @@ def test_a_report_renders_at_both_widths_and_in_both_schemes(
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_on_paper_a_report_is_dark_on_light_and_within_its_margins(name: str, reports: Path, page: Page) -> None:
+def test_on_paper_a_report_is_dark_on_light_and_fits(name: str, reports: Path, page: Page) -> None:
     page.open(reports / name / "report.html", 720, dark=True)
     assert page.value("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     dark = {"name": "prefers-color-scheme", "value": "dark"}

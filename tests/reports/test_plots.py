@@ -99,7 +99,7 @@ def test_the_losses_alone_are_drawn_into_given_axes() -> None:
     assert legend_of(ax) == ["training", "validation", "best: epoch 2, 1.5"]
 
 
-def test_without_validation_the_training_loss_is_drawn_and_marked() -> None:
+def test_without_validation_the_training_loss_is_marked() -> None:
     loss, accuracy = loss_curve(history([3.0, 1.0, 2.0])).figure.axes
     assert list(curves(loss)) == legend_of(loss) == ["training", "best: epoch 2, 1"]
     assert legend_of(accuracy) == ["training", "epoch 2: 90.0 %"]
@@ -130,7 +130,7 @@ def test_nothing_is_smoothed_unless_asked() -> None:
     assert loss_curve(RUN).get_legend().get_title().get_text() == ""
 
 
-def test_a_smoothed_curve_says_so_and_keeps_the_figures_behind_it() -> None:
+def test_a_smoothed_curve_says_so_and_keeps_the_figures() -> None:
     ax = loss_curve(history([3.0, 1.0, 2.0, 6.0, 4.0]), smoothing=3)
     assert ax.get_legend().get_title().get_text() == "mean over 3 epochs"
     assert curves(ax)["training"] == pytest.approx([2.0, 2.0, 3.0, 4.0, 5.0])
@@ -219,7 +219,7 @@ def test_a_boundary_is_drawn_where_the_prediction_changes() -> None:
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("feature 0", "feature 1")
 
 
-def test_the_samples_of_every_class_have_their_own_marker_and_name() -> None:
+def test_samples_of_each_class_have_their_marker_and_name() -> None:
     net = TwoLayerNet(2, 4, 3, seed=0)
     X, y = np.concatenate([POINTS, POINTS[:2] + 3]), [0, 0, 1, 1, 2, 2]
     ax = boundary(net, X, y, class_names=("a", "_b", "$c"))
@@ -270,7 +270,7 @@ def test_samples_that_do_not_fit_the_network_are_refused() -> None:
             plot(half_plane(), POINTS, [0, 0, 1, 1], class_names=("a",))
 
 
-def test_a_confusion_matrix_counts_true_classes_down_and_predicted_ones_across(tmp_path: Path) -> None:
+def test_a_confusion_matrix_has_true_classes_down(tmp_path: Path) -> None:
     ax = confusion(half_plane(), [*POINTS, [2.0, 0.0]], [0, 1, 1, 1, 1], class_names=("left", "$right"))
     assert [text.get_text() for text in ax.texts] == ["1", "0", "1", "3"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["left", r"\$right"]
@@ -279,7 +279,7 @@ def test_a_confusion_matrix_counts_true_classes_down_and_predicted_ones_across(t
     assert imread(tmp_path / "matrix.png").std() > 0.05
 
 
-def test_a_confusion_matrix_is_drawn_into_given_axes_and_has_a_place_for_every_class() -> None:
+def test_a_confusion_matrix_has_a_place_for_every_class() -> None:
     net = TwoLayerNet(2, 3, 12, seed=0)
     ax = new_figure(4, 3).subplots()
     assert confusion(net, POINTS, [0, 1, 2, 3], ax) is ax
@@ -359,7 +359,7 @@ assert "matplotlib.pyplot" not in sys.modules
 
 
 @pytest.mark.parametrize("backend", ["tkagg", "module://no_such_backend", None])
-def test_fault_39_plots_are_written_without_a_display_whatever_the_backend(backend: str | None, tmp_path: Path) -> None:
+def test_fault_39_plots_are_written_without_a_display(backend: str | None, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     environment.pop("MPLBACKEND", None)
     environment |= {} if backend is None else {"MPLBACKEND": backend}

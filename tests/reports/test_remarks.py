@@ -61,7 +61,7 @@ def test_fault_57_a_test_loss_above_that_of_guessing_is_said() -> None:
     assert "test loss" in remarked(history([0.5, 0.2]), scores=sure_and_wrong)[0]
 
 
-def test_fault_58_an_accuracy_no_better_than_the_largest_class_is_said(
+def test_fault_58_an_accuracy_no_better_than_guessing_is_said(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, rng: np.random.Generator
 ) -> None:
     rows = [f"{x:.3f},{'rare' if n % 50 < 3 else 'common'}" for n, x in enumerate(rng.normal(size=500))]

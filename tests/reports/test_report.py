@@ -33,7 +33,7 @@ def test_the_report_of_a_run_stands_in_its_folder(runs: Path, capsys: pytest.Cap
     assert Path("iris/report.html").read_bytes() == write_report(["iris"], "x.html").read_bytes()
 
 
-def test_that_of_several_runs_in_the_current_folder_or_where_it_is_wanted(runs: Path) -> None:
+def test_a_report_of_several_runs_is_written_where_it_is_wanted(runs: Path) -> None:
     assert main(["report", "iris", "moons"]) == 0
     assert main(["report", "iris", "--output", "own.html", "moons"]) == 0
     assert Path("report.html").read_bytes() == Path("own.html").read_bytes()
@@ -41,9 +41,7 @@ def test_that_of_several_runs_in_the_current_folder_or_where_it_is_wanted(runs: 
     assert "<h1>sweep</h1>" in Path("sweep/report.html").read_text(encoding="utf-8")
 
 
-def test_a_run_that_is_trained_gets_the_report_that_the_command_would_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_writes_the_report_that_the_command_would_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("iris", "moons", "digits"):
         assert main(["train", name, "training.epochs=2", "--quiet", "--out", name]) == 0
@@ -69,7 +67,7 @@ def test_a_run_that_diverges_or_is_interrupted_has_a_report_too(
     assert "The run was interrupted" in report and "No epoch has ended" in report
 
 
-def test_a_report_that_cannot_be_written_fails_the_run_with_its_files_kept(
+def test_a_report_that_cannot_be_written_fails_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -137,7 +135,7 @@ def test_what_somebody_wrote_is_escaped_wherever_it_stands(runs: Path) -> None:
         assert "<script" not in html and NASTY in reader.text and name in reader.text
 
 
-def test_names_of_classes_are_escaped_in_tables_captions_and_charts(runs: Path) -> None:
+def test_names_of_classes_are_escaped_wherever_they_are(runs: Path) -> None:
     for folder in ("digits", "moons"):
         ((stored,), _) = read_runs([Path(folder)])
         run = report_module.rebuilt(stored)
@@ -201,9 +199,7 @@ def test_a_wrong_command_line_is_answered_in_one_line(
     assert fault(capsys, *arguments).startswith(said)
 
 
-def test_a_pipe_is_no_file_to_be_replaced_whatever_comes_out_of_it(
-    runs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pipe_is_never_replaced(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo("pipe")
     end = os.open("pipe", os.O_RDWR)
     os.write(end, GENERATOR.encode() * 100)
@@ -283,9 +279,7 @@ def test_all_damaged_runs_of_a_sweep_are_named_at_once(runs: Path, capsys: pytes
     assert len(str(error.value).splitlines()) == 21
 
 
-def test_a_run_that_holds_other_runs_gets_the_report_about_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_holds_other_runs_reports_on_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for words in (["iris", "--out", "runs"], ["moons"], ["moons", "seed=1"]):
         assert main(["train", *words, "training.epochs=1", "--quiet"]) == 0

@@ -62,7 +62,7 @@ def test_the_curves_are_those_of_metrics_csv(runs: Path) -> None:
     assert description is not None and f"{float(rows[-1]['validation_loss']):.4g} at the end" in description
 
 
-def test_a_logarithmic_twin_is_drawn_where_the_losses_span_more_than_a_decade(runs: Path) -> None:
+def test_losses_over_more_than_a_decade_have_a_logarithmic_twin(runs: Path) -> None:
     assert "Loss by epoch on a logarithmic scale" not in charts(page("iris"))
     text = Path("iris/metrics.csv").read_text().splitlines()
     cells = text[-1].split(",")
@@ -136,12 +136,12 @@ def test_the_worst_mistakes_are_shown_as_images_the_worst_first(runs: Path) -> N
     assert said in html and f"{len(wrong)} of 359 test samples were misread" in html
 
 
-def test_images_are_shown_with_the_first_layer_and_other_data_without(runs: Path) -> None:
+def test_images_are_shown_with_the_first_layer(runs: Path) -> None:
     assert "The weights from the image to all 50 hidden units" in page("digits")
     assert "First layer" not in page("iris") and "Worst mistakes" not in page("iris")
 
 
-def test_two_features_give_a_decision_boundary_in_their_own_units(runs: Path) -> None:
+def test_a_decision_boundary_is_in_the_units_of_its_features(runs: Path) -> None:
     drawn = charts(page("moons"))["Decision boundary"]
     (plane,) = drawn.iter("image")
     assert plane.attrib["href"].startswith("data:image/png;base64,")
@@ -153,7 +153,7 @@ def test_two_features_give_a_decision_boundary_in_their_own_units(runs: Path) ->
     assert "Decision boundary" not in charts(page("iris"))
 
 
-def test_config_environment_and_the_command_that_repeats_the_run_are_there(runs: Path) -> None:
+def test_config_environment_and_the_command_are_there(runs: Path) -> None:
     html = page("iris")
     assert "<code>tinynet train config.json</code>" in html
     settings = dict(table(html, "config.json"))
@@ -224,14 +224,14 @@ def test_a_run_that_was_killed_is_reported_with_what_is_there(runs: Path) -> Non
     assert "No epoch has ended, so there is nothing to draw." in words("iris")
 
 
-def test_a_run_under_way_refreshes_its_page_and_an_ended_one_does_not(runs: Path) -> None:
+def test_only_a_run_under_way_refreshes_its_page(runs: Path) -> None:
     stored = replace(read_runs([Path("iris")])[0][0], summary=None, running=True)
     html = run_page(stored, "under way").decode()
     assert '<meta http-equiv="refresh" content="5">' in html and "Status running" in Reader(html).text
     assert 'class="bad"' not in html and "--resume" not in html and "refresh" not in page("iris")
 
 
-def test_a_run_that_was_never_tested_shows_its_network_but_no_test_part(runs: Path) -> None:
+def test_a_run_that_was_never_tested_shows_its_network(runs: Path) -> None:
     never = {"status": "interrupted", "test_loss": None, "test_accuracy": None}
     rewrite("moons/summary.json", lambda summary: summary.update(never))
     html = page("moons")
@@ -239,7 +239,7 @@ def test_a_run_that_was_never_tested_shows_its_network_but_no_test_part(runs: Pa
     assert "Decision boundary" in charts(html)
 
 
-def test_fault_43_a_run_folder_that_was_moved_gives_the_same_report(runs: Path) -> None:
+def test_fault_43_a_moved_run_folder_gives_the_same_report(runs: Path) -> None:
     before = page("digits")
     Path("elsewhere").mkdir()
     Path("digits").rename("elsewhere/digits")
@@ -280,7 +280,7 @@ def test_data_that_changed_are_seen_without_a_test_part(change: str, runs: Path)
     assert "they have changed since, and are not shown" in said and "Decision boundary" not in said
 
 
-def test_a_file_of_your_own_is_shown_while_it_is_there_and_unchanged(runs: Path) -> None:
+def test_a_file_of_your_own_is_shown_while_it_is_unchanged(runs: Path) -> None:
     source = Path(__file__).parents[2] / "data" / "breast_cancer.csv"
     shutil.copy(source, "own.csv")
     Path("own.toml").write_text('name = "own"\n[dataset]\nname = "csv"\npath = "own.csv"\n[training]\nepochs = 2\n')

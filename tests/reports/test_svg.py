@@ -72,7 +72,7 @@ def test_an_axis_of_any_range_has_a_few_ticks_inside_it(low: float, high: float)
     assert all(low <= value <= high for value in values)
 
 
-def test_ticks_that_differ_are_told_apart_and_whole_numbers_stay_whole() -> None:
+def test_ticks_are_told_apart_and_whole_numbers_stay_whole() -> None:
     assert [label for _, label in Axis("x", 999_800, 1_001_100).ticks()] == ["1e+06", "1.0005e+06", "1.001e+06"]
     assert [label for _, label in Axis("x", 1999.6, 2002.4).ticks()] == ["2000", "2001", "2002"]
     assert [label for _, label in Axis("epoch", 0.95, 1.05, whole=True).ticks()] == ["1"]

@@ -33,7 +33,7 @@ def test_settings_stand_best_first_with_medians_over_seeds(runs: Path) -> None:
     assert rows[2][head.index("runs")] == "0 of 1" and rows[2][best] == "—"
 
 
-def test_every_run_is_listed_best_first_and_those_that_failed_apart(runs: Path) -> None:
+def test_runs_are_listed_best_first_and_the_failed_apart(runs: Path) -> None:
     Path("sweep/.part").mkdir()  # of a run that is just going
     Path("sweep/.part/config.json").write_text("{")
     html = page("sweep")
@@ -46,7 +46,7 @@ def test_every_run_is_listed_best_first_and_those_that_failed_apart(runs: Path) 
     assert "Not ended 1" in Reader(html).text
 
 
-def test_curves_are_medians_by_setting_with_a_band_and_the_number_of_runs(runs: Path) -> None:
+def test_curves_are_medians_by_setting_with_a_band(runs: Path) -> None:
     html = page("sweep")
     said = Reader(html).text
     assert said.count("(n = 3)") == 2
@@ -64,7 +64,7 @@ def test_curves_are_medians_by_setting_with_a_band_and_the_number_of_runs(runs: 
     assert y == pytest.approx(y.min() + slope * (median.max() - median), abs=0.2)
 
 
-def test_runs_of_one_setting_that_stop_early_are_drawn_as_far_as_all_go(runs: Path) -> None:
+def test_runs_that_stop_early_are_drawn_as_far_as_all_go(runs: Path) -> None:
     path = Path("sweep/rate=0.03,seed=1/metrics.csv")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
     drawn = charts(page("sweep"))["Validation accuracy by epoch"]
@@ -85,7 +85,7 @@ def test_each_swept_key_has_an_effect_chart_with_a_dot_a_run(runs: Path) -> None
     assert "test accuracy against network.activation" not in drawn
 
 
-def test_words_flags_and_missing_values_stand_side_by_side_on_an_effect_chart(runs: Path) -> None:
+def test_an_effect_chart_has_words_flags_and_missing_values(runs: Path) -> None:
     for n, (activation, nesterov) in enumerate([("tanh", "true"), ("relu", "false"), ("quantised:5", "true")]):
         overrides = [f"network.activation='{activation}'", f"optimizer.nesterov={nesterov}", "training.epochs=2"]
         train(runs / "words" / str(n), "iris", *overrides, *(["network.weight_scale=0.5"] if n else []))
@@ -196,7 +196,7 @@ def test_without_validation_and_test_the_training_loss_decides(runs: Path) -> No
     assert not any("test accuracy" in title for title in charts(html))
 
 
-def test_a_run_without_validation_leaves_the_curves_to_the_others(runs: Path) -> None:
+def test_a_run_without_validation_leaves_curves_to_the_others(runs: Path) -> None:
     for size in ("0", "0.1"):
         train(runs / "mixed" / size, "iris", f"dataset.validation_size={size}", "training.epochs=2")
     html = page("mixed")
@@ -211,7 +211,7 @@ def test_one_run_in_a_folder_is_one_run(runs: Path) -> None:
     assert "1 run of 1 setting" in (html := page("only")) and "nothing but the seed" not in html
 
 
-def test_a_sweep_with_huge_losses_or_no_finished_run_is_still_drawn(runs: Path) -> None:
+def test_huge_losses_or_no_finished_run_are_still_drawn(runs: Path) -> None:
     train(runs / "sweep" / "huge", "iris", "network.weight_scale=1e299", "training.epochs=5")
     assert "Validation loss by epoch, on a logarithmic scale" in charts(page("sweep"))
     html = page("sweep/bad", "sweep/bad/../bad", "sweep/huge")
@@ -220,7 +220,7 @@ def test_a_sweep_with_huge_losses_or_no_finished_run_is_still_drawn(runs: Path) 
     assert "Settings, best first" not in page("only") and "diverged" in page("only")
 
 
-def test_sweep_csv_says_which_folders_are_runs_and_which_left_none(runs: Path) -> None:
+def test_sweep_csv_says_which_runs_there_are(runs: Path) -> None:
     shutil.copytree("sweep/bad", "sweep/rate=0.3,seed=0.damaged-1")
     names = sorted(path.name for path in Path("sweep").iterdir() if path.name[0] in "br" and "damaged" not in path.name)
     lines = ["run,status,error", *(f'"{name}",completed,' for name in names)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -217,9 +218,7 @@ def plot_roc_curve(
     """
     from sklearn.metrics import RocCurveDisplay
 
-    ax = _one_against_the_rest(RocCurveDisplay.from_predictions, net, (X, y), ax, class_names)
-    ax.set_title("ROC curve")
-    return _readable(ax)
+    return _one_against_the_rest(RocCurveDisplay.from_predictions, "ROC curve", net, (X, y), ax, class_names)
 
 
 def plot_precision_recall_curve(
@@ -228,9 +227,9 @@ def plot_precision_recall_curve(
     """Draw precision against recall, as `plot_roc_curve` draws the ROC curve, by ``PrecisionRecallDisplay``."""
     from sklearn.metrics import PrecisionRecallDisplay
 
-    ax = _one_against_the_rest(PrecisionRecallDisplay.from_predictions, net, (X, y), ax, class_names)
-    ax.set_title("Precision against recall")
-    return _readable(ax)
+    return _one_against_the_rest(
+        PrecisionRecallDisplay.from_predictions, "Precision against recall", net, (X, y), ax, class_names
+    )
 
 
 def plot_calibration_curve(
@@ -242,16 +241,13 @@ def plot_calibration_curve(
     """
     from sklearn.calibration import CalibrationDisplay
 
-    def display(labels: Array, probability: Array, **options: Any) -> object:
-        return CalibrationDisplay.from_predictions(labels, probability, n_bins=10, **options)
-
-    ax = _one_against_the_rest(display, net, (X, y), ax, class_names)
-    ax.set_title("Calibration")
-    return _readable(ax)
+    display = partial(CalibrationDisplay.from_predictions, n_bins=10)
+    return _one_against_the_rest(display, "Calibration", net, (X, y), ax, class_names)
 
 
 def _one_against_the_rest(
     display: Callable[..., object],
+    title: str,
     net: TwoLayerNet,
     samples: tuple[npt.ArrayLike, npt.ArrayLike],
     ax: Axes | None,
@@ -272,7 +268,8 @@ def _one_against_the_rest(
     (_legend_beside if beside else _legend_below)(ax)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_label_text(axis.get_label_text().partition(" (Positive")[0])
-    return ax
+    ax.set_title(title)
+    return _readable(ax)
 
 
 def _legend_width(names: Sequence[str]) -> float:
