@@ -1,12 +1,19 @@
-"""A list of smooth functions with their derivatives, and what each way to differentiate makes of them."""
+"""A list of smooth functions with their derivatives, and what each way to differentiate makes of them.
+
+`python -m benchmarks.slopes` prints the table; SciPy and numdifftools are in the extra `bench`.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from benchmarks.report import Table
+from tinynet import numerical_diff
 
 Function = Callable[[Any], Any]
 
@@ -30,7 +37,7 @@ FORMS: dict[str, tuple[Function, Function]] = {  # f and its derivative, in any 
     "√u": (np.sqrt, lambda u: 1 / (2 * np.sqrt(u))),
     "∛u": (np.cbrt, lambda u: 1 / (3 * np.cbrt(u) ** 2)),
     "√(1 + u²)": (lambda u: np.hypot(1, u), lambda u: u / np.hypot(1, u)),
-    "u^1.7": (lambda u: u ** type(u)(1.7), lambda u: type(u)(1.7) * u ** (type(u)(1.7) - 1)),
+    "u^1.7": (lambda u: u ** np.float64(1.7), lambda u: 1.7 * u ** np.float64(1.7 - 1)),
     "u²": (lambda u: u * u, lambda u: 2 * u),
     "u³ − u": (lambda u: u**3 - u, lambda u: 3 * u * u - 1),
     "u⁵": (lambda u: u**5, lambda u: 5 * u**4),
@@ -72,7 +79,7 @@ def tasks() -> Iterator[Task]:
 
             def f(x: Any, g: Function = g, scale: float = scale, factor: float = factor, offset: float = offset) -> Any:
                 with np.errstate(all="ignore"):
-                    return offset + factor * g(x * type(x)(scale) if np.ndim(x) == 0 else x * scale)
+                    return offset + factor * g(x * scale)
 
             for x in POINTS:
                 with np.errstate(all="ignore"):
@@ -81,3 +88,71 @@ def tasks() -> Iterator[Task]:
                 resolved = abs(truth) * max(x, 1.0) > RESOLVED * abs(value)
                 if np.isfinite(value) and np.isfinite(truth) and resolved and abs(value) < 1e290:
                     yield Task(name, f, float(x), truth)
+
+
+def compare(every: int = 1) -> Table:
+    """Return evaluations and errors of each way, over all tasks or every so many of them."""
+    rows = []
+    for name, way in WAYS.items():
+        errors, evaluations, within = [], 0, []
+        chosen = list(tasks())[::every]
+        for task in chosen:
+            points: list[int] = []
+
+            def counted(x: Any, f: Function = task.f, points: list[int] = points) -> Any:
+                points.append(np.size(x))
+                return f(x)
+
+            try:
+                with warnings.catch_warnings(), np.errstate(all="ignore"):
+                    warnings.simplefilter("ignore")
+                    slope, error = way(counted, task.x)
+            except ImportError:
+                break
+            off = abs(slope - task.slope)
+            errors.append(off / abs(task.slope))
+            within.append(bool(off <= error))
+            evaluations += sum(points)
+        if errors:
+            median, tenth = np.quantile(np.nan_to_num(errors, nan=np.inf), (0.5, 0.9))
+            share = f"{100 * np.mean(within):.0f} %" if name in ESTIMATES else ""
+            rows.append([name, f"{evaluations / len(chosen):.1f}", f"{median:.0e}", f"{tenth:.0e}", share])
+    return Table(
+        f"{len(chosen)} slopes of {len({task.name for task in chosen})} functions, x from 1e-6 to 1e10",
+        ("way", "evaluations", "median relative error", "of the worst tenth, at least", "within its estimate"),
+        rows,
+    )
+
+
+def _approx_derivative(f: Function, x: float) -> tuple[float, float]:
+    from scipy.optimize._numdiff import approx_derivative
+
+    return float(np.ravel(approx_derivative(lambda v: f(v[0]), [x]))[0]), np.nan
+
+
+def _scipy_differentiate(f: Function, x: float) -> tuple[float, float]:
+    from scipy.differentiate import derivative
+
+    found = derivative(f, np.array([x]))
+    return float(found.df[0]), float(found.error[0])
+
+
+def _numdifftools(f: Function, x: float) -> tuple[float, float]:
+    import numdifftools
+
+    slope, information, *_ = numdifftools.Derivative(f, full_output=True)(np.array(x))
+    return float(slope), float(information.error_estimate)
+
+
+ESTIMATES = ('tinynet, h="auto"', "scipy.differentiate.derivative", "numdifftools.Derivative")
+WAYS: dict[str, Callable[[Function, float], tuple[float, float]]] = {
+    "tinynet, h = 1e-4": lambda f, x: (float(numerical_diff(f, x)), np.nan),
+    'tinynet, h="auto"': lambda f, x: numerical_diff(f, x, "auto", full_output=True),
+    "scipy.optimize approx_derivative": _approx_derivative,
+    "scipy.differentiate.derivative": _scipy_differentiate,
+    "numdifftools.Derivative": _numdifftools,
+}
+
+
+if __name__ == "__main__":
+    print(compare().markdown())

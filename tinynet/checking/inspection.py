@@ -147,6 +147,9 @@ class Inspection:
         """Return the entries of one array: all, or a sample and what a look at the whole array adds."""
         got = self.got[name]
         indices = sample_indices(got.shape, self.options.sample, self.rng)
+        if 0 < len(indices) < got.size:  # the largest is among them
+            largest = tuple(int(i) for i in np.unravel_index(np.abs(np.nan_to_num(got)).argmax(), got.shape))
+            indices = [*[index for index in indices if index != largest][: len(indices) - 1], largest]
         slopes_of = {index: self._slope(name, index) for index in indices}
         if len(indices) < got.size:
             self.notes.append(f"{name}: a sample of {len(indices)} of {got.size:,} entries, seed {self.options.seed}")
