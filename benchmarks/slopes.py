@@ -140,8 +140,8 @@ def _scipy_differentiate(f: Function, x: float) -> tuple[float, float]:
 def _numdifftools(f: Function, x: float) -> tuple[float, float]:
     import numdifftools
 
-    slope, information, *_ = numdifftools.Derivative(f, full_output=True)(np.array(x))
-    return float(slope), float(information.error_estimate)
+    slope, error, *_ = numdifftools.Derivative(f, full_output=True)(np.array(x))
+    return float(slope), float(error)
 
 
 ESTIMATES = ('tinynet, h="auto"', "scipy.differentiate.derivative", "numdifftools.Derivative")
