@@ -25,7 +25,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
-from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator, check_param_validation, parametrize_with_checks
 
 from tinynet import SGD, DataError, DivergedError, TinyNetClassifier, TwoLayerNet, train
 from tinynet.data.samples import Samples
@@ -73,6 +73,21 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_scikit_learn_finds_no_fault(estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # one check asks for it, and is left out otherwise
     check(estimator)
+
+
+@pytest.mark.soak
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "options",
+    [{"early_stopping": True}, {"warm_start": True}, {"batch_size": 7, "nesterovs_momentum": True, "solver": "sgd"}],
+    ids=str,
+)
+def test_no_more_checks_fail_than_of_the_perceptron(options: dict[str, Any]) -> None:
+    peer = check_estimator(MLPClassifier(**options), on_fail=None)
+    ours = check_estimator(TinyNetClassifier(**{k: v for k, v in options.items() if k != "solver"}), on_fail=None)
+    shared = {one["check_name"] for one in peer} & {one["check_name"] for one in ours}  # it has no weights of classes
+    failed = [[one["check_name"] for one in all_ if one["status"] == "failed"] for all_ in (ours, peer)]
+    assert len(shared.intersection(failed[0])) <= len(failed[1]), failed
 
 
 def test_fit_is_train_with_seeds_from_the_random_state() -> None:
