@@ -61,7 +61,7 @@ def exact_gradient(
 ) -> dict[str, Array]:
     """Return (L(θ + h) − L(θ − h)) / 2h for every parameter θ, exact to rounding.
 
-    Parameters, what is returned: as `difference_quotients` in ``differences.py``.
+    Parameters and what is returned are those of `difference_quotients` in series.py.
 
     Notes
     -----

@@ -1,7 +1,6 @@
-"""The central-difference gradient of the two-layer network, by two matrix products and a few passes.
+"""The central-difference gradient of the two-layer network: two matrix products for all weights at once.
 
-A series serves all weights at once; ``exact.py`` serves, pair by pair, what no series can.
-docs/fast_gradient.md derives both, and the bounds that decide between them.
+Moves at kinks and of outliers are measured; exact.py forms the rest. docs/fast_gradient.md derives the bounds.
 """
 
 from __future__ import annotations
