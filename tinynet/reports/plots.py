@@ -35,10 +35,9 @@ MARKED_EPOCHS = 12  # of a curve, or up to twice as many; on more they would run
 LEGEND_ROWS, MAX_BELOW = 16, 6  # entries of a legend in a column beside the axes, or below them
 DPI = 150
 FONTS = (  # for names that matplotlib's own font has no signs for; the first that is installed
-    *("Noto Sans CJK TC", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans TC", "Noto Sans JP"),
-    *("Source Han Sans TC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
-    *("Microsoft JhengHei", "Microsoft YaHei", "PingFang TC", "Hiragino Sans", "Yu Gothic", "IPAexGothic"),
-    *("Malgun Gothic", "Apple SD Gothic Neo", "NanumGothic", "Arial Unicode MS"),
+    *("Noto Sans CJK TC", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Source Han Sans"),
+    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Microsoft JhengHei", "Microsoft YaHei"),
+    *("PingFang TC", "Hiragino Sans", "Yu Gothic", "IPAexGothic", "Malgun Gothic", "NanumGothic"),
 )
 
 
