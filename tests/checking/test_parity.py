@@ -33,10 +33,6 @@ def trained_twice(config: str, *overrides: str) -> Parity:
     return parity(prepare(load_config(config, overrides)))
 
 
-def words(found: Parity) -> str:
-    return " ".join(parity_text(found).split())
-
-
 # The command
 
 
@@ -46,7 +42,7 @@ def test_the_certificate_is_printed_in_80_columns_and_kept(name: str, capsys: py
     assert main(["check", "iris", SHORT, f"network.activation='{name}'", "--parity", *out_too]) == 0
     out, err = capsys.readouterr()
     assert err == "" and max(map(len, out.splitlines())) <= 80
-    assert out.startswith("iris: network 4-10-3 (") and "\nPARITY " in out
+    assert out.startswith("iris: network 4-10-3 (") and "\nPARITY" in out
     rows = re.findall(r"^ +(\d+) +(\d\.\d\d) +\S+e", out, flags=re.MULTILINE)
     assert [int(step) for step, _ in rows] == [0, 1, 2, 4, 7, 8, 14, 16, 21, 28]  # powers of 2, ends of 7 steps
     if out_too:
@@ -66,7 +62,6 @@ def test_units_without_a_derivative_are_refused_and_nothing_is_created(
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and not list(Path().iterdir())
     assert err.startswith(f"tinynet: iris and command line: network.activation: activation '{name}' has no derivative")
-    assert "parity can be shown for tanh, sigmoid, relu, silu" in err
 
 
 def test_a_function_of_the_users_own_is_refused_even_under_a_known_name() -> None:
@@ -106,7 +101,7 @@ def test_an_engine_that_is_broken_has_no_parity(
     monkeypatch.setattr(differences, "difference_quotients", wrong)
     assert main(["check", "iris", SHORT, "--parity"]) == 3
     out, err = capsys.readouterr()
-    assert "\nNO PARITY: parity is not shown: in step 1" in out
+    assert "\nNO PARITY: " in out and re.search(r"^step .* 1$", out, flags=re.MULTILINE)
     assert re.match(r"tinynet: parity is not shown: in step 1 the gradients differ by \d\.\de-06 of the largest", err)
     assert "W2[" in err
 
@@ -127,8 +122,6 @@ def test_the_derivative_of_relu_at_its_kink_is_0() -> None:
     relu = get_activation("relu")
     at = np.array([-1.0, 0.0, 1.0])
     np.testing.assert_array_equal(derivative_of(relu)(at, relu(at)), [0.0, 0.0, 1.0])
-    found = trained_twice("iris", "network.activation='relu'", "training.epochs=1")
-    assert "(that of relu at 0 is taken as 0)" in words(found)
 
 
 def test_the_first_training_ends_in_the_bits_of_tinynet_train() -> None:
@@ -170,7 +163,7 @@ def test_with_a_small_step_every_difference_is_rounding() -> None:
     found = trained_twice("iris", SHORT, "gradient.h=1e-6")
     assert found.above_rounding is found.beyond_truncation is None
     assert max(found.gaps) < 1e-11 and len(found.gaps) == len(found.distances) == 28
-    assert "No step has a difference above rounding" in words(found) and "PARITY in all 28 steps" in words(found)
+    assert "\nPARITY\n" in parity_text(found)
 
 
 def test_at_the_usual_step_truncation_enters_at_once_and_falls_with_h_squared() -> None:
@@ -185,7 +178,6 @@ def test_at_the_usual_step_truncation_enters_at_once_and_falls_with_h_squared() 
         slope = backpropagation(run.net.params, run.net.activation, X, y)[key][tuple(map(int, index.split(", ")))]
         assert found.above_rounding.derivative == pytest.approx(slope, rel=1e-13)
     assert wide.gaps[0] / usual.gaps[0] == pytest.approx(100, rel=0.01)
-    assert "It is the truncation of the quotient" in words(usual)
 
 
 def test_the_trainings_of_relu_part_where_a_kink_falls_into_a_window() -> None:
@@ -200,8 +192,7 @@ def test_the_trainings_of_relu_part_where_a_kink_falls_into_a_window() -> None:
     a = before["X"] @ before["W1"] + before["b1"]
     near = np.abs(a) <= 1e-4 * np.maximum(1, np.abs(before["X"]).max(axis=1, keepdims=True))
     assert np.count_nonzero(near) == beyond.kinks
-    assert "PARITY but for kinks: every step's gradients agree" in words(found)
-    assert f"the trainings part in step {beyond.step}." in words(found)
+    assert "\nPARITY but for kinks\n" in parity_text(found)
 
 
 def trained_until(step: int, run: Any, rows: Any) -> dict[str, Any]:
@@ -218,7 +209,7 @@ def trained_until(step: int, run: Any, rows: Any) -> dict[str, Any]:
 def test_a_step_too_wide_parts_the_trainings_by_truncation_alone_and_is_no_fault() -> None:
     found = trained_twice("iris", SHORT, "gradient.h=5.0")
     assert parity_fault(found) is None
-    assert "NO PARITY to the end at h = 5: truncation alone" in words(found)
+    assert "\nNO PARITY to the end" in parity_text(found)
 
 
 @pytest.mark.parametrize(
@@ -229,18 +220,9 @@ def test_digits_are_counted_from_the_relative_difference(losses: tuple[float, fl
     assert Moment(1, 1.0, 0.0, 0.0, *losses).digits == pytest.approx(digits, abs=1e-9)
 
 
-def test_the_digits_that_agree_are_told_step_by_step() -> None:
-    found = trained_twice("iris", SHORT)
-    found.moments[:] = [
-        Moment(step, 1.0, 0.0, 0.0, 1.0, 1.0 + gap)
-        for step, gap in ((0, 0.0), (1, 2e-12), (2, 2e-9), (4, 2e-10), (8, 2e-9), (16, 0.5))
-    ]
-    assert "to 11 until step 1, to 8 until step 8, to none at the last, step 16." in words(found)
-
-
-def test_early_stopping_is_left_out_and_that_is_said() -> None:
+def test_early_stopping_is_left_out() -> None:
     found = trained_twice("iris", "training.patience=1", "training.epochs=6", "optimizer.learning_rate=3.0")
-    assert "early stopping is left out" in words(found) and len(found.gaps) == 6 * 7
+    assert len(found.gaps) == 6 * 7
 
 
 def test_weights_whose_squares_overflow_have_a_distance_all_the_same() -> None:

@@ -1,6 +1,6 @@
 """A gradient measured and judged, entry by entry, and its mistakes explained.
 
-``subject.py`` moves the function, ``slopes.py`` measures it, ``kinds.py`` tells the kinds of mistakes.
+``function.py`` moves the function, ``slopes.py`` measures it, ``mistakes.py`` tells the kinds of mistakes.
 """
 
 from __future__ import annotations

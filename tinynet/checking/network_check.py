@@ -1,7 +1,4 @@
-"""The gradient of a run put to the test on its own network and data: error, step size, kinks and cost.
-
-Here it is measured; ``findings.py`` says and draws what came out.
-"""
+"""The gradient of a run measured on its own network and data: error, step size and kinks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `check` found, in words of 80 columns and in a figure."""
+"""What `check` found, in rows of numbers and in a figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinynet.checking.extended_precision import EPS
-from tinynet.checking.network_check import REACHED, Census, Check, Curve, check
+from tinynet.checking.network_check import Census, Check, Curve, check
 from tinynet.config.building import Run
 from tinynet.reports.plots import COLOURS, new_figure, save_figure
 from tinynet.storage.writing import write_atomically
@@ -26,8 +26,8 @@ NAMED_UNITS, NAMED_KINKS = 5, 6
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a command says: its text, what is drawn, and the fault, if there is one, in a line."""
+class CheckReport:
+    """What a check prints and draws, and what is wrong, in a line, if anything is."""
 
     name: str
     text: str
@@ -41,16 +41,18 @@ class Findings:
         return folder / f"{self.name}.png"
 
 
-def check_findings(run: Run) -> Findings:
+def check_report(run: Run) -> CheckReport:
     """Put the gradient of `run` to the test; parameters and errors are those of `check`."""
     found = check(run)
-    return Findings("check", check_text(found), lambda: plot_check(found), check_fault(found))
+    return CheckReport("check", check_text(found), lambda: plot_check(found), check_fault(found))
 
 
 def check_text(found: Check) -> str:
-    """Return the findings as lines of at most 80 columns."""
-    parts = [_head(found), _agreement(found), _steps(found), _kinks(found), *map(paragraph, found.slow_steps)]
-    return "\n\n".join(parts) + "\n"
+    """Return the numbers in lines of at most 80 columns; docs/check.md says how to read them."""
+    samples = f"samples {found.n_samples} of {found.n_batch} in the first batch"
+    weights = f"weights {len(found.weights)}, seed {found.run.config.seed}; largest entry {found.scale:.3g}"
+    head = f"{headline(found.run)}\n{samples}; {weights}"
+    return "\n\n".join([head, _engine(found), _steps(found), _kinks(found), *map(paragraph, found.slow_steps)]) + "\n"
 
 
 def paragraph(text: str) -> str:
@@ -59,27 +61,16 @@ def paragraph(text: str) -> str:
 
 
 def headline(run: Run) -> str:
-    """Return network and gradient of a run in a line."""
+    """Return network and gradient of a run."""
     config, net = run.config, run.net
     sizes = "-".join(str(size) for size in (*net.shapes["W1"], net.shapes["b2"][0]))
-    return (
+    return paragraph(
         f"{config.name}: network {sizes} ({net.activation.name}), {net.n_parameters:,} parameters; "
         f"method {config.gradient.method}, h = {config.gradient.h:g}"
     )
 
 
-def _head(found: Check) -> str:
-    each, seed = max(a.n_weights for a in found.agreements), found.run.config.seed
-    cut = f", {found.n_samples} of its {found.n_batch} samples" if found.n_samples < found.n_batch else ""
-    samples = "" if cut else f", {found.n_batch} samples"
-    return paragraph(
-        f"{headline(found.run)}. Measured at the first weights, on the first batch{samples or cut}; "
-        f"{len(found.weights)} weights, up to {each} of each array, drawn with seed {seed} and the largest entry. "
-        f"Errors are the largest among these weights, in units of the largest entry, {found.scale:.3g}."
-    )
-
-
-def _agreement(found: Check) -> str:
+def _engine(found: Check) -> str:
     method = found.run.config.gradient.method
     heads = [method] if method == "loop" else [method, "loop", f"{method} - loop"]
     lines = [
@@ -89,15 +80,12 @@ def _agreement(found: Check) -> str:
     for a in found.agreements:
         errors = (a.engine, a.loop, a.engine_to_loop)[: len(heads)]
         lines.append(f"{a.key:8}{a.n_weights:7}{''.join(f'{error:15.1e}' for error in errors)}   {a.worst}")
+    verdict = "kept" if found.ok else "EXCEEDED"
     if math.isnan(found.bound):
-        return "\n".join([*lines, f'{"bound":8}none is promised for method "{method}"'])
-    fault, verdict = check_fault(found), "kept"
-    if not found.bound < 1.0:
+        verdict = f'none is promised for method "{method}"'
+    elif not found.bound < 1.0:
         verdict = "says nothing: losses so large round even in extended precision"
-    elif fault is not None:
-        verdict = "EXCEEDED"
-    lines.append(f"{'bound':8}{'':7}{found.bound:15.1e}   {verdict}")
-    return "\n".join(lines if fault is None else [*lines, paragraph(f"{fault}.")])
+    return "\n".join([*lines, f"{'bound':15}{found.bound:15.1e}   {verdict}"])
 
 
 def check_fault(found: Check) -> str | None:
@@ -112,64 +100,46 @@ def check_fault(found: Check) -> str | None:
 
 
 def _steps(found: Check) -> str:
-    """Return the table of the step, and the recommended one; docs/check.md says how to read it."""
-    if found.curve is None:
-        return _widths(found.census)
-    curve, method = found.curve, found.run.config.gradient.method
-    names = [method] if method == "loop" else [method, "loop"]
-    lines = [
-        "THE STEP: error against the slope, the limit of the quotient for h to 0",
-        f"{'h':8}{''.join(f'{name:>12}' for name in names)}{'truncation':>14}",
-    ]
-    for n, h in enumerate(curve.h):
-        if n not in (curve.chosen, curve.recommended, curve.recommended_for_loop) and not _is_decade(h):
-            continue
-        errors = [curve.engine[n], curve.loop[n]][-len(names) :]
-        truncation = "" if np.isnan(curve.truncation[n]) else f"{curve.truncation[n]:.1e}"
-        notes = ["your h"] if n == curve.chosen else []
-        notes += [f"best for {method}"] if n == curve.recommended else []
-        notes += ["best for loop"] if n == curve.recommended_for_loop and method != "loop" else []
-        row = f"{h:<8.2g}{''.join(f'{error:12.1e}' for error in errors)}{truncation:>14}   {', '.join(notes)}"
-        lines.append(row.rstrip())
-    best = f"Recommended: h = {curve.h[curve.recommended]:.1g}, error {curve.engine[curve.recommended]:.1e}"
-    return "\n".join([*lines, f"{best}; the slope is known to {max(curve.slope_error, EPS):.0e}"])
-
-
-def _is_decade(h: float) -> bool:
-    return abs(math.log10(h) - round(math.log10(h))) < 1e-6
-
-
-def _widths(census: Census) -> str:
-    lines = [
-        "THE STEP: how often it reaches a jump of the activation",
-        f"{'h':8}{'windows':>12}{'moves':>12}",
-    ]
-    for n, h in enumerate(census.h):
-        if _is_decade(h) or n == census.chosen:
-            lines.append(
-                f"{h:<8.2g}{100 * census.shares[n]:10.2f} %{100 * census.moves[n]:10.2f} %"
-                f"{'   your h' if n == census.chosen else ''}"
-            )
-    share = f"where {100 * REACHED:.0f} % of the windows hold a jump"
-    advice = f"Recommended: h = {census.recommended:g}, {share}" if census.recommended > 0 else "None is recommended"
-    return "\n".join([*lines, advice])
+    """Return the table of the step, whole powers of ten and what is marked, and the recommended step."""
+    curve, census, method = found.curve, found.census, found.run.config.gradient.method
+    if curve is None:
+        title, steps, marks = "how often it reaches a jump of the activation", census.h, {census.chosen: "your h"}
+        columns = {"windows": census.shares, "moves": census.moves}
+        last = f"Recommended: h = {census.recommended:g}" if census.recommended > 0 else "None is recommended"
+    else:
+        title, steps = "error against the slope, the limit of the quotient for h to 0", curve.h
+        columns = {method: curve.engine, "loop": curve.loop, "truncation": curve.truncation}
+        marks = {}
+        for n, mark in (
+            (curve.chosen, "your h"),
+            (curve.recommended, f"best for {method}"),
+            (curve.recommended_for_loop, "best for loop"),
+        ):
+            marks[n] = mark if marks.get(n, mark) == mark else f"{marks[n]}, {mark}"
+        best = f"Recommended: h = {curve.h[curve.recommended]:.1g}, error {curve.engine[curve.recommended]:.1e}"
+        last = f"{best}; the slope is known to {max(curve.slope_error, EPS):.0e}"
+    lines = [f"THE STEP: {title}", f"{'h':8}{''.join(f'{name:>12}' for name in columns)}"]
+    for n, h in enumerate(steps):
+        if n in marks or abs(math.log10(h) - round(math.log10(h))) < 1e-6:
+            values = [f"{100 * c[n]:10.2f} %" if curve is None else f"{c[n]:12.1e}" for c in columns.values()]
+            lines.append(f"{h:<8.2g}{''.join(values).replace('nan', '   ')}   {marks.get(n, '')}".rstrip())
+    return "\n".join([*lines, last])
 
 
 def _kinks(found: Check) -> str:
     census, name = found.census, found.run.net.activation.name
     if not census.kinks:
         return f"KINKS\n{name} has none between {census.a.min():.3g} and {census.a.max():.3g}"
-    places = ", ".join(f"{kink.at:.4g}" for kink in census.kinks[:NAMED_KINKS])
-    more = f" and {len(census.kinks) - NAMED_KINKS} more" if len(census.kinks) > NAMED_KINKS else ""
+    places = " ".join(f"{kink.at:.4g}" for kink in census.kinks[:NAMED_KINKS])
     met = int(census.met.sum())
-    worst = [unit for unit in np.argsort(-census.met, kind="stable")[:NAMED_UNITS] if census.met[unit]]
+    units = [unit for unit in np.argsort(-census.met, kind="stable")[:NAMED_UNITS] if census.met[unit]]
     lines = [
-        f"{name} {'jumps' if census.has_jumps else 'has kinks'} at a = {places}{more}",
-        f"windows with one at your h: {met:,} of {census.n_pairs:,} pairs of sample and unit "
-        f"({100 * met / census.n_pairs:.3g} %)",
-        *([f"most: {', '.join(f'unit {unit} ({census.met[unit]:,})' for unit in worst)}"] if worst else []),
+        f"KINKS of {name}",
+        f"{'jumps' if census.has_jumps else 'kinks':9}{len(census.kinks)}, at a = {places}",
+        f"windows  {met:,} of {census.n_pairs:,} pairs of sample and unit, {100 * met / census.n_pairs:.3g} %",
+        f"units    {' '.join(f'{unit} ({census.met[unit]:,})' for unit in units) or 'none'}",
     ]
-    return "\n".join(["KINKS", *lines])
+    return "\n".join(lines)
 
 
 def plot_check(found: Check) -> Figure:

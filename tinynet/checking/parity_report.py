@@ -1,4 +1,4 @@
-"""What training twice showed, in words of 80 columns and in a figure: the parity certificate."""
+"""The parity certificate: what training twice showed, in rows of numbers and in a figure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinynet.checking.network_report import Findings, headline, paragraph
-from tinynet.checking.parity import Gap, Parity, parity
+from tinynet.checking.network_report import CheckReport, headline, paragraph
+from tinynet.checking.parity import Parity, parity
 from tinynet.config.building import Run
 from tinynet.reports.plots import COLOURS, new_figure
 
@@ -16,46 +16,34 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EPOCH_ROWS = 30  # of the table, beside the powers of two
-MOST_DIGITS = 15  # of a float64
 PARITY_DIGITS = 3  # to which the curves must agree: more than a figure shows
 
 
-def parity_findings(run: Run, *, progress: bool = False) -> Findings:
+def parity_report(run: Run, *, progress: bool = False) -> CheckReport:
     """Train `run` and its twin; parameters and errors are those of `parity`."""
     found = parity(run, progress=progress)
-    return Findings("parity", parity_text(found), lambda: plot_parity(found), parity_fault(found))
+    return CheckReport("parity", parity_text(found), lambda: plot_parity(found), parity_fault(found))
 
 
 def parity_text(found: Parity) -> str:
-    """Return the certificate as lines of at most 80 columns."""
-    parts = [_head(found), _table(found), _digits(found), _causes(found), paragraph(_verdict(found))]
-    return "\n\n".join(parts) + "\n"
+    """Return the certificate as lines of at most 80 columns; docs/check.md says how to read it."""
+    head = f"{headline(found.run)}\ntrained twice, seed {found.run.config.seed}"
+    return "\n\n".join([head, _table(found), _gaps(found), _verdict(found)]) + "\n"
 
 
 def parity_fault(found: Parity) -> str | None:
     """Return what is wrong, in a line; None when nothing is."""
     if found.diverged is not None:
         return str(found.diverged)
-    last = found.moments[-1]
+    last, gap = found.moments[-1], found.unexplained
     if not math.isfinite(last.backpropagation_loss):
         became = f"the loss of the training by backpropagation became {last.backpropagation_loss}"
         return f"{became}; try a smaller learning rate"
-    if found.unexplained is None:
+    if gap is None:
         return None
     return (
-        f"parity is not shown: in step {found.unexplained.step} {_described(found.unexplained)}; "
-        "neither rounding nor truncation explains so much, and no kink is near"
-    )
-
-
-def _head(found: Parity) -> str:
-    config, name = found.run.config, found.run.net.activation.name
-    convention = " (that of relu at 0 is taken as 0)" if name == "relu" else ""
-    stopping = "; early stopping is left out" if config.training.patience is not None else ""
-    return paragraph(
-        f"{headline(found.run)}. Trained twice from seed {config.seed}, from the same weights and on the same batches: "
-        f"by difference quotients, and by backpropagation with the derivative of {name}{convention}{stopping}. "
-        "Distance: the largest of any parameter; relative: the norm of the difference over that of all parameters."
+        f"parity is not shown: in step {gap.step} the gradients differ by {gap.size:.1e} of the largest entry, most in "
+        f"{gap.worst}; neither rounding nor truncation explains so much, and no kink is near"
     )
 
 
@@ -65,81 +53,37 @@ def _table(found: Parity) -> str:
     for m in found.moments:
         is_power = m.step & (m.step - 1) == 0
         if is_power or m.epoch % every == 0 or m is found.moments[-1]:
+            digits = "all" if m.digits == math.inf else "?" if math.isnan(m.digits) else f"{max(0.0, m.digits):.1f}"
             lines.append(
                 f"{m.step:7,}{m.epoch:8.2f}{m.distance:10.1e}{m.relative:10.1e}{m.loss:#17.10g}"
-                f"{m.backpropagation_loss:#17.10g}{_shown(m.digits):>8}"
+                f"{m.backpropagation_loss:#17.10g}{digits:>8}"
             )
     return "\n".join(lines)
 
 
-def _shown(digits: float) -> str:
-    return "all" if digits == math.inf else "?" if math.isnan(digits) else f"{max(0.0, digits):.1f}"
-
-
-def _digits(found: Parity) -> str:
-    """Say until which step the losses agree to how many digits, as far as they were measured."""
-    agreed, until, phrases = MOST_DIGITS, 0, []
-    for m in found.moments:
-        digits = 0 if math.isnan(m.digits) else int(min(max(m.digits, 0.0), MOST_DIGITS))
-        if digits < agreed:
-            if until:
-                phrases.append(f"to {agreed} until step {until:,}")
-            agreed = digits
-        until = m.step
-    last = f"to {agreed} until the last" if agreed else "to none at the last"
-    listed = ", ".join([*phrases, f"{last}, step {until:,}"])
-    return paragraph(f"Digits to which the curves of the loss agree, at the steps of the table: {listed}.")
-
-
-def _causes(found: Parity) -> str:
-    h, name = found.run.config.gradient.h, found.run.net.activation.name
-    first, beyond = found.above_rounding, found.beyond_truncation
-    if first is None:
-        return paragraph(
-            "No step has a difference above rounding: at the same weights, quotient and derivative are the same up to "
-            f"{max(found.gaps, default=0.0):.1e} of the largest entry."
-        )
-    lines = [f"The first difference above rounding enters in step {first.step:,}, where {_described(first)}."]
-    if first is not beyond:
-        lines[0] += f" It is the truncation of the quotient, which goes with h² = {h * h:.1g}."
-    if beyond is None:
-        lines.append("None is larger than truncation explains.")
-    elif beyond.kinks:
-        windows = "1 pair of sample and unit has" if beyond.kinks == 1 else f"{beyond.kinks:,} pairs have"
-        lines.append(
-            f"The first beyond truncation enters in step {beyond.step:,}, where {_described(beyond)}: {windows} the "
-            f"kink of {name} within the window. There the quotient takes the mean slope over the window, and the "
-            "derivative that of one side. What follows is this difference, grown in training."
-        )
-    else:
-        lines.append(f"The first beyond the order of h² enters in step {beyond.step:,}, where {_described(beyond)}.")
-    return "\n".join(paragraph(line) for line in lines)
-
-
-def _described(gap: Gap) -> str:
-    return (
-        f"the gradients differ by {gap.size:.1e} of the largest entry at the same weights, most in {gap.worst} "
-        f"(quotient {gap.quotient:.12g}, derivative {gap.derivative:.12g})"
-    )
+def _gaps(found: Parity) -> str:
+    """Return a column for the first gap of each kind between the gradients at the same weights."""
+    columns = [["first gap", "step", "size", "kinks", "entry", "quotient", "derivative"]]
+    kinds = {"above rounding": found.above_rounding, "beyond truncation": found.beyond_truncation}
+    for kind, gap in {**kinds, "unexplained": found.unexplained}.items():
+        numbers = ["none", *[""] * 5]
+        if gap is not None:
+            values = (f"{gap.quotient:.12g}", f"{gap.derivative:.12g}")
+            numbers = [f"{gap.step:,}", f"{gap.size:.1e}", f"{gap.kinks:,}", gap.worst, *values]
+        columns.append([kind, *numbers])
+    lines = [
+        f"{row[0]:11}{''.join(f'{number:>19}' for number in row[1:])}".rstrip() for row in zip(*columns, strict=True)
+    ]
+    return "\n".join([*lines, f"largest    {max(found.gaps, default=0.0):19.1e}"])
 
 
 def _verdict(found: Parity) -> str:
     fault = parity_fault(found)
     if fault is not None:
-        return f"NO PARITY: {fault}."
-    last, n = found.moments[-1], len(found.run.dataset.X_train)
-    apart = f"relative distance {last.relative:.1e}; both label {found.alike:,} of {n:,} training samples alike"
-    if found.beyond_truncation is None and not min(m.digits for m in found.moments) >= PARITY_DIGITS:
-        return (
-            f"NO PARITY to the end at h = {found.run.config.gradient.h:g}: truncation alone, grown in training, parts "
-            f"the two; a smaller h keeps them together for longer. At the end: {apart}."
-        )
-    if found.beyond_truncation is None:
-        return f"PARITY in {f'all {last.step:,} steps' if last.step > 1 else 'the only step'}. At the end: {apart}."
-    return (
-        f"PARITY but for kinks: every step's gradients agree as rounding, truncation and kinks explain, and the "
-        f"trainings part in step {found.beyond_truncation.step:,}. At the end: {apart}."
-    )
+        return paragraph(f"NO PARITY: {fault}")
+    kinks, agree = found.beyond_truncation is not None, min(m.digits for m in found.moments) >= PARITY_DIGITS
+    verdict = "PARITY but for kinks" if kinks else "PARITY" if agree else "NO PARITY to the end, by truncation alone"
+    return f"{verdict}\nlabelled alike: {found.alike:,} of {len(found.run.dataset.X_train):,} training samples"
 
 
 def plot_parity(found: Parity) -> Figure:

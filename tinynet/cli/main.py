@@ -258,9 +258,9 @@ def _check(options: argparse.Namespace) -> int:
 
     os.environ["MPLBACKEND"] = "agg"
     from tinynet.artifacts.run_folder import create_folder
-    from tinynet.checking.network_report import check_findings
+    from tinynet.checking.network_report import check_report
     from tinynet.checking.parity import require_derivative
-    from tinynet.checking.parity_report import parity_findings
+    from tinynet.checking.parity_report import parity_report
     from tinynet.config.building import prepare
 
     run = prepare(config, source)
@@ -268,15 +268,15 @@ def _check(options: argparse.Namespace) -> int:
         require_derivative(run, source)
     folder = None if options.out is None else create_folder(options.out, config.name)
     try:
-        findings = parity_findings(run, progress=True) if options.parity else check_findings(run)
+        report = parity_report(run, progress=True) if options.parity else check_report(run)
     except DivergedError as error:
         _complain(f"{error}")
         return FAILED
-    _say(findings.text.rstrip("\n"))
+    _say(report.text.rstrip("\n"))
     if folder is not None:
-        _say(f"\nfigure         {findings.write(folder.path)}")
-    if findings.fault is not None:
-        _complain(findings.fault)
+        _say(f"\nfigure         {report.write(folder.path)}")
+    if report.fault is not None:
+        _complain(report.fault)
         return FAILED
     return DONE
 
