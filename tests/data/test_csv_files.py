@@ -284,6 +284,40 @@ except tinynet.DataError as error:
     assert output == "False own.csv: line 22 has 2 columns, the rows before it have 3\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "label", "message"),
+    [
+        ("0.0,0.0,nan", -2, "one class only"),
+        ("1,2,nan\n3,4,NA\n", -1, "label column 'column 3' holds nothing but gaps"),
+        ("1,2,\n3,4,\n", 3, "label: no column 3"),
+        ("x,y,z\n", -1, "header only"),
+        ("x,y,z\n1,2,3\n", -1, "one class only"),
+        ("x,y,z\n1,,a\n,2,b\n", -1, "every row has a gap"),
+    ],
+)
+def test_a_table_without_usable_labels_or_rows_is_a_fault(content: str, label: int, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(csv_file(content), label=label, missing="drop")
+
+
+@pytest.mark.parametrize(("label", "others"), [(2, "13"), (-2, "13"), (3, "12"), (-1, "12")])
+def test_a_last_column_whose_first_cell_is_empty_is_a_column(label: int, others: str) -> None:
+    table = csv_file("1,2,\n3,4,5\n1,6,6\n3,4,7\n")
+    _, labels, names = read(table, label=label, missing="drop")
+    assert names == tuple(f"column {place}" for place in others)
+    assert sorted(labels) == (["4", "4", "6"] if abs(label) == 2 else ["5", "6", "7"])
+
+
+def test_a_separator_behind_every_line_makes_no_column() -> None:
+    assert read(csv_file("1,2,\n3,4,\n1,6,\n"), label=-2)[2] == ("column 2",)
+
+
+def test_a_table_of_gaps_alone_is_refused_by_its_cause() -> None:
+    np.savez("own.npz", X=np.full((2, 2), np.nan), y=np.arange(2))
+    with pytest.raises(DataError, match="no column is left for the features; left out are 'x0', 'x1'"):
+        load_dataset("npz", path="own.npz", missing="refuse")
+
+
 # Whatever the bytes
 
 

@@ -106,6 +106,8 @@ def _read(
     as_text: Callable[[list[str]], Iterable[int]],
     known: Sequence[str],
     mistaken: set[int],
+    *,
+    is_filled: bool = False,  # the last column, though its first cell is empty
 ) -> Table:
     file.seek(0)
     rows = _rows(_lines(file, style.encoding), style.separator)
@@ -127,16 +129,19 @@ def _read(
             raise DataError(f"line {line}: {n} and no header; the model has {len(own)}: {some(known)}")
     if header is False:
         rest = chain([(line, first)], rest)
-    text = set(mistaken)
-    if len(names) > 1 and not names[-1]:  # a separator at the end of every line makes a column of nothing
-        text |= {len(names) - 1, *as_text((own if header is False else names)[:-1])}
+    text, named = set(mistaken), own if header is False else names
+    may_end = len(names) > 1 and not names[-1] and not is_filled  # by a separator behind the last cell of every line
+    if may_end:
+        text.add(len(names) - 1)
+        with suppress(DataError):  # told by the caller, unless the column is one after all
+            text |= {*as_text(named[:-1])}
     else:
-        text |= {*as_text(own if header is False else names)}
+        text |= {*as_text(named)}
     columns = [_Cells(style, place in text) for place in range(len(names))]
     lines = _convert(rest, columns, len(names))
     wrong = {place for place, column in enumerate(columns) if column.mistaken}
     if wrong:
-        return _read(file, style, as_text, known, mistaken | wrong)
+        return _read(file, style, as_text, known, mistaken | wrong, is_filled=is_filled)
     if header is None:
         header = _is_header(line, names, columns, style)
         if not header:
@@ -147,8 +152,8 @@ def _read(
         raise DataError("has a header only")
     columns_named = _column_names(line, names) if header else own
     made = [column.column(name) for column, name in zip(columns, columns_named, strict=True)]
-    if len(made) > 1 and made[-1].is_empty and not (header and names[-1]):
-        made.pop()
+    if may_end and not made.pop().is_empty:
+        return _read(file, style, as_text, known, mistaken, is_filled=True)
     if len(made) == 1 and not known:
         raise DataError(
             f"line {line} is one column only, when separated by comma, semicolon, tab, | or spaces; "

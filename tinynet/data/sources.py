@@ -111,11 +111,11 @@ def table_source(table: Table, options: TableOptions) -> Source:
         fault = column_fault(table, column, most, options.style.decimal)
         faults += [fault] if fault is not None else []
     faults += label_faults(table, label, options.missing)
+    if not features:
+        faults.append(f"no column is left for the features; left out are {', '.join(map(repr, left_out)) or 'none'}")
     gaps = np.any([column.gaps for column in [*features, label]], axis=0)
     if options.missing == REFUSE and not faults:
         refuse_gaps(table, features, '; dataset.missing="impute" fills them, "drop" leaves such rows out')
-    if not features:
-        faults.append(f"no column is left for the features; left out are {', '.join(map(repr, left_out)) or 'none'}")
     if faults:
         raise DataError("\n".join(faults))
     kept = ~gaps if options.missing == DROP else np.ones(len(gaps), dtype=bool)
