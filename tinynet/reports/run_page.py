@@ -160,7 +160,7 @@ def _preparation(data: Dataset) -> list[Html]:
         return []
     head = tuple(columns[0])
     rows = [tuple("—" if column[name] is None else column[name] for name in head) for column in columns]
-    return [section("How the table was prepared", table("Columns of the table", head, rows, "words"))]
+    return [section("How the table was prepared", table("Columns of the table", head, rows, "words whole"))]
 
 
 def _repeat(stored: StoredRun) -> Html:
