@@ -43,7 +43,7 @@ class Samples:
     --------
     >>> samples = Samples([[0.0], [1.0], [2.0]], [0, 1, 1])
     >>> [batch.X.ravel().tolist() for batch in samples.batches(2, seed=0, epoch=1)]
-    [[2.0, 1.0], [0.0]]
+    [[2.0, 0.0], [1.0]]
     """
 
     __slots__ = ("X", "labels", "weights")

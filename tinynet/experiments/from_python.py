@@ -72,7 +72,7 @@ def run_experiment(
     >>> with TemporaryDirectory() as folder:
     ...     run = run_experiment("iris", {"training.epochs": 20}, out=folder)
     >>> run.status, run.history.best.epoch, round(run.summary.test_accuracy, 3)
-    ('completed', 20, 1.0)
+    ('completed', 10, 1.0)
     """
     values, source = _values(config, overrides)
     checked = config_from(values, source)

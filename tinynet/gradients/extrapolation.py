@@ -41,7 +41,7 @@ def extrapolate(
     --------
     >>> steps = [1.0, 0.5, 0.25, 0.125]
     >>> slope, error = extrapolate(steps, [math.sin(h) / h for h in steps], [0.0] * 4)
-    >>> abs(slope - 1) < error < 1e-6
+    >>> abs(slope - 1) < error < 1e-5
     True
     """
     best, error = math.nan, math.inf
