@@ -1,7 +1,4 @@
-"""A list of smooth functions with their derivatives, and what each way to differentiate makes of them.
-
-`python -m benchmarks.slopes` prints the table; SciPy and numdifftools are in the extra `bench`.
-"""
+"""A list of smooth functions with their derivatives, and what each way to differentiate makes of them."""
 
 from __future__ import annotations
 
@@ -12,13 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.report import Table
+from benchmarks.report import Report, Table
 from tinynet import numerical_diff
 
 Function = Callable[[Any], Any]
 
 POINTS = 10.0 ** np.arange(-6, 11, 2)
+MISSING = "not installed"
 RESOLVED = 1e-12  # a slope that changes f by less than this part of itself over max(|x|, 1) is not in the values of f
+
+INTRODUCTION = """\
+Slopes at x = 1e-6, 1e-4, ..., 1e10, wherever f and its slope are finite and f, in float64, holds the slope. The truth
+is the derivative, written by hand and taken in extended precision; evaluations are the points at which f is asked; an
+error that is not a number counts as infinite. Every library is at its defaults."""
 
 FORMS: dict[str, tuple[Function, Function]] = {  # f and its derivative, in any precision
     "sin u": (np.sin, np.cos),
@@ -90,12 +93,17 @@ def tasks() -> Iterator[Task]:
                     yield Task(name, f, float(x), truth)
 
 
+def measure(*, quick: bool = False) -> Report:
+    """Differentiate every function in every way."""
+    return Report("Slopes of functions", INTRODUCTION, [compare(every=40 if quick else 1)])
+
+
 def compare(every: int = 1) -> Table:
     """Return evaluations and errors of each way, over all tasks or every so many of them."""
     rows = []
+    chosen = list(tasks())[::every]
     for name, way in WAYS.items():
         errors, evaluations, within = [], 0, []
-        chosen = list(tasks())[::every]
         for task in chosen:
             points: list[int] = []
 
@@ -108,13 +116,14 @@ def compare(every: int = 1) -> Table:
                     warnings.simplefilter("ignore")
                     slope, error = way(counted, task.x)
             except ImportError:
+                rows.append([name, *[MISSING] * 4])
                 break
             off = abs(slope - task.slope)
             errors.append(off / abs(task.slope))
             within.append(bool(off <= error))
             evaluations += sum(points)
-        if errors:
-            median, tenth = np.quantile(np.nan_to_num(errors, nan=np.inf), (0.5, 0.9))
+        else:
+            median, tenth = np.quantile(np.nan_to_num(errors, nan=np.inf), (0.5, 0.9), method="higher")
             share = f"{100 * np.mean(within):.0f} %" if name in ESTIMATES else ""
             rows.append([name, f"{evaluations / len(chosen):.1f}", f"{median:.0e}", f"{tenth:.0e}", share])
     return Table(
@@ -152,7 +161,3 @@ WAYS: dict[str, Callable[[Function, float], tuple[float, float]]] = {
     "scipy.differentiate.derivative": _scipy_differentiate,
     "numdifftools.Derivative": _numdifftools,
 }
-
-
-if __name__ == "__main__":
-    print(compare().markdown())

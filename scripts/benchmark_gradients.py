@@ -1,4 +1,4 @@
-"""Time tinynet's gradient against loops, JAX, PyTorch and backpropagation, on one core.
+"""Time tinynet's gradient against loops, JAX, PyTorch and backpropagation, on one core; `slopes` counts errors.
 
 Prints the tables and writes PART.md and PART.png into the output folder. The other libraries are
 optional: pip install -e ".[bench]" (install a CPU build of torch first, or it brings CUDA along).
@@ -13,7 +13,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-PARTS = tuple("gradients units growth profile memory training mnist_shaped startup sweep table thresholds".split())  # noqa: SIM905
+TIMED = "gradients units growth profile memory training mnist_shaped startup sweep table thresholds"
+PARTS = (*TIMED.split(), "slopes")  # the last for its errors
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from reference import backpropagation, extended_gradient, largest_error
 
-from benchmarks import datasets, gradients, measure, memory, startup, thresholds
+from benchmarks import datasets, gradients, measure, memory, slopes, startup, thresholds
 from benchmarks.backpropagation import Backpropagation, straight_through
 from benchmarks.datasets import images
 from benchmarks.methods import METHODS, Method, as_vector
@@ -228,6 +228,20 @@ def test_a_row_says_what_was_extrapolated_and_when_the_core_was_exceeded_or_shar
     assert result.cells(50)[2:] == ["2.00 s", "40.0 [40.0, 40.0]", "1.0e-11", "3", remark]
 
 
+def test_evaluations_and_errors_of_slopes_are_those_of_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [task.name for task in slopes.tasks()]
+    assert len(set(names)) == 102 and len(names) > 800
+    ways = {"off by 1 %, says 2 %": lambda f, x: (f(x) * 0 + 1.01, 0.02), "fails": lambda f, x: (np.nan, np.nan)}
+    line = slopes.Task("x", lambda x: x, 2.0, 1.0)
+    monkeypatch.setattr(slopes, "WAYS", ways)
+    monkeypatch.setattr(slopes, "ESTIMATES", tuple(ways))
+    monkeypatch.setattr(slopes, "tasks", lambda: iter([line] * 5))
+    assert [row[1:] for row in slopes.compare().rows] == [
+        ["1.0", "1e-02", "1e-02", "100 %"],
+        ["0.0", "inf", "inf", "0 %"],
+    ]
+
+
 def test_the_cores_in_use_are_measured() -> None:
     timings = measure.interleave({"idle": lambda: time.sleep(0.05)}, lambda: None, rounds=1, budget_s=1.0)
     assert timings["idle"].cores[0] < 0.5
@@ -341,6 +355,11 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     assert [row[0].strip() for row in begun] == list(startup.COMMANDS)
     for name, wall, beside_numpy, _ in begun:
         assert float(beside_numpy.split()[0]) == pytest.approx(seconds(wall) / seconds(begun[0][1]), rel=0.02), name
+    ways = [line.split("|")[1:] for line in texts["slopes"].splitlines() if line.startswith("| ")][1:]
+    assert [row[0].strip() for row in ways] == list(slopes.WAYS)
+    assert [row[1].strip() == "not installed" for row in ways] == [
+        name.startswith("numdifftools") for name in slopes.WAYS
+    ]
     assert "| exponent over the last decade " in texts["growth"]
     assert texts["memory"].count(" MB  ") == 2
     for part in ("gradients", "growth"):
