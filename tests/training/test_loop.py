@@ -625,8 +625,6 @@ def test_a_function_gets_a_line_after_a_tenth_of_the_epochs_and_30_s(
 
 @pytest.mark.parametrize("widgets", [True, False])
 def test_a_notebook_shows_a_bar_of_its_own_or_one_of_text(widgets: bool, tmp_path: Path) -> None:
-    if widgets:
-        pytest.importorskip("ipywidgets")
     code = f"""
 import importlib.util as util
 find = util.find_spec
