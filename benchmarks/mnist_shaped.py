@@ -48,7 +48,7 @@ print(classifier.score(scaler.transform(X_test), y_test))
 
 def measure(*, quick: bool = False) -> Report:
     """Time both with one thread of BLAS and with two, in turn."""
-    n, epochs, rounds = (500, 1, 1) if quick else (N_IMAGES, EPOCHS, 5)
+    n, units, epochs, rounds = (200, 8, 1, 1) if quick else (N_IMAGES, HIDDEN_UNITS, EPOCHS, 5)
     seconds, peaks = defaultdict(list), defaultdict(list)
     with tempfile.TemporaryDirectory(dir=".") as folder, all_cores():  # on a disk, which /tmp may not be
         file = Path(folder, "images.npz")
@@ -56,9 +56,9 @@ def measure(*, quick: bool = False) -> Report:
         np.savez(file, X=(255 * X).round().astype(np.uint8), y=y)
         del X
         for number in tqdm(range(rounds), desc="mnist_shaped", unit="round", disable=None, leave=False):
-            for threads in (1, 2):
+            for threads in (1,) if quick else (1, 2):
                 out = Path(folder, f"{number}-{threads}")
-                for name, arguments in _commands(file, epochs, threads, out).items():
+                for name, arguments in _commands(file, units, epochs, threads, out).items():
                     elapsed, peak = _whole_process(arguments, threads)
                     seconds[name, threads].append(elapsed)
                     peaks[name, threads].append(peak)
@@ -71,18 +71,18 @@ def measure(*, quick: bool = False) -> Report:
         rows.append([name, str(threads), wall, ratios[0], f"{three_digits(memory / 1e6)} MB", ratios[1]])
     columns = ("whole process", "BLAS threads", "wall time", "/ script", "peak memory", "/ script's")
     table = Table(f"{n:,} × 784", columns, rows, f"Rounds: {rounds}. Medians, in brackets the quartiles.")
-    return Report("A table of MNIST's size", INTRODUCTION.format(n=n, units=HIDDEN_UNITS, epochs=epochs), [table])
+    return Report("A table of MNIST's size", INTRODUCTION.format(n=n, units=units, epochs=epochs), [table])
 
 
-def _commands(file: Path, epochs: int, threads: int, out: Path) -> dict[str, list[str]]:
+def _commands(file: Path, units: int, epochs: int, threads: int, out: Path) -> dict[str, list[str]]:
     settings = [
         *("dataset.scaling=minmax", "dataset.validation_size=0", "network.activation=relu"),
-        *(f"network.hidden_units={HIDDEN_UNITS}", f"training.epochs={epochs}", "training.batch_size=100"),
+        *(f"network.hidden_units={units}", f"training.epochs={epochs}", "training.batch_size=100"),
         *("optimizer.learning_rate=0.1", "optimizer.momentum=0.9", f"training.threads={threads}"),
     ]
     return {
         "tinynet train": ["-m", "tinynet", "train", str(file), *settings, "--out", str(out)],
-        "scikit-learn script": ["-c", SCRIPT, str(file), str(HIDDEN_UNITS), str(epochs)],
+        "scikit-learn script": ["-c", SCRIPT, str(file), str(units), str(epochs)],
     }
 
 

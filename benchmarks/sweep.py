@@ -38,11 +38,12 @@ for seed in range(n_runs):
 
 def measure(*, quick: bool = False) -> Report:
     """Time the three, in turn."""
-    n_runs, epochs, n_rounds = (3, 1, 1) if quick else (40, 20, 9)
+    n_runs, epochs, n_rounds = (2, 1, 1) if quick else (40, 20, 9)
     seconds = defaultdict(list)
     inside = []
     with tempfile.TemporaryDirectory(dir=".") as folder, all_cores():  # on a disk, which /tmp may not be
-        _script(n_runs, epochs)  # warms up: the files of all that is imported
+        if not quick:
+            _script(n_runs, epochs)  # warms up: the files of all that is imported
         for number in tqdm(range(n_rounds), desc="sweep", unit="round", disable=None, leave=False):
             elapsed, results = _script(n_runs, epochs)
             seconds["script"].append(elapsed)

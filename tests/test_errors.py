@@ -39,17 +39,17 @@ def diverged() -> DivergedError:
     return error
 
 
-@pytest.mark.parametrize(
-    ("error", "ordinary"),
-    [
-        (InvalidValueError("x"), ValueError),
-        (InvalidTypeError("x"), TypeError),
-        (DataError("x"), ValueError),
-        (ConfigError(["x"]), ValueError),
-        (RunFolderError("x"), OSError),
-        (diverged(), ArithmeticError),
-    ],
-)
+ERRORS: list[tuple[TinynetError, type[Exception]]] = [
+    (InvalidValueError("x"), ValueError),
+    (InvalidTypeError("x"), TypeError),
+    (DataError("x"), ValueError),
+    (ConfigError(["digits.toml: a: one", "command line: b: two"]), ValueError),
+    (RunFolderError("x"), OSError),
+    (diverged(), ArithmeticError),
+]
+
+
+@pytest.mark.parametrize(("error", "ordinary"), ERRORS)
 def test_an_ordinary_except_clause_catches_it(error: TinynetError, ordinary: type[Exception]) -> None:
     for kind in (ordinary, TinynetError):
         with pytest.raises(kind) as caught:
@@ -62,17 +62,7 @@ def test_the_warning_is_a_user_warning() -> None:
 
 
 @pytest.mark.parametrize("duplicate", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
-@pytest.mark.parametrize(
-    "error",
-    [
-        InvalidValueError("one"),
-        InvalidTypeError("one"),
-        DataError("one"),
-        RunFolderError("one"),
-        ConfigError(["digits.toml: a: one", "command line: b: two"]),
-        diverged(),
-    ],
-)
+@pytest.mark.parametrize("error", [error for error, _ in ERRORS])
 def test_an_error_is_whole_after_pickling_and_copying(error: TinynetError, duplicate: Callable[[Any], Any]) -> None:
     other = duplicate(error)
     assert type(other) is type(error)

@@ -72,26 +72,22 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, status: int) -> str:
 # Data
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({"add": 1e-4, "at": at} for at in range(0, 90, 11)),  # rows of all three parts
-        {"header": ("b", "a", "class")},
-        {"header": ("a", "c", "class")},
-        {"label": "w"},
-    ],
-    ids=str,
-)
-def test_fault_11_a_run_is_not_resumed_with_another_number_column_or_class_in_any_part(
-    change: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+CHANGES: list[dict[str, Any]] = [
+    *({"add": 1e-4, "at": at} for at in range(0, 90, 11)),  # rows of all three parts
+    {"header": ("b", "a", "class")},
+    {"header": ("a", "c", "class")},
+    {"label": "w"},
+]
+
+
+def test_fault_11_a_run_is_not_resumed_with_other_data_in_any_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
     before = files("x")
-    written(**change)
-    message = said(capsys, "train", "--out", "x", "--resume", "--quiet", "training.epochs=5", status=2)
-    there = r"tinynet: x/checkpoint-\d+\.npz: was made with another .*data set \(\w+ there, \w+ here\)\n"
-    assert re.fullmatch(there, message)
-    assert files("x") == before
+    for change in CHANGES:
+        written(**change)
+        message = said(capsys, "train", "--out", "x", "--resume", "--quiet", "training.epochs=5", status=2)
+        there = r"tinynet: x/checkpoint-\d+\.npz: was made with another .*data set \(\w+ there, \w+ here\)\n"
+        assert re.fullmatch(there, message) and files("x") == before, change
 
 
 def test_fault_11_a_column_more_is_named_by_the_data_and_the_network_not_by_shapes_of_arrays(
@@ -174,10 +170,6 @@ def test_fault_11_data_that_change_after_the_last_run_has_read_them_are_noticed_
     assert said(capsys, *SWEEP, "--resume", status=0) == ""
 
 
-def nothing(path: Path) -> None:
-    pass
-
-
 def begun_run(change: Callable[[Path], object]) -> Path:
     """Return the folder of a run that a sweep has begun and saved, with its newest checkpoint changed."""
     assert main(list(SWEEP)) == 0
@@ -188,30 +180,26 @@ def begun_run(change: Callable[[Path], object]) -> Path:
     return part
 
 
-def test_fault_11_the_checkpoints_of_a_begun_run_with_other_data_are_kept_and_the_run_is_failed(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    part = begun_run(nothing)
-    for path in run_folders():
-        shutil.rmtree(path)
-    written(add=1.0)
-    before = {path: path.read_bytes() for path in part.glob("checkpoint-*")}
-    message = said(capsys, *SWEEP, "--resume", status=3)
-    assert "was made with another " in message and message.count("\n") == 2
-    assert statuses() == ["failed", "completed", "completed"]
-    assert {path: path.read_bytes() for path in part.glob("checkpoint-*")} == before
-
-
 def newer(path: Path) -> None:
     path.write_bytes(altered(path, lambda there: there.update(meta=meta(there, format_version=9))))
 
 
-def test_fault_35_the_checkpoints_of_a_begun_run_of_a_newer_format_are_kept_and_the_run_is_failed(
-    capsys: pytest.CaptureFixture[str],
+def other_data(path: Path) -> None:
+    for finished in run_folders():
+        shutil.rmtree(finished)
+    written(add=1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"), [(other_data, "was made with another "), (newer, "has format version 9")], ids=["data", "format"]
+)
+def test_fault_35_checkpoints_of_a_begun_run_that_do_not_fit_are_kept(
+    change: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    part = begun_run(newer)
+    part = begun_run(change)
     before = {path: path.read_bytes() for path in part.glob("checkpoint-*")}
-    assert "has format version 9" in said(capsys, *SWEEP, "--resume", status=3)
+    message = said(capsys, *SWEEP, "--resume", status=3)
+    assert why in message and message.count("\n") == 2
     assert statuses() == ["failed", "completed", "completed"]
     assert {path: path.read_bytes() for path in part.glob("checkpoint-*")} == before
 
@@ -298,13 +286,15 @@ def extended(path: Path) -> None:
             lambda path: (path / "summary.json").write_text('{"status": "comp'),
             "summary.json': is damaged: not valid JSON",
         ),
+        (lambda path: (path / "summary.json").write_text('{"status": "completed"}'), "/summary.json': "),
+        (lambda path: (path / "summary.json").write_text("[" * 200_000), "/summary.json': "),
         (lambda path: (path / "summary.json").unlink(), ": has not come to its end"),
         (cut, "metrics.csv': line 4: is damaged"),
         (lambda path: (path / "metrics.csv").unlink(), "/metrics.csv: No such file or directory"),
         (lambda path: (path / "config.json").write_text("{"), "config.json': not valid JSON"),
         (extended, ": was begun or continued with another training.epochs"),
     ],
-    ids=["summary cut", "no summary", "metrics cut", "no metrics", "config cut", "extended"],
+    ids=["summary cut", "no figures", "deep", "no summary", "metrics cut", "no metrics", "config cut", "extended"],
 )
 def test_fault_40_a_run_that_is_no_longer_the_sweeps_is_moved_aside_trained_anew_and_named(
     change: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]

@@ -21,7 +21,7 @@ from tinynet.storage.reading import typed_path
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.sampled_from("'\"\\$`!\n af0"))
 BYTES = st.binary().map(lambda name: os.fsdecode(name.replace(b"\0", b"")))
 ODD = "it's \\a\n\udcff0\"$HOME"  # \\udcff is a byte that is not UTF-8
-PLACES = [("x", "x"), ("-x", "-x"), ("a b", "'a b'"), (ODD, r"""$'it\'s \\a\n\xff0"$HOME'""")]
+PLACES = [("-x", "-x"), (ODD, r"""$'it\'s \\a\n\xff0"$HOME'""")]
 
 
 @pytest.fixture(autouse=True)

@@ -291,18 +291,6 @@ def test_fault_34_two_damaged_checkpoints_are_refused(half: str, capsys: pytest.
     assert lines == [f"{newest}: {damage}", f"{older}: {damage}"]
 
 
-def test_fault_35_a_newer_format_version_is_refused_with_both_versions(
-    half: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for path in paths(Path(half)).values():
-        path.write_bytes(altered(path, lambda there: there.update(meta=meta(there, format_version=7))))
-    [line] = refusal(capsys, "--out", half, "--quiet", folder=half)
-    assert line == (
-        f"{half}/checkpoint-000000005.npz: has format version 7, and this tinynet reads {FORMAT}; "
-        "resume with the version of tinynet that wrote it, or a newer one"
-    )
-
-
 def command(*words: str, where: str = ".") -> tuple[int, str, str]:
     process = subprocess.run(
         [TINYNET, "train", *words, "--quiet"], capture_output=True, text=True, cwd=where, timeout=120, check=False
@@ -310,20 +298,13 @@ def command(*words: str, where: str = ".") -> tuple[int, str, str]:
     return process.returncode, process.stdout, process.stderr
 
 
-def test_faults_11_34_35_end_the_real_command_with_2_and_a_line(half: str) -> None:
-    before = files(half)
-    status, out, err = command("--out", half, "--resume", "seed=5")
-    differing = f"tinynet: {half} was begun with another config: seed (0 there, 5 here)\n"
-    assert (status, out, err) == (2, "", differing)
-    assert files(half) == before
-    older, newest = paths(Path(half)).values()
+def test_fault_35_a_newer_format_ends_the_real_command_with_2(half: str) -> None:
+    newest = paths(Path(half))[5]
     newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, format_version=9))))
+    before = files(half)
     status, out, err = command("--out", half, "--resume")
-    assert (status, out, err.count("\n")) == (2, "", 1) and "has format version 9" in err
-    for path in (older, newest):
-        flip(path)
-    status, out, err = command("--out", half, "--resume")
-    assert (status, out, err.count("\n"), err.count("checksum does not match")) == (2, "", 2, 2)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"has format version 9, and this tinynet reads {FORMAT}" in err and files(half) == before
 
 
 def test_fault_43_a_run_that_was_moved_with_its_data_is_resumed_there(half: str, tmp_path: Path) -> None:

@@ -15,16 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweeping import (
-    QUICK,
-    made_at,
-    result,
-    results,
-    run_folders,
-    statuses,
-    swept,
-    table,
-)
+from sweeping import QUICK, made_at, result, results, run_folders, statuses, swept, table
 
 import tinynet
 from tinynet.artifacts.run_folder import RunFolder
@@ -339,21 +330,6 @@ def test_settings_without_a_validation_part_come_last(capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     first, second = (line.split() for line in lines[lines.index("") + 2 :][:2])
     assert (first[0], second[0], second[2]) == ("validation_size=0.1", "validation_size=0", "-")
-
-
-@pytest.mark.parametrize(
-    "damage",
-    ['{"status": "completed"}', '{"status": "completed", "final": 5}', "[" * 200_000, '"completed"'],
-    ids=["no figures", "another kind", "deep", "text"],
-)
-def test_a_run_with_a_damaged_summary_is_moved_aside_and_run_again(damage: str) -> None:
-    swept()
-    first, _ = run_folders()
-    (first / "summary.json").write_text(damage, encoding="utf-8")
-    assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
-    assert statuses() == ["completed"] * 2
-    (aside,) = Path("s").glob(f"{first.name}.aside-*")
-    assert (aside / "summary.json").read_text(encoding="utf-8") == damage
 
 
 def test_a_sweep_of_very_many_seeds_can_be_repeated() -> None:

@@ -112,6 +112,13 @@ def running(*words: str, prepare: Callable[[], object] = lambda: None, steps: in
     return process
 
 
+def stopped(process: ForkProcess, why: str) -> None:
+    """Hold that a training ends with 3 and one line that says why and how to go on."""
+    assert ended(process) == 3
+    (line,) = SAID.read_text(encoding="utf-8").splitlines()
+    assert re.fullmatch(rf"tinynet: the run failed: x\S*: {why}; resume with: tinynet train .*", line)
+
+
 def test_fault_33_a_limit_on_the_size_of_files_ends_the_real_command_with_3_and_what_it_saved_is_resumed() -> None:
     whole = reference(TRAIN)
     limited = ["bash", "-c", 'ulimit -f 9; exec "$0" "$@"', TINYNET, *TRAIN]
@@ -171,11 +178,7 @@ def test_fault_33_a_folder_made_read_only_under_a_run_ends_it_with_3_and_it_is_r
     whole = reference(TRAIN)
     process = running(*TRAIN, prepare=obey_permissions)
     Path("x").chmod(0o555)
-    assert ended(process) == 3
-    (line,) = SAID.read_text(encoding="utf-8").splitlines()
-    assert re.fullmatch(
-        r"tinynet: the run failed: x\S*: Permission denied; resume with: tinynet train --out x --resume", line
-    )
+    stopped(process, "Permission denied")
     assert 5 <= saved_steps("x") < 50
     Path("x").chmod(0o777)
     assert ended(forked("train", "--out", "x", "--resume", "--quiet", prepare=obey_permissions)) == 0
@@ -186,11 +189,7 @@ def test_fault_33_a_folder_moved_away_under_a_run_ends_it_with_3_and_it_is_resum
     whole = reference(TRAIN)
     process = running(*TRAIN)
     Path("x").rename("elsewhere")
-    assert ended(process) == 3
-    (line,) = SAID.read_text(encoding="utf-8").splitlines()
-    assert re.fullmatch(
-        r"tinynet: the run failed: x\S*: No such file or directory; resume with: tinynet train .*", line
-    )
+    stopped(process, "No such file or directory")
     assert not Path("x").exists() and 5 <= saved_steps("elsewhere") < 50
     assert main(["train", "--out", "elsewhere", "--resume", "--quiet"]) == 0
     assert outcomes("elsewhere") == whole

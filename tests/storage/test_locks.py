@@ -60,11 +60,13 @@ def race(*words: str, also: str = "") -> None:
     assert said[1 - loser].read_text(encoding="utf-8") == ""
 
 
-@pytest.mark.parametrize("races", [4, pytest.param(60, marks=pytest.mark.soak)])
-def test_fault_16_of_two_that_begin_a_run_in_one_folder_exactly_one_writes(races: int) -> None:
-    whole = reference(TRAIN)
+@pytest.mark.parametrize("races", [3, pytest.param(60, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("command", [TRAIN, SWEEP], ids=["train", "sweep"])
+def test_fault_16_of_two_that_begin_in_one_folder_one_writes(command: tuple[str, ...], races: int) -> None:
+    whole = reference(command)
+    between = "tinynet: x holds a sweep already; resume it with --resume, or choose another folder with --out"
     for _ in range(races):
-        race(*TRAIN)
+        race(*command, also=between if command == SWEEP else "")
         assert outcomes("x") == whole and not half_written("x")
         shutil.rmtree("x")
 
@@ -76,16 +78,6 @@ def test_fault_16_of_two_that_resume_a_run_exactly_one_writes(races: int) -> Non
         faults = Faults(40 + number % 30, "kill")  # so that there is something to go on with
         assert ended(forked(*TRAIN, prepare=faults.install)) == -signal.SIGKILL
         race("train", "--out", "x", "--resume", "--quiet")
-        assert outcomes("x") == whole and not half_written("x")
-        shutil.rmtree("x")
-
-
-@pytest.mark.parametrize("races", [3, pytest.param(60, marks=pytest.mark.soak)])
-def test_fault_16_of_two_that_begin_a_sweep_in_one_folder_exactly_one_writes(races: int) -> None:
-    whole = reference(SWEEP)
-    between = "tinynet: x holds a sweep already; resume it with --resume, or choose another folder with --out"
-    for _ in range(races):
-        race(*SWEEP, also=between)
         assert outcomes("x") == whole and not half_written("x")
         shutil.rmtree("x")
 

@@ -107,9 +107,10 @@ def test_a_checkpoint_of_the_first_format_is_resumed(whole: Any, folder: Path) -
 
 
 def test_saving_changes_nothing(whole: Any, tmp_path: Path) -> None:
-    training = Training()
-    assert outcome(training, training.run(tmp_path / "a" / "b")) == whole
-    assert len(paths(tmp_path / "a" / "b")) == 2
+    for resume in (False, True):  # to resume what has no checkpoint yet is to begin
+        training, folder = Training(), tmp_path / str(resume) / "b"
+        assert outcome(training, training.run(folder, resume=resume)) == whole
+        assert len(paths(folder)) == 2
 
 
 def test_a_finished_training_is_resumed_without_a_step(whole: Any, tmp_path: Path) -> None:
@@ -122,11 +123,6 @@ def test_a_finished_training_is_resumed_without_a_step(whole: Any, tmp_path: Pat
     again = Training()
     assert outcome(again, again.run(tmp_path, resume=True)) == whole
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
-
-
-def test_a_training_without_a_checkpoint_yet_begins(whole: Any, tmp_path: Path) -> None:
-    training = Training()
-    assert outcome(training, training.run(tmp_path / "new", resume=True)) == whole
 
 
 def test_more_epochs_end_as_if_they_had_been_asked_for_at_once(tmp_path: Path) -> None:
@@ -145,23 +141,11 @@ def test_early_stopping_counts_on_through_more_epochs(whole: Any, tmp_path: Path
 
 def test_fewer_epochs_than_were_trained_are_refused(folder: Path) -> None:
     training = Training()
+    before = {key: param.copy() for key, param in training.net.params.items()}
     with pytest.raises(InvalidValueError, match="epochs must be at least the 2 that were trained, got 1"):
         training.run(folder, epochs=1, resume=True)
+    assert all((training.net.params[key] == before[key]).all() for key in before) and not training.optimizer.velocity
     assert len(training.run(folder, epochs=2, resume=True)) == 2
-
-
-def test_an_optimizer_without_momentum_or_schedule_keeps_the_rate_it_was_set_to(tmp_path: Path) -> None:
-    def run(folder: Path | None, epochs: int, *, resume: bool = False) -> Any:
-        training = Training(schedule=None, patience=None, epochs=epochs, resume=resume)
-        training.optimizer = SGD(0.4)
-
-        def halve(row: Any) -> None:
-            training.optimizer.learning_rate /= 2
-
-        return outcome(training, training.run(folder, on_epoch=halve))
-
-    run(tmp_path, 3)
-    assert run(tmp_path, 6, resume=True) == run(None, 6)
 
 
 def test_the_optimizer_that_was_interrupted_may_go_on_itself(whole: Any, tmp_path: Path) -> None:
@@ -346,10 +330,6 @@ def test_a_schedule_that_gives_no_rate_is_refused_before_anything_is_trained(fol
         Training().run(folder, resume=True, schedule=lambda done: None)
 
 
-def test_the_same_schedule_is_not_spoken_of(folder: Path) -> None:
-    Training().run(folder, resume=True)  # warnings are errors
-
-
 def test_checkpoints_are_an_object_of_their_own(tmp_path: Path) -> None:
     with pytest.raises(InvalidTypeError, match=r"checkpoints must be tinynet.Checkpoints\(folder, ...\), got '"):
         Training().run(checkpoints=str(tmp_path))
@@ -532,19 +512,8 @@ def test_fault_34_a_damaged_newest_is_named_and_the_one_before_is_used(whole: An
     with pytest.warns(UserWarning) as caught:
         history = training.run(folder, resume=True)
     assert outcome(training, history) == whole
-    assert str(caught[0].message) == (
-        f"{newest}: is cut short or damaged: its checksum does not match; "
-        "resuming from checkpoint-000000007.npz, the one before"
-    )
-    assert len(caught) == 1
-
-
-def test_the_warning_of_a_damaged_newest_points_at_the_caller_of_train(folder: Path) -> None:
-    newest = paths(folder)[8]
-    newest.write_bytes(newest.read_bytes()[:-100])
-    with pytest.warns(UserWarning) as caught:
-        Training().run(folder, resume=True)
-    assert Path(caught[0].filename).name == "resuming.py"
+    assert str(caught[0].message).startswith(f"{newest}: is cut short or damaged: ")
+    assert len(caught) == 1 and Path(caught[0].filename).name == "resuming.py"  # the caller of train
 
 
 def test_fault_34_a_damaged_checkpoint_is_removed_once_a_new_one_is_there(folder: Path) -> None:
@@ -575,15 +544,6 @@ def test_fault_34_every_damaged_one_is_named(folder: Path) -> None:
     assert str(caught[0].message) == f"{damaged}; resuming from checkpoint-000000008.npz, the one before"
 
 
-def test_fault_34_two_damaged_ones_are_refused_and_nothing_is_overwritten(folder: Path) -> None:
-    for path in paths(folder).values():
-        path.write_bytes(path.read_bytes()[::-1])
-    lines = refusal(folder).splitlines()
-    assert lines == [
-        f"{path}: is cut short or damaged: its checksum does not match" for path in reversed(paths(folder).values())
-    ]
-
-
 def test_fault_35_a_newer_format_is_refused_with_both_versions(folder: Path) -> None:
     newest = paths(folder)[8]
     newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, format_version=3))))
@@ -599,14 +559,3 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     state = keeper.load(settings, training.net.params)
     assert state is not None and to_bytes(state) == paths(folder)[8].read_bytes()
     assert str(untimed(state.history)) == str(untimed(Training().run(epochs=2, patience=None)))
-
-
-def test_fewer_epochs_than_were_trained_change_nothing(tmp_path: Path) -> None:
-    X, y, optimizer = np.eye(4), np.arange(4) % 2, SGD(0.1, momentum=0.9)
-    options: dict[str, Any] = {"batch_size": 2, "seed": 0, "checkpoints": Checkpoints(tmp_path)}
-    train(TwoLayerNet(4, 3, 2, seed=0), X, y, SGD(0.1, momentum=0.9), epochs=3, **options)
-    net = TwoLayerNet(4, 3, 2, seed=0)
-    before = {key: param.copy() for key, param in net.params.items()}
-    with pytest.raises(InvalidValueError, match="epochs must be at least the 3 that were trained, got 2"):
-        train(net, X, y, optimizer, epochs=2, **options | {"checkpoints": Checkpoints(tmp_path, resume=True)})
-    assert all((net.params[key] == before[key]).all() for key in before) and not optimizer.velocity

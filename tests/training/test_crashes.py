@@ -144,10 +144,10 @@ def was_killed(words: tuple[str, ...], after_s: float, *, real: bool) -> bool:
 @pytest.mark.parametrize(
     ("command", "kills", "real"),
     [
-        pytest.param(TRAIN, 28, False, id="28 of a run"),
-        pytest.param(SWEEP, 12, False, id="12 of a sweep"),
-        pytest.param((*SWEEP, "--jobs", "2"), 7, False, id="7 of a sweep on two processes"),
-        pytest.param(TRAIN, 3, True, id="3 of the real command"),
+        pytest.param(TRAIN, 6, False, id="6 of a run"),
+        pytest.param(SWEEP, 4, False, id="4 of a sweep"),
+        pytest.param((*SWEEP, "--jobs", "2"), 3, False, id="3 of a sweep on two processes"),
+        pytest.param(TRAIN, 2, True, id="2 of the real command"),
         pytest.param(LONGER, 600, False, id="600 of a run", marks=pytest.mark.soak),
         pytest.param(SWEEP, 200, False, id="200 of a sweep", marks=pytest.mark.soak),
         pytest.param((*SWEEP, "--jobs", "2"), 100, False, id="100 of a sweep on two processes", marks=pytest.mark.soak),

@@ -163,6 +163,7 @@ def test_fault_34_a_checkpoint_under_the_name_of_another_is_no_checkpoint(
     ("make", "message"),
     [
         (os.mkfifo, "is not a file"),
+        (os.mkdir, "is not a file"),
         (lambda path: path.symlink_to("/dev/zero"), "is not a file"),
         (lambda path: path.symlink_to("nowhere"), "cannot be read: No such file or directory"),
         (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),
@@ -170,10 +171,6 @@ def test_fault_34_a_checkpoint_under_the_name_of_another_is_no_checkpoint(
 )
 def test_fault_36_what_is_no_file_is_not_waited_for(make: Any, message: str, refused: Callable[[Any], str]) -> None:
     assert refused(make) == message
-
-
-def test_fault_36_a_folder_in_place_of_a_checkpoint(refused: Callable[[Any], str], tmp_path: Path) -> None:
-    assert refused(lambda path: path.mkdir()) == "is not a file"
 
 
 # What would run code
@@ -393,11 +390,6 @@ def test_fault_36_of_a_table_or_weights_of_another_shape_the_shape_is_said(
     for name, what in said.items():
         other = altered(made / NEWEST, changed(name, lambda array: array[:, None] if array.ndim == 1 else array[:, :1]))
         assert refused(other) == f"is not what tinynet wrote for such a network: {what}"
-
-
-def test_fault_36_of_a_setting_that_is_no_number_or_text_it_is_said(refused: Callable[[Any], str], made: Path) -> None:
-    other = altered(made / NEWEST, changed_meta(settings={"a": []}))
-    assert refused(other) == "is not what tinynet wrote for such a network: a setting that is a list or an object"
 
 
 def test_fault_11_a_setting_that_is_missing_on_one_side_is_absent(made: Path, wanted: dict[str, Any]) -> None:

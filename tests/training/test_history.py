@@ -19,13 +19,6 @@ def row(epoch: int, train_loss: float = 1.0, validation_loss: float = math.nan) 
     return Epoch(epoch, 4 * epoch, train_loss, 0.5, validation_loss, math.nan, 0.1, 100 * epoch, 0.25)
 
 
-def test_the_columns_are_those_of_metrics_csv() -> None:
-    assert ",".join(COLUMNS) == (
-        "epoch,step,train_loss,train_accuracy,validation_loss,validation_accuracy,"
-        "learning_rate,loss_evaluations,duration_s,gradient_norm,update_norm"
-    )
-
-
 def test_a_history_is_as_long_as_its_rows_and_iterates_over_them() -> None:
     rows = [row(1), row(2)]
     history = History(rows)
@@ -80,7 +73,3 @@ def test_the_csv_text_reads_back_to_the_same_floats(losses: list[tuple[float, fl
             assert cells["validation_loss"] == ""
         else:
             assert float(cells["validation_loss"]) == expected.validation_loss
-
-
-def test_an_empty_history_is_a_header_in_csv() -> None:
-    assert History().to_csv() == ",".join(COLUMNS) + "\n"
