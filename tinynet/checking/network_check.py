@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -243,13 +244,13 @@ def error_curve(case: Case, weights: Sequence[Weight], extended: Extended) -> Cu
     slopes, slope_errors = (values.astype(np.float64) for values in extended.slopes(weights))
     scale = float(np.abs(slopes).max()) or 1.0
     steps = with_step(STEPS, case.h)
-    engine, loop, truncation = np.empty((3, len(steps)))
-    for n, h in enumerate(steps):
-        engine[n] = np.abs(case.quotients(weights, h, case.method) - slopes).max() / scale
-        loop[n] = (
-            engine[n] if case.method == "loop" else np.abs(case.quotients(weights, h, "loop") - slopes).max() / scale
-        )
-        truncation[n] = np.abs(extended.quotients(weights, h).astype(np.float64) - slopes).max() / scale
+
+    def errors(quotients: Callable[[float], npt.NDArray[Any]]) -> Array:
+        return np.array([float(np.abs(quotients(h).astype(np.float64) - slopes).max()) for h in steps]) / scale
+
+    engine = errors(lambda h: case.quotients(weights, h, case.method))
+    loop = engine if case.method == "loop" else errors(lambda h: case.quotients(weights, h, "loop"))
+    truncation = errors(lambda h: extended.quotients(weights, h))
     slope_error = float(slope_errors.max()) / scale
     rounding = EPS * max(1.0, float(np.abs(extended.logits).max())) / (steps * scale)
     truncation[truncation < 4 * np.maximum(rounding, slope_error)] = np.nan

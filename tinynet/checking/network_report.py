@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinynet.checking.extended_precision import EPS
-from tinynet.checking.network_check import Census, Check, Curve, check
+from tinynet.checking.network_check import Array, Check, check
 from tinynet.config.building import Run
 from tinynet.reports.plots import COLOURS, new_figure, save_figure
 from tinynet.storage.writing import write_atomically
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 80
 NAMED_UNITS, NAMED_KINKS = 5, 6
+FLOOR = 1e-17  # an error of 0 has no place on a logarithmic axis
 
 
 @dataclass(frozen=True)
@@ -99,23 +100,26 @@ def check_fault(found: Check) -> str | None:
     )
 
 
-def _steps(found: Check) -> str:
-    """Return the table of the step, whole powers of ten and what is marked, and the recommended step."""
+def _by_step(found: Check) -> tuple[Array, dict[str, Array], dict[int, str]]:
+    """Return the steps, what was measured at each, and which of them are marked as what."""
     curve, census, method = found.curve, found.census, found.run.config.gradient.method
     if curve is None:
-        title, steps, marks = "how often it reaches a jump of the activation", census.h, {census.chosen: "your h"}
-        columns = {"windows": census.shares, "moves": census.moves}
-        last = f"Recommended: h = {census.recommended:g}" if census.recommended > 0 else "None is recommended"
+        return census.h, {"windows": census.shares, "moves": census.moves}, {census.chosen: "your h"}
+    marks: dict[int, str] = {}
+    best = [(curve.recommended, f"best for {method}"), (curve.recommended_for_loop, "best for loop")]
+    for n, mark in dict.fromkeys([(curve.chosen, "your h"), *best]):
+        marks[n] = f"{marks[n]}, {mark}" if n in marks else mark
+    return curve.h, {method: curve.engine, "loop": curve.loop, "truncation": curve.truncation}, marks
+
+
+def _steps(found: Check) -> str:
+    """Return the table of the step, whole powers of ten and what is marked, and the recommended step."""
+    (steps, columns, marks), curve, wide = _by_step(found), found.curve, found.census.recommended
+    if curve is None:
+        title = "how often it reaches a jump of the activation"
+        last = f"Recommended: h = {wide:g}" if wide > 0 else "None is recommended"
     else:
-        title, steps = "error against the slope, the limit of the quotient for h to 0", curve.h
-        columns = {method: curve.engine, "loop": curve.loop, "truncation": curve.truncation}
-        marks = {}
-        for n, mark in (
-            (curve.chosen, "your h"),
-            (curve.recommended, f"best for {method}"),
-            (curve.recommended_for_loop, "best for loop"),
-        ):
-            marks[n] = mark if marks.get(n, mark) == mark else f"{marks[n]}, {mark}"
+        title = "error against the slope, the limit of the quotient for h to 0"
         best = f"Recommended: h = {curve.h[curve.recommended]:.1g}, error {curve.engine[curve.recommended]:.1e}"
         last = f"{best}; the slope is known to {max(curve.slope_error, EPS):.0e}"
     lines = [f"THE STEP: {title}", f"{'h':8}{''.join(f'{name:>12}' for name in columns)}"]
@@ -146,38 +150,31 @@ def plot_check(found: Check) -> Figure:
     """Return a figure of two panels: error (or width) by step, and the inputs of the activation."""
     figure = new_figure(10.0, 3.8)
     steps, inputs = figure.subplots(1, 2, width_ratios=(5, 4))
-    if found.curve is None:
-        _draw_widths(steps, found.census, found.run.config.gradient.h)
-    else:
-        _draw_curve(steps, found.curve, found.run.config.gradient.method)
+    _draw_steps(steps, found)
     _draw_inputs(inputs, found)
-    for ax in (steps, inputs):
-        ax.grid(alpha=0.3, linewidth=0.6)
-        ax.spines[["top", "right"]].set_visible(False)
+    tidy(steps, inputs)
     return figure
 
 
-def _draw_curve(ax: Axes, curve: Curve, method: str) -> None:
-    floor = 1e-17  # an error of 0 has no place on a logarithmic axis
-    ax.loglog(curve.h, np.maximum(curve.loop, floor), "s-", color=COLOURS[1], markersize=4, label="loop")
-    if method != "loop":
-        ax.loglog(curve.h, np.maximum(curve.engine, floor), "o-", color=COLOURS[0], markersize=4, label=method)
-    ax.loglog(curve.h, curve.truncation, "--", color="dimgrey", label="truncation", zorder=3)
-    ax.axvline(curve.h[curve.chosen], color="black", linewidth=0.8, linestyle=":", label="your h")
-    best = curve.recommended
-    mark = {"color": "black", "fillstyle": "none", "markersize": 9, "label": f"best h for {method}"}
-    ax.loglog(curve.h[best], max(curve.engine[best], floor), "D", **mark)
-    ax.set(title="error of the gradient by step", xlabel="h", ylabel="error / largest entry")
-    ax.legend(frameon=False, fontsize="small")
+def tidy(*panels: Axes) -> None:
+    """Give panels a faint grid and two open sides."""
+    for ax in panels:
+        ax.grid(alpha=0.3, linewidth=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_widths(ax: Axes, census: Census, h: float) -> None:
-    ax.semilogx(census.h, 100 * census.shares, "o-", color=COLOURS[0], markersize=4, label="windows of units")
-    ax.semilogx(census.h, 100 * census.moves, "s-", color=COLOURS[1], markersize=4, label="moves of weights")
-    ax.axvline(h, color="black", linewidth=0.8, linestyle=":", label="your h")
-    if census.recommended > 0:
-        ax.axvline(census.recommended, color="black", linewidth=0.8, linestyle="--", label="recommended h")
-    ax.set(title="what reaches a jump, by step", xlabel="h", ylabel="share (%)")
+def _draw_steps(ax: Axes, found: Check) -> None:
+    (steps, columns, marks), has_slope, wide = _by_step(found), found.curve is not None, found.census.recommended
+    for (name, values), colour, marker in zip(columns.items(), COLOURS, "osd", strict=False):
+        colour, line = ("dimgrey", "--") if name == "truncation" else (colour, f"{marker}-")
+        shown = np.maximum(values, FLOOR) if has_slope else 100 * values
+        ax.plot(steps, shown, line, color=colour, markersize=4, label=name)
+    lines = [(steps[n], mark) for n, mark in marks.items()] + [(wide, "recommended h")] * (not has_slope and wide > 0)
+    for (h, mark), line in zip(lines, (":", "--", "-."), strict=False):
+        ax.axvline(h, color="black", linewidth=0.8, linestyle=line, label=mark)
+    title = "error of the gradient by step" if has_slope else "what reaches a jump, by step"
+    scale, label = ("log", "error / largest entry") if has_slope else ("linear", "share (%)")
+    ax.set(title=title, xlabel="h", ylabel=label, xscale="log", yscale=scale)
     ax.legend(frameon=False, fontsize="small")
 
 

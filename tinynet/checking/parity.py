@@ -88,18 +88,13 @@ def derivative_of(activation: Activation) -> Callable[[Array, Array], Array]:
     Raises
     ------
     InvalidValueError
-        For an activation that has none, or none that is known here.
+        For an activation that has none but 0, or none that is known here.
     """
     name = activation.name
     if name in DERIVATIVES and activation.function is NAMED[name]:
         return DERIVATIVES[name]
-    reason = (
-        "its slope is 0 wherever it has one, so that backpropagation would never change the first layer"
-        if name == "sign" or name.startswith("quantised")
-        else "tinynet knows its values alone"
-    )
     raise InvalidValueError(
-        f"activation {name!r} has no derivative for backpropagation to use: {reason}; "
+        f"activation {name!r} has no derivative for backpropagation to use: tinynet knows its values alone; "
         f"parity can be shown for {', '.join(DERIVATIVES)}"
     )
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinynet.checking.network_report import CheckReport, headline, paragraph
+from tinynet.checking.network_report import CheckReport, headline, paragraph, tidy
 from tinynet.checking.parity import Parity, parity
+from tinynet.checking.slopes import EPS
 from tinynet.config.building import Run
 from tinynet.reports.plots import COLOURS, new_figure
 
@@ -104,20 +105,16 @@ def plot_parity(found: Parity) -> Figure:
     ):
         shown = np.where(np.asarray(y) > 0, y, np.nan)  # 0 has no place on a logarithmic axis
         distances.loglog(x, shown, line, color=colour, markersize=3, linewidth=1.2, label=label)
-    distances.axhline(
-        float(np.finfo(np.float64).eps), color="black", linewidth=0.8, linestyle=":", label="eps of float64"
-    )
+    distances.axhline(EPS, color="black", linewidth=0.8, linestyle=":", label="eps of float64")
     distances.set(title="how far apart", xlabel="step", ylabel="difference")
-    for gap, word in ((found.above_rounding, "above rounding"), (found.beyond_truncation, "beyond truncation")):
+    firsts = ((found.above_rounding, "above rounding", "o"), (found.beyond_truncation, "beyond truncation", "D"))
+    for gap, word, marker in firsts:
         if gap is not None:
-            mark = {"color": "black", "fillstyle": "none", "markersize": 9, "zorder": 5, "linestyle": "none"}
-            marker = "o" if gap is found.above_rounding else "D"
-            distances.loglog(gap.step, gap.size, marker=marker, label=f"first {word}: step {gap.step:,}", **mark)
+            label = f"first {word}: step {gap.step:,}"
+            distances.loglog(gap.step, gap.size, f"k{marker}", fillstyle="none", markersize=9, zorder=5, label=label)
     losses.legend(frameon=False, fontsize="small")
     figure.legend(
         handles=distances.get_legend_handles_labels()[0], loc="outside right upper", frameon=False, fontsize="small"
     )
-    for ax in (losses, distances):
-        ax.grid(alpha=0.3, linewidth=0.6)
-        ax.spines[["top", "right"]].set_visible(False)
+    tidy(losses, distances)
     return figure
