@@ -353,6 +353,13 @@ def test_fault_53_npz_of_images_one_hot_labels_and_a_test_part() -> None:
     np.testing.assert_array_equal(data.X_test, X[:7].reshape(7, 20))
 
 
+def test_fault_44_a_gap_among_the_labels_of_a_test_part_is_no_class() -> None:
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    np.savez("own.npz", X=X, y=y, X_test=X[:3], y_test=[0.0, np.nan, 1.0])
+    with pytest.raises(DataError, match="1 label is missing in column 'y_test': row 1"):
+        load_dataset("npz", path="own.npz")
+
+
 def test_gaps_in_an_npz_file_are_filled() -> None:
     X = np.arange(80.0).reshape(40, 2)
     X[3, 1] = np.nan

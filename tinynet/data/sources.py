@@ -313,11 +313,13 @@ def labels_of(label: Column | None, class_names: Iterable[str]) -> Array:
     Raises
     ------
     DataError
-        For a label that is no class of the training part.
+        For a label that is missing, or no class of the training part.
     """
     places = {name: place for place, name in enumerate(class_names)}
     if label is None:
         raise DataError("there are no labels")
+    if faults := label_faults(Table((label,), np.arange(len(label.values))), label, REFUSE):
+        raise DataError(faults[0])
     levels = label.levels or ()
     strange = [level for level in levels if level not in places]
     if strange:
