@@ -19,7 +19,7 @@ from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
 from tinynet.data.npz_files import read_npz
 from tinynet.data.preparation import ARRAYS, Preparation, plain_preparation
 from tinynet.data.samples import check_X
-from tinynet.data.sources import label_faults, labels_of, npz_rows, read_rows
+from tinynet.data.sources import labels_of, npz_rows, read_rows
 from tinynet.data.tables import Table, some
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
@@ -145,8 +145,6 @@ class Model:
         plain = self.preparation or plain_preparation(self.feature_names)
         rows, label = read_rows(path, plain, labelled=True)
         with faults_of_file(path):
-            if label is not None and (faults := label_faults(rows, label, "refuse")):
-                raise DataError(faults[0])
             return rows if self.preparation is not None else plain.transform(rows), labels_of(label, self.class_names)
 
     def unknown_levels(self, rows: Any) -> dict[str, int]:
@@ -264,8 +262,7 @@ def _model(arrays: dict[str, Array]) -> Model:
     class_names, feature_names = (tuple(arrays[name].tolist()) for name in ("class_names", "feature_names"))
     preparation = None
     if own:
-        absent = [name for name in ARRAYS if name not in own]
-        if absent:
+        if absent := [name for name in ARRAYS if name not in own]:
             raise DataError(f"no array {some(absent)} beside {some(own)}")
         preparation = Preparation.from_arrays(own)
         if preparation.feature_names != feature_names:

@@ -24,8 +24,8 @@ from tinynet.config.overrides import read_overrides
 from tinynet.config.sections import CombinationError, Config, DatasetName, shown_value
 from tinynet.config.sections import shown as shown
 from tinynet.config.values import MAX_LENGTH, plain_name, put
-from tinynet.errors import ConfigError, RunFolderError, did_you_mean
-from tinynet.storage.reading import differences
+from tinynet.errors import ConfigError, DataError, RunFolderError, did_you_mean
+from tinynet.storage.reading import decoded, differences
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
@@ -188,10 +188,9 @@ def _read(path: Path) -> str:
     if not content.strip():
         raise ConfigError([f"{name}: is empty; 'tinynet presets digits' prints a config to begin with"])
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{name}: line {line}: not UTF-8: byte 0x{content[error.start]:02x}"]) from error
+        text = decoded(content)
+    except DataError as error:
+        raise ConfigError([f"{name}: {error}"]) from error
     for number, line_text in enumerate(text.split("\n"), 1):
         if len(line_text) > MAX_LENGTH:
             raise ConfigError([f"{name}: line {number}: longer than {MAX_LENGTH:,} characters, which no config needs"])

@@ -309,26 +309,14 @@ class Config(Section):
 
     @field_validator("training")
     @classmethod
-    def _patience_has_validation(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
-        dataset = info.data.get("dataset")
+    def _goes_with_the_others(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
+        dataset, optimizer = info.data.get("dataset"), info.data.get("optimizer")
         if training.patience is not None and dataset is not None and dataset.validation_size == 0:
             raise CombinationError("patience needs validation data, but dataset.validation_size is 0")
-        return training
-
-    @field_validator("training")
-    @classmethod
-    def _keeps_what_there_is(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
-        dataset = info.data.get("dataset")
         if training.keep == "last" and training.patience is not None:
             raise CombinationError("keep 'last' and patience exclude each other: patience keeps the best weights")
         if training.keep == "best" and dataset is not None and dataset.validation_size == 0:
             raise CombinationError("keep 'best' needs validation data, but dataset.validation_size is 0")
-        return training
-
-    @field_validator("training")
-    @classmethod
-    def _is_longer_than_the_warm_up(cls, training: TrainingConfig, info: ValidationInfo) -> TrainingConfig:
-        optimizer = info.data.get("optimizer")
         if optimizer is not None and optimizer.warmup_epochs >= training.epochs:
             raise CombinationError(
                 f"training.epochs {training.epochs} must be above optimizer.warmup_epochs {optimizer.warmup_epochs:g}"

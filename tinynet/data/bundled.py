@@ -53,13 +53,8 @@ def _blobs(
     n_samples = _n_samples(n_samples, n_features)
     if centers > n_samples:  # a list of all centers is made, however few samples there are
         raise InvalidValueError(f"centers must be at most n_samples, got {centers} centers for {n_samples} samples")
-    X, y = make_blobs(
-        n_samples,
-        n_features,
-        centers=centers,
-        cluster_std=check_number("cluster_std", cluster_std, 0),
-        random_state=seed,
-    )
+    cluster_std = check_number("cluster_std", cluster_std, 0)
+    X, y = make_blobs(n_samples, n_features, centers=centers, cluster_std=cluster_std, random_state=seed)
     return {"X": X, "y": y}
 
 

@@ -261,22 +261,10 @@ def _split_source(source: Source, name: str, plan: Plan) -> Dataset:
         own = {part: one for part, one in zip(PARTS, labels, strict=True) if len(one)}
         remarks += class_remarks(np.bincount(y), class_names, own, len(feature_names))
     parts = [fitted.applied(part) for part in parts]
-    return Dataset(
-        name=name,
-        X_train=parts[0],
-        y_train=labels[0],
-        X_validation=parts[1],
-        y_validation=labels[1],
-        X_test=parts[2],
-        y_test=labels[2],
-        class_names=class_names,
-        feature_names=feature_names,
-        scaling=fitted,
-        image_shape=source.image_shape,
-        preparation=preparation,
-        summary=() if preparation is None else tuple(table_summary(source, preparation)),
-        remarks=tuple(remarks),
-    )
+    samples = parts[0], labels[0], parts[1], labels[1], parts[2], labels[2]
+    summary = () if preparation is None else tuple(table_summary(source, preparation))
+    names = class_names, feature_names
+    return Dataset(name, *samples, *names, fitted, source.image_shape, preparation, summary, tuple(remarks))
 
 
 def _features(source: Source, rows: Sequence[Array]) -> tuple[list[Any], tuple[str, ...], Preparation | None]:
@@ -312,7 +300,7 @@ def _own_test_part(source: Source, preparation: Preparation | None, names: tuple
         table, label = read_rows(source.test_path, preparation, labelled=True)
         with faults_of_file(source.test_path):
             return preparation.transform(table), labels_of(label, names)
-    X, y = source.test if source.test is not None else ((), ())
+    X, y = source.test or ((), ())
     features = check_X(X).astype(np.float64) if preparation is None else preparation.transform(preparation.table(X))
     labels = labels_of(python_column("y_test", np.asarray(y), as_text=True), names)
     if len(features) != len(labels):

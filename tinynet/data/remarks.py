@@ -60,10 +60,7 @@ def column_remarks(table: Table, y: Array) -> list[str]:
     said = []
     for names, what in (
         (identifiers, "another value in nearly every row: an identifier?"),
-        (
-            telling,
-            f"tells more than {100 * TOLD:.0f} % of the labels by itself: does it give the label away?",
-        ),
+        (telling, f"tells more than {100 * TOLD:.0f} % of the labels by itself: does it give the label away?"),
         (dates, "dates, each taken for a word of its own; a column of days or months would tell more"),
     ):
         said += [f"column {name!r}: {what} dataset.exclude={typed_name(name)} leaves it out" for name in names[:5]]

@@ -54,10 +54,7 @@ def classes_of(y: npt.ArrayLike, n_samples: int) -> tuple[Array, tuple[str, ...]
     if y.dtype.kind not in "iubfU":
         raise DataError(f"y must hold whole numbers or strings, got dtype {y.dtype}")
     values, labels = np.unique(y, return_inverse=True)
-    names = tuple(str(int(value) if y.dtype.kind == "f" else value) for value in values)
-    if len(names) < 2:
-        raise DataError(f"y holds one class only ({names[0]}); a classifier needs two or more")
-    return labels.astype(np.intp), names
+    return labels.astype(np.intp), tuple(str(int(value) if y.dtype.kind == "f" else value) for value in values)
 
 
 def split_rows(

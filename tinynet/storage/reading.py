@@ -60,11 +60,17 @@ def read_text(path: FilePath, most: int) -> str:
         content = file.read(most + 1)
     if len(content) > most:
         raise DataError(f"{shown_path(path)}: is damaged: larger than {most // 2**20} MiB")
+    with faults_of_file(path):
+        return decoded(content)
+
+
+def decoded(content: bytes) -> str:
+    """Return text in UTF-8; DataError names the line where it is none."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{shown_path(path)}: line {line}: not UTF-8: byte 0x{content[error.start]:02x}") from error
+        raise DataError(f"line {line}: not UTF-8: byte 0x{content[error.start]:02x}") from error
 
 
 def shown_path(path: FilePath) -> str:
