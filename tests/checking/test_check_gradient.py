@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gradient_check.md").read_text(encoding="utf-8")
 
 
+LEFT_OPEN = {"just beside a kink", "a jump at x"}
+
+
 def check(case: Case) -> GradientReport:
     return check_gradient(*case.arguments, **case.options)
 
@@ -44,24 +47,16 @@ def test_a_gradient_that_is_wrong_on_purpose_is_found_and_its_mistake_is_named(c
         report.raise_if_failed()
 
 
-@pytest.mark.parametrize("case", RIGHT.values(), ids=RIGHT)
-def test_a_right_gradient_is_not_accused_in_any_hard_corner(case: Case) -> None:
-    report = check(case)
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_gradient_is_not_accused_in_any_hard_corner(name: str) -> None:
+    report = check(RIGHT[name])
     assert report.ok and not report.wrong, str(report)
+    assert name in LEFT_OPEN or not report.having("undecided")
     report.raise_if_failed()
-
-
-@pytest.mark.parametrize("name", ["a smooth function", "Rosenbrock's valley", "a fast oscillation", "f in float32"])
-def test_what_is_right_is_said_to_be_right_and_not_left_open(name: str) -> None:
-    assert {entry.verdict for entry in check(RIGHT[name]).entries} == {"right"}
 
 
 def test_many_mistakes_and_many_corners_are_tried() -> None:
     assert len(BROKEN) >= 60 and len(RIGHT) >= 60
-    undecided = [
-        name for name, case in RIGHT.items() if "undecided" in {entry.verdict for entry in check(case).entries}
-    ]
-    assert len(undecided) <= 2
 
 
 @pytest.mark.parametrize(

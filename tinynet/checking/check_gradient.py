@@ -215,10 +215,5 @@ def _row(entry: Entry) -> tuple[str, ...]:
     known = math.isfinite(entry.error) and 0 < entry.error < abs(entry.expected) < math.inf
     digits = min(12, 1 + round(math.log10(abs(entry.expected) / entry.error))) if known else 6
     ratio = 6 if abs(entry.ratio - 1) > 1e-4 else 10
-    numbers = (
-        f"{entry.expected:.{digits}g}",
-        f"± {entry.error:.0e}",
-        f"{entry.got:.{digits}g}",
-        f"{entry.ratio:.{ratio}g}",
-    )
-    return (entry.label, *numbers)
+    measured = (f"{entry.expected:.{digits}g}", f"± {entry.error:.0e}")
+    return (entry.label, *measured, f"{entry.got:.{digits}g}", f"{entry.ratio:.{ratio}g}")

@@ -187,7 +187,8 @@ class Inspection:
             self.function.reach(name, index),
             self.got[name][index],
         )
-        sharp = slopes.automatic_slope(line, self.here, abs(float(self.function.arrays[name][index])) or high)
+        size_of_x = abs(float(self.function.arrays[name][index])) or high
+        sharp = slopes.automatic_slope(line, self.here, size_of_x)
         off, size = abs(got - sharp.value), abs(sharp.value)
         if off <= self.options.rtol * size + sharp.error <= DECISIVE * max(size, 1e-2 * self.largest[name]):
             return sharp
@@ -195,7 +196,7 @@ class Inspection:
         unseen = ladder.flat and abs(got) <= self._unseen(name, high)
         if ladder.flat and not unseen and (stair := slopes.quantum(line, self.here, ladder)):
             rounded = replace(self.here, noise=max(self.here.noise, stair))
-            sharp = slopes.automatic_slope(line, rounded, abs(float(self.function.arrays[name][index])) or high)
+            sharp = slopes.automatic_slope(line, rounded, size_of_x)
             ladder = slopes.careful_slope(line, rounded, (low, high), sharp)
             return min(sharp, ladder, key=lambda slope: slope.error)
         special = ladder.flat or ladder.kink or ladder.side or math.isinf(ladder.value)
@@ -326,9 +327,7 @@ class Inspection:
         found = []
         for name in sorted(wrong):
             comparison = self._compare(name, entries[name])
-            vertical = [
-                entry.label for entry in entries[name] if entry.verdict == "wrong" and math.isinf(entry.expected)
-            ]
+            vertical = [e.label for e in entries[name] if e.verdict == "wrong" and math.isinf(e.expected)]
             if vertical and not comparison.wrong.any():
                 text = "f has an infinite slope there: the quotients grow without end as the step shrinks"
                 found.append(Mistake(kinds.UNKNOWN, ", ".join(vertical), text))

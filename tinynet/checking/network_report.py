@@ -114,10 +114,10 @@ def _by_step(found: Check) -> tuple[Array, dict[str, Array], dict[int, str]]:
 
 def _steps(found: Check) -> str:
     """Return the table of the step, whole powers of ten and what is marked, and the recommended step."""
-    (steps, columns, marks), curve, wide = _by_step(found), found.curve, found.census.recommended
+    (steps, columns, marks), curve, advised = _by_step(found), found.curve, found.census.recommended
     if curve is None:
         title = "how often it reaches a jump of the activation"
-        last = f"Recommended: h = {wide:g}" if wide > 0 else "None is recommended"
+        last = f"Recommended: h = {advised:g}" if advised > 0 else "None is recommended"
     else:
         title = "error against the slope, the limit of the quotient for h to 0"
         best = f"Recommended: h = {curve.h[curve.recommended]:.1g}, error {curve.engine[curve.recommended]:.1e}"
@@ -164,12 +164,14 @@ def tidy(*panels: Axes) -> None:
 
 
 def _draw_steps(ax: Axes, found: Check) -> None:
-    (steps, columns, marks), has_slope, wide = _by_step(found), found.curve is not None, found.census.recommended
+    (steps, columns, marks), has_slope, advised = _by_step(found), found.curve is not None, found.census.recommended
     for (name, values), colour, marker in zip(columns.items(), COLOURS, "osd", strict=False):
         colour, line = ("dimgrey", "--") if name == "truncation" else (colour, f"{marker}-")
         shown = np.maximum(values, FLOOR) if has_slope else 100 * values
         ax.plot(steps, shown, line, color=colour, markersize=4, label=name)
-    lines = [(steps[n], mark) for n, mark in marks.items()] + [(wide, "recommended h")] * (not has_slope and wide > 0)
+    lines = [(steps[n], mark) for n, mark in marks.items()] + [(advised, "recommended h")] * (
+        not has_slope and advised > 0
+    )
     for (h, mark), line in zip(lines, (":", "--", "-."), strict=False):
         ax.axvline(h, color="black", linewidth=0.8, linestyle=line, label=mark)
     title = "error of the gradient by step" if has_slope else "what reaches a jump, by step"
