@@ -32,6 +32,13 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20240917)
 
 
+@pytest.fixture
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a folder of the test's own, which others may write into."""
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(autouse=True)
 def plain_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs in this process draw empty curves: drawing takes longest of all that a short run does."""

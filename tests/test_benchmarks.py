@@ -333,9 +333,18 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
     assert all(f"| {name} " in texts["thresholds"] for name in thresholds.METHODS)
     cores = "1 core for the process" if hasattr(os, "sched_setaffinity") else " cores for the process"
     assert all(cores in text for text in texts.values())
-    lines = [line for line in texts["training"].splitlines() if line.startswith(("| digits", "| 200 images"))]
-    trained = [line.split("|") for line in lines]
-    names = [cells[4].strip() for cells in trained]
+
+    def rows_of(part: str, *begin: str) -> list[list[str]]:
+        lines = [line for line in texts[part].splitlines() if line.startswith(begin)]
+        return [[cell.strip() for cell in line.split("|")] for line in lines]
+
+    def assert_beside(rows: list[list[str]], column: int, reference: int) -> None:
+        for row in rows:
+            ratio = seconds(row[2]) / seconds(rows[reference][2])
+            assert float(row[column].split()[0]) == pytest.approx(ratio, rel=0.02), row[1]
+
+    trained = rows_of("training", "| digits", "| 200 images")
+    names = [cells[4] for cells in trained]
     beside = [["tinynet", "MLPClassifier"], ["TinyNetClassifier", "train"], ["train with checkpoints", "train"]]
     assert names == [name for pair in beside for name in pair * 2]
     for ours, theirs in zip(trained[::2], trained[1::2], strict=True):
@@ -344,17 +353,11 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(tmp_path:
         assert theirs[6].split() == ["1.00", "[1.00,", "1.00]"]
     assert all(f"| {unit} " in texts["units"] for unit in ("tanh", "relu", "sigmoid", "silu"))
     assert texts["mnist_shaped"].count("| tinynet train ") == texts["mnist_shaped"].count("| scikit-learn script ") == 1
-    swept = [line.split("|")[1:] for line in texts["sweep"].splitlines() if line.startswith(("| script", "| --jobs"))]
-    assert [row[0].strip() for row in swept] == ["script", "--jobs 1", "--jobs 2"]
-    for name, wall, beside_script, beside_one, _ in swept:
-        assert float(beside_script.split()[0]) == pytest.approx(seconds(wall) / seconds(swept[0][1]), rel=0.02), name
-        assert float(beside_one.split()[0]) == pytest.approx(seconds(wall) / seconds(swept[1][1]), rel=0.02), name
-    begun = [
-        line.split("|")[1:] for line in texts["startup"].splitlines() if line.startswith(("| python", "| tinynet"))
-    ]
-    assert [row[0].strip() for row in begun] == list(startup.COMMANDS)
-    for name, wall, beside_numpy, _ in begun:
-        assert float(beside_numpy.split()[0]) == pytest.approx(seconds(wall) / seconds(begun[0][1]), rel=0.02), name
+    swept, begun = rows_of("sweep", "| script", "| --jobs"), rows_of("startup", "| python", "| tinynet")
+    assert [row[1] for row in swept] == ["script", "--jobs 1", "--jobs 2"]
+    assert [row[1] for row in begun] == list(startup.COMMANDS)
+    for measured, column, reference in ((swept, 3, 0), (swept, 4, 1), (begun, 3, 0)):
+        assert_beside(measured, column, reference)
     ways = [line.split("|")[1:] for line in texts["slopes"].splitlines() if line.startswith("| ")][1:]
     assert [row[0].strip() for row in ways] == list(slopes.WAYS)
     assert [row[1].strip() == "not installed" for row in ways] == [

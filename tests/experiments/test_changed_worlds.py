@@ -217,6 +217,8 @@ def test_fault_34_a_begun_run_whose_checkpoints_are_all_damaged_begins_anew_and_
     assert message.endswith(f"; {name} begins anew, and what was there is in {aside.name}\n")
     assert {path.name: path.read_bytes() for path in aside.glob("checkpoint-*")} == damaged
     assert statuses() == ["completed"] * 3 and not list(Path("s").glob(".*"))
+    aside.rename("aside")
+    assert main([*SWEEP[:3], "--out", "s2", "--quiet"]) == 0 and results("s2") == results("s")
 
 
 def test_fault_34_a_begun_run_that_begins_anew_and_is_interrupted_goes_on_from_there(

@@ -18,9 +18,7 @@ from tinynet.experiments import load_run, run_experiment, run_sweep, write_repor
 IRIS: dict[str, Any] = {"dataset": {"name": "iris"}, "training": {"epochs": 2, "batch_size": 16}}
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def test_every_form_of_a_config_trains_the_same_bits() -> None:

@@ -291,32 +291,28 @@ def test_fault_34_two_damaged_checkpoints_are_refused(half: str, capsys: pytest.
     assert lines == [f"{newest}: {damage}", f"{older}: {damage}"]
 
 
-def command(*words: str, where: str = ".") -> tuple[int, str, str]:
-    process = subprocess.run(
-        [TINYNET, "train", *words, "--quiet"], capture_output=True, text=True, cwd=where, timeout=120, check=False
-    )
-    return process.returncode, process.stdout, process.stderr
-
-
 def test_fault_35_a_newer_format_ends_the_real_command_with_2(half: str) -> None:
     newest = paths(Path(half))[5]
     newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, format_version=9))))
     before = files(half)
-    status, out, err = command("--out", half, "--resume")
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert f"has format version 9, and this tinynet reads {FORMAT}" in err and files(half) == before
+    words = [TINYNET, "train", "--out", half, "--resume", "--quiet"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"has format version 9, and this tinynet reads {FORMAT}" in done.stderr and files(half) == before
 
 
-def test_fault_43_a_run_that_was_moved_with_its_data_is_resumed_there(half: str, tmp_path: Path) -> None:
+def test_fault_43_a_run_that_was_moved_with_its_data_is_resumed_there(
+    half: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run("whole/run")
     wanted = untimed("whole/run")
     shutil.copytree("half", tmp_path / "away/half")
     shutil.copy("data.csv", tmp_path / "away/data.csv")
-    os.chdir(tmp_path)
-    shutil.rmtree("project")
-    assert command("--out", "half/run", "--resume", where="away") == (0, "", "")
-    assert untimed("away/half/run") == wanted
-    assert main(["report", "away/half/run", "--output", "again.html"]) == 0
+    os.chdir(tmp_path / "away")
+    shutil.rmtree("../project")
+    assert main(["train", "--out", "half/run", "--resume", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "") and untimed("half/run") == wanted
+    assert main(["report", "half/run", "--output", "again.html"]) == 0
     assert Path("again.html").stat().st_size > 10_000
 
 

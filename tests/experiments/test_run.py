@@ -48,10 +48,7 @@ def files() -> set[str]:
     return {path.name for path in Path("run").iterdir() if not path.match("checkpoint-*.npz")}
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def train_iris(*overrides: str, folder: str = "run", source: str = "iris", report: bool = False) -> Summary:

@@ -33,9 +33,7 @@ REPEATED = {"checkpoint-000000014.npz", "config.json", "environment.json", "mode
 FILES = REPEATED | {"metrics.csv", "report.html", "summary.json"}  # in which are durations
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 # What a sweep leaves
@@ -259,6 +257,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ("seed=0..1 --jobs=many", "argument --jobs: must be from 1 to 9999, or -1 for all cores, got 'many'; see "),
         ("seed=0..1 --dask tcp://x:1 --jobs 2", "--jobs: the cluster of --dask has workers of its own; leave one of "),
         ("seed=0..1 --dask tcp://127.0.0.1:x", "--dask: no scheduler answers at 'tcp://127.0.0.1:x': "),
+        ("seed=0..1 --resume --out none", "none holds no sweep to resume: there is no sweep.json in it"),
         ("seed=0..1 --resume", "--resume: name the folder with --out, or its sweep.json as CONFIG"),
         ("seed=0..1 --job 2", "unknown option '--job'; did you mean '--jobs'? allowed: "),
         ("seed=0..1000", "1,001 combinations; more than 1,000 are run with --yes"),
@@ -270,11 +269,6 @@ def mistake(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_a_wrong_command_is_answered_in_one_line(words: str, answer: str, capsys: pytest.CaptureFixture[str]) -> None:
     line = mistake(capsys, "iris", *words.split())
     assert re.sub("^(iris and )?command line: ", "", line).startswith(answer)
-
-
-def test_a_folder_without_a_sweep_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
-    line = mistake(capsys, "iris", "seed=0..1", "--resume", "--out", "none")
-    assert line == "none holds no sweep to resume: there is no sweep.json in it"
 
 
 def test_a_folder_that_holds_a_sweep_is_not_swept_into_again(capsys: pytest.CaptureFixture[str]) -> None:

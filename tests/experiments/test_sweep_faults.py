@@ -27,9 +27,7 @@ from tinynet.storage.writing import write_atomically
 LONG = ("training.epochs=200", "network.hidden_units=3")  # long enough to be met on the way
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
@@ -112,29 +110,6 @@ def test_what_another_worker_has_finished_meanwhile_is_kept(monkeypatch: pytest.
     assert made_at() == before and not list(Path("s").glob(".*"))
 
 
-def test_a_run_begun_before_whose_checkpoint_is_damaged_is_trained_anew_in_the_same_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    swept("seed=0..1", *QUICK)
-    whole, first = results("s"), run_folders()[0]
-    part = first.rename(first.with_name(f".{first.name}.part"))
-    for path in part.glob("checkpoint-*.npz"):
-        path.write_bytes(path.read_bytes()[:-1])
-    attempts: list[str] = []
-    real = run.execute
-
-    def watched(prepared: building.Run, folder: RunFolder, **options: Any) -> Any:
-        attempts.append(folder.path.name)
-        return real(prepared, folder, **options)
-
-    monkeypatch.setattr(sweep, "execute", watched)
-    swept("seed=0..1", *QUICK, "--resume")
-    assert attempts == [part.name, part.name]
-    (aside,) = Path("s").glob("*.aside-*")
-    aside.rename("aside")
-    assert results("s") == whole and not list(Path("s").glob(".*"))
-
-
 def test_a_worker_that_does_not_see_the_folder_says_what_a_cluster_needs() -> None:
     setting = load_grid("iris", ["seed=0..1"]).settings[0]
     with pytest.raises(OSError, match=r"nowhere is not there: all machines of a cluster must see the same folder"):
@@ -143,7 +118,7 @@ def test_a_worker_that_does_not_see_the_folder_says_what_a_cluster_needs() -> No
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_fault_40_workers_that_are_ended_do_not_stop_the_sweep(number: signal.Signals) -> None:
-    process = command("iris", "seed=0..3", *LONG, "--out", "s", "--jobs", "2", "--quiet")
+    process = command("iris", "seed=0..3", *LONG, "--no-reports", "--out", "s", "--jobs", "2", "--quiet")
     wait_for(a_run_to_be_whole, process)
     wait_for(lambda: list(Path("s").glob(".*.part/metrics.csv")), process)
     for worker in workers_of(process.pid)[: 2 if number == signal.SIGTERM else 1]:
@@ -151,7 +126,7 @@ def test_fault_40_workers_that_are_ended_do_not_stop_the_sweep(number: signal.Si
     assert process.communicate(timeout=100) == ("", "")
     assert process.returncode == 0
     assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
-    assert main(["sweep", "iris", "seed=0..3", *LONG, "--out", "s2", "--quiet"]) == 0
+    assert main(["sweep", "iris", "seed=0..3", *LONG, "--no-reports", "--out", "s2", "--quiet"]) == 0
     assert results("s2") == results("s")
 
 
@@ -229,7 +204,8 @@ def started(*words: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_serial_loky_and_dask_give_the_same_bits(cluster: tuple[str, list[subprocess.Popen[str]]]) -> None:
-    words = ["digits", "optimizer.learning_rate=0.1,0.3", "seed=0..1", "training.epochs=2", "--quiet", "--out"]
+    words = ["digits", "optimizer.learning_rate=0.1,0.3", "seed=0..1", "training.epochs=2", "--quiet", "--no-reports"]
+    words.append("--out")
     assert main(["sweep", *words, "serial"]) == 0
     assert main(["sweep", *words, "loky", "--jobs", "2"]) == 0
     assert main(["sweep", *words, "dask", "--dask", cluster[0]]) == 0

@@ -28,10 +28,7 @@ MADE_AGAIN = ("loss_curve.png", "report.html", "sweep.csv")  # from the rest, by
 Event = tuple[str, ...]  # a call, and the files that it names
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o777)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 # The order of calls

@@ -27,9 +27,7 @@ TRAIN = ("train", *SHORT, "--out", "x")
 SWEEP = ("sweep", *SHORT, "seed=0..1", "--out", "x")
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def race(*words: str, also: str = "") -> None:

@@ -28,10 +28,7 @@ HOLDER = "from tinynet.storage.locks import only_writer; from pathlib import Pat
 HOLD = HOLDER + "with only_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 
 
-@pytest.fixture(autouse=True)
-def in_an_open_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o777)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 # Writing

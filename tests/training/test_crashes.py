@@ -33,9 +33,7 @@ LONGER = ("train", "iris", "training.epochs=6", "training.batch_size=20", *SHORT
 SWEEP = ("sweep", *SHORT, "seed=0..1", "--out", "x")
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 # At every call

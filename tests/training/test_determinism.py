@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from crashing import outcome, outcomes
@@ -15,9 +14,7 @@ from tinynet.cli.main import main
 WORDS = ("digits", "training.epochs=2", "training.patience=2", "optimizer.nesterov=true", "--quiet")
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 @pytest.mark.usefixtures("real_curves")

@@ -38,13 +38,10 @@ def test_a_mistyped_column_names_the_nearest() -> None:
         History()["train_los"]
 
 
-def test_the_best_epoch_is_the_first_with_the_lowest_validation_loss() -> None:
+def test_the_best_epoch_is_the_first_with_the_lowest_loss() -> None:
     rows = [row(1, 0.1, 0.9), row(2, 0.3, 0.5), row(3, 0.2, 0.5), row(4, 0.4, 0.7)]
     assert History(rows).best is rows[1]
-
-
-def test_without_validation_the_training_loss_decides() -> None:
-    rows = [row(1, 0.3), row(2, 0.2), row(3, 0.4)]
+    rows = [row(1, 0.3), row(2, 0.2), row(3, 0.4)]  # without validation the training loss decides
     assert History(rows).best is rows[1]
 
 

@@ -22,9 +22,7 @@ LONG = ("iris", "training.epochs=150", "network.hidden_units=4", "--quiet")
 SLOW = ("digits", "gradient.method='loop'", "training.batch_size=1258", "network.hidden_units=16", "--quiet")
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def started(*words: str) -> subprocess.Popen[str]:

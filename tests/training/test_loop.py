@@ -246,20 +246,13 @@ def test_early_stopping_waits_for_patience_and_restores_the_best_weights(rng: np
     assert net.loss(*validation) == min(losses)
 
 
-def test_the_best_weights_are_restored_where_patience_does_not_run_out(rng: np.random.Generator) -> None:
-    validation, run = overfitting(rng)
-    net = network()
-    history = run(net, epochs=6, patience=50)
-    assert not history.stopped_early and len(history) == 6
-    assert net.loss(*validation) == min(history["validation_loss"]) < history["validation_loss"][-1]
-
-
 def test_keep_decides_which_weights_the_network_is_left_with(rng: np.random.Generator) -> None:
     validation, run = overfitting(rng)
-    net = network()
-    history = run(net, epochs=6, keep="best")
-    assert not history.stopped_early and history.kept == history.best.epoch < 6
-    assert net.loss(*validation) == min(history["validation_loss"]) < history["validation_loss"][-1]
+    for best in ({"keep": "best"}, {"patience": 50}):  # which does not run out
+        net = network()
+        history = run(net, epochs=6, **best)
+        assert not history.stopped_early and history.kept == history.best.epoch < len(history) == 6
+        assert net.loss(*validation) == min(history["validation_loss"]) < history["validation_loss"][-1]
     for keep in ("last", None):
         net = network()
         assert run(net, epochs=6, keep=keep).kept == 6
@@ -485,15 +478,11 @@ GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
     [
         ({"epochs": 0}, InvalidValueError, "epochs must be at least 1, got 0"),
         ({"epochs": 1.5}, InvalidTypeError, "epochs must be an integer, got 1.5"),
-        ({"epochs": True}, InvalidTypeError, "epochs must be an integer, got True"),
         ({"batch_size": 0}, InvalidValueError, "batch_size must be at least 1, got 0"),
         ({"seed": -1}, InvalidValueError, "seed must be at least 0, got -1"),
-        ({"seed": "x"}, InvalidTypeError, "seed must be an integer, got 'x'"),
         ({"h": 0.0}, InvalidValueError, "h must be a finite number above 0, got 0.0"),
-        ({"h": math.nan}, InvalidValueError, "h must be a finite number"),
         ({"method": "exat"}, InvalidValueError, "unknown method 'exat'; did you mean 'exact'"),
         ({"optimizer": "sgd"}, InvalidTypeError, r"optimizer must have update\(params, grads\).*got 'sgd'"),
-        ({"optimizer": None}, InvalidTypeError, "optimizer must have update"),
         ({"patience": 3}, InvalidValueError, "patience needs validation data"),
         ({"patience": 0, "validation": (np.zeros((1, 4)), [0])}, InvalidValueError, "patience"),
         ({"keep": "best"}, InvalidValueError, 'keep="best" needs validation data'),
