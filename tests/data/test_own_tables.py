@@ -358,6 +358,9 @@ def test_fault_44_a_gap_among_the_labels_of_a_test_part_is_no_class() -> None:
     np.savez("own.npz", X=X, y=y, X_test=X[:3], y_test=[0.0, np.nan, 1.0])
     with pytest.raises(DataError, match="1 label is missing in column 'y_test': row 1"):
         load_dataset("npz", path="own.npz")
+    for names in (["1.5", "2.5"], ["NA", "no"]):  # words that are classes, where they are no marks
+        np.savez("own.npz", X=X, y=np.array(names)[y], X_test=X[:3], y_test=np.array(names)[y[:3]])
+        assert load_dataset("npz", path="own.npz", missing_marks=["?"]).y_test.tolist() == [0, 1, 0]
 
 
 def test_gaps_in_an_npz_file_are_filled() -> None:

@@ -302,7 +302,8 @@ def _own_test_part(source: Source, preparation: Preparation | None, names: tuple
             return preparation.transform(table), labels_of(label, names)
     X, y = source.test or ((), ())
     features = check_X(X).astype(np.float64) if preparation is None else preparation.transform(preparation.table(X))
-    labels = labels_of(python_column("y_test", np.asarray(y), as_text=True), names)
+    marks = source.options.style.missing_marks
+    labels = labels_of(python_column("y_test", np.asarray(y), as_text=True, marks=marks), names)
     if len(features) != len(labels):
         raise DataError(f"X_test has {len(features)} rows, y_test {len(labels)}")
     return features, labels

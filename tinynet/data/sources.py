@@ -318,8 +318,8 @@ def labels_of(label: Column | None, class_names: Iterable[str]) -> Array:
     places = {name: place for place, name in enumerate(class_names)}
     if label is None:
         raise DataError("there are no labels")
-    if faults := label_faults(Table((label,), np.arange(len(label.values))), label, REFUSE):
-        raise DataError(faults[0])
+    if label.gaps.any():
+        raise DataError(label_faults(Table((label,), np.arange(len(label.values))), label, REFUSE)[0])
     levels = label.levels or ()
     strange = [level for level in levels if level not in places]
     if strange:
