@@ -1,4 +1,4 @@
-"""The same gradients, most of them wrong on purpose, through check_gradient, SciPy's and PyTorch's checker.
+"""The same gradients, broken on purpose and right, through check_gradient, SciPy's, PyTorch's and JAX's checkers.
 
 Prints the table of docs/gradient_check.md. The other libraries are optional: pip install -e ".[bench]".
 
