@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import typing
 
 from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
-from tinynet.artifacts.model import Model, load_model
-from tinynet.checking.check_gradient import GradientReport, check_gradient
 from tinynet.data.datasets import Dataset, load_dataset, split_dataset
 from tinynet.data.samples import Samples, balanced_weights
 from tinynet.errors import (
@@ -24,20 +23,22 @@ from tinynet.gradients.numerical import gradient_descent, numerical_diff, numeri
 from tinynet.losses import cross_entropy, softmax
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
-from tinynet.reports.plots import (
-    plot_calibration_curve,
-    plot_confusion_matrix,
-    plot_decision_boundary,
-    plot_loss_curve,
-    plot_precision_recall_curve,
-    plot_roc_curve,
-)
 from tinynet.training.checkpoints import Checkpoints
 from tinynet.training.history import Epoch, History
 from tinynet.training.loop import train
 
 if typing.TYPE_CHECKING:
+    from tinynet.artifacts.model import Model, load_model
+    from tinynet.checking.check_gradient import GradientReport, check_gradient
     from tinynet.estimator import TinyNetClassifier
+    from tinynet.reports.plots import (
+        plot_calibration_curve,
+        plot_confusion_matrix,
+        plot_decision_boundary,
+        plot_loss_curve,
+        plot_precision_recall_curve,
+        plot_roc_curve,
+    )
 
 __version__ = "0.1.0"
 
@@ -86,12 +87,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import scikit-learn's face when it is asked for, not before: `import tinynet` stays fast."""
-    if name == "TinyNetClassifier":
-        from tinynet.estimator import TinyNetClassifier
+_LATER = {  # imported when they are asked for: `import tinynet` stays fast
+    "tinynet.artifacts.model": ("Model", "load_model"),
+    "tinynet.checking.check_gradient": ("GradientReport", "check_gradient"),
+    "tinynet.estimator": ("TinyNetClassifier",),
+    "tinynet.reports.plots": tuple(name for name in __all__ if name.startswith("plot_")),
+}
 
-        return TinyNetClassifier
+
+def __getattr__(name: str) -> object:
+    """Import what is in `_LATER`."""
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

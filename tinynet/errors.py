@@ -12,7 +12,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Collection, Iterable
-from decimal import Decimal
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -170,6 +169,8 @@ def missing_extra(libraries: str, extra: str) -> str:
 
 def check_memory(what: str, n_values: int) -> None:
     """Refuse `n_values` float64 values when they would not fit into this machine's memory."""
+    from decimal import Decimal
+
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**36
     if 8 * n_values > available:
         raise InvalidValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+import platform
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def only_writer(folder: Path) -> Iterator[Check]:
             path.unlink()
             raise _locked(folder, (folder / OLD_LOCK).read_text(encoding="utf-8", errors="backslashreplace")[:200])
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.write(f"process {os.getpid()} on {platform.node()}")
         file.flush()
         _remove_half_written(folder)
 
