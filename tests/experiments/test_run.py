@@ -28,6 +28,7 @@ from tinynet.cli.main import main
 from tinynet.config import loading
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
+from tinynet.experiments import load_run
 from tinynet.experiments import run as run_module
 from tinynet.experiments.run import RunWriter, execute
 from tinynet.reports.report import write_report
@@ -54,6 +55,12 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 def train_iris(*overrides: str, folder: str = "run", source: str = "iris", report: bool = False) -> Summary:
     config = load_config(source, overrides or ["training.epochs=3"])
     return execute(prepare(config), create_folder(folder, config.name), report=report)
+
+
+def test_the_losses_of_steps_are_kept_for_the_pages_of_few_epochs() -> None:
+    train_iris("training.epochs=2", "training.batch_size=50")
+    losses = load_run("run").history.step_losses
+    assert len(losses) == 2 * 3 and losses == json.loads(Path("run/summary.json").read_text())["step_losses"]
 
 
 def rows(folder: str = "run") -> list[dict[str, str]]:

@@ -86,6 +86,21 @@ def test_figures_measured_during_an_epoch_are_resumed_to_the_same_bits(tmp_path:
     assert outcome(longer, longer.run(tmp_path / "short", resume=True)) == wanted
 
 
+def test_the_loss_of_each_step_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
+    def resumed(step: int, **changes: Any) -> History:
+        training, folder = Training(epochs=2), tmp_path / f"{step} {changes}"
+        training.run_until(step, folder)
+        return training.run(folder, resume=True, **changes)
+
+    whole = Training(epochs=2)
+    before = whole.net.loss(*whole.data)
+    losses = whole.run().step_losses
+    first = Training(epochs=1, batch_size=20)  # the batch is all there is
+    assert len(losses) == 2 * N_STEPS and first.run().step_losses == pytest.approx([before], rel=1e-12)
+    assert all(resumed(step).step_losses == losses for step in (1, 4))
+    assert resumed(4, epochs=3).step_losses == [] == Training(epochs=3).run().step_losses
+
+
 def test_a_checkpoint_of_the_first_format_is_resumed(whole: Any, folder: Path) -> None:
     def without(there: dict[str, bytes]) -> None:
         known = json.loads(np.lib.format.read_array(io.BytesIO(there["meta"])).tobytes())

@@ -75,6 +75,7 @@ class Summary(BaseModel):
     remarks: list[str] = []
     final: dict[str, int | float | None] | None = None
     best: dict[str, int | float | None] | None = None
+    step_losses: list[float] = []
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,6 +181,8 @@ def read_run(folder: RunFolder) -> StoredRun:
     config = read_config(folder)
     summary = _read_json(folder.summary, Summary.model_validate)
     history = _history(folder.metrics, whole=summary is not None)
+    if summary is not None:
+        history.step_losses = summary.step_losses
     return StoredRun(folder, config, history, summary, read_environment(folder))
 
 

@@ -226,4 +226,5 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
         "duration_s": duration_s,
         "data_digest": data.digest,
         "table": list(data.summary),
+        "step_losses": history.step_losses,
     }

@@ -46,6 +46,8 @@ class History:
     rows : list of Epoch
     stopped_early : bool, early stopping ended the run before its last epoch
     kept : int or None, the epoch whose weights the network was left with, 0 for the initial ones; None until the end
+    step_losses : list of float, the loss of each step's batch before the step; empty unless fewer than 3 epochs, and
+        no more than 10,000 steps, were planned
 
     Examples
     --------
@@ -57,6 +59,7 @@ class History:
     rows: list[Epoch] = field(default_factory=list)
     stopped_early: bool = False
     kept: int | None = None
+    step_losses: list[float] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """Return the number of epochs and the best of them."""

@@ -35,6 +35,8 @@ from tinynet.training.history import Epoch, History
 from tinynet.training.progress import progress_bar
 from tinynet.training.state import State, Sums
 
+MAX_EPOCHS_BY_STEP, MAX_STEP_LOSSES = 2, 10_000  # a longer training records no loss of single steps
+
 Array = npt.NDArray[Any]
 Validation = Samples | tuple[Any, ...]
 
@@ -140,8 +142,7 @@ def train(
         one by one, at their steps.
     """
     data, held_out = net.samples(X, y, sample_weight), _validation_part(net, validation)
-    task = _Task(net, optimizer, data, held_out, batch_size, seed, h, method, patience, keep, measure, schedule)
-    epochs = check_integer("epochs", epochs, 1)
+    task = _Task(net, optimizer, data, held_out, epochs, batch_size, seed, h, method, patience, keep, measure, schedule)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         raise InvalidTypeError(f"checkpoints must be tinynet.Checkpoints(folder, ...), got {checkpoints!r}")
     if task.batch_size > (n := len(data) if y is None else np.shape(y)[0]):
@@ -150,20 +151,22 @@ def train(
     state = task.first_state()
     saved: AbstractContextManager[Callable[..., None]] = nullcontext(_unsaved)
     if checkpoints is not None:
-        saved = checkpoints.session(state, net, optimizer, (data, held_out), epochs)
+        saved = checkpoints.session(state, net, optimizer, (data, held_out), task.epochs)
     with (
         saved as pause,
         _last_good_weights(net, state),
-        progress_bar(epochs, len(state.history), "epoch", progress) as show,
+        progress_bar(task.epochs, len(state.history), "epoch", progress) as show,
     ):
         task.compare_rates(state)
-        while len(state.history) < epochs and not state.history.stopped_early:
+        if not task.by_step:  # a training that was resumed for more epochs
+            state.history.step_losses.clear()
+        while len(state.history) < task.epochs and not state.history.stopped_early:
             started = time.perf_counter() - state.epoch_s
             for batch in task.batches(state):
                 task.step(state, batch)
                 state.epoch_s = time.perf_counter() - started
                 pause()
-            row = task.record(state, epochs)
+            row = task.record(state)
             show(_figures(row))
             answer = None if on_epoch is None else on_epoch(row)
             if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
@@ -186,6 +189,7 @@ class _Task:
     optimizer: Any
     data: Samples
     validation: Samples | None
+    epochs: int
     batch_size: int
     seed: int | None
     h: float
@@ -196,6 +200,7 @@ class _Task:
     schedule: Schedule | None
 
     def __post_init__(self) -> None:
+        self.epochs = check_integer("epochs", self.epochs, 1)
         self.batch_size = check_integer("batch_size", self.batch_size, 1)
         self.seed = None if self.seed is None else check_integer("seed", self.seed, 0)
         self.h, self.method = check_step_size(self.h), check_choice("method", self.method, METHODS)
@@ -217,6 +222,7 @@ class _Task:
             raise InvalidValueError('keep="best" needs validation data: give validation=(X, y)')
         self.measure = check_choice("measure", self.measure, ("after", "during"))
         self.n_steps = math.ceil(len(self.data) / self.batch_size)  # an epoch
+        self.by_step = self.epochs <= MAX_EPOCHS_BY_STEP and self.epochs * self.n_steps <= MAX_STEP_LOSSES
 
     def first_state(self) -> State:
         names = ("batch_size", "seed", "h", "method", "patience", "keep", "measure")
@@ -242,7 +248,7 @@ class _Task:
         state.step += 1
         if self.schedule is not None:
             self.optimizer.learning_rate = self._rate(state.step)
-        tally = Tally() if self.measure == "during" else None
+        tally = Tally() if self.measure == "during" or self.by_step else None
         grads = self.net.quotients(batch, self.h, self.method, tally)
         if math.isnan(norm := _norm(grads)):
             raise self._diverged(state, batch)
@@ -254,8 +260,10 @@ class _Task:
         sums.n_steps += 1
         if tally is not None:
             sums.loss, sums.correct = sums.loss + tally.loss, sums.correct + tally.correct
+            if self.by_step and len(state.history.step_losses) == state.step - 1:  # or its beginning is not known
+                state.history.step_losses.append(tally.loss / len(batch))
 
-    def record(self, state: State, epochs: int) -> Epoch:
+    def record(self, state: State) -> Epoch:
         """Measure what an epoch has led to, add it to the history and return it; the last is measured after it."""
         started, history, sums = time.perf_counter() - state.epoch_s, state.history, state.sums
         epoch, trained = len(history) + 1, (sums.loss / len(self.data), sums.correct / len(self.data))
@@ -264,7 +272,7 @@ class _Task:
         best_epoch = epoch if best is None or validated[0] < best.validation_loss else best.epoch
         history.stopped_early = self.patience is not None and epoch - best_epoch >= self.patience
         state.during = trained if self.measure == "during" else None
-        if self.measure == "after" or history.stopped_early or epoch == epochs:
+        if self.measure == "after" or history.stopped_early or epoch == self.epochs:
             trained = self.net.evaluate(self.data)
         for (loss, _), part in ((trained, self.data), (validated, self.validation)):
             if part is not None and not math.isfinite(loss):

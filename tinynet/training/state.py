@@ -92,6 +92,7 @@ def to_bytes(state: State) -> bytes:
         "velocity": bool(state.velocity),
         "sums": astuple(state.sums),
         "during": state.during,
+        "step_losses": state.history.step_losses[: state.step],  # an epoch that failed is not saved
     }
     if len(text := json.dumps(meta).encode()) > MAX_META:
         raise InvalidValueError(f"checkpoints keep {MAX_META:,} bytes of settings at most, got {len(text):,}")
@@ -143,7 +144,7 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
             step=int(meta["step"]),
             epoch_s=float(meta["epoch_s"]),
             learning_rate=float(meta["learning_rate"]),
-            history=_history(known["history"], bool(meta["stopped_early"])),
+            history=_history(known["history"], bool(meta["stopped_early"]), meta.get("step_losses", [])),
             sums=Sums(*map(float, meta.get("sums", ()))),
             during=None if (during := meta.get("during")) is None else (float(during[0]), float(during[1])),
             **{
@@ -204,6 +205,7 @@ def _check_position(path: Path, state: State) -> None:
         path.name != file_name(state.step)
         or not 0 <= into_epoch <= n_steps
         or any(row.step != row.epoch * n_steps for row in state.history)
+        or len(state.history.step_losses) not in (0, state.step)
         or not (math.isfinite(state.epoch_s) and state.epoch_s >= 0)
     ):
         raise ValueError(f"step {state.step} after {len(state.history)} epochs of {n_steps} steps")
@@ -218,12 +220,12 @@ def file_name(step: int) -> str:
     return f"checkpoint-{step:09d}.npz"
 
 
-def _history(table: Array, stopped_early: bool) -> History:
+def _history(table: Array, stopped_early: bool, step_losses: list[float]) -> History:
     n_columns = table.shape[1] if table.ndim == 2 else 0
     if n_columns not in (len(COLUMNS) - 2, len(COLUMNS)) or list(table[:, 0]) != list(range(1, len(table) + 1)):
         raise ValueError(f"a history of shape {table.shape}")
     rows = [Epoch(*(kind(cell) for kind, cell in zip(KINDS[:n_columns], row, strict=True))) for row in table]
-    return History(rows, stopped_early)
+    return History(rows, stopped_early, step_losses=[float(loss) for loss in step_losses])
 
 
 def _array(array: Array, param: Array) -> Array:
