@@ -164,7 +164,7 @@ def test_fault_33_a_full_disk_ends_the_run(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(tensorboardX.record_writer, "RecordWriter", full)
     assert main(["train", "iris", *QUICK, "--out", "run", "--quiet"]) == 3
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("tinynet: the run failed: run: No space left on device; resume with: ")
+    assert out == "" and err.startswith("tinynet: failed: run: No space left on device; resume with: ")
 
 
 def test_a_missing_extra_names_the_command_that_installs_it_before_anything_is_created(

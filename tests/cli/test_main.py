@@ -25,8 +25,8 @@ import pytest
 from rights import unprivileged
 
 import tinynet
-from tinynet.cli import main as cli
 from tinynet.cli.main import main
+from tinynet.cli.streams import notes_as_lines
 from tinynet.config.documentation import commented_preset, key_table, schema_text
 from tinynet.config.loading import preset_names, preset_text
 
@@ -316,7 +316,7 @@ def test_fault_12_a_batch_larger_than_the_training_part_is_said_once(
 
 def test_notes_are_one_line_and_leave_the_warnings_of_others_alone(capsys: pytest.CaptureFixture[str]) -> None:
     before = warnings.showwarning
-    with cli._notes():
+    with notes_as_lines():
         for _ in range(2):
             warnings.warn("first line\nsecond line", stacklevel=1)
     assert capsys.readouterr().err == "tinynet: note: first line second line\n"
@@ -363,7 +363,7 @@ def test_fault_30_a_run_that_diverges_ends_with_3(capsys: pytest.CaptureFixture[
 def test_a_full_disk_ends_with_3_and_says_so() -> None:
     ended = shell(f"ulimit -f 1; tinynet train iris {QUICK} --out x")  # files of at most 1 KiB
     assert ended.returncode == 3
-    assert re.fullmatch(f"tinynet: the run failed: x: File too large; {GO_ON}\n", ended.stderr)
+    assert re.fullmatch(f"tinynet: failed: x: File too large; {GO_ON}\n", ended.stderr)
     assert not list(Path("x").glob(".*"))
 
 
@@ -385,7 +385,7 @@ def test_fault_37_a_folder_that_turns_read_only_at_the_end_costs_its_files_and_n
         assert main(["train", "iris", QUICK, "--out", str(folder)]) == 3
     out, err = capsys.readouterr()
     assert re.search(r"^test accuracy  \d+\.\d %", out, re.M) and "loss_curve" not in out
-    assert re.fullmatch(rf"tinynet: the run failed: {folder}\S*: Permission denied; resume with: \S.*\n", err)
+    assert re.fullmatch(rf"tinynet: failed: {folder}\S*: Permission denied; resume with: \S.*\n", err)
     assert len((folder / "metrics.csv").read_text().splitlines()) == 3
 
 
@@ -423,11 +423,11 @@ def test_what_goes_wrong_before_the_run_is_one_line(
     ("error", "status", "message"),
     [
         (KeyboardInterrupt(), 130, f"tinynet: interrupted; {GO_ON}\n"),
-        (OSError(28, "No space left on device"), 3, f"tinynet: the run failed: x: No space left on device; {GO_ON}\n"),
+        (OSError(28, "No space left on device"), 3, f"tinynet: failed: x: No space left on device; {GO_ON}\n"),
         (
             OSError(13, "Permission denied", "x/model.npz"),
             3,
-            f"tinynet: the run failed: x/model.npz: Permission denied; {GO_ON}\n",
+            f"tinynet: failed: x/model.npz: Permission denied; {GO_ON}\n",
         ),
     ],
 )
@@ -616,6 +616,6 @@ def test_a_failure_of_no_file_names_none(capsys: pytest.CaptureFixture[str], mon
     def full(options: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(cli.COMMANDS, "presets", full)
+    monkeypatch.setattr("tinynet.cli.commands.presets", full)
     assert main(["presets"]) == 3
     assert capsys.readouterr().err == "tinynet: failed: No space left on device\n"

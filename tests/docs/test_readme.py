@@ -13,6 +13,7 @@ import matplotlib.image
 import pictures
 import pytest
 
+from tinynet.cli import commands
 from tinynet.cli import main as cli
 from tinynet.config.loading import load_config
 from tinynet.experiments.axes import load_grid
@@ -54,11 +55,11 @@ def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: 
         swept.append(len(load_grid(options.config, options.overrides).settings))
         return cli.DONE
 
-    monkeypatch.setitem(cli.COMMANDS, "train", only_read)
-    monkeypatch.setitem(cli.COMMANDS, "predict", lambda *_: cli.DONE)
-    monkeypatch.setitem(cli.COMMANDS, "export", lambda *_: cli.DONE)
-    monkeypatch.setitem(cli.COMMANDS, "check", lambda *_: cli.DONE)
-    monkeypatch.setitem(cli.COMMANDS, "sweep", only_combine)
+    monkeypatch.setattr(commands, "train", only_read)
+    monkeypatch.setattr(commands, "predict", lambda *_: cli.DONE)
+    monkeypatch.setattr(commands, "export", lambda *_: cli.DONE)
+    monkeypatch.setattr(commands, "check", lambda *_: cli.DONE)
+    monkeypatch.setattr(commands, "sweep", only_combine)
     for line in COMMANDS:
         command = re.match(r"(?:.*/bin/)?tinynet (.*?)(?: > (\S+))?(?: +#.*)?$", line)
         if command is not None:

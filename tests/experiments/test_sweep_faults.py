@@ -93,7 +93,7 @@ def test_a_full_disk_under_the_table_ends_the_sweep_and_keeps_what_finished(
     swept("seed=0..2", *QUICK, status=3)
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "tinynet: the sweep failed: s/sweep.csv: No space left on device; the runs that finished are kept; "
+        "tinynet: failed: s/sweep.csv: No space left on device; the runs that finished are kept; "
         "resume with: tinynet sweep s/sweep.json --resume"
     )
     assert len(made_at()) == 1

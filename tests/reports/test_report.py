@@ -78,7 +78,7 @@ def test_a_report_that_cannot_be_written_fails_the_run(
     monkeypatch.setattr(report_module, "write_atomically", full)
     assert main(["train", "iris", "training.epochs=1", "--quiet", "--out", "x"]) == 3
     go_on = "resume with: tinynet train --out x --resume"
-    assert capsys.readouterr().err == f"tinynet: the run failed: x/report.html: No space left on device; {go_on}\n"
+    assert capsys.readouterr().err == f"tinynet: failed: x/report.html: No space left on device; {go_on}\n"
     assert Path("x/model.npz").is_file()
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)

@@ -113,7 +113,7 @@ def stopped(process: ForkProcess, why: str) -> None:
     """Hold that a training ends with 3 and one line that says why and how to go on."""
     assert ended(process) == 3
     (line,) = SAID.read_text(encoding="utf-8").splitlines()
-    assert re.fullmatch(rf"tinynet: the run failed: x\S*: {why}; resume with: tinynet train .*", line)
+    assert re.fullmatch(rf"tinynet: failed: x\S*: {why}; resume with: tinynet train .*", line)
 
 
 def test_fault_33_a_limit_on_the_size_of_files_ends_the_real_command_with_3_and_what_it_saved_is_resumed() -> None:
@@ -122,9 +122,7 @@ def test_fault_33_a_limit_on_the_size_of_files_ends_the_real_command_with_3_and_
     done = subprocess.run(limited, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (3, "")
     (line,) = done.stderr.splitlines()
-    assert re.fullmatch(
-        r"tinynet: the run failed: x\S*: File too large; resume with: tinynet train --out x --resume", line
-    )
+    assert re.fullmatch(r"tinynet: failed: x\S*: File too large; resume with: tinynet train --out x --resume", line)
     assert 10 < saved_steps("x") < 50  # checkpoints grow with the history
     assert main(["train", "--out", "x", "--resume", "--quiet"]) == 0
     assert outcomes("x") == whole
@@ -198,7 +196,7 @@ def test_fault_33_a_folder_deleted_under_a_run_ends_it_with_3_and_the_run_can_be
     Path("x").rename("trash")
     shutil.rmtree("trash")
     assert ended(process) == 3
-    assert re.match(r"tinynet: the run failed: x\S*: No such file or directory; ", SAID.read_text(encoding="utf-8"))
+    assert re.match(r"tinynet: failed: x\S*: No such file or directory; ", SAID.read_text(encoding="utf-8"))
     assert not Path("x").exists()
     assert main(list(TRAIN)) == 0
     assert outcomes("x") == whole

@@ -39,8 +39,7 @@ def completion_script(shell: str) -> str:
     keys = dotted_keys()
     cases = []
     for name, command in commands.items():
-        words = [option for action in command._actions for option in action.option_strings]
-        arguments = {action.dest for action in command._actions}
+        words, arguments = command.long_options, {action.dest for action in command._actions}
         words += preset_names() if arguments & {"config", "name"} else []
         words += [f"{key}=" for key in keys] if "overrides" in arguments else []
         words += list(REGISTER) if "shell" in arguments else []

@@ -21,6 +21,7 @@ from tinynet.artifacts.tensorboard import check_tracking
 from tinynet.config.building import prepare
 from tinynet.config.loading import check_same, flat
 from tinynet.config.sections import Config
+from tinynet.data.remarks import what_was_done
 from tinynet.errors import DamagedError, DivergedError, LockedError, RunFolderError
 from tinynet.experiments.axes import Combination, Grid, load_grid
 from tinynet.experiments.leftovers import (
@@ -43,21 +44,27 @@ SAVE_EVERY_S = 1.0
 ONE_AT_A_TIME = threading.Lock()  # in a process: a Dask worker may have many threads, BLAS is set for all of them
 
 
-def check_data(grid: Grid, source: str) -> None:
+def check_data(grid: Grid, source: str) -> list[str]:
     """Load the data and build the network of all settings that differ in them, to find their faults.
+
+    Returns
+    -------
+    list of str
+        The lines that tell what was done with the columns of the tables.
 
     Raises
     ------
     ConfigError
         As `prepare` and `check_tracking` do. Nothing is written.
     """
-    seen = set()
+    seen, columns = set[str](), dict[str, None]()
     for config in (setting.config for setting in grid.settings):
         check_tracking(config, source)
-        parts = (config.dataset.model_dump_json(), config.network.model_dump_json(), config.optimizer.model_dump_json())
+        parts = config.model_dump_json(include={"dataset", "network", "optimizer"})
         if parts not in seen:
             seen.add(parts)
-            prepare(config, source)
+            columns |= dict.fromkeys(what_was_done(prepare(config, source).dataset.summary))
+    return list(columns)
 
 
 def create_sweep_folder(out: str | None, grid: Grid) -> RunFolder:
@@ -75,20 +82,13 @@ def create_sweep_folder(out: str | None, grid: Grid) -> RunFolder:
     return folder
 
 
-def open_sweep_folder(out: str, grid: Grid) -> RunFolder:
-    """Return the folder `out` of a sweep that was begun with the same `grid`.
-
-    Raises
-    ------
-    RunFolderError
-        When there is none, or its sweep is another one; the keys that differ are named.
-    """
-    folder = RunFolder(out)
+def refuse_another_sweep(folder: RunFolder, grid: Grid) -> None:
+    """Raise RunFolderError when `folder` holds no sweep, or one of another `grid`; the keys that differ are named."""
+    name = shown_path(folder.path)
     if not folder.sweep.is_file():
-        raise RunFolderError(f"{shown_path(out)} holds no sweep to resume: there is no {folder.sweep.name} in it")
+        raise RunFolderError(f"{name} holds no sweep to resume: there is no {folder.sweep.name} in it")
     grids = load_grid(str(folder.sweep), many=True), grid
-    check_same(out, *(flat(json.loads(one.to_json())) for one in grids))
-    return folder
+    check_same(name, *(flat(json.loads(one.to_json())) for one in grids))
 
 
 def run_grid(
