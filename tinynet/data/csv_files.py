@@ -6,20 +6,19 @@ import codecs
 import csv
 import gzip
 import io
-import math
 import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.tables import COMMA_NUMBER, MAX_NAME, MISSING_MARKS, Column, Table, is_number, some, text_column
+from tinynet.data.tables import MAX_NAME, MISSING_MARKS, Column, Table, is_number, some, text_column, with_a_point
 from tinynet.errors import DataError, check_memory
 from tinynet.storage.reading import FilePath, open_regular_file
 
@@ -30,6 +29,7 @@ SEPARATORS = ("\t", ";", "|", ",")  # the later ones are the likelier to stand i
 MAX_LINE = 2**24  # bytes, enough for half a million columns
 BLOCK = 2**20  # bytes read at once
 CHUNK = 2**17  # cells converted at once
+NUL = "\0"  # which no cell holds
 HEAD = 20  # lines that the separator is found from
 ENCODINGS = ("cp1252", "big5", "gb18030", "shift_jis", "euc_kr")
 FILE_KINDS = {  # by their first bytes
@@ -73,7 +73,7 @@ class _Levels(dict[str, int]):
 
 def read_csv(
     path: FilePath,
-    style: Style = Style(),
+    style: Style = DEFAULT_STYLE,
     as_text: Callable[[list[str]], Iterable[int]] = lambda names: (),
     known: Sequence[str] = (),
 ) -> Table:
@@ -95,29 +95,23 @@ def read_csv(
     """
     with open_regular_file(path) as file:
         try:
-            return _read(file, style, as_text, known, set())
+            return _table(_rows(_lines(file, style.encoding), style.separator), style, as_text, known)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise DataError(f"is compressed by gzip, and damaged: {error}") from error
 
 
-def _read(
-    file: BinaryIO,
-    style: Style,
-    as_text: Callable[[list[str]], Iterable[int]],
-    known: Sequence[str],
-    mistaken: set[int],
-    *,
-    is_filled: bool = False,  # the last column, though its first cell is empty
+def _table(
+    rows: Iterator[Row], style: Style, as_text: Callable[[list[str]], Iterable[int]], known: Sequence[str]
 ) -> Table:
-    file.seek(0)
-    rows = _rows(_lines(file, style.encoding), style.separator)
     head = list(islice(rows, 3))
     (line, first), header = head.pop(0), style.header
-    if head and len(head[0][1]) > len(first):  # as R writes row names, or a separator behind every row but the header
+    if head and len(head[0][1]) > len(first):  # as R writes row names, or a separator ends every line but the header
         if len(head) < 2 or header is False:
             raise DataError(_ragged(*head[0], len(first)))
         first, header = ["", *first] if head[0][1][-1].strip() else [*first, ""], True
-    rest: Iterable[Row] = chain(head, rows)
+    lines, cells = _read_columns(chain(head, rows), len(first))
+    if len(first) > 1 and not first[-1].strip() and _column("", cells[-1], style, as_text=True).is_empty:
+        first, cells = first[:-1], cells[:-1]  # a separator ends every line
     names = [cell.strip() for cell in first]
     if header is None and known:
         header = set(names).issuperset(known) or not any(map(is_number, names))
@@ -127,39 +121,29 @@ def _read(
         if len(names) != len(own):
             n = f"{len(names)} column{'' if len(names) == 1 else 's'}"
             raise DataError(f"line {line}: {n} and no header; the model has {len(own)}: {some(known)}")
-    if header is False:
-        rest = chain([(line, first)], rest)
-    text, named = set(mistaken), own if header is False else names
-    may_end = len(names) > 1 and not names[-1] and not is_filled  # by a separator behind the last cell of every line
-    if may_end:
-        text.add(len(names) - 1)
-        with suppress(DataError):  # told by the caller, unless the column is one after all
-            text |= {*as_text(named[:-1])}
-    else:
-        text |= {*as_text(named)}
-    columns = [_Cells(style, place in text) for place in range(len(names))]
-    lines = _convert(rest, columns, len(names))
-    wrong = {place for place, column in enumerate(columns) if column.mistaken}
-    if wrong:
-        return _read(file, style, as_text, known, mistaken | wrong, is_filled=is_filled)
+    text = {*as_text(own if header is False else names)}
+
+    def columns() -> list[Column]:
+        return [_column(own[place], blocks, style, as_text=place in text) for place, blocks in enumerate(cells)]
+
+    made = [] if header is False else columns()
     if header is None:
-        header = _is_header(line, names, columns, style)
-        if not header:
-            lines.insert(0, line)
-            for column, cell in zip(columns, first, strict=True):
-                column.put_first(cell)
+        header = _is_header(line, names, made, style)
+    if not header:
+        lines.insert(0, line)
+        cells = [[cell, *blocks] for cell, blocks in zip(first, cells, strict=True)]
+        made = columns()
     if not lines:
         raise DataError("has a header only")
-    columns_named = _column_names(line, names) if header else own
-    made = [column.column(name) for column, name in zip(columns, columns_named, strict=True)]
-    if may_end and not made.pop().is_empty:
-        return _read(file, style, as_text, known, mistaken, is_filled=True)
-    if len(made) == 1 and not known:
+    if len(names) == 1 and not known:
         raise DataError(
             f"line {line} is one column only, when separated by comma, semicolon, tab, | or spaces; "
             "dataset.separator names another"
         )
-    return Table(tuple(made), np.array(lines), "line")
+    own = _column_names(line, names) if header else own
+    return Table(
+        tuple(replace(column, name=name) for column, name in zip(made, own, strict=True)), np.array(lines), "line"
+    )
 
 
 def _lines(file: BinaryIO, encoding: str) -> Iterator[str]:
@@ -178,9 +162,9 @@ def _lines(file: BinaryIO, encoding: str) -> Iterator[str]:
             text = carry + decoder.decode(block, final=not block)
         except UnicodeError as error:
             raise DataError(_wrong_encoding(stream, encoding, number, error)) from error
-        if "\0" in text:
+        if NUL in text:
             raise DataError(
-                f"line {number + text[: text.index(chr(0))].count(chr(10))}: holds a NUL byte, which no text does"
+                f"line {number + text.partition(NUL)[0].count(chr(10))}: holds a NUL byte, which no text does"
             )
         end = max(text.rfind("\n"), text[:-1].rfind("\r")) + 1 if block else len(text)
         whole, carry = text[:end], text[end:]
@@ -262,95 +246,53 @@ def _separator(head: list[str], quote: str) -> str:
     return best if n_cells(best)[1] > 1 or n_cells(" ")[1] < 2 else " "
 
 
-class _Cells:
-    """The cells of one column while its file is read: numbers until text turns up."""
-
-    def __init__(self, style: Style, as_text: bool) -> None:
-        self.style, self.levels, self.parts = style, _Levels() if as_text else None, list[Array]()
-        self.mistaken = False  # for numbers; the file is read again then
-
-    def add(self, cells: Sequence[str]) -> None:
-        if self.mistaken:
-            return
-        if self.levels is None:
-            numbers = _numbers(cells, self.style)
-            if numbers is not None:
-                self.parts.append(numbers)
-                return
-            if self.parts:
-                self.mistaken = True
-                return
-            self.levels = _Levels()
-        self.parts.append(np.fromiter(map(self.levels.__getitem__, cells), np.int32, len(cells)))
-
-    def put_first(self, cell: str) -> None:
-        """Put a cell before all others; where numbers stand it is a number, or a gap."""
-        self.add([cell])
-        self.parts.insert(0, self.parts.pop())
-
-    def column(self, name: str) -> Column:
-        values = np.concatenate(self.parts) if self.parts else np.zeros(0)
-        self.parts = []
-        if self.levels is None:
-            return Column(name, values)
-        return text_column(name, list(self.levels), values, self.style.missing_marks)
-
-
-def _convert(rows: Iterable[Row], columns: list[_Cells], width: int) -> list[int]:
-    """Give the cells of all rows to their columns, and return the line of each row."""
-    lines, chunk = list[int](), list[list[str]]()
-
-    def convert() -> None:
-        for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
-            column.add(cells)
-        chunk.clear()
+def _read_columns(rows: Iterator[Row], width: int) -> tuple[list[int], list[list[str]]]:
+    """Return the line of each row, and for each column its cells in blocks of text, with NUL between them."""
+    lines, columns = list[int](), [list[str]() for _ in range(width)]
+    while chunk := list(islice(rows, max(1, CHUNK // width))):
+        lines += [line for line, _ in chunk]
+        for blocks, cells in zip(columns, zip(*(cells for _, cells in chunk), strict=True), strict=True):
+            blocks.append(NUL.join(cells))
         check_memory(f"a table of {len(lines):,} rows or more with {width} columns", len(lines) * width)
-
-    for line, cells in rows:
-        lines.append(line)
-        chunk.append(cells)
-        if len(chunk) * width >= CHUNK:
-            convert()
-    if chunk:
-        convert()
-    return lines
+    return lines, columns
 
 
-def _numbers(cells: Sequence[str], style: Style) -> Array | None:
-    """Return the numbers in cells, nan for gaps; None when one of them is neither."""
-    if style.decimal == ",":
-        cells = [_with_a_point(cell) for cell in cells]
-    if "_" in "".join(cells):  # Python reads 1_0 as 10, nobody else does
-        return None
-    marks = style.missing_marks
-    for numbers in (
-        map(float, cells),
-        map(float, map(dict.fromkeys(marks, "nan").get, cells, cells)),
-        (math.nan if cell.strip() in marks else float(cell) for cell in cells),
-    ):
+def _column(name: str, blocks: Sequence[str], style: Style, *, as_text: bool) -> Column:
+    """Return the column whose cells are in `blocks`: of numbers, if all of them are numbers or gaps."""
+    if not as_text:
         with suppress(ValueError):
-            return np.fromiter(numbers, np.float64, len(cells))
-    return None
+            return Column(name, np.concatenate([np.zeros(0), *(_numbers(block, style) for block in blocks)]))
+    levels = _Levels()
+    codes = [np.fromiter(map(levels.__getitem__, block.split(NUL)), np.int32) for block in blocks]
+    return text_column(name, list(levels), np.concatenate([np.zeros(0, np.int32), *codes]), style.missing_marks)
 
 
-def _with_a_point(cell: str) -> str:
-    is_written_so = COMMA_NUMBER.fullmatch(cell.strip())
-    return cell.replace(".", "").replace(",", ".") if is_written_so else f"{cell}," if "." in cell else cell
+def _numbers(block: str, style: Style) -> Array:
+    """Return the numbers in a block of cells, nan for gaps; ValueError where one is neither."""
+    if "_" in block:  # Python reads 1_0 as 10, nobody else does
+        raise ValueError
+    cells = block.split(NUL)
+    if style.decimal == ",":
+        cells = [with_a_point(cell) for cell in cells]
+    with suppress(ValueError):
+        return np.fromiter(map(float, cells), np.float64, len(cells))
+    cells, gaps = [cell.strip() for cell in cells], dict.fromkeys(style.missing_marks, "nan")
+    return np.fromiter(map(float, map(gaps.get, cells, cells)), np.float64, len(cells))
 
 
-def _is_header(line: int, names: list[str], columns: list[_Cells], style: Style) -> bool:
+def _is_header(line: int, names: list[str], columns: list[Column], style: Style) -> bool:
     """Return whether the first line names the columns; where the cells below it do not tell, ask."""
-    n_rows, n_numbers, is_below, is_new = sum(map(len, columns[0].parts)), 0, False, False
+    n_numbers, is_below, is_new = 0, False, False
     for name, column in zip(names, columns, strict=True):
-        number = name not in style.missing_marks and _numbers([name], style) is not None
-        n_numbers += number
-        if column.levels is None:
-            if not number and name not in style.missing_marks:
-                return True  # a name above numbers
-        elif not number:
-            levels = {level.strip() for level in column.levels}
-            is_below |= name in levels
-            is_new |= name not in levels and 2 * len(levels) <= n_rows  # where levels repeat, this one does not
+        if name in style.missing_marks:  # a gap tells nothing
+            continue
+        if is_number(name, style.decimal):
+            n_numbers += 1
+        elif column.levels is None:
+            return True  # a name above numbers
+        else:
+            is_below |= name in column.levels
+            is_new |= name not in column.levels and 2 * len(column.levels) <= len(column.values)  # others repeat
     whole = [int(name) for name in names if re.fullmatch(r"\d{1,9}", name)]
     counts = len(whole) == len(names) > 2 and whole == list(range(whole[0], whole[0] + len(whole)))
     doubtful = counts or is_new if n_numbers else is_below or len(set(names)) < len(names)

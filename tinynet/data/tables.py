@@ -120,11 +120,18 @@ def column_places(names: Sequence[str], wanted: Iterable[str | int], what: str) 
     return places
 
 
-def is_number(text: str) -> bool:
-    """Return whether `text` is a number with a decimal point; Python's own 1_0 is none."""
+def is_number(text: str, decimal: str = ".") -> bool:
+    """Return whether `text` is a finite number; Python's own 1_0 is none."""
     with suppress(ValueError):
-        return math.isfinite(float(text)) and "_" not in text
+        return math.isfinite(float(with_a_point(text) if decimal == "," else text)) and "_" not in text
     return False
+
+
+def with_a_point(text: str) -> str:
+    """Return a number that is written with a decimal comma as Python writes it, and other text as no number."""
+    if COMMA_NUMBER.fullmatch(text.strip()):
+        return text.replace(".", "").replace(",", ".")
+    return f"{text}," if "." in text else text
 
 
 def level_order(level: str) -> tuple[int, float, str]:
@@ -210,14 +217,11 @@ def column_fault(table: Table, column: Column, max_levels: int | None, decimal: 
     if column.levels is None:
         infinite = np.isinf(column.values)
         return f"column {column.name!r}: an infinite number in {table.where(infinite)}" if infinite.any() else None
-    counts = np.bincount(column.values[column.values >= 0], minlength=len(column.levels))
-    is_own = is_number if decimal == "." else COMMA_NUMBER.fullmatch
-    numbers = np.array([bool(is_own(level)) for level in column.levels], dtype=bool)
-    other = np.isin(column.values, np.flatnonzero(~numbers))
+    other = np.isin(column.values, [code for code, level in enumerate(column.levels) if not is_number(level, decimal)])
     for pattern, remedy in COMMAS.items() if decimal == "." else ():
         if other.any() and all(pattern.fullmatch(level) or is_number(level) for level in column.levels):
             return f"column {column.name!r}: {_cells(table, column, other)} {remedy}"
-    if other.any() and (max_levels is None or counts[numbers].sum() >= MOST_NUMBERS * counts.sum()):
+    if other.any() and (max_levels is None or other[~column.gaps].mean() <= 1 - MOST_NUMBERS):
         remedy = "" if max_levels is None else "; correct this, or add it to dataset.missing_marks if it means a gap"
         return f"column {column.name!r}: {_cells(table, column, other)}, where numbers belong{remedy}"
     if max_levels is None:
