@@ -126,7 +126,7 @@ def test_the_worst_mistakes_are_shown_as_images_the_worst_first(runs: Path) -> N
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != data.y_test)
     worst = wrong[np.argsort(own[wrong])][:12]
     html = page("digits")
-    alts = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="test sample (\d+), class (\d)">', html)
+    alts = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="test sample (\d+), class (\d)"', html)
     assert [int(sample) for sample, _ in alts] == worst.tolist()
     (picture, *_) = re.findall(r'src="data:image/png;base64,([^"]+)"', html)
     assert imread(BytesIO(base64.b64decode(picture))).shape == (8, 8, 4)

@@ -16,7 +16,7 @@ from tinynet.artifacts.run_folder import TRAINED, RunFolder, Status
 from tinynet.artifacts.stored_runs import read_ending
 from tinynet.experiments.axes import Combination, Grid, short_names
 from tinynet.experiments.workers import Outcome
-from tinynet.reports.settings import grouped
+from tinynet.reports.comparison import grouped
 
 MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 WIDTH, MOST_SETTINGS = 80, 20

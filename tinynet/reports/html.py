@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from io import BytesIO
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from tinynet.reports.palette import style_sheet
 
 GENERATOR = '<meta name="generator" content="tinynet">'  # marks a file that a later report may replace
+NONE = "—"
 
 Cell = object  # shown as text, unless it is Html
 
@@ -93,9 +95,9 @@ def shaded(value: Cell, share: float, kind: str) -> Html:
     return Html(f'<td class="{kind} q{round(10 * share)}">{text(value)}</td>')
 
 
-def figure(content: Html, caption: Cell, key: Html | None = None) -> Html:
-    """Return a figure with its caption, and the key of its lines between them."""
-    return Html(f"<figure>\n{content}\n{key or ''}<figcaption>{text(caption)}</figcaption>\n</figure>")
+def figure(content: Html, caption: Cell) -> Html:
+    """Return a figure with its caption."""
+    return Html(f"<figure>\n{content}\n<figcaption>{text(caption)}</figcaption>\n</figure>")
 
 
 def grid(kind: str, items: Iterable[Html]) -> Html:
@@ -104,8 +106,8 @@ def grid(kind: str, items: Iterable[Html]) -> Html:
 
 
 def image(uri: str, description: str) -> Html:
-    """Return an image with the text that stands for it."""
-    return Html(f'<img src="{uri}" alt="{text(description)}">')
+    """Return an image with the text that stands for it, also under the pointer."""
+    return Html(f'<img src="{uri}" alt="{text(description)}" title="{text(description)}">')
 
 
 def png(values: npt.NDArray[Any], **colours: Any) -> str:
@@ -126,16 +128,26 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def percent(fraction: float) -> str:
-    """Return a fraction in percent."""
-    return f"{100 * fraction:.1f} %"
+def percent(fraction: float | None) -> str:
+    """Return a fraction in percent, a dash for one that is not known."""
+    return NONE if fraction is None or math.isnan(fraction) else f"{100 * fraction:.1f} %"
+
+
+def shown_loss(value: float) -> str:
+    """Return a loss in three digits, a dash for one that is not known."""
+    return NONE if math.isnan(value) else f"{value:#.3g}".removesuffix(".")
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first names of many, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def value_of(setting: object) -> str:
-    """Return a setting as a config file has it, strings without their quotes."""
+    """Return a setting as a config file has it, strings without their quotes, a dash for one that is not there."""
     if isinstance(setting, bool):
         return str(setting).lower()
-    return f"{setting:.10g}" if isinstance(setting, float) else str(setting)
+    return NONE if setting is None else f"{setting:.10g}" if isinstance(setting, float) else str(setting)
 
 
 def _breakable(cell: Cell) -> Html:

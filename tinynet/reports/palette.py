@@ -18,11 +18,9 @@ N_COLOURS, N_DASHES = len(LINES), 4
 
 
 def style_sheet() -> str:
-    """Return the colours as variables of a style sheet, for light and for dark pages."""
-    light, dark = (
-        "".join(f"--c{number}:{colour};" for number, colour in enumerate(colours))
-        for colours in (LINES, LINES_IN_THE_DARK)
+    """Return the classes of the colours for a style sheet, of light and of dark pages."""
+    light, dark, regions = (
+        "".join(f".{letter}{number}{{--own:{colour}}}" for number, colour in enumerate(colours))
+        for letter, colours in (("c", LINES), ("c", LINES_IN_THE_DARK), ("r", REGIONS))
     )
-    classes = "".join(f".c{number}{{--own:var(--c{number})}}" for number in range(N_COLOURS))
-    classes += "".join(f".r{number}{{--own:{colour}}}" for number, colour in enumerate(REGIONS))
-    return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}{classes}\n"
+    return f"{light}{regions}@media screen and (prefers-color-scheme:dark){{{dark}}}\n"

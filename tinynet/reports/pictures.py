@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from tinynet.data.datasets import Dataset
 from tinynet.network import TwoLayerNet
-from tinynet.reports.html import Html, figure, grid, image, paragraph, png, section
+from tinynet.reports.html import Html, grid, image, paragraph, png, section
 from tinynet.reports.palette import N_COLOURS, REGIONS
-from tinynet.reports.svg import SHAPES, Series, axis_of, chart, key
+from tinynet.reports.svg import SHAPES, Series, axis_of, chart
 
 Array = npt.NDArray[Any]
 
@@ -30,52 +30,40 @@ def regions(net: TwoLayerNet, x: tuple[float, float], y: tuple[float, float], sc
     """
     plane = np.stack(np.meshgrid(np.linspace(*x, SIDE), np.linspace(*y, SIDE)[::-1]), axis=-1).reshape(-1, 2)
     classes = net.predict(plane if scaling is None else scaling.transform(plane)).reshape(SIDE, SIDE)
+    n_classes = net.shapes["b2"][0]
+    edge, near = np.zeros((SIDE, SIDE), dtype=bool), np.zeros((n_classes, n_classes), dtype=bool)
+    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        edge[here] |= classes[here] != classes[there]
+        near[classes[here], classes[there]] = near[classes[there], classes[here]] = True
+    colour = np.arange(n_classes) % N_COLOURS
+    for k in range(N_COLOURS, n_classes):  # a colour that no neighbour before it has, its own if that is free
+        free = [c for c in np.roll(np.arange(N_COLOURS), -colour[k]) if c not in colour[:k][near[k, :k]]]
+        colour[k] = free[0] if free else colour[k]
     pixels = np.full((SIDE, SIDE, 4), REGION, dtype=np.uint8)
-    pixels[..., :3] = _region_colours(classes, net.shapes["b2"][0])[classes]
-    edge = np.zeros_like(classes, dtype=bool)
-    edge[:-1] |= classes[:-1] != classes[1:]
-    edge[:, :-1] |= classes[:, :-1] != classes[:, 1:]
+    pixels[..., :3] = np.array([[*bytes.fromhex(one[1:])] for one in REGIONS])[colour[classes]]
     pixels[edge] = EDGE
     return pixels
 
 
-def _region_colours(classes: Array, n_classes: int) -> Array:
-    """Return a colour for each class: its own up to twelve classes, beyond them one that no neighbour has."""
-    colours = np.array([[int(text[i : i + 2], 16) for i in (1, 3, 5)] for text in REGIONS])
-    number = np.arange(n_classes) % N_COLOURS
-    if n_classes > N_COLOURS:
-        pairs = np.concatenate(
-            [
-                np.stack([classes[:-1], classes[1:]], -1).reshape(-1, 2),
-                np.stack([classes[:, :-1], classes[:, 1:]], -1).reshape(-1, 2),
-            ]
-        )
-        pairs = np.unique(np.sort(pairs, axis=1), axis=0)
-        for k in range(n_classes):
-            near = {int(number[i + j - k]) for i, j in pairs if k in (i, j) and i + j - k < k}
-            number[k] = next((c for c in np.roll(np.arange(N_COLOURS), -int(number[k])) if c not in near), number[k])
-    return np.asarray(colours[number])
-
-
 def boundary_section(net: TwoLayerNet, data: Dataset) -> Html:
     """Draw the predicted class over the plane of the two features, in their own units, and samples on top."""
-    X, labels, part = data.X_test, data.y_test, "test"
+    part, X, labels = "test", data.X_test, data.y_test
     if not len(X):
-        X, labels, part = data.X_train, data.y_train, "training"
+        part, X, labels = "training", data.X_train, data.y_train
     raw = X * data.scaling.scale + data.scaling.offset
-    axes = [axis_of(name, [column]) for name, column in zip(data.feature_names, raw.T, strict=True)]
-    pixels = regions(net, (axes[0].low, axes[0].high), (axes[1].low, axes[1].high), data.scaling)
-    shown, series, entries = np.arange(len(X))[:: math.ceil(len(X) / MAX_DOTS)], [], []
+    x, y = (axis_of(name, [column]) for name, column in zip(data.feature_names, raw.T, strict=True))
+    every = math.ceil(len(X) / MAX_DOTS)
+    shown, own = raw[::every], labels[::every]
+    series = []
     for k, name in enumerate(data.class_names):
-        own = raw[shown][labels[shown] == k]
-        style, shape = f"dot edged r{k % N_COLOURS}", k % len(SHAPES)
-        series.append(Series(name, own[:, 0], own[:, 1], style, shape=shape))
-        entries.append((f"class {name}", style, shape))
-    words = f"The plane of {data.feature_names[0]} and {data.feature_names[1]}, coloured by predicted class."
-    drawing = chart("Decision boundary", words, series, axes[0], axes[1], png(pixels))
-    which = "The" if len(shown) == len(X) else f"{len(shown)} of the"
+        dots, style = shown[own == k], f"dot edged r{k % N_COLOURS}"
+        series.append(Series(name, dots[:, 0], dots[:, 1], style, shape=k % len(SHAPES), key=f"class {name}"))
+    words = f"The plane of {x.label} and {y.label}, coloured by predicted class."
+    which = "The" if every == 1 else f"{len(shown)} of the"
     caption = f"{which} {len(X):,} {part} samples over the predicted classes"
-    return section("Decision boundary", grid("charts", [figure(drawing, caption, key(entries))]))
+    plane = png(regions(net, (x.low, x.high), (y.low, y.high), data.scaling))
+    drawing = chart("Decision boundary", words, series, x, y, caption=caption, background=plane)
+    return section("Decision boundary", grid("charts", [drawing]))
 
 
 def first_layer_section(net: TwoLayerNet, shape: tuple[int, int]) -> Html:
@@ -84,10 +72,10 @@ def first_layer_section(net: TwoLayerNet, shape: tuple[int, int]) -> Html:
     units = np.argsort(-strength, kind="stable")[:MAX_UNITS]
     pictures = []
     for unit in units:
-        weights = W1[:, unit].reshape(shape)
-        uri = png(weights / (np.abs(weights).max() or 1.0), cmap="RdBu_r", vmin=-1.0, vmax=1.0)
-        words = f"hidden unit {unit}: weights up to {np.abs(weights).max():.3g}, to the classes {strength[unit]:.3g}"
-        pictures.append(Html(image(uri, words).replace("<img", f'<img title="{words}"', 1)))
+        weights, largest = W1[:, unit].reshape(shape), np.abs(W1[:, unit]).max()
+        uri = png(weights / (largest or 1.0), cmap="RdBu_r", vmin=-1.0, vmax=1.0)
+        words = f"hidden unit {unit}: weights up to {largest:.3g}, to the classes {strength[unit]:.3g}"
+        pictures.append(image(uri, words))
     drawn = "all" if len(units) == W1.shape[1] else f"the {len(units)} strongest of"
     words = (
         f"The weights from the image to {drawn} {W1.shape[1]} hidden units, red above 0 and blue below, each unit on "

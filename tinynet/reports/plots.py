@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ Names = tuple[str, ...] | None
 
 COLOURS = LINES
 MARKERS = "os^vDP*"  # as many as have no divisor in common with the colours: 84 runs differ
-PARTS: dict[str, tuple[str, Literal["-", "--"]]] = {"train": ("training", "-"), "validation": ("validation", "--")}
+DASHES = {"training": "-", "validation": "--"}
 PANELS = {"loss": "cross-entropy (nats a sample)", "accuracy": "accuracy (%)"}
 MARKED_EPOCHS = 12  # of a curve, or up to twice as many; on more they would run together
 LEGEND_ROWS, MAX_BELOW = 16, 6  # entries of a legend in a column beside the axes, or below them
@@ -86,26 +86,22 @@ def plot_loss_curve(
     """
     check_integer("smoothing", smoothing, 1)
     runs = _runs(history_or_runs)
-    legend_columns = 0 if len(runs) == 1 else math.ceil((len(runs) + len(PARTS)) / LEGEND_ROWS)
-    legend_width = legend_columns * (0.8 + 0.07 * max(map(len, ("validation", *runs))))
-    panels = [ax] if ax is not None else list(new_figure(9.0 + legend_width, 3.9).subplots(1, 2))
+    alone = len(runs) == 1
+    panels = [ax] if ax is not None else list(_with_legend(9.0, 3.9, () if alone else (*runs, *DASHES)).subplots(1, 2))
     for panel, what in zip(panels, PANELS, strict=False):
         for number, (label, history) in enumerate(runs.items()):
-            _draw(panel, what, history, label, None if len(runs) == 1 else number, smoothing)
-        if len(runs) == 1:
+            _draw(panel, what, history, smoothing, None if alone else (number, label))
+        if alone:
             _mark_best(panel, what, next(iter(runs.values())))
         _finish(panel, what)
-    _begin_at_zero(panels[0])
     title = f"mean over {smoothing} epochs" if smoothing > 1 else None
-    if len(runs) == 1:
+    if alone:
         for panel in panels:
-            if panel.lines:
-                _legend_below(panel, title)
-    elif ax is not None:
-        _legend_below(ax, title, _keys(runs))
+            _legend(panel, title=title)
     else:
-        style: dict[str, Any] = {"frameon": False, "fontsize": "small", "title": title, "title_fontsize": "small"}
-        panels[0].figure.legend(handles=_keys(runs), loc="outside right upper", ncols=legend_columns, **style)
+        for part in {part: None for history in runs.values() for part in parts_of(history, "loss")}:
+            panels[-1].plot([], [], DASHES[part], color="dimgrey", label=part)
+        _legend(panels[-1], beside=ax is None, title=title)
     return _readable(panels[0])
 
 
@@ -134,20 +130,18 @@ def plot_decision_boundary(
     n_features = net.shapes["W1"][0]
     if n_features != 2:
         raise DataError(f"a decision boundary needs two features, got a network of {n_features}")
-    samples = net.samples(X, y)
-    names = _class_names(net, class_names)
-    ax = new_figure(4.2 + _legend_width(names), 4.0).subplots() if ax is None else ax
+    samples, names = net.samples(X, y), _class_names(net, class_names)
+    ax = _with_legend(4.2, 4.0, names).subplots() if ax is None else ax
     spread = np.ptp(samples.X, axis=0)
     margin = np.where(spread > 0, 0.08 * spread, 1.0)
     (x0, y0), (x1, y1) = samples.X.min(axis=0) - margin, samples.X.max(axis=0) + margin
     ax.imshow(regions(net, (x0, x1), (y0, y1)), extent=(x0, x1, y0, y1), aspect="auto", interpolation="nearest")
     for k, name in enumerate(names):
         own = samples.X[samples.labels == k]
-        colour, marker = REGIONS[k % N_COLOURS], MARKERS[k % len(MARKERS)]
-        style: dict[str, Any] = {"s": 20, "linewidths": 0.5, "edgecolors": "black"}
-        ax.scatter(own[:, 0], own[:, 1], color=colour, marker=marker, label=_plain(name), **style)
+        style: dict[str, Any] = {"color": REGIONS[k % N_COLOURS], "marker": MARKERS[k % len(MARKERS)], "label": name}
+        ax.scatter(own[:, 0], own[:, 1], s=20, linewidths=0.5, edgecolors="black", **style)
     ax.set(xlabel="feature 0", ylabel="feature 1", title="Predicted classes and samples")
-    _legend_beside(ax)
+    _legend(ax, beside=True)
     return _readable(ax)
 
 
@@ -174,14 +168,16 @@ def plot_confusion_matrix(
     DataError
         When the samples or names do not fit the network.
     """
-    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+    from sklearn.metrics import ConfusionMatrixDisplay
 
-    labels = net.samples(X, y).labels
-    names = _class_names(net, class_names)
-    counts = confusion_matrix(labels, net.predict(X), labels=np.arange(len(names)))
+    labels, names = net.samples(X, y).labels, _class_names(net, class_names)
     side = max(4.0, 1.2 + 0.3 * len(names) + 0.06 * max(map(len, names)))
     ax = new_figure(side + 0.8, side).subplots() if ax is None else ax
-    ConfusionMatrixDisplay(counts, display_labels=[_plain(name) for name in names]).plot(
+    ConfusionMatrixDisplay.from_predictions(
+        labels,
+        net.predict(X),
+        labels=np.arange(len(names)),
+        display_labels=names,
         ax=ax,
         cmap="Blues",
         colorbar=False,
@@ -226,9 +222,8 @@ def plot_precision_recall_curve(
     """Draw precision against recall, as `plot_roc_curve` draws the ROC curve, by ``PrecisionRecallDisplay``."""
     from sklearn.metrics import PrecisionRecallDisplay
 
-    return _one_against_the_rest(
-        PrecisionRecallDisplay.from_predictions, "Precision against recall", net, (X, y), ax, class_names
-    )
+    display = PrecisionRecallDisplay.from_predictions
+    return _one_against_the_rest(display, "Precision against recall", net, (X, y), ax, class_names)
 
 
 def plot_calibration_curve(
@@ -248,45 +243,44 @@ def _one_against_the_rest(
     display: Callable[..., object],
     title: str,
     net: TwoLayerNet,
-    samples: tuple[npt.ArrayLike, npt.ArrayLike],
+    samples: tuple[Any, Any],
     ax: Axes | None,
-    class_names: Names,
+    named: Names,
 ) -> Axes:
     """Let `display` draw the probability of the second class of two, or of each, into the axes."""
     labels, probabilities = net.samples(*samples).labels, net.predict_proba(samples[0])
-    names = _class_names(net, class_names)
+    names = _class_names(net, named)
     shown = [k for k in ((1,) if len(names) == 2 else range(len(names))) if 0 < np.sum(labels == k) < len(labels)]
     if not shown:
         raise DataError("a curve needs samples of two classes, got samples of one")
     beside = len(shown) > MAX_BELOW
-    width = _legend_width([f"{name} (AUC = 0.00)" for name in names]) if beside else 0.6
-    ax = new_figure(4.2 + width, 4.4).subplots() if ax is None else ax
+    ax = _with_legend(4.8, 4.4, [f"{name} (AUC = 0.00)" for name in names if beside]).subplots() if ax is None else ax
     ax.set_prop_cycle(color=COLOURS)
     for k in shown:
-        display(labels == k, probabilities[:, k], name=_plain(names[k]), ax=ax)
-    (_legend_beside if beside else _legend_below)(ax)
+        display(labels == k, probabilities[:, k], name=names[k], ax=ax)
+    _legend(ax, beside=beside)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_label_text(axis.get_label_text().partition(" (Positive")[0])
     ax.set_title(title)
     return _readable(ax)
 
 
-def _legend_width(names: Sequence[str]) -> float:
-    return math.ceil(len(names) / LEGEND_ROWS) * (0.85 + 0.09 * max(map(len, names)))
+def _with_legend(width: float, height: float, entries: Sequence[str]) -> Figure:
+    """Return a figure with room for a legend of these entries beside the axes."""
+    columns = math.ceil(len(entries) / LEGEND_ROWS)
+    return new_figure(width + columns * (0.85 + 0.09 * max(map(len, entries), default=0)), height)
 
 
-def _legend_beside(ax: Axes) -> None:
-    columns = math.ceil(len(ax.get_legend_handles_labels()[0]) / LEGEND_ROWS)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=columns, fontsize="small", frameon=False)
-
-
-def _legend_below(ax: Axes, title: str | None = None, handles: Sequence[Any] | None = None) -> None:
-    """Put the legend under the axes, where it lies on no curve."""
-    if handles is None:
-        handles = ax.get_legend_handles_labels()[0]
-    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "title": title, "title_fontsize": "small"}
-    ncols = 3 if sum(len(str(handle.get_label())) for handle in handles) < 60 else 1
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=4.5, ncols=ncols, **style)
+def _legend(ax: Axes, *, beside: bool = False, title: str | None = None) -> None:
+    """Put the legend below or beside the axes, where it lies on no curve."""
+    handles, labels = ax.get_legend_handles_labels()
+    ncols = math.ceil(len(handles) / LEGEND_ROWS) if beside else 3 if sum(map(len, labels)) < 60 else 1
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    if not beside:
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
+    if handles:
+        style: dict[str, Any] = {"frameon": False, "fontsize": "small", "title": title, "title_fontsize": "small"}
+        ax.legend(ncols=ncols, **style, **place)
 
 
 def _readable(ax: Axes) -> Axes:
@@ -295,11 +289,11 @@ def _readable(ax: Axes) -> Axes:
     from matplotlib.text import Text
 
     figure: Any = ax.figure
-    texts = [text for text in figure.findobj(Text) if any(ord(sign) > 0x2E7F for sign in text.get_text())]
-    if texts:
+    for text in figure.findobj(
+        lambda one: isinstance(one, Text) and any(ord(sign) > 0x2E7F for sign in one.get_text())
+    ):
         installed = {font.name for font in font_manager.fontManager.ttflist}
-        for text in texts:
-            text.set_fontfamily([*rcParams["font.family"], *(name for name in FONTS if name in installed)])
+        text.set_fontfamily([*rcParams["font.family"], *(name for name in FONTS if name in installed)])
     return ax
 
 
@@ -308,45 +302,40 @@ def _class_names(net: TwoLayerNet, class_names: Names) -> tuple[str, ...]:
     names = class_names or tuple(f"class {k}" for k in range(n_classes))
     if len(names) != n_classes:
         raise DataError(f"{len(names)} class_names for {n_classes} classes")
-    return names
+    return tuple(map(_plain, names))
+
+
+def _plain(label: str) -> str:
+    """Return a label as matplotlib shows it as it is: "$" begins no formula, "_" does not hide the entry."""
+    return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
 
 
 def _runs(history_or_runs: History | Mapping[str, History]) -> dict[str, History]:
-    if isinstance(history_or_runs, History):
-        return {"": history_or_runs}
-    runs = dict(history_or_runs) if isinstance(history_or_runs, Mapping) else {"": history_or_runs}
+    runs = history_or_runs if isinstance(history_or_runs, Mapping) else {"": history_or_runs}
     for label, history in runs.items():
         if not isinstance(history, History):
             where = f" under {label!r}" if label else ""
             raise InvalidTypeError(
                 f"a loss curve needs a History or a mapping of labels to them, got {type(history).__name__}{where}"
             )
-    return runs
+    return {_plain(label): history for label, history in runs.items()}
 
 
-def _draw(ax: Axes, what: str, history: History, label: str, number: int | None, smoothing: int) -> None:
+def _draw(ax: Axes, what: str, history: History, smoothing: int, run: tuple[int, str] | None) -> None:
     """Draw both parts of a run: in two colours when it is the only one, else in the colour and marker of its number."""
     epochs = np.array(history["epoch"])
     every = max(1, len(epochs) // MARKED_EPOCHS)
-    for part, values in parts_of(history, what).items():
-        word, line = PARTS[part]
-        place = list(PARTS).index(part)
-        colour, marker = COLOURS[place], "o" if every == 1 else ""
-        if number is not None:
+    for place, (part, values) in enumerate(parts_of(history, what).items()):
+        colour, marker, label = COLOURS[place], "o" if every == 1 else "", part
+        if run is not None:
+            number, name = run
             colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+            label = "" if place else name  # one entry of the legend
         if smoothing > 1:
-            ax.plot(epochs, values, line, color=colour, linewidth=0.8, alpha=0.35)
-        ax.plot(
-            epochs,
-            _moving_mean(values, smoothing),
-            line,
-            color=colour,
-            label=_plain(f"{word}, {label}" if label else word),
-            marker=marker,
-            markevery=every,
-            markersize=4,
-            markerfacecolor=colour if part == "train" else "white",
-        )
+            ax.plot(epochs, values, DASHES[part], color=colour, linewidth=0.8, alpha=0.35)
+        style: dict[str, Any] = {"marker": marker, "markevery": every, "markersize": 4, "label": label or None}
+        filled = "white" if part == "validation" else colour
+        ax.plot(epochs, _moving_mean(values, smoothing), DASHES[part], color=colour, markerfacecolor=filled, **style)
 
 
 def _moving_mean(values: Array, width: int) -> Array:
@@ -364,27 +353,6 @@ def _mark_best(ax: Axes, what: str, history: History) -> None:
         ax.plot(epoch, value, "D", color="black", fillstyle="none", markersize=9, zorder=5, label=text)
 
 
-def _keys(runs: Mapping[str, History]) -> list[Any]:
-    """Return legend entries: one a run, and one for each part that any run has."""
-    from matplotlib.lines import Line2D
-
-    keys = [
-        Line2D(
-            [], [], color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], markersize=4, label=_plain(label)
-        )
-        for k, label in enumerate(runs)
-    ]
-    for part, (word, line) in PARTS.items():
-        if any(part in parts_of(history, "loss") for history in runs.values()):
-            keys.append(Line2D([], [], color="dimgrey", linestyle=line, label=word))
-    return keys
-
-
-def _plain(text: str) -> str:
-    """Return a label as matplotlib shows it as it is: "$" begins no formula, "_" does not hide the entry."""
-    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
-
-
 def _finish(ax: Axes, what: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -393,9 +361,7 @@ def _finish(ax: Axes, what: str) -> None:
     ax.margins(x=0.03)
     ax.grid(alpha=0.3, linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def _begin_at_zero(ax: Axes) -> None:
-    ax.update_datalim([(0.0, 0.0)], updatex=False)
-    ax.autoscale_view(scalex=False)
-    ax.set_ylim(bottom=0)
+    if what == "loss":
+        ax.update_datalim([(0.0, 0.0)], updatex=False)
+        ax.autoscale_view(scalex=False)
+        ax.set_ylim(bottom=0)

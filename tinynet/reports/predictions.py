@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tinynet.data.datasets import Dataset
 from tinynet.losses import softmax
-from tinynet.reports.html import Html, figure, grid, image, paragraph, percent, png, section, shaded, table
+from tinynet.reports.html import Cell, Html, figure, grid, image, paragraph, percent, png, section, shaded, some, table
 from tinynet.reports.svg import Axis, Series, chart
 
 Array = npt.NDArray[Any]
@@ -22,12 +22,7 @@ CALIBRATION_BINS = 10
 def prediction_sections(data: Dataset, logits: Array, scores: dict[str, Any]) -> list[Html]:
     """Return what `logits` of the test part of `data` say beyond the headline; `scores` are those of `score`."""
     probabilities, predicted = softmax(logits), logits.argmax(axis=1)
-    tables = [_class_table(data.class_names, scores)]
-    if data.n_classes <= MAX_CLASSES:
-        tables.insert(0, _confusion(data, predicted))
-    else:
-        tables.append(paragraph(f"A confusion matrix of {data.n_classes} classes would be unreadable.", "note"))
-    sections = [section("Test part, class by class", *_never_found(data.class_names, scores), grid("pair", tables))]
+    sections = [section("Test part, class by class", *_by_class(data, predicted, scores))]
     if data.n_classes == 2 and np.isfinite(probabilities).all() and 0 < data.y_test.sum() < len(predicted):
         sections.append(_two_class_curves(data, probabilities[:, 1], scores))
     if data.image_shape is not None:
@@ -35,82 +30,69 @@ def prediction_sections(data: Dataset, logits: Array, scores: dict[str, Any]) ->
     return sections
 
 
-def _never_found(names: tuple[str, ...], scores: dict[str, Any]) -> list[Html]:
-    missed = [name for name, own in zip(names, scores["classes"], strict=True) if own["recall"] == 0]
-    if not missed:
-        return []
-    shown = ", ".join(missed[:5]) + (f" and {len(missed) - 5} more" if len(missed) > 5 else "")
-    return [paragraph(f"Not one sample was recognised of: {shown}.", "notice")]
-
-
-def _class_table(names: tuple[str, ...], scores: dict[str, Any]) -> Html:
-    rows = []
-    for name, own in zip(names, scores["classes"], strict=True):
-        recall = Html('<span class="bad">0 %: none</span>') if own["recall"] == 0 else _percent(own["recall"])
-        rows.append((name, f"{own['n_samples']:,}", _percent(own["precision"]), recall, _percent(own["f1"])))
-    return table(
+def _by_class(data: Dataset, predicted: Array, scores: dict[str, Any]) -> list[Html]:
+    """Return the confusion matrix beside the scores of each class, and a warning of classes that were never found."""
+    rows, missed = [], []
+    for name, own in zip(data.class_names, scores["classes"], strict=True):
+        precision, recall, f1 = (percent(own[key]) for key in ("precision", "recall", "f1"))
+        if own["recall"] == 0:
+            missed.append(name)
+            recall = Html('<span class="bad">0 %: none</span>')
+        rows.append((name, f"{own['n_samples']:,}", precision, recall, f1))
+    caption = (
         "Precision: how many of those called so are. Recall: how many of those that are so were called so. "
-        "F1: the harmonic mean of the two.",
-        ("class", "samples", "precision", "recall", "F1"),
-        rows,
+        "F1: the harmonic mean of the two."
     )
-
-
-def _percent(fraction: float | None) -> str:
-    return "—" if fraction is None else percent(fraction)
+    tables = [table(caption, ("class", "samples", "precision", "recall", "F1"), rows)]
+    if data.n_classes <= MAX_CLASSES:
+        tables.insert(0, _confusion(data, predicted))
+    else:
+        tables.append(paragraph(f"A confusion matrix of {data.n_classes} classes would be unreadable.", "note"))
+    warning = [paragraph(f"Not one sample was recognised of: {some(missed)}.", "notice")] if missed else []
+    return [*warning, grid("pair", tables)]
 
 
 def _confusion(data: Dataset, predicted: Array) -> Html:
-    from sklearn.metrics import confusion_matrix
-
-    matrix = confusion_matrix(data.y_test, predicted, labels=np.arange(data.n_classes))
-    actual = matrix.sum(axis=1)
+    matrix = np.zeros((data.n_classes, data.n_classes), dtype=int)
+    np.add.at(matrix, (data.y_test, predicted), 1)
     worst = max(int((matrix - np.diag(np.diag(matrix))).max()), 1)
-    cells = [
-        (
-            data.class_names[k],
-            *(
-                shaded(f"{n:,}", n / max(actual[k], 1), "hit") if j == k else shaded(n or "·", n / worst, "miss")
-                for j, n in enumerate(row.tolist())
-            ),
-        )
-        for k, row in enumerate(matrix)
-    ]
+    rows = []
+    for k, counts in enumerate(matrix.tolist()):
+        cells: list[Cell] = [shaded(f"{n:,}", n / worst, "miss") if n else "·" for n in counts]
+        cells[k] = shaded(f"{counts[k]:,}", counts[k] / max(sum(counts), 1), "hit")
+        rows.append((data.class_names[k], *cells))
     caption = "Confusion matrix: a row for each true class, a column for each predicted class"
-    return table(caption, ("true", *data.class_names), cells, "matrix")
+    return table(caption, ("true", *data.class_names), rows, "matrix")
 
 
 def _two_class_curves(data: Dataset, probability: Array, scores: dict[str, Any]) -> Html:
     """Draw ROC, precision against recall, and calibration of the second class."""
     from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
-    name, labels = data.class_names[1], data.y_test
+    name, labels, charts = data.class_names[1], data.y_test, []
     false, true, _ = roc_curve(labels, probability)
     precision, recall, _ = precision_recall_curve(labels, probability)
-    area, average, share = scores["roc_auc"], average_precision_score(labels, probability), labels.mean()
+    average, share = average_precision_score(labels, probability), labels.mean()
     said, seen, numbers = calibration(labels, probability)
+    groups = f"Groups of {', '.join(map(str, numbers.tolist()))} samples; the dotted line is perfect."
+    area = f"Area {scores['roc_auc']:.3f}; the dotted line is guessing."
+    precise = f"Average precision {average:.3f}; the dotted line is guessing."
     charts = [
-        _unit_chart(
-            (f"ROC curve of {name}", f"Area {area:.3f}; the dotted line is guessing."),
-            ("false positive rate", "true positive rate"),
-            [_plain([0, 1], [0, 1]), Series("true positive rate", false, true, "line c0 d0")],
-        ),
-        _unit_chart(
-            (f"Precision against recall of {name}", f"Average precision {average:.3f}; the dotted line is guessing."),
-            ("recall", "precision"),
-            [_plain([0, 1], [share, share]), Series("precision", recall[::-1], precision[::-1], "line c0 d0")],
-        ),
-        _unit_chart(
-            (f"Calibration of {name}", f"Samples in {len(said)} groups by probability; the dotted line is perfect."),
-            ("mean probability", f"fraction that is {name}"),
-            [
-                _plain([0, 1], [0, 1]),
-                Series("fraction", said, seen, "line c0 d0"),
-                Series("groups", said, seen, "dot c0", shape=0, notes=[f"{n} samples" for n in numbers]),
-            ],
-        ),
+        _unit_chart(f"ROC curve of {name}", area, {"false positive rate": false, "true positive rate": true}),
+        _unit_chart(f"Precision against recall of {name}", precise, {"recall": recall, "precision": precision}, share),
+        _unit_chart(f"Calibration of {name}", groups, {"mean probability": said, f"fraction that is {name}": seen}),
     ]
     return section(f"Probabilities of class {name}", grid("charts", charts))
+
+
+def _unit_chart(title: str, words: str, axes: dict[str, Array], guessing: float | None = None) -> Html:
+    """Draw the second of two `axes` from 0 to 1 against the first, and what guessing gets: the diagonal, if nothing."""
+    x, y = (Axis(label, 0.0, 1.0) for label in axes)
+    ends, (across, height) = np.array([0.0, 1.0]), axes.values()
+    dotted = Series("guessing", ends, ends if guessing is None else np.full(2, guessing), "plain c6")
+    return chart(
+        title, words, [dotted, Series(y.label, across, height, "line c0 d0")], x, y, caption=f"{title}. {words}"
+    )
 
 
 def calibration(labels: Array, probability: Array) -> tuple[Array, Array, Array]:
@@ -121,15 +103,6 @@ def calibration(labels: Array, probability: Array) -> tuple[Array, Array, Array]
     )
     kept = numbers > 0
     return sums[kept] / numbers[kept], ones[kept] / numbers[kept], numbers[kept]
-
-
-def _unit_chart(what: tuple[str, str], labels: tuple[str, str], series: list[Series]) -> Html:
-    x, y = (Axis(label, 0.0, 1.0) for label in labels)
-    return figure(chart(what[0], what[1], series, x, y), f"{what[0]}. {what[1]}")
-
-
-def _plain(x: list[float], y: list[float]) -> Series:
-    return Series("guessing", np.array(x, dtype=float), np.array(y, dtype=float), "plain c6", shape=None)
 
 
 def _mistakes(data: Dataset, probabilities: Array, predicted: Array) -> Html:

@@ -29,6 +29,7 @@ SHAPES = (  # of dots, within ±4 units; the classes differ in grey too
     "m0-4.4l3.6 4.4l-3.6 4.4l-3.6-4.4z",
     "m0 4l4-7h-8z",
 )
+ARROW = 2
 
 
 @dataclass(frozen=True)
@@ -37,39 +38,40 @@ class Series:
 
     Attributes
     ----------
+    label : what it is called under the pointer
     x, y : arrays of one length; values that are not finite leave a gap
     style : classes of the style sheet, such as "line c0 d1"
-    band : (low, high) around y, if any
     shape : index into SHAPES for dots, None for a line
+    band : (low, high) around y, if any
     notes : what each dot shows under the pointer, if anything
+    key : what it is called in the key of the chart; nothing keeps it out
     """
 
     label: str
     x: Array
     y: Array
     style: str
-    band: tuple[Array, Array] | None = None
     shape: int | None = None
+    band: tuple[Array, Array] | None = None
     notes: Sequence[str] = ()
+    key: str = ""
 
 
 @dataclass(frozen=True)
 class Axis:
     """One axis: its label, its range, and whether it counts in powers of ten.
 
-    `marks` are values to be named where there is room; `names` stand for 0, 1, 2, ...; between `whole`
-    numbers nothing is named.
+    `marks` are values and their names, shown where there is room; between `whole` numbers nothing is named.
     """
 
     label: str
     low: float
     high: float
     log: bool = False
-    marks: tuple[float, ...] = ()
-    names: tuple[str, ...] = ()
+    marks: tuple[tuple[float, str], ...] = ()
     whole: bool = False
 
-    def place(self, values: Array) -> Array:
+    def place(self, values: Any) -> Array:
         """Return where `values` lie between the ends, as fractions."""
         if self.log:
             low, high = np.log10([self.low, self.high])
@@ -78,21 +80,20 @@ class Axis:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Return values on the axis with their labels."""
-        if self.names:
-            return list(enumerate(self.names))
-        values = self._marked() or (_powers(self.low, self.high) if self.log else [])
+        kept: list[tuple[float, str]] = []
+        for mark in self.marks:
+            if not kept or self.place(mark[0]) - self.place(kept[-1][0]) > 0.08:
+                kept.append(mark)
+        if kept:
+            return kept
+        values = self._within(_powers(self.low, self.high)) if self.log else []
         if len(values) < 2:
-            values = _steps(self.low, self.high, 1.0 if self.whole else 1 / HUGE)
-        values = [value for value in values if self.low <= value <= self.high]
+            values = self._within(_steps(self.low, self.high, 1.0 if self.whole else 1 / HUGE))
         digits = next(n for n in range(4, 18) if n == 17 or len({f"{value:.{n}g}" for value in values}) == len(values))
         return [(value, f"{value:.{digits}g}") for value in values]
 
-    def _marked(self) -> list[float]:
-        kept: list[float] = []
-        for value in self.marks:
-            if not kept or float(self.place(np.array(value)) - self.place(np.array(kept[-1]))) > 0.1:
-                kept.append(value)
-        return kept
+    def _within(self, values: list[float]) -> list[float]:
+        return [value for value in values if self.low <= value <= self.high]
 
 
 def _steps(low: float, high: float, least: float) -> list[float]:
@@ -108,8 +109,7 @@ def _powers(low: float, high: float) -> list[float]:
     first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
     if last - first >= 3:
         return [10.0**power for power in range(first, last + 1, math.ceil((last - first) / 6))]
-    every = [times * 10.0**power for power in range(first - 1, last + 1) for times in (1, 2, 5)]
-    return [value for value in every if low <= value <= high]
+    return [times * 10.0**power for power in range(first - 1, last + 1) for times in (1, 2, 5)]
 
 
 def line_style(number: int) -> str:
@@ -142,53 +142,57 @@ def spans_decades(values: Sequence[Array]) -> bool:
     return len(positive) > 0 and bool(positive.max() / 10 > positive.min())
 
 
-def chart(title: str, description: str, series: Sequence[Series], x: Axis, y: Axis, background: str = "") -> Html:
-    """Return an SVG picture; `title` and `description` are read out where it cannot be seen.
+def chart(
+    title: str, words: str, series: Sequence[Series], x: Axis, y: Axis, *, caption: str = "", background: str = ""
+) -> Html:
+    """Return a figure: the chart, the key of the series that have one, and the caption, which is else the title.
 
-    A line that leaves the frame through its top ends there in an arrow. `background` is the address of an image
-    that fills the plane.
+    `title` and `words` are read out where the chart cannot be seen. A line that leaves the frame through its top ends
+    there in an arrow. `background` is the address of an image that fills the plane.
     """
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}">',
-        f"<desc>{text(description)}</desc>",
-        _frame(x, y, background),
+        f'<figure>\n<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{text(title)}">',
+        f"<desc>{text(words)}</desc>",
+        *_frame(x, y, background),
         '<g aria-hidden="true">',  # what is shown under the pointer is not read out piece by piece
         *(_drawn(one, x, y) for one in series),
         _under_the_pointer(series, x),
         "</g></svg>",
+        key(series),
+        f"<figcaption>{text(caption or title)}</figcaption>\n</figure>",
     ]
     return Html("\n".join(part for part in parts if part))
 
 
-def key(entries: Sequence[tuple[str, str, int | None]]) -> Html:
-    """Return the key of lines and dots: (label, style, shape)."""
+def key(series: Sequence[Series]) -> Html:
+    """Return the key of those lines and dots that have a name in it."""
     items = []
-    for label, style, shape in entries:
-        path = "M0 5H26" if shape is None else f"M13 5{SHAPES[shape % len(SHAPES)]}"
-        swatch = f'<svg viewBox="0 0 26 10" aria-hidden="true"><path class="{style}" d="{path}"/></svg>'
-        items.append(f"<li>{swatch}{text(label)}</li>")
-    return Html('<ul class="key">' + "".join(items) + "</ul>\n")
+    for one in series:
+        path = "M0 5H26" if one.shape is None else f"M13 5{SHAPES[one.shape]}"
+        swatch = f'<svg viewBox="0 0 26 10" aria-hidden="true"><path class="{one.style}" d="{path}"/></svg>'
+        items += [f"<li>{swatch}{text(one.key)}</li>"] if one.key else []
+    return Html(f'<ul class="key">{"".join(items)}</ul>' if items else "")
 
 
-def _frame(x: Axis, y: Axis, background: str) -> str:
+def _frame(x: Axis, y: Axis, background: str) -> list[str]:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     lines = [f'<text x="4" y="16">{text(_short(y.label, 60))}</text>']
     if background:
         size = f'x="{LEFT}" y="{TOP}" width="{right - LEFT}" height="{bottom - TOP}"'
         lines.append(f'<image {size} preserveAspectRatio="none" href="{background}"/>')
     for value, label in y.ticks():
-        at = _number(_down(y.place(np.array(value))))
+        at = _number(_down(y.place(value)))
         lines.append(f'<path class="grid" d="M{LEFT} {at}H{right}"/>')
         lines.append(f'<text class="end" x="{LEFT - 6}" y="{at}" dy="4">{text(_short(label, 7))}</text>')
-    slanted = sum(len(label) for label in x.names) > 36
-    for value, label in x.ticks():
-        at = _number(_across(x.place(np.array(value))))
+    ticks = x.ticks()
+    slanted = sum(len(label) for _, label in ticks) > 36
+    for value, label in ticks:
+        at = _number(_across(x.place(value)))
         lines.append(f'<path class="axis" d="M{at} {bottom}v4"/>')
         turn = f'class="end" transform="rotate(-30 {at} {bottom + 14})"' if slanted else 'class="middle"'
         lines.append(f'<text {turn} x="{at}" y="{bottom + 17}">{text(_short(label, 9 if slanted else 16))}</text>')
     lines.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
-    lines.append(f'<text class="end" x="{right}" y="{HEIGHT - 4}">{text(_short(x.label, 60))}</text>')
-    return "\n".join(lines)
+    return [*lines, f'<text class="end" x="{right}" y="{HEIGHT - 4}">{text(_short(x.label, 60))}</text>']
 
 
 def _drawn(one: Series, x: Axis, y: Axis) -> str:
@@ -196,30 +200,26 @@ def _drawn(one: Series, x: Axis, y: Axis) -> str:
         across, height = _across(x.place(one.x)), np.minimum(y.place(one.y), 1e6)
         edges = [_down(np.clip(y.place(np.maximum(edge, y.low)), 0, 1)) for edge in one.band or ()]
     if one.shape is not None:
-        above = height > 1.01
-        arrows = _dots(across[above], np.full(int(above.sum()), TOP + 4.0), one.style, 2)
-        return _dots(across, _down(height), one.style, one.shape, one.notes) + arrows
-    band = ""
+        return _dots(across, _down(height), one.style, one.shape, one.notes) + _arrows(across[height > 1.01], one.style)
+    colour, band = one.style.split()[1], ""
     if edges:
         kept = np.isfinite(across + edges[0] + edges[1])
         low, high = (_path(across[kept], edge[kept]).removeprefix("M").split("L") for edge in edges)
-        band = f'<path class="band {one.style.split()[1]}" d="M{"L".join(low + high[::-1])}z"/>\n'
+        band = f'<path class="band {colour}" d="M{"L".join(low + high[::-1])}z"/>\n'
     across, height, left_at = _cut_at_the_top(across, height)
-    down, dot = _down(height), f"dot {one.style.split()[1]}"
+    down, dot = _down(height), f"dot {colour}"
     dots = _dots(across, down, dot, 0) if len(across) <= FEW_POINTS and one.style.startswith("line") else ""
-    dots += _dots(left_at, np.full(len(left_at), TOP + 4.0), dot, 2)
-    return f'{band}<path class="{one.style}" d="{_path(across, down)}"><title>{text(one.label)}</title></path>\n{dots}'
+    line = f'<path class="{one.style}" d="{_path(across, down)}"><title>{text(one.label)}</title></path>'
+    return f"{band}{line}\n{dots}{_arrows(left_at, dot)}"
 
 
 def _cut_at_the_top(across: Array, height: Array) -> tuple[Array, Array, Array]:
     """Return a line with points where it crosses the top of the frame, and where it leaves through it."""
     above = (height > 1.0) & np.isfinite(across)
-    if not above.any():
-        return across, height, across[:0]
     crossing = np.flatnonzero(np.isfinite(height[:-1] + height[1:]) & (above[:-1] != above[1:]))
     share = (1.0 - height[crossing]) / (height[crossing + 1] - height[crossing])
     at = across[crossing] + share * (across[crossing + 1] - across[crossing])
-    leaving = at[above[crossing + 1]] if not above[0] else np.append(across[0], at[above[crossing + 1]])
+    leaving = np.append(across[:1][above[:1]], at[above[crossing + 1]])
     inside = np.where(above, np.nan, height)
     return np.insert(across, crossing + 1, at), np.insert(inside, crossing + 1, 1.0), leaving
 
@@ -233,37 +233,35 @@ def _under_the_pointer(series: Sequence[Series], x: Axis) -> str:
     chosen = np.unique(np.linspace(0, n - 1, min(n, MAX_SLOTS)).round().astype(int))
     strips = []
     for i, at in zip(chosen, _across(x.place(lines[0].x[chosen])), strict=True):
-        values = ", ".join(f"{one.label} {one.y[i]:.4g}" for one in lines if np.isfinite(one.y[i]))
-        strips.append(
-            f'<path d="M{_number(at)} {TOP}V{HEIGHT - BOTTOM}"><title>{text(x.label)} {lines[0].x[i]:.4g}: '
-            f"{text(values)}</title></path>"
-        )
+        values = ", ".join(f"{one.label} {one.y[i]:.4g}" for one in lines if math.isfinite(one.y[i]))
+        words = text(f"{x.label} {lines[0].x[i]:.4g}: {values}")
+        strips.append(f'<path d="M{_number(at)} {TOP}V{HEIGHT - BOTTOM}"><title>{words}</title></path>')
     width = (WIDTH - LEFT - RIGHT) / max(len(chosen), 10)
     return f'<g class="strips" stroke-width="{width:.1f}">{"".join(strips)}</g>'
 
 
 def _dots(across: Array, down: Array, style: str, shape: int, notes: Sequence[str] = ()) -> str:
     """Return the dots: one path for all, or one for each where each shows a note under the pointer."""
-    path = SHAPES[shape % len(SHAPES)]
     shown = np.flatnonzero(np.isfinite(across + down)).tolist()
-    dots = [f"M{_number(across[i])} {_number(down[i])}{path}" for i in shown]
+    dots = [f"M{_number(across[i])} {_number(down[i])}{SHAPES[shape]}" for i in shown]
     if not notes:
         return f'<path class="{style}" d="{"".join(dots)}"/>' if dots else ""
-    return "\n".join(
-        f'<path class="{style}" d="{dot}"><title>{text(notes[i])}</title></path>'
-        for i, dot in zip(shown, dots, strict=True)
-    )
+    noted = zip(dots, (text(notes[i]) for i in shown), strict=True)
+    return "\n".join(f'<path class="{style}" d="{dot}"><title>{note}</title></path>' for dot, note in noted)
+
+
+def _arrows(across: Array, style: str) -> str:
+    return _dots(across, np.full(len(across), TOP + 4.0), style, ARROW)
 
 
 def _path(across: Array, down: Array) -> str:
     """Return the line through the points, interrupted where one is not finite."""
     words, pen = [], "M"
-    for i in _kept(down):
-        if not (np.isfinite(across[i]) and np.isfinite(down[i])):
-            pen = "M"
-            continue
-        words.append(f"{pen}{_number(across[i])} {_number(down[i])}")
-        pen = "L"
+    kept = _kept(down)
+    for x, y in zip(across[kept].tolist(), down[kept].tolist(), strict=True):
+        if math.isfinite(x + y):
+            words.append(f"{pen}{_number(x)} {_number(y)}")
+        pen = "L" if math.isfinite(x + y) else "M"
     return "".join(words)
 
 
@@ -275,11 +273,10 @@ def _kept(values: Array) -> Array:
     n = len(values)
     if n <= MAX_POINTS:
         return np.arange(n)
-    pieces = np.array_split(np.arange(n), MAX_POINTS // 2)
-    kept = [[0, n - 1]]
-    for piece in pieces:
+    kept = [np.array([0, n - 1])]
+    for piece in np.array_split(np.arange(n), MAX_POINTS // 2):
         finite = piece[np.isfinite(values[piece])]
-        kept.append([finite[find(values[finite])] for find in (np.argmin, np.argmax)] if len(finite) else [piece[0]])
+        kept.append(finite[[values[finite].argmin(), values[finite].argmax()]] if len(finite) else piece[:1])
     return np.unique(np.concatenate(kept))
 
 
@@ -297,7 +294,7 @@ def _inside(fraction: Array) -> Array:
 
 
 def _number(value: Any) -> str:
-    return f"{float(value):.1f}".removesuffix(".0")
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def _short(label: str, most: int) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.artifacts.stored_runs import StoredRun
-from tinynet.reports.curves import PARTS
-from tinynet.reports.html import Html, figure, grid, paragraph
-from tinynet.reports.settings import Setting, exploded, loss_of, part_of, shown_value, test_accuracy_of
+from tinynet.reports.comparison import Setting, exploded, grouped, loss_of, part_of, test_accuracy_of
+from tinynet.reports.curves import PARTS, times_of
+from tinynet.reports.html import Html, grid, paragraph, value_of
 from tinynet.reports.svg import Axis, Series, axis_of, chart, key, line_style, spans_decades
 
 Array = npt.NDArray[Any]
@@ -20,7 +20,8 @@ Array = npt.NDArray[Any]
 MAX_TOGETHER = 8  # settings in one chart; with more, each of the best has a chart of its own
 MAX_PANELS = 12
 MAX_BANDS = 4  # settings whose spread is drawn; more bands would hide one another
-UNITS = {"loss": "nats a sample", "accuracy": "%"}
+LABELS = {"loss": "loss (nats a sample)", "accuracy": "accuracy (%)"}
+LOGARITHMIC = "loss (nats a sample), logarithmic"
 
 
 def curve_charts(settings: Sequence[Setting], data: str = "") -> list[Html]:
@@ -29,98 +30,80 @@ def curve_charts(settings: Sequence[Setting], data: str = "") -> list[Html]:
     `data` is put in front of the names of the charts.
     """
     drawn = [setting for setting in settings if setting.finished]
-    parts = [part for part in PARTS if any(np.isfinite(_median(one, f"{part}_loss").y).any() for one in drawn)]
     if len(drawn) > MAX_TOGETHER:
-        return _panels(drawn, parts, data)
-    parts = parts[::-1]  # validation first: it decides
-    lines = {
-        (part, what): [
-            _median(setting, f"{part}_{what}", line_style(place), banded=place < MAX_BANDS)
-            for place, setting in enumerate(drawn)
-        ]
-        for what in ("loss", "accuracy")
-        for part in parts
-    }
-    charts, left = [], list[str]()
-    for what in ("loss", "accuracy"):
-        together = [line for part in parts for line in lines[part, what]]
-        y, above = _axis(f"{what} ({UNITS[what]})", what, together)
+        return _panels(drawn, data)
+    charts, left, lines = [], list[str](), list[Series]()
+    for what, label in LABELS.items():
+        parts = {part: [_median(one, part, what, place) for place, one in enumerate(drawn)] for part in PARTS}
+        parts = {part: own for part, own in reversed(parts.items()) if any(np.isfinite(line.y).any() for line in own)}
+        together = [line for own in parts.values() for line in own]
+        y, above = _axis(label, together)
         left += above
-        charts += [_chart(f"{data}{PARTS[part].capitalize()} {what} by epoch", lines[part, what], y) for part in parts]
+        charts += [_chart(f"{data}{part.capitalize()} {what} by epoch", own, y) for part, own in parts.items()]
         if what == "loss" and spans_decades([line.y for line in together if line.label not in above]):
-            y, _ = _axis("loss (nats a sample), logarithmic", "logarithmic loss", together)
-            title = f"{data}{PARTS[parts[0]].capitalize()} loss by epoch, on a logarithmic scale"
-            charts.append(_chart(title, lines[parts[0], what], y))
-    notes = [paragraph(f"Leaves the frame of the charts: {'; '.join(left)}.", "notice")] if left else []
-    entries = [
-        (f"{setting.label} (n = {len(setting.finished)})", line_style(place), None)
-        for place, setting in enumerate(drawn)
-    ]
+            part, lines = next(iter(parts.items()))  # validation, where there is any: it decides
+            title = f"{data}{part.capitalize()} loss by epoch, on a logarithmic scale"
+            charts.append(_chart(title, lines, _axis(LOGARITHMIC, together)[0]))
     words = (
         f"Lines are medians over the finished runs of a setting, bands (of the best {MAX_BANDS}) go from their lowest "
         "to their highest; a line ends where the shortest of its runs does. All charts of the loss have one scale, "
         "but for the logarithmic one."
     )
-    return [paragraph(words, "note"), *notes, grid("charts", charts), key(entries)]
+    names = [f"{setting.label} (n = {len(setting.finished)})" for setting in drawn]
+    entries = key([replace(line, key=name) for line, name in zip(together, names, strict=False)])
+    return [paragraph(words, "note"), *_leaving(left), grid("charts", charts), entries]
 
 
-def _panels(drawn: Sequence[Setting], parts: Sequence[str], data: str) -> list[Html]:
+def _panels(drawn: Sequence[Setting], data: str) -> list[Html]:
     """Draw training and validation loss of each of the best settings in a chart of its own, all on one scale."""
-    shown = drawn[:MAX_PANELS]
-    lines = [
-        [
-            replace(_median(setting, f"{part}_loss"), label=PARTS[part], style=f"line c{k} d{k}")
-            for k, part in enumerate(parts)
-        ]
-        for setting in shown
-    ]
-    together = [replace(line, label=setting.label) for setting, own in zip(shown, lines, strict=True) for line in own]
-    logarithmic = spans_decades([line.y for line in together])
-    label = f"loss (nats a sample{', logarithmic' if logarithmic else ''})"
-    y, above = _axis(label, "logarithmic loss" if logarithmic else "loss", together)
-    charts = [
-        _chart(f"{data}{place}. {setting.label} (n = {len(setting.finished)})", own, y)
-        for place, (setting, own) in enumerate(zip(shown, lines, strict=True), 1)
-    ]
-    more = len(drawn) - len(shown)
+    panels = {}
+    for place, setting in enumerate(drawn[:MAX_PANELS], 1):
+        lines = [_median(setting, part, "loss", number, banded=False) for number, part in enumerate(PARTS)]
+        panels[f"{data}{place}. {setting.label} (n = {len(setting.finished)})"] = lines
+    together = [line for lines in panels.values() for line in lines]
+    y, above = _axis(LOGARITHMIC if spans_decades([line.y for line in together]) else LABELS["loss"], together)
+    charts = []
+    for title, lines in panels.items():
+        named = [replace(line, label=part) for part, line in zip(PARTS, lines, strict=True)]
+        charts.append(_chart(title, [line for line in named if np.isfinite(line.y).any()], y))
     words = "Training and validation loss of the best settings, medians over their runs, all on one scale."
-    words += f" The other {more} settings are in the table above." if more else ""
-    notes = [paragraph(f"Leaves the frame of its chart: {'; '.join(above)}.", "notice")] if above else []
-    entries = [(PARTS[part], f"line c{k} d{k}", None) for k, part in enumerate(parts)]
-    return [paragraph(words, "note"), *notes, key(entries), grid("charts", charts)]
+    if len(drawn) > MAX_PANELS:
+        words += f" The other {len(drawn) - MAX_PANELS} settings are in the table above."
+    entries = key([replace(line, key=part) for part, line in zip(PARTS, together, strict=False)])
+    return [paragraph(words, "note"), *_leaving(above), entries, grid("charts", charts)]
 
 
-def _axis(label: str, what: str, lines: Sequence[Series]) -> tuple[Axis, list[str]]:
+def _leaving(labels: Sequence[str]) -> list[Html]:
+    words = f"Leaves the frame of the charts: {'; '.join(dict.fromkeys(labels))}."
+    return [paragraph(words, "notice")] if labels else []
+
+
+def _axis(label: str, lines: Sequence[Series]) -> tuple[Axis, list[str]]:
     """Return an axis on which no line that exploded flattens the others, and the labels of those that leave it."""
-    loss = "loss" in what
-    ends = np.array([line.y[-1] if len(line.y) else np.nan for line in lines])
-    out = exploded(ends) if loss else np.zeros(len(lines), dtype=bool)
-    kept = [line for line, is_out in zip(lines, out, strict=True) if not is_out and np.isfinite(line.y).any()]
-    values = [line.y for line in kept]
-    if loss and kept:
-        usual = max(float(np.nanquantile(line.y, 0.9, method="lower")) for line in kept)
-        values = [np.minimum(line, 5 * usual or np.inf) for line in values]  # a peak of a few epochs
-    edges = [edge for line in kept for edge in line.band or ()]
-    if edges and not loss:
-        values += edges
-    axis = axis_of(label, values, log="logarithmic" in what, from_zero=loss)
-    return axis, list(dict.fromkeys(line.label for line, is_out in zip(lines, out, strict=True) if is_out))
+    if "loss" not in label:
+        return axis_of(label, [values for line in lines for values in (line.y, *(line.band or ()))]), []
+    out = exploded(np.array([line.y[-1] if len(line.y) else np.nan for line in lines]))
+    kept = [line.y for line, is_out in zip(lines, out, strict=True) if not is_out and np.isfinite(line.y).any()]
+    usual = max((float(np.nanquantile(line, 0.9, method="lower")) for line in kept), default=0.0)
+    values = [np.minimum(line, 5 * usual or np.inf) for line in kept]  # a peak of a few epochs
+    axis = axis_of(label, values, log=label == LOGARITHMIC, from_zero=True)
+    return axis, [line.label for line, is_out in zip(lines, out, strict=True) if is_out]
 
 
 def _chart(title: str, lines: Sequence[Series], y: Axis) -> Html:
     ends = " ".join(f"{line.label}: {line.y[-1]:.4g} at the end." for line in lines if len(line.y))
     x = axis_of("epoch", [line.x for line in lines], whole=True)
-    return figure(chart(title, ends or "Nothing to draw.", lines[::-1], x, y), title)
+    return chart(title, ends or "Nothing to draw.", lines[::-1], x, y)
 
 
-def _median(setting: Setting, column: str, style: str = "line c0 d0", *, banded: bool = False) -> Series:
-    """Return the median of a column over the finished runs as far as all go; an accuracy is in percent."""
-    columns = [run.history[column] for run in setting.finished]
-    length, times = min(map(len, columns)), 100.0 if "accuracy" in column else 1.0
-    values = times * np.array([own[:length] for own in columns], dtype=np.float64)
+def _median(setting: Setting, part: str, what: str, number: int, *, banded: bool = True) -> Series:
+    """Return the median over the finished runs as far as all go; an accuracy is in percent."""
+    columns = [run.history[f"{PARTS[part]}_{what}"] for run in setting.finished]
+    length = min(map(len, columns))
+    values = times_of(what) * np.array([own[:length] for own in columns])
     epochs = np.arange(1, length + 1, dtype=np.float64)
-    band = (values.min(axis=0), values.max(axis=0)) if banded and len(columns) > 1 else None
-    return Series(setting.label, epochs, np.median(values, axis=0), style, band)
+    band = (values.min(axis=0), values.max(axis=0)) if banded and number < MAX_BANDS and len(columns) > 1 else None
+    return Series(setting.label, epochs, np.median(values, axis=0), line_style(number), band=band)
 
 
 def effect_charts(runs: Sequence[StoredRun], keys: Sequence[str], data: str = "") -> list[Html]:
@@ -131,42 +114,41 @@ def effect_charts(runs: Sequence[StoredRun], keys: Sequence[str], data: str = ""
     charts = [one for one in drawn if one is not None]
     if not charts:
         return []
-    words = "A dot is a run, the line joins the medians; the other keys vary among the dots."
-    entries: list[tuple[str, str, int | None]] = [("one run", "dot c0", 0), ("median", "line c1 d0", None)]
-    return [paragraph(words, "note"), grid("charts", charts), key(entries)]
+    nowhere, words = np.zeros(0), "A dot is a run, the line joins the medians; the other keys vary among the dots."
+    dot = Series("", nowhere, nowhere, "dot c0", shape=0, key="one run")
+    entries = key([dot, Series("", nowhere, nowhere, "line c1 d0", key="median")])
+    return [paragraph(words, "note"), grid("charts", charts), entries]
 
 
 def _effect(finished: Sequence[StoredRun], name: str, label: str, measure: Callable[[StoredRun], float]) -> Html | None:
     """Draw `measure` against the values of the key `name`, unless it was not measured or there is but one value."""
-    values = sorted({repr(value): value for value in (one.settings.get(name) for one in finished)}.values(), key=_order)
-    x, places = _value_axis(name, values)
-    of_value = {repr(value): place for value, place in zip(values, places, strict=True)}
-    across = np.array([of_value[repr(run.settings.get(name))] for run in finished])
-    every = (100.0 if "%" in label else 1.0) * np.array([measure(run) for run in finished])
-    if len(values) < 2 or not np.isfinite(every).any():
+    groups = [(values[name], own) for values, own in grouped(finished, lambda run: {name: run.settings.get(name)})]
+    groups.sort(key=lambda one: _order(one[0]))
+    found = [times_of(label) * np.array([measure(run) for run in own]) for _, own in groups]
+    every = np.concatenate(found)
+    if len(groups) < 2 or not np.isfinite(every).any():
         return None
-    chosen = [every[(across == place) & np.isfinite(every)] for place in places]
-    medians = np.array([np.median(own) if len(own) else np.nan for own in chosen])
-    notes = [f"{run.label}: {value:.4g}" for run, value in zip(finished, every, strict=True)]
-    series = [
-        Series("median", places, medians, "line c1 d0"),
-        Series("runs", across, every, "dot c0", shape=0, notes=notes),
-    ]
-    words = "; ".join(f"{shown_value(value)}: {median:.4g}" for value, median in zip(values, medians, strict=True))
+    medians = np.array([np.median(own[np.isfinite(own)]) if np.isfinite(own).any() else np.nan for own in found])
+    x, places = _value_axis(name, [value for value, _ in groups])
+    labels = [run.label for _, own in groups for run in own]
+    notes = [f"{run}: {value:.4g}" for run, value in zip(labels, every, strict=True)]
+    dots = Series("runs", np.repeat(places, [len(own) for own in found]), every, "dot c0", shape=0, notes=notes)
+    words = "; ".join(f"{value_of(value)}: {median:.4g}" for (value, _), median in zip(groups, medians, strict=True))
     title = f"{label.removesuffix(' (%)')} against {name}"
     inside = every[~exploded(every)] if "loss" in label else every
     y = axis_of(label, [inside], log="loss" in label and spans_decades([inside]))
-    return figure(chart(title, f"Medians: {words}.", series, x, y), title[0].upper() + title[1:])
+    series = [Series("median", places, medians, "line c1 d0"), dots]
+    return chart(title, f"Medians: {words}.", series, x, y, caption=title[0].upper() + title[1:])
 
 
 def _value_axis(name: str, values: Sequence[Any]) -> tuple[Axis, Array]:
     """Return the axis of a key's values and where they lie: numbers by size, all else side by side."""
+    places = np.arange(len(values), dtype=np.float64)
+    axis = Axis(name, -0.5, len(values) - 0.5)
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         places = np.array(values, dtype=np.float64)
-        log = bool(len(places) and places.min() > 0 and places.max() >= 10 * places.min())
-        return replace(axis_of(name, [places], log=log), marks=tuple(values)), places
-    places = np.arange(len(values), dtype=np.float64)
-    return Axis(name, -0.5, len(values) - 0.5, names=tuple(map(shown_value, values))), places
+        axis = axis_of(name, [places], log=bool(places.min() > 0 and places.max() >= 10 * places.min()))
+    return replace(axis, marks=tuple(zip(places.tolist(), map(value_of, values), strict=True))), places
 
 
 def _order(value: Any) -> tuple[int, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,24 +11,10 @@ import numpy as np
 
 from tinynet.artifacts.run_folder import TRAINED
 from tinynet.artifacts.stored_runs import MissingRun, StoredRun
-from tinynet.reports.html import Cell, Html, document, duration, paragraph, percent, section, table, text, tiles
-from tinynet.reports.settings import (
-    NONE,
-    Setting,
-    accuracy_of,
-    by_data,
-    differing_keys,
-    exploded,
-    group,
-    loss_of,
-    part_of,
-    rank,
-    shown_loss,
-    shown_value,
-    spread,
-    test_accuracy_of,
-    weights_of,
-)
+from tinynet.reports import comparison, html
+from tinynet.reports.comparison import Setting, accuracy_of, loss_of, part_of, test_accuracy_of
+from tinynet.reports.html import Cell, Html
+from tinynet.reports.remarks import kept_epoch
 from tinynet.reports.sweep_charts import curve_charts, effect_charts
 
 
@@ -51,82 +36,76 @@ def comparison_page(
     beside : folder in which the page will be; with it a row links to the page of its run, where there is one
     left_out : labels of run folders in the sweep's folder that are not the sweep's
     """
-    groups = by_data(runs)
-    failed = [run for run in runs if not run.finished]
+    groups = comparison.by_data(runs)
+    n_failed = sum(not run.finished for run in runs) + len(missing)
     title = name or f"{len(runs)} runs"
-    parts = [Html(f"<h1>{text(title)}</h1>"), paragraph(_lead(runs, groups), "lead")]
-    if len(groups) > 1:
-        words = f"The runs were trained on {len(groups)} different data sets, which are kept apart: " + "; ".join(
-            groups
-        )
-        parts.append(paragraph(words, "notice"))
+    parts = [Html(f"<h1>{html.text(title)}</h1>"), html.paragraph(_lead(runs, groups), "lead")]
+    notices = _remarks([run for run in runs if run.finished])
     if left_out:
-        words = f"Left out, since sweep.csv does not name them: {', '.join(left_out)}"
-        parts.append(paragraph(words, "notice"))
-    parts += _remarks(runs)
+        notices.insert(0, f"Left out, since sweep.csv does not name them: {', '.join(left_out)}")
+    if len(groups) > 1:
+        apart = "different data sets, which are kept apart"
+        notices.insert(0, f"The runs were trained on {len(groups)} {apart}: {'; '.join(groups)}")
+    parts += [html.paragraph(notice, "notice") for notice in notices]
     for data, own in groups.items():
-        parts += _comparison(own, f"{data}: " if len(groups) > 1 else "", len(failed) + len(missing), beside)
+        if len(groups) == 1:
+            parts += _comparison(own, "", n_failed, beside)
+        else:
+            parts += _comparison(own, f"{data}: ", sum(not run.finished for run in own), beside)
     if not runs:
         parts.append(_headline([], [], len(missing)))
-    if failed or missing:
-        keys = differing_keys([run.settings for run in runs])
-        parts.append(section("Runs that did not come to their end", *_failures(failed, missing, keys)))
-    return document(f"{title}: tinynet report", parts)
+    if missing:
+        rows = [(one.label, _status(one.status), one.error or html.NONE) for one in missing]
+        lost = html.table("Runs of sweep.csv that left no folder", ("run", "status", "error"), rows, "words")
+        parts.append(html.section("Runs that are not there", lost))
+    return html.document(f"{title}: tinynet report", parts)
 
 
 def _comparison(runs: Sequence[StoredRun], data: str, n_failed: int, beside: Path | None) -> list[Html]:
     """Return the sections about runs of the same data, whose name is in front of the headings."""
-    keys = differing_keys([run.settings for run in runs])
-    settings = group(runs, keys)
-    n_failed = sum(not run.finished for run in runs) if data else n_failed
-    parts = [section(f"{data}{len(runs)} runs", _headline(runs, settings, n_failed))] if data else []
-    parts = parts or [_headline(runs, settings, n_failed)]
+    keys = comparison.differing_keys([run.settings for run in runs])
+    settings = comparison.group(runs, keys)
+    headline = _headline(runs, settings, n_failed)
+    parts = [html.section(f"{data}{len(runs)} runs", headline) if data else headline]
     if any(run.finished for run in runs):
-        order = paragraph(_order_sentence(runs), "note")
-        parts.append(section(f"{data}Settings, best first", order, _settings_table(settings, keys)))
-        parts.append(section(f"{data}Curves", *curve_charts(settings, data)))
+        order = html.paragraph(_order_sentence(runs), "note")
+        parts.append(html.section(f"{data}Settings, best first", order, _settings_table(settings, keys)))
+        parts.append(html.section(f"{data}Curves", *curve_charts(settings, data)))
         effects = effect_charts(runs, keys, data)
-        parts += [section(f"{data}What each key does", *effects)] if effects else []
-    parts.append(section(f"{data}Runs, best first", _runs_table(runs, keys, beside)))
+        parts += [html.section(f"{data}What each key does", *effects)] if effects else []
+    parts.append(html.section(f"{data}Runs, best first", _runs_table(runs, keys, beside)))
     return parts
 
 
 def _lead(runs: Sequence[StoredRun], groups: dict[str, list[StoredRun]]) -> str:
-    keys = differing_keys([run.settings for run in runs])
-    n_settings = sum(len(group(own, keys)) for own in groups.values())
+    keys = comparison.differing_keys([run.settings for run in runs])
+    n_settings = sum(len(comparison.group(own, keys)) for own in groups.values())
     numbers = (len(runs), "run"), (n_settings, "setting")
     what = " of ".join(f"{number} {word}{'s' if number > 1 else ''}" for number, word in numbers)
-    differ = ", ".join(keys) or "nothing but the seed"
-    return what if len(runs) == 1 else f"{what}; they differ in {differ}"
+    return what if len(runs) == 1 else f"{what}; they differ in {', '.join(keys) or 'nothing but the seed'}"
 
 
-def _remarks(runs: Sequence[StoredRun]) -> list[Html]:
+def _remarks(finished: Sequence[StoredRun]) -> list[str]:
     """Name the runs whose loss exploded and those whose own page has remarks."""
-    finished = [run for run in runs if run.finished]
-    out = [
-        run.label for run, is_out in zip(finished, exploded(np.array([*map(loss_of, finished)])), strict=True) if is_out
-    ]
-    remarked = [
-        run.label for run in finished if run.summary is not None and run.summary.remarks and run.label not in out
-    ]
+    out = comparison.exploded(np.array([loss_of(run) for run in finished]))
+    labels = [run.label for run, is_out in zip(finished, out, strict=True) if is_out]
+    remarked = [run.label for run in finished if run.summary and run.summary.remarks and run.label not in labels]
     found = (
-        (out, "ended with a loss far above the others; medians and axes are made so that they hide nothing"),
+        (labels, "ended with a loss far above the others; medians and axes are made so that they hide nothing"),
         (remarked, "came to their end with remarks, which their own pages have"),
     )
-    return [paragraph(f"{_some(labels)} {words}.", "notice") for labels, words in found if labels]
-
-
-def _some(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
-    return f"{len(labels)} run{'s' if len(labels) > 1 else ''} ({', '.join(labels[:5])}{more})"
+    return [f"{len(own)} run{'s' if len(own) > 1 else ''} ({html.some(own)}) {words}." for own, words in found if own]
 
 
 def _order_sentence(runs: Sequence[StoredRun]) -> str:
-    part = part_of(runs)
+    last = {kept_epoch(run.config.training, run.history) is run.history.rows[-1] for run in runs if run.finished}
+    weights = (
+        "the epoch that each run kept" if len(last) > 1 else "the last epoch" if last == {True} else "the best epoch"
+    )
     return (
-        f"In the order of the {part} loss, the median over the runs of a setting, with the lowest and the highest in "
-        f"brackets. All columns, the test accuracy too, are about the weights of {weights_of(runs)}; the test figures "
-        "have no part in the order."
+        f"In the order of the {part_of(runs)} loss, the median over the runs of a setting, with the lowest and the "
+        f"highest in brackets. All columns, the test accuracy too, are about the weights of {weights}; the test "
+        "figures have no part in the order."
     )
 
 
@@ -138,16 +117,16 @@ def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_failed: 
     ]
     if n_finished:
         best = settings[0]
-        loss = f"{part_of(runs)} loss {spread(best.measured(loss_of), shown_loss)}"
+        loss = f"{part_of(runs)} loss {_spread(best, loss_of, html.shown_loss)}"
         figures.append(("Best setting", best.label, loss))
-        accuracies = best.measured(test_accuracy_of)
-        if len(accuracies):
-            figures.append(("Its test accuracy", spread(accuracies, percent), f"n = {len(accuracies)}"))
+        n_tested = len(best.measured(test_accuracy_of))
+        accuracy = _spread(best, test_accuracy_of, html.percent)
+        figures += [("Its test accuracy", accuracy, f"n = {n_tested}")] if n_tested else []
     seconds = sum(run.summary.duration_s for run in runs if run.summary is not None)
-    figures.append(("Time", duration(seconds), "all runs together"))
+    figures.append(("Time", html.duration(seconds), "all runs together"))
     if n_failed:
         figures.append(("Not ended", Html(f'<span class="bad">{n_failed}</span>'), "listed below"))
-    return tiles(figures)
+    return html.tiles(figures)
 
 
 def _settings_table(settings: Sequence[Setting], keys: Sequence[str]) -> Html:
@@ -156,72 +135,62 @@ def _settings_table(settings: Sequence[Setting], keys: Sequence[str]) -> Html:
     rows = []
     for place, setting in enumerate(settings, 1):
         n, n_finished = len(setting.runs), len(setting.finished)
-        seconds = [run.summary.duration_s for run in setting.finished if run.summary is not None]
         rows.append(
             (
                 f"{place}.",
-                *map(shown_value, setting.values.values()),
+                *map(html.value_of, setting.values.values()),
                 str(n) if n == n_finished else f"{n_finished} of {n}",
-                spread(setting.measured(loss_of), shown_loss),
-                spread(setting.measured(accuracy_of), percent),
-                spread(setting.measured(test_accuracy_of), percent),
-                duration(float(np.median(seconds))) if seconds else NONE,
+                _spread(setting, loss_of, html.shown_loss),
+                _spread(setting, accuracy_of, html.percent),
+                _spread(setting, test_accuracy_of, html.percent),
+                _spread(setting, _seconds_of, html.duration).partition(" (")[0],
             )
         )
-    return table("Settings: median (lowest to highest) over their runs", head, rows, "wide")
+    return html.table("Settings: median (lowest to highest) over their runs", head, rows, "wide")
+
+
+def _spread(setting: Setting, measure: Callable[[StoredRun], float], shown: Callable[[float], str]) -> str:
+    """Return the median over the finished runs and, of several, the lowest and the highest, in the words of `shown`."""
+    values = setting.measured(measure)
+    if not len(values):
+        return html.NONE
+    median, low, high = (shown(float(value)) for value in (np.median(values), values.min(), values.max()))
+    return median if len(values) == 1 else f"{median} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
+
+
+def _seconds_of(run: StoredRun) -> float:
+    return np.nan if run.summary is None else run.summary.duration_s
 
 
 def _runs_table(runs: Sequence[StoredRun], keys: Sequence[str], beside: Path | None) -> Html:
-    part = part_of(runs)
-    head = ("run", *keys, "seed", "best epoch", f"{part} loss", "test accuracy", "time", "status")
+    head = ("run", *keys, "seed", "best epoch", f"{part_of(runs)} loss", "test accuracy", "time", "status")
     rows = []
-    for run in sorted(runs, key=lambda run: rank([run] if run.finished else [])):
+    for run in sorted(runs, key=lambda run: comparison.rank([run] if run.finished else [])):
         has_epochs = len(run.history) > 0
-        accuracy = test_accuracy_of(run)
         rows.append(
             (
                 _link(run, beside),
-                *(shown_value(run.settings.get(name)) for name in keys),
+                *(html.value_of(run.settings.get(name)) for name in keys),
                 run.config.seed,
-                f"{run.history.best.epoch} of {len(run.history)}" if has_epochs else NONE,
-                shown_loss(loss_of(run)) if has_epochs else NONE,
-                NONE if math.isnan(accuracy) else percent(accuracy),
-                NONE if run.summary is None else duration(run.summary.duration_s),
+                f"{run.history.best.epoch} of {len(run.history)}" if has_epochs else html.NONE,
+                html.shown_loss(loss_of(run)) if has_epochs else html.NONE,
+                html.percent(test_accuracy_of(run)),
+                html.NONE if run.summary is None else html.duration(run.summary.duration_s),
                 _status(run.status, bool(run.summary and run.summary.remarks)),
             )
         )
-    return table("All runs", head, rows, "wide runs")
+    out = "" if all(run.finished for run in runs) else "; those that did not come to their end are in no figure above"
+    return html.table(f"All runs{out}", head, rows, "wide runs")
 
 
 def _link(run: StoredRun, beside: Path | None) -> Cell:
     """Return the name of a run as a link to its page, as seen from the folder `beside`."""
     if beside is None or not run.folder.report.is_file():
         return run.label
-    address = quote(
-        os.path.relpath(run.folder.report.resolve(), beside.resolve()).replace(os.sep, "/"), errors="replace"
-    )
-    return Html(f'<a href="{address}">{text(run.label)}</a>')
-
-
-def _failures(failed: Sequence[StoredRun], missing: Sequence[MissingRun], keys: Sequence[str]) -> list[Html]:
-    rows = [
-        (
-            run.label,
-            _status(run.status, bool(run.summary and run.summary.remarks)),
-            len(run.history),
-            shown_loss(run.history.rows[-1].train_loss) if len(run.history) else NONE,
-            *(shown_value(run.settings.get(name)) for name in keys),
-            run.config.seed,
-        )
-        for run in failed
-    ]
-    head = ("run", "status", "epochs", "last training loss", *keys, "seed")
-    tables = [table("Left out of the figures above", head, rows, "wide runs")] if rows else []
-    if missing:
-        lines = [(one.label, _status(one.status), one.error or NONE) for one in missing]
-        tables.append(table("Runs of sweep.csv that left no folder", ("run", "status", "error"), lines, "words"))
-    return tables
+    path = os.path.relpath(run.folder.report.resolve(), beside.resolve()).replace(os.sep, "/")
+    return Html(f'<a href="{quote(path, errors="replace")}">{html.text(run.label)}</a>')
 
 
 def _status(status: str, remarked: bool = False) -> Html:
-    return Html(f'<span class="{"bad" if status not in TRAINED else "" if remarked else "good"}">{text(status)}</span>')
+    kind = "bad" if status not in TRAINED else "" if remarked else "good"
+    return Html(f'<span class="{kind}">{html.text(status)}</span>')

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.artifacts.stored_runs import StoredRun
-from tinynet.reports.html import percent, value_of
+from tinynet.reports.html import value_of
 from tinynet.reports.remarks import kept_epoch
 
 Array = npt.NDArray[Any]
@@ -20,7 +20,7 @@ T = TypeVar("T")
 LABELS = ("name", "seed")  # of a config: they make no setting of their own
 PREPARATION = ("scaling", "validation_size", "test_size", "missing", "missing_marks", "max_levels", "exclude")
 EXPLODED_TIMES, EXPLODED_NATS = 20, 5.0  # a loss that is above both: so many times the median, and nats a sample
-NONE = "—"
+CHANGED = "changed since, version"
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class Setting:
     @property
     def label(self) -> str:
         """The values, each under the last word of its key."""
-        words = [f"{name.rpartition('.')[2]} = {shown_value(value)}" for name, value in self.values.items()]
-        return ", ".join(words) or "all runs"
+        return _words(self.values) or "all runs"
 
     def measured(self, measure: Callable[[StoredRun], float]) -> Array:
         """Return `measure` of every finished run that has it."""
@@ -52,26 +51,29 @@ def by_data(runs: Sequence[StoredRun]) -> dict[str, list[StoredRun]]:
 
     Runs of one config and seed whose data have another digest were trained on a file that has changed.
     """
-    versions: dict[str, list[str]] = {}
-    groups: dict[str, tuple[dict[str, Any], int, list[StoredRun]]] = {}
-    for run in runs:
+    digests: dict[str, list[str]] = {}
+
+    def source(run: StoredRun) -> dict[str, Any]:
         dataset = {name: value for name, value in run.settings.items() if name.startswith("dataset.")}
-        source = {name: value for name, value in dataset.items() if name.partition(".")[2] not in PREPARATION}
-        digest = (None if run.summary is None else run.summary.data_digest) or ""
-        seen = versions.setdefault(repr((dataset, run.config.seed)), [])
+        digest = None if run.summary is None else run.summary.data_digest
+        seen = digests.setdefault(repr((dataset, run.config.seed)), [])
         if digest and digest not in seen:
             seen.append(digest)
-        version = seen.index(digest) if digest in seen else 0
-        groups.setdefault(repr((source, version)), (source, version, []))[2].append(run)
-    sources = [source for source, _, _ in groups.values()]
-    differing = [name for name in differing_keys(sources) if name != "dataset.name"]
+        version = seen.index(digest) + 1 if digest else 1
+        kept = {name: value for name, value in dataset.items() if name.partition(".")[2] not in PREPARATION}
+        return kept | ({CHANGED: version} if version > 1 else {})
+
+    groups = grouped(runs, source)
+    differing = set(differing_keys([values for values, _ in groups])) - {"dataset.name"}
     named: dict[str, list[StoredRun]] = {}
-    for source, version, found in groups.values():
-        words = [f"{name.rpartition('.')[2]} = {shown_value(source.get(name))}" for name in differing if name in source]
-        words += [f"changed since, {version + 1}"] if version else []
-        name = source["dataset.name"] + (f" ({', '.join(words)})" if words else "")
-        named.setdefault(name, []).extend(found)
+    for values, found in groups:
+        words = _words({name: value for name, value in values.items() if name in differing})
+        named.setdefault(values["dataset.name"] + (f" ({words})" if words else ""), []).extend(found)
     return named
+
+
+def _words(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name.rpartition('.')[2]} = {value_of(value)}" for name, value in values.items())
 
 
 def differing_keys(every: Sequence[dict[str, Any]]) -> list[str]:
@@ -96,21 +98,19 @@ def group(runs: Sequence[StoredRun], keys: Sequence[str]) -> list[Setting]:
     return sorted(settings, key=lambda setting: rank(setting.finished))
 
 
-def shown_value(value: object) -> str:
-    """Return the value of a key, a dash for a config that does not have it."""
-    return NONE if value is None else value_of(value)
-
-
 def loss_of(run: StoredRun) -> float:
     """Return the loss of the weights that a run ended with: of the validation part, where there is one."""
-    kept = kept_epoch(run.config.training, run.history)
-    return kept.train_loss if math.isnan(kept.validation_loss) else kept.validation_loss
+    return _kept(run, "loss")
 
 
 def accuracy_of(run: StoredRun) -> float:
     """Return the accuracy of the weights that a run ended with, on the part that `loss_of` is about."""
+    return _kept(run, "accuracy")
+
+
+def _kept(run: StoredRun, what: str) -> float:
     kept = kept_epoch(run.config.training, run.history)
-    return kept.train_accuracy if math.isnan(kept.validation_accuracy) else kept.validation_accuracy
+    return float(getattr(kept, f"{'train' if math.isnan(kept.validation_loss) else 'validation'}_{what}"))
 
 
 def test_accuracy_of(run: StoredRun) -> float:
@@ -122,8 +122,7 @@ def test_accuracy_of(run: StoredRun) -> float:
 def rank(finished: Sequence[StoredRun]) -> tuple[bool, float]:
     """Return what orders settings and runs: the median loss; without a validation part it is no match for others."""
     losses = [loss for loss in map(loss_of, finished) if math.isfinite(loss)]
-    unlike = not losses or any(math.isnan(run.history.best.validation_loss) for run in finished)
-    return unlike, float(np.median(losses)) if losses else math.inf
+    return not losses or part_of(finished) != "validation", float(np.median(losses)) if losses else math.inf
 
 
 def part_of(runs: Sequence[StoredRun]) -> str:
@@ -132,35 +131,8 @@ def part_of(runs: Sequence[StoredRun]) -> str:
     return "validation" if all(has) else "training" if not any(has) else "validation or training"
 
 
-def weights_of(runs: Sequence[StoredRun]) -> str:
-    """Return of which weights the losses and the test figures of `runs` are."""
-    kept = {kept_epoch(run.config.training, run.history) is run.history.rows[-1] for run in runs if run.finished}
-    return (
-        "the last epoch" if kept == {True} else "the best epoch" if kept == {False} else "the epoch that each run kept"
-    )
-
-
 def exploded(losses: Array) -> Array:
     """Return which losses are so far above the others that an axis would show nothing else."""
     finite = losses[np.isfinite(losses)]
-    if not len(finite):
-        return np.zeros(len(losses), dtype=bool)
-    usual = float(np.quantile(finite, 0.5, method="lower"))
+    usual = float(np.quantile(finite, 0.5, method="lower")) if len(finite) else math.inf
     return np.asarray(losses > max(EXPLODED_TIMES * usual, EXPLODED_NATS))
-
-
-def spread(values: Array, shown: Callable[[float], str]) -> str:
-    """Return the median and, of several values, the lowest and the highest, in the words of `shown`."""
-    if not len(values):
-        return NONE
-    median, low, high = (shown(float(value)) for value in (np.median(values), values.min(), values.max()))
-    if len(values) == 1:
-        return median
-    if shown is percent:
-        return f"{median} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
-    return f"{median} ({low} to {high})"
-
-
-def shown_loss(value: float) -> str:
-    """Return a loss in three digits."""
-    return f"{value:#.3g}".removesuffix(".")
