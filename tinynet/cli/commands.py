@@ -24,7 +24,7 @@ FAILED = 3
 
 def train(options: argparse.Namespace) -> None:
     """Train a network and write a run folder."""
-    from tinynet.artifacts.run_folder import FINAL, create_folder
+    from tinynet.artifacts.run_folder import TRAINED, create_folder
     from tinynet.config.loading import load_config, origin
 
     if options.resume:
@@ -57,7 +57,7 @@ def train(options: argparse.Namespace) -> None:
         error.add_note(f"the weights of the last good epoch are in {shown_path(folder.model)}")
         raise
     finally:  # the figures are all that is left of a training whose files cannot be written
-        if run.summary is not None and run.summary["status"] in FINAL and not options.quiet:
+        if run.summary is not None and run.summary["status"] in TRAINED and not options.quiet:
             _conclude(run.summary)
     if not options.quiet:
         say(f"curve          {folder.curve}")
