@@ -24,7 +24,7 @@ figure, ax = plt.subplots(figsize=(8, 5), layout="constrained")
 for activation, h, line, colour in RUNS:
     net = TwoLayerNet(data.n_features, 50, data.n_classes, activation=activation, seed=0)
     optimizer = SGD(learning_rate=0.1, momentum=0.9)
-    history = train(net, data.X_train, data.y_train, optimizer, epochs=40, batch_size=100, seed=0, h=h)
+    history = train(net, data.X_train, data.y_train, optimizer, epochs=20, batch_size=100, seed=0, h=h)
     accuracy = f"test accuracy {100 * net.accuracy(data.X_test, data.y_test):.1f} %"
     print(f"{activation} units, h = {h:g}: {accuracy}")
     ax.semilogy(

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import tinynet
 from tinynet import schedules
 
@@ -25,17 +23,18 @@ def test_the_page_is_current_and_its_script_has_40_lines_or_fewer() -> None:
     assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 40
 
 
-@pytest.mark.parametrize("name", tinynet.__all__)
-def test_a_public_name_has_an_entry_that_begins_with_its_docstring(name: str) -> None:
-    thing = getattr(tinynet, name)
-    docstring = inspect.getdoc(thing) or ""
-    assert docstring.split("\n\n")[0].replace("::", ":") in ENTRIES[name]
-    if inspect.isfunction(thing):
-        assert all(parameter in ENTRIES[name] for parameter in inspect.signature(thing).parameters)
-        assert all(f"**{section}**" in ENTRIES[name] for section in re.findall(r"^(\w+)\n---", docstring, re.MULTILINE))
-    if inspect.isclass(thing):
-        own = {key for key, value in vars(thing).items() if inspect.isfunction(value) or isinstance(value, property)}
-        assert {f"{name}.{key}" for key in own if not key.startswith("_")} <= ENTRIES.keys()
+def test_a_public_name_has_an_entry_that_begins_with_its_docstring() -> None:
+    for name in tinynet.__all__:
+        thing = getattr(tinynet, name)
+        docstring = inspect.getdoc(thing) or ""
+        assert docstring.split("\n\n")[0].replace("::", ":") in ENTRIES[name], name
+        if inspect.isfunction(thing):
+            sections = re.findall(r"^(\w+)\n---", docstring, re.MULTILINE)
+            assert all(parameter in ENTRIES[name] for parameter in inspect.signature(thing).parameters), name
+            assert all(f"**{section}**" in ENTRIES[name] for section in sections), name
+        for key, value in vars(thing).items() if inspect.isclass(thing) else ():
+            if key[0] != "_" and (inspect.isfunction(value) or isinstance(value, property)):
+                assert f"{name}.{key}" in ENTRIES
 
 
 def test_the_names_outside_the_package_that_the_pages_use_have_entries() -> None:

@@ -158,6 +158,6 @@ def test_hard_thresholds_learn_from_wide_differences_alone(run_script: Run) -> N
 def test_workers_give_the_same_bits_at_every_cost_of_f(run_script: Run) -> None:
     printed, _ = run_script("workers")
     lines = printed.splitlines()
-    assert len(lines) == 5 and all(line.endswith("give the same bits") for line in lines)
+    assert len(lines) == 4 and all(line.endswith("give the same bits") for line in lines)
     costs, ratios = np.array([numbers(line) for line in lines])[:, [0, 2]].T
     assert (np.diff(costs) > 0).all() and (ratios > 0).all()
