@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import io
+import runpy
 import sys
 from collections.abc import Callable
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
+
+import matplotlib.pyplot as plt
 
 FOLDER = Path(__file__).parents[1] / "scripts"
 Make = Callable[[str, Callable[[Path], None]], Path]
@@ -19,18 +23,18 @@ def runner(make: Make) -> Run:
     def printed_and_figure(name: str) -> tuple[str, Path]:
         def run(folder: Path) -> None:
             (folder / "out").mkdir()
-            command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), "figure.png"]
-            with (folder / "printed").open("w") as printed:
-                process = subprocess.run(
-                    command,
-                    cwd=folder / "out",
-                    stdout=printed,
-                    stderr=subprocess.PIPE,
-                    encoding="utf-8",
-                    check=False,
-                    env={**os.environ, "MPLBACKEND": "tkagg", "DISPLAY": ""},  # a display that is not there
-                )
-            assert (process.returncode, process.stderr) == (0, "")
+            program, errors = str(FOLDER / f"{name}.py"), io.StringIO()
+            with (
+                (folder / "printed").open("w", encoding="utf-8") as printed,
+                redirect_stdout(printed),
+                redirect_stderr(errors),
+                chdir(folder / "out"),
+                patch.object(sys, "argv", [program, "figure.png"]),
+                patch.object(sys, "path", [str(FOLDER), *sys.path]),
+            ):
+                runpy.run_path(program, run_name="__main__")
+            plt.close("all")
+            assert errors.getvalue() == ""
 
         folder = make(name, run)
         return (folder / "printed").read_text(encoding="utf-8"), folder / "out" / "figure.png"
