@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from tinynet.checking import mistakes as kinds
 from tinynet.checking import slopes
-from tinynet.checking.function import Block, Index, MovableFunction, leaves
+from tinynet.checking.entries import Index, label, sample_indices
+from tinynet.checking.function import Block, MovableFunction, leaves
 from tinynet.checking.mistakes import Comparison, Mistake
 from tinynet.checking.slopes import Slope
 from tinynet.errors import InvalidTypeError, InvalidValueError
@@ -66,7 +67,7 @@ class Entry:
     @property
     def label(self) -> str:
         """The entry's name, such as W1[3, 7]."""
-        return kinds.label(self.name, self.index)
+        return label(self.name, self.index)
 
     @property
     def ratio(self) -> float:
@@ -146,10 +147,7 @@ class Inspection:
     def _entries(self, name: str) -> list[Entry]:
         """Return the entries of one array: all, or a sample and what a look at the whole array adds."""
         got = self.got[name]
-        indices = sample_indices(got.shape, self.options.sample, self.rng)
-        if 0 < len(indices) < got.size:  # the largest is among them
-            largest = tuple(int(i) for i in np.unravel_index(np.abs(np.nan_to_num(got)).argmax(), got.shape))
-            indices = [*[index for index in indices if index != largest][: len(indices) - 1], largest]
+        indices = sample_indices(got, self.options.sample, self.rng)
         slopes_of = {index: self._slope(name, index) for index in indices}
         if len(indices) < got.size:
             self.notes.append(f"{name}: a sample of {len(indices)} of {got.size:,} entries, seed {self.options.seed}")
@@ -397,17 +395,6 @@ def _halves(block: Block) -> list[Block]:
     middle = (block[axis].start + block[axis].stop) // 2
     cuts = [slice(block[axis].start, middle), slice(middle, block[axis].stop)]
     return [(*block[:axis], cut, *block[axis + 1 :]) for cut in cuts]
-
-
-def sample_indices(shape: Index, count: int | None, rng: np.random.Generator) -> list[Index]:
-    """Return `count` indices that meet every row, column, ... about equally often, or all of them."""
-    if count is None or math.prod(shape) <= count:
-        return list(np.ndindex(shape))
-    chosen: dict[Index, None] = {}
-    while len(chosen) < count:
-        axes = [np.concatenate([rng.permutation(n) for _ in range(-(-count // n))])[:count].tolist() for n in shape]
-        chosen |= dict.fromkeys(zip(*axes, strict=True))
-    return list(chosen)[:count]
 
 
 def _neighbours(index: Index, shape: Index, rng: np.random.Generator) -> list[Index]:

@@ -1,4 +1,4 @@
-"""Where an activation has kinks and jumps, found from its values alone, and how often a moved weight meets one."""
+"""Where an activation has kinks and jumps, found from its values alone, and which samples are near one."""
 
 from __future__ import annotations
 
@@ -65,22 +65,10 @@ def find_kinks(activation: Activation, low: float, high: float) -> list[Kink]:
 def reaches(a: Array, X: Array, kinks: list[Kink]) -> Array:
     """Return the smallest h at which the window of each pair (sample, unit) holds a kink, shape as `a`.
 
-    The window is a ± h max(1, |x|), with the largest x of the sample: as far as one weight or bias moves a.
+    The window is a ± h max(1, |x|), with the largest x of the sample: as far as one weight or bias moves a. It is
+    infinite where there is no kink.
     """
-    return np.asarray(distances(a, kinks) / np.maximum(1.0, np.abs(X).max(axis=1, keepdims=True)))
-
-
-def distances(a: Array, kinks: list[Kink]) -> Array:
-    """Return how far each value of `a` is from the nearest kink; inf without one."""
     places = np.array([-np.inf, *(kink.at for kink in kinks), np.inf])
     above = np.searchsorted(places[1:-1], a) + 1
-    return np.asarray(np.minimum(a - places[above - 1], places[above] - a))
-
-
-def share_of_moves(a: Array, X: Array, kinks: list[Kink], steps: Array) -> Array:
-    """Return, for each h of `steps`, the share of the moves of one weight that meet a kink: a_j is moved by h x_i."""
-    met = np.zeros(len(steps))
-    if kinks:
-        for x, distance in zip(np.sort(np.abs(X[:MOST])), distances(a[:MOST], kinks), strict=True):
-            met += [x.size * distance.size - int(np.searchsorted(x, distance / h).sum()) for h in steps]
-    return np.asarray(met / (a[:MOST].size * X.shape[1]))
+    distances = np.minimum(a - places[above - 1], places[above] - a)
+    return np.asarray(distances / np.maximum(1.0, np.abs(X).max(axis=1, keepdims=True)))

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.checking.entries import label
+
 Array = npt.NDArray[Any]
 Probe = Callable[[], tuple[float, float, Array]]  # of one sample: its loss, its largest slope, and the gradient given
 
@@ -97,17 +99,6 @@ def diagnose(comparison: Comparison) -> Mistake:
         if found is not None:
             return found
     return Mistake(UNKNOWN, comparison.name, "the wrong entries follow no common rule")
-
-
-def label(name: str, index: tuple[int | str, ...]) -> str:
-    """Return an entry's name.
-
-    Examples
-    --------
-    >>> label("W1", (3, 7)), label("x", ()), label("W1", (3, ":"))
-    ('W1[3, 7]', 'x', 'W1[3, :]')
-    """
-    return f"{name}[{', '.join(map(str, index))}]" if index else name
 
 
 def merge(mistakes: list[Mistake]) -> list[Mistake]:

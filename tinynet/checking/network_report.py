@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinynet.checking.entries import label
 from tinynet.checking.extended_precision import EPS
-from tinynet.checking.network_check import Array, Check, check
+from tinynet.checking.network_check import Check, check
 from tinynet.config.building import Run
 from tinynet.reports.plots import COLOURS, new_figure, save_figure
 from tinynet.storage.writing import write_atomically
@@ -56,9 +57,27 @@ def check_text(found: Check) -> str:
     return "\n\n".join([head, _engine(found), _steps(found), _kinks(found), *map(paragraph, found.slow_steps)]) + "\n"
 
 
+def check_fault(found: Check) -> str | None:
+    """Return, in a line, how the engine breaks its bound; None when it keeps it."""
+    if found.ok:
+        return None
+    errors, method = found.errors(found.engine), found.run.config.gradient.method
+    worst = int(errors.argmax())
+    return (
+        f"the error of {method} is {errors[worst]:.1e} of the largest entry, above its bound of {found.bound:.1e}: "
+        f"{label(*found.weights[worst])} is {found.engine[worst]:.9g}, in extended precision {found.truth[worst]:.9g}"
+    )
+
+
 def paragraph(text: str) -> str:
     """Return `text` in lines of at most 80 columns."""
     return textwrap.fill(" ".join(text.split()), COLUMNS, break_on_hyphens=False)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of cells as lines, in columns as wide as their longest cells, the first aligned left."""
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]).rstrip() for row in rows]
 
 
 def headline(run: Run) -> str:
@@ -73,85 +92,75 @@ def headline(run: Run) -> str:
 
 def _engine(found: Check) -> str:
     method = found.run.config.gradient.method
-    heads = [method] if method == "loop" else [method, "loop", f"{method} - loop"]
-    lines = [
-        f"THE ENGINE against extended precision (np.longdouble, eps {EPS:.1e})",
-        f"{'':8}{'weights':>7}{''.join(f'{head:>15}' for head in heads)}   worst of {method}",
-    ]
-    for a in found.agreements:
-        errors = (a.engine, a.loop, a.engine_to_loop)[: len(heads)]
-        lines.append(f"{a.key:8}{a.n_weights:7}{''.join(f'{error:15.1e}' for error in errors)}   {a.worst}")
+    errors = {method: found.errors(found.engine), "loop": found.errors(found.loop)}
+    rows = [["", "weights", *errors, f"worst of {method}"]]
+    for key in found.run.net.params:
+        own = np.array([name == key for name, _ in found.weights])
+        worst = int(np.where(own, errors[method], -1.0).argmax())
+        largest = (f"{error[own].max():.1e}" for error in errors.values())
+        rows.append([key, f"{own.sum()}", *largest, label(*found.weights[worst])])
     verdict = "kept" if found.ok else "EXCEEDED"
     if math.isnan(found.bound):
         verdict = f'none is promised for method "{method}"'
     elif not found.bound < 1.0:
         verdict = "says nothing: losses so large round even in extended precision"
-    return "\n".join([*lines, f"{'bound':15}{found.bound:15.1e}   {verdict}"])
+    title = f"THE ENGINE against extended precision (np.longdouble, eps {EPS:.1e})"
+    return "\n".join([title, *table(rows), f"bound  {found.bound:.1e}  {verdict}"])
 
 
-def check_fault(found: Check) -> str | None:
-    """Return, in a line, how the engine breaks its bound; None when it keeps it."""
-    if found.ok:
-        return None
-    worst = found.worst
-    return (
-        f"the error of {found.run.config.gradient.method} is {worst.engine:.1e} of the largest entry, above its bound "
-        f"of {found.bound:.1e}: {worst.worst} is {worst.got:.9g}, and in extended precision {worst.expected:.9g}"
-    )
-
-
-def _by_step(found: Check) -> tuple[Array, dict[str, Array], dict[int, str]]:
-    """Return the steps, what was measured at each, and which of them are marked as what."""
-    curve, census, method = found.curve, found.census, found.run.config.gradient.method
-    if curve is None:
-        return census.h, {"windows": census.shares, "moves": census.moves}, {census.chosen: "your h"}
-    marks: dict[int, str] = {}
-    best = [(curve.recommended, f"best for {method}"), (curve.recommended_for_loop, "best for loop")]
-    for n, mark in dict.fromkeys([(curve.chosen, "your h"), *best]):
-        marks[n] = f"{marks[n]}, {mark}" if n in marks else mark
-    return curve.h, {method: curve.engine, "loop": curve.loop, "truncation": curve.truncation}, marks
+def _marks(found: Check) -> dict[str, float]:
+    """Return the steps that are named in the table and in the figure."""
+    return {"your h": found.run.config.gradient.h, "recommended": found.curve.recommended}
 
 
 def _steps(found: Check) -> str:
-    """Return the table of the step, whole powers of ten and what is marked, and the recommended step."""
-    (steps, columns, marks), curve, advised = _by_step(found), found.curve, found.census.recommended
-    if curve is None:
-        title = "how often it reaches a jump of the activation"
-        last = f"Recommended: h = {advised:g}" if advised > 0 else "None is recommended"
-    else:
-        title = "error against the slope, the limit of the quotient for h to 0"
-        best = f"Recommended: h = {curve.h[curve.recommended]:.1g}, error {curve.engine[curve.recommended]:.1e}"
-        last = f"{best}; the slope is known to {max(curve.slope_error, EPS):.0e}"
-    lines = [f"THE STEP: {title}", f"{'h':8}{''.join(f'{name:>12}' for name in columns)}"]
-    for n, h in enumerate(steps):
-        if n in marks or abs(math.log10(h) - round(math.log10(h))) < 1e-6:
-            values = [f"{100 * c[n]:10.2f} %" if curve is None else f"{c[n]:12.1e}" for c in columns.values()]
-            lines.append(f"{h:<8.2g}{''.join(values).replace('nan', '   ')}   {marks.get(n, '')}".rstrip())
-    return "\n".join([*lines, last])
+    """Return the table of the step: whole powers of ten, and what is marked."""
+    curve = found.curve
+    rows, form = [["h", *curve.columns, ""]], ".1e" if curve.slope_error >= 0 else ".4f"
+    for n, h in enumerate(curve.h):
+        marks = [mark for mark, at in _marks(found).items() if at == h]
+        if marks or abs(math.log10(h) - round(math.log10(h))) < 1e-6:
+            values = ("" if math.isnan(column[n]) else f"{column[n]:{form}}" for column in curve.columns.values())
+            rows.append([f"{h:.2g}", *values, ", ".join(marks)])
+    last = f"Recommended: h = {curve.recommended:.1g}" if curve.recommended > 0 else "None is recommended"
+    if curve.slope_error >= 0:
+        last += f"; the slope is known to {max(curve.slope_error, EPS):.0e}"
+    return "\n".join([f"THE STEP: {curve.what}", *table(rows), last])
 
 
 def _kinks(found: Check) -> str:
-    census, name = found.census, found.run.net.activation.name
-    if not census.kinks:
-        return f"KINKS\n{name} has none between {census.a.min():.3g} and {census.a.max():.3g}"
-    places = " ".join(f"{kink.at:.4g}" for kink in census.kinks[:NAMED_KINKS])
-    met = int(census.met.sum())
-    units = [unit for unit in np.argsort(-census.met, kind="stable")[:NAMED_UNITS] if census.met[unit]]
+    name, a = found.run.net.activation.name, found.a
+    if not found.kinks:
+        return f"KINKS\n{name} has none between {a.min():.3g} and {a.max():.3g}"
+    places = " ".join(f"{kink.at:.4g}" for kink in found.kinks[:NAMED_KINKS])
+    met = int(found.met.sum())
+    units = [unit for unit in np.argsort(-found.met, kind="stable")[:NAMED_UNITS] if found.met[unit]]
     lines = [
         f"KINKS of {name}",
-        f"{'jumps' if census.has_jumps else 'kinks':9}{len(census.kinks)}, at a = {places}",
-        f"windows  {met:,} of {census.n_pairs:,} pairs of sample and unit, {100 * met / census.n_pairs:.3g} %",
-        f"units    {' '.join(f'{unit} ({census.met[unit]:,})' for unit in units) or 'none'}",
+        f"{'jumps' if any(kink.is_jump for kink in found.kinks) else 'kinks':9}{len(found.kinks)}, at a = {places}",
+        f"windows  {met:,} of {a.size:,} pairs of sample and unit, {100 * met / a.size:.3g} %",
+        f"units    {' '.join(f'{unit} ({found.met[unit]:,})' for unit in units) or 'none'}",
     ]
     return "\n".join(lines)
 
 
 def plot_check(found: Check) -> Figure:
-    """Return a figure of two panels: error (or width) by step, and the inputs of the activation."""
-    figure = new_figure(10.0, 3.8)
+    """Return a figure of two panels: what was measured by step, and the inputs of the activation."""
+    figure, curve = new_figure(10.0, 3.8), found.curve
     steps, inputs = figure.subplots(1, 2, width_ratios=(5, 4))
-    _draw_steps(steps, found)
-    _draw_inputs(inputs, found)
+    for (name, values), colour, style in zip(curve.columns.items(), COLOURS, ("o-", "s-", "d--"), strict=False):
+        steps.plot(curve.h, np.maximum(values, FLOOR), style, color=colour, markersize=4, label=name)
+    for (mark, h), style in zip(_marks(found).items(), (":", "--"), strict=True):
+        if h > 0:
+            steps.axvline(h, color="black", linewidth=0.8, linestyle=style, label=mark)
+    steps.set(title=curve.what, xlabel="h", xscale="log", yscale="log" if curve.slope_error >= 0 else "linear")
+    steps.legend(frameon=False, fontsize="small")
+    inputs.hist(found.a.ravel(), bins=80, color=COLOURS[5])
+    for kink in found.kinks:
+        inputs.axvline(kink.at, color=COLOURS[1], linewidth=1.0)
+    share = 100 * float(found.met.sum()) / found.a.size
+    inputs.set(title=f"{share:.3g} % of the windows hold a kink (line)" if found.kinks else "no kinks")
+    inputs.set(xlabel="a, the input of a unit", ylabel="pairs of sample and unit")
     tidy(steps, inputs)
     return figure
 
@@ -161,32 +170,3 @@ def tidy(*panels: Axes) -> None:
     for ax in panels:
         ax.grid(alpha=0.3, linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
-
-
-def _draw_steps(ax: Axes, found: Check) -> None:
-    (steps, columns, marks), has_slope, advised = _by_step(found), found.curve is not None, found.census.recommended
-    for (name, values), colour, marker in zip(columns.items(), COLOURS, "osd", strict=False):
-        colour, line = ("dimgrey", "--") if name == "truncation" else (colour, f"{marker}-")
-        shown = np.maximum(values, FLOOR) if has_slope else 100 * values
-        ax.plot(steps, shown, line, color=colour, markersize=4, label=name)
-    lines = [(steps[n], mark) for n, mark in marks.items()] + [(advised, "recommended h")] * (
-        not has_slope and advised > 0
-    )
-    for (h, mark), line in zip(lines, (":", "--", "-."), strict=False):
-        ax.axvline(h, color="black", linewidth=0.8, linestyle=line, label=mark)
-    title = "error of the gradient by step" if has_slope else "what reaches a jump, by step"
-    scale, label = ("log", "error / largest entry") if has_slope else ("linear", "share (%)")
-    ax.set(title=title, xlabel="h", ylabel=label, xscale="log", yscale=scale)
-    ax.legend(frameon=False, fontsize="small")
-
-
-def _draw_inputs(ax: Axes, found: Check) -> None:
-    census = found.census
-    ax.hist(census.a.ravel(), bins=80, color=COLOURS[5])
-    for kink in census.kinks:
-        ax.axvline(kink.at, color=COLOURS[1], linewidth=1.0)
-    what, met = "jump" if census.has_jumps else "kink", 100 * float(census.met.sum()) / census.n_pairs
-    title, key = f"{met:.3g} % of the windows hold a {what}", f" (lines: {what}s)"
-    if not census.kinks:
-        title, key = "no kinks", ""
-    ax.set(title=title, xlabel=f"a, the input of a unit{key}", ylabel="pairs of sample and unit")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ import numpy.typing as npt
 
 from tinynet.activations import NAMED, Activation, sigmoid
 from tinynet.artifacts.environment import blas_threads
+from tinynet.checking.entries import label, largest_entry
 from tinynet.checking.kinks import find_kinks, reaches
-from tinynet.checking.mistakes import label
 from tinynet.checking.network_check import rounding_bound
 from tinynet.config.building import Run, schedule_of
-from tinynet.errors import ConfigError, DivergedError, InvalidValueError
+from tinynet.errors import ConfigError, DivergedError
 from tinynet.losses import softmax
 from tinynet.training.loop import train
 
@@ -43,8 +44,7 @@ class Moment:
 
     step: int
     epoch: float
-    distance: float  # the largest of any parameter
-    relative: float  # the norm of the difference over that of the parameters
+    distance: float  # the norm of the difference of the parameters over that of the parameters
     loss: float
     backpropagation_loss: float
 
@@ -61,23 +61,25 @@ class Gap:
 
     step: int
     size: float  # in units of the largest entry
-    worst: str  # W1[3, 7]
+    kinks: int  # pairs of sample and unit with a kink in their window
+    entry: str  # where they differ most: W1[3, 7]
     quotient: float
     derivative: float
-    kinks: int  # pairs of sample and unit with a kink in their window
 
 
 @dataclass
 class Parity:
-    """What came out of training twice."""
+    """What came out of training twice.
+
+    `first` has the first gap of each kind: above rounding; beyond what the truncation of the quotient explains; and
+    unexplained, without a kink in any window.
+    """
 
     run: Run
-    distances: list[float] = field(default_factory=list)  # by step, the relative ones
+    distances: list[float] = field(default_factory=list)  # by step, as those of the moments
     gaps: list[float] = field(default_factory=list)  # by step, in units of the largest entry
     moments: list[Moment] = field(default_factory=list)  # at powers of two and the ends of epochs
-    above_rounding: Gap | None = None  # the first
-    beyond_truncation: Gap | None = None  # the first that the truncation of the quotient does not explain
-    unexplained: Gap | None = None  # the first without a kink in any window
+    first: dict[str, Gap] = field(default_factory=dict)
     alike: int = 0  # training samples that both label the same at the end
     diverged: DivergedError | None = None
 
@@ -87,24 +89,14 @@ def derivative_of(activation: Activation) -> Callable[[Array, Array], Array]:
 
     Raises
     ------
-    InvalidValueError
+    ConfigError
         For an activation that has none but 0, or none that is known here.
     """
     name = activation.name
     if name in DERIVATIVES and activation.function is NAMED[name]:
         return DERIVATIVES[name]
-    raise InvalidValueError(
-        f"activation {name!r} has no derivative for backpropagation to use: tinynet knows its values alone; "
-        f"parity can be shown for {', '.join(DERIVATIVES)}"
-    )
-
-
-def require_derivative(run: Run, source: str) -> None:
-    """Raise a ConfigError that names the key when the activation of `run`, from `source`, has no derivative."""
-    try:
-        derivative_of(run.net.activation)
-    except InvalidValueError as error:
-        raise ConfigError([f"{source}: network.activation: {error}"]) from error
+    known = f"tinynet knows its values alone; parity can be shown for {', '.join(DERIVATIVES)}"
+    raise ConfigError([f"network.activation: {name!r} has no derivative for backpropagation to use: {known}"])
 
 
 def backpropagation(params: Mapping[str, Array], activation: Activation, X: Array, labels: Array) -> dict[str, Array]:
@@ -133,7 +125,7 @@ def parity(run: Run, *, progress: bool = False) -> Parity:
 
     Raises
     ------
-    InvalidValueError
+    ConfigError
         When the activation has no derivative.
     """
     derivative_of(run.net.activation)
@@ -165,86 +157,65 @@ class _Beside:
     """An optimizer that updates a network as SGD does, and with every step a twin by backpropagation."""
 
     def __init__(self, run: Run, found: Parity) -> None:
-        data = run.dataset
-        self.run, self.found, self.net, self.twin = run, found, run.net, deepcopy(run.net)
-        self.samples = run.net.samples(data.X_train, data.y_train)
-        self.sgd, self.twin_sgd = run.optimizer, deepcopy(run.optimizer)
+        data, config = run.dataset, run.config
+        self.found, self.gradient, self.net, self.twin = found, config.gradient, run.net, deepcopy(run.net)
+        self.optimizers = (run.optimizer, deepcopy(run.optimizer))
         self.learning_rate = run.optimizer.learning_rate
+        self.samples, size = run.net.samples(data.X_train, data.y_train), config.training.batch_size
+        self.batches = chain.from_iterable(self.samples.batches(size, config.seed, epoch) for epoch in count(1))
         self.kinks = find_kinks(run.net.activation, -10.0, 10.0)
-        self.steps = math.ceil(len(self.samples) / run.config.training.batch_size)
-        self.step = 0
+        self.n_steps, self.step = math.ceil(len(self.samples) / size), 0
         self._note()
 
     def update(self, params: dict[str, Array], grads: dict[str, Array]) -> None:
         """Take one step with both, and keep how far they are apart."""
-        epoch, n = divmod(self.step, self.steps)
-        if n == 0:
-            config = self.run.config
-            self.batches = self.samples.batches(config.training.batch_size, config.seed, epoch + 1)
         batch = next(self.batches)
-        X, labels = batch.X, batch.labels
         self.step += 1
-        self._compare(grads, X, labels)
-        self.sgd.learning_rate = self.twin_sgd.learning_rate = self.learning_rate
+        self._compare(grads, batch.X, batch.labels)
         with np.errstate(over="ignore", invalid="ignore"):  # a twin that diverges is part of what is found
-            own = backpropagation(self.twin.params, self.twin.activation, X, labels)
-            self.sgd.update(params, grads)
-            self.twin_sgd.update(self.twin.params, own)
-            self.found.distances.append(self._distances()[1])
-            if self.step & (self.step - 1) == 0 or self.step % self.steps == 0:
+            own = backpropagation(self.twin.params, self.twin.activation, batch.X, batch.labels)
+            for optimizer, *step in zip(self.optimizers, (params, self.twin.params), (grads, own), strict=True):
+                optimizer.learning_rate = self.learning_rate
+                optimizer.update(*step)
+            self.found.distances.append(self._distance())
+            if self.step & (self.step - 1) == 0 or self.step % self.n_steps == 0:
                 self._note()
 
-    def _distances(self) -> tuple[float, float]:
-        ours = list(self.net.params.values())
-        gaps = [param - self.twin.params[key] for key, param in self.net.params.items()]
-        unit = max(float(np.abs(param).max()) for param in ours) or 1.0  # so that no square overflows
-        length = [math.sqrt(sum(float(np.vdot(part / unit, part / unit)) for part in parts)) for parts in (gaps, ours)]
-        return max(float(np.abs(gap).max()) for gap in gaps), length[0] / length[1]
+    def _distance(self) -> float:
+        ours, twin = (np.concatenate([p.ravel() for p in net.params.values()]) for net in (self.net, self.twin))
+        unit = float(np.abs(ours).max()) or 1.0  # so that no square overflows
+        return float(np.linalg.norm((ours - twin) / unit) / np.linalg.norm(ours / unit))
 
     def _note(self) -> None:
         losses = (net.evaluate(self.samples)[0] for net in (self.net, self.twin))
-        self.found.moments.append(Moment(self.step, self.step / self.steps, *self._distances(), *losses))
+        self.found.moments.append(Moment(self.step, self.step / self.n_steps, self._distance(), *losses))
 
     def _compare(self, grads: dict[str, Array], X: Array, labels: Array) -> None:
         """Compare the quotient with the derivative at the same weights; the first gaps of each kind are kept."""
-        found, h = self.found, self.run.config.gradient.h
-        derivative = backpropagation(self.net.params, self.net.activation, X, labels)
+        net, first, h = self.net, self.found.first, self.gradient.h
+        derivative = backpropagation(net.params, net.activation, X, labels)
         scale = max(float(np.abs(entries).max()) for entries in derivative.values()) or 1.0
-        size = max(float(np.abs(grads[key] - derivative[key]).max()) for key in grads) / scale
-        found.gaps.append(size)
-        if found.unexplained is not None or size <= ORDINARY:
-            return
-        rounding = ORDINARY + rounding_bound(self.net, X, labels, h) / scale
+        gaps = {key: np.abs(grads[key] - derivative[key]) for key in grads}
+        key = max(gaps, key=lambda key: float(gaps[key].max()))
+        index = largest_entry(gaps[key])
+        size = float(gaps[key][index]) / scale
+        self.found.gaps.append(size)
+        rounding = ORDINARY + rounding_bound(net, X, labels, h) / scale
         if size <= rounding:
             return
-        gap = self._gap(grads, derivative, size, X)
-        found.above_rounding = found.above_rounding or gap
-        if size <= rounding + MARGIN * self._truncation_scale(X):
+        a = X @ net.params["W1"] + net.params["b1"]
+        met = int(np.count_nonzero(reaches(a, X, self.kinks) <= h))
+        gap = Gap(self.step, size, met, label(key, index), float(grads[key][index]), float(derivative[key][index]))
+        first.setdefault("above rounding", gap)
+        farthest = h * max(1.0, float(np.abs(X).max())) * max(1.0, float(np.ptp(net.params["W2"], axis=1).max()))
+        if size <= rounding + MARGIN * farthest**2:  # as far as h moves a logit, squared: the order of the truncation
             return
-        found.beyond_truncation = found.beyond_truncation or gap
-        if not gap.kinks and size > rounding + MARGIN * self._truncation(X, labels) / scale:
-            found.unexplained = gap
-
-    def _gap(self, grads: dict[str, Array], derivative: dict[str, Array], size: float, X: Array) -> Gap:
-        key = max(grads, key=lambda key: float(np.abs(grads[key] - derivative[key]).max()))
-        index = np.unravel_index(np.abs(grads[key] - derivative[key]).argmax(), grads[key].shape)
-        a = X @ self.net.params["W1"] + self.net.params["b1"]
-        return Gap(
-            step=self.step,
-            size=size,
-            worst=label(key, tuple(int(i) for i in index)),
-            quotient=float(grads[key][index]),
-            derivative=float(derivative[key][index]),
-            kinks=int(np.count_nonzero(reaches(a, X, self.kinks) <= self.run.config.gradient.h)),
-        )
-
-    def _truncation_scale(self, X: Array) -> float:
-        """Return the square of how far a move of h shifts a logit: the order of what the quotient leaves out."""
-        farthest = self.run.config.gradient.h * max(1.0, float(np.abs(X).max()))
-        return (farthest * max(1.0, float(np.ptp(self.net.params["W2"], axis=1).max()))) ** 2
+        first.setdefault("beyond truncation", gap)
+        if not met and size > rounding + MARGIN * self._truncation(X, labels) / scale:
+            first.setdefault("unexplained", gap)
 
     def _truncation(self, X: Array, labels: Array) -> float:
         """Return the truncation as the exact quotients of h and 2h show it: it goes with h²."""
-        h = self.run.config.gradient.h
+        h = self.gradient.h
         narrow, wide = (self.net.numerical_gradient(X, labels, h=step, method="exact") for step in (h, 2 * h))
         return max(float(np.abs(wide[key] - narrow[key]).max()) for key in narrow) / 3

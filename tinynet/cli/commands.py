@@ -187,13 +187,13 @@ def check(options: argparse.Namespace) -> int:
 
     from tinynet.artifacts.run_folder import create_folder
     from tinynet.checking.network_report import check_report
-    from tinynet.checking.parity import require_derivative
+    from tinynet.checking.parity import derivative_of
     from tinynet.checking.parity_report import parity_report
     from tinynet.config.building import prepare
 
     run = prepare(config, source)
     if options.parity:
-        require_derivative(run, source)
+        derivative_of(run.net.activation)
     folder = None if options.out is None else create_folder(options.out, config.name)
     report = parity_report(run, progress=True) if options.parity else check_report(run)
     say(report.text.rstrip("\n"))
