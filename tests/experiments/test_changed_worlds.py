@@ -286,13 +286,13 @@ def extended(path: Path) -> None:
     [
         (
             lambda path: (path / "summary.json").write_text('{"status": "comp'),
-            "summary.json': is damaged: not valid JSON",
+            "summary.json: is damaged: not valid JSON",
         ),
-        (lambda path: (path / "summary.json").write_text('{"status": "completed"}'), "/summary.json': "),
-        (lambda path: (path / "summary.json").write_text("[" * 200_000), "/summary.json': "),
+        (lambda path: (path / "summary.json").write_text('{"status": "completed"}'), "/summary.json: is damaged"),
+        (lambda path: (path / "summary.json").write_text("[" * 200_000), "/summary.json: is damaged"),
         (lambda path: (path / "summary.json").unlink(), ": has not come to its end"),
-        (cut, "metrics.csv': line 4: is damaged"),
-        (lambda path: (path / "metrics.csv").unlink(), "/metrics.csv: No such file or directory"),
+        (cut, "metrics.csv: line 4: is damaged"),
+        (lambda path: (path / "metrics.csv").unlink(), "/metrics.csv: cannot be read: No such file"),
         (lambda path: (path / "config.json").write_text("{"), "config.json': not valid JSON"),
         (extended, ": was begun or continued with another training.epochs"),
     ],

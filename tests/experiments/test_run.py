@@ -177,18 +177,6 @@ def test_the_environment_names_versions_platform_and_blas() -> None:
     assert stored["cpu_count"] == os.cpu_count()
 
 
-def test_the_git_commit_is_recorded_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    git = Path("git")
-    git.write_text("#!/bin/sh\necho 0123abc\n")
-    git.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{Path.cwd()}:{os.environ['PATH']}")
-    assert environment()["git_commit"] == "0123abc"
-    git.write_text("#!/bin/sh\necho broken\nexit 128\n")
-    assert environment()["git_commit"] is None
-    monkeypatch.setenv("PATH", "")
-    assert environment()["git_commit"] is None
-
-
 def test_blas_has_as_many_threads_as_the_config_says() -> None:
     for folder in ("one", "other"):
         train_iris("training.threads=2", folder=folder)

@@ -21,10 +21,10 @@ import tinynet
 from tinynet.artifacts.run_folder import RunFolder
 from tinynet.cli.main import main
 from tinynet.config.loading import preset_text
-from tinynet.experiments import run, sweep
+from tinynet.experiments import run, sweep, sweep_table
 from tinynet.experiments.axes import load_grid
 from tinynet.experiments.sweep import create_sweep_folder, run_grid
-from tinynet.experiments.sweep_table import csv_text, results_table
+from tinynet.experiments.sweep_table import results_table, write_table
 from tinynet.experiments.workers import Outcomes, Task, Work, serial
 from tinynet.storage.locks import only_writer
 from tinynet.storage.writing import write_atomically
@@ -88,8 +88,9 @@ def test_the_table_is_whole_at_every_moment_and_grows_as_runs_finish(monkeypatch
         if path.name == "sweep.csv":
             seen.append(statuses())
 
-    monkeypatch.setattr(sweep, "write_atomically", looks)
+    monkeypatch.setattr(sweep_table, "write_atomically", looks)
     monkeypatch.setattr(sweep, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(sweep, "SAVE_SHARE", 0)
     swept("seed=0..2", *QUICK)
     assert [row.count("completed") for row in seen] == [1, 2, 3, 3]
     assert all(len(row) == 3 and set(row) <= {"completed", "missing"} for row in seen)
@@ -117,8 +118,20 @@ def test_a_sweep_with_its_report_needs_nothing_of_matplotlib() -> None:
 
 def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:
     cells = ["=1+1", "+1", "+1a", "-x", "@a", "\t=b", "\r\nc", "a,b", 'q"', -1.5, None]
-    (row,) = csv.reader([csv_text(cells)])
-    assert row == ["'=1+1", "+1", "'+1a", "'-x", "'@a", "'=b", "c", "a,b", 'q"', "-1.5", ""]
+    write_table(RunFolder("."), [dict(zip("abcdefghijk", cells, strict=True))])
+    assert list(csv.reader(Path("sweep.csv").read_text(encoding="utf-8").splitlines()))[1] == [
+        "'=1+1",
+        "+1",
+        "'+1a",
+        "'-x",
+        "'@a",
+        "'=b",
+        "c",
+        "a,b",
+        'q"',
+        "-1.5",
+        "",
+    ]
 
 
 def test_fault_41_a_diverged_run_is_recorded_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, platform, BLAS and its threads, and the git commit of the current folder if any."""
+    """Return versions, platform, and BLAS and its threads."""
     from importlib.metadata import version
 
     from threadpoolctl import threadpool_info
@@ -38,7 +36,6 @@ def environment() -> dict[str, Any]:
             for library in threadpool_info()
             if library["user_api"] == "blas"
         ],
-        "git_commit": _git_commit(),
     }
 
 
@@ -77,14 +74,3 @@ def _libraries() -> ThreadpoolController:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
-
-
-def _git_commit() -> str | None:
-    git = shutil.which("git")
-    if git is None:
-        return None
-    with suppress(OSError, subprocess.SubprocessError):
-        return subprocess.run(
-            [git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
-        ).stdout.strip()
-    return None

@@ -185,12 +185,10 @@ def load_model(path: FilePath) -> Model:
         )
     try:
         arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], [*ARRAYS, "class_counts"], compressed=False)
+        with faults_of_file(path):
+            return _model(arrays)
     except DataError as error:
         raise RunFolderError(str(error)) from error
-    try:
-        return _model(arrays)
-    except InvalidValueError as error:
-        raise RunFolderError(f"{shown_path(path)}: {error}") from error
 
 
 def model_bytes(net: TwoLayerNet, data: Dataset | Model) -> bytes:
@@ -233,22 +231,18 @@ def predictions_csv(model: Model, X: Any, *, spreadsheet: bool = False) -> str:
 
 
 def _model(arrays: dict[str, Array]) -> Model:
+    """Return the model that the arrays of a file make; DataError names one that does not fit."""
     W1, W2 = arrays["W1"], arrays["W2"]
     if W1.ndim != 2 or W2.ndim != 2:
         raise DataError(f"W1 and W2 must be matrices, got shapes {W1.shape} and {W2.shape}")
     (d, m), k = W1.shape, W2.shape[1]
-    shapes = {"b1": (m,), "W2": (m, k), "b2": (k,), "offset": (d,), "scale": (d,), "activation": ()}
-    shapes |= {"class_names": (k,), "feature_names": (d,)}
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise DataError(f"{name} must have shape {shape} beside a W1 of {W1.shape}, got {arrays[name].shape}")
-    counts = arrays.pop("class_counts", None)
-    own = {name: array for name, array in arrays.items() if name in ARRAYS}
-    for name, array in arrays.items():
-        if name in own:
-            continue
-        if array.dtype.kind not in ("U" if name in NAMES else "fiu"):
-            raise DataError(f"{name} must hold {'text' if name in NAMES else 'numbers'}, got dtype {array.dtype}")
+    shapes = {"W1": (d, m), "b1": (m,), "W2": (m, k), "b2": (k,), "offset": (d,), "scale": (d,), "activation": ()}
+    shapes |= {"class_names": (k,), "feature_names": (d,), "class_counts": (k,)}
+    for name in [name for name in shapes if name in arrays]:
+        kinds, what = ("U", "text") if name in NAMES else ("fiu", "numbers")
+        if arrays[name].shape != shapes[name] or arrays[name].dtype.kind not in kinds:
+            received = f"{arrays[name].dtype} of shape {arrays[name].shape}"
+            raise DataError(f"{name} must be {what} of shape {shapes[name]}, as W1 is {W1.shape}, got {received}")
     with np.errstate(over="ignore"):
         numbers = {name: np.array(arrays[name], dtype=np.float64) for name in (*PARAMS, "offset", "scale")}
     for name, array in numbers.items():  # in float32 LARGEST itself would be inf
@@ -256,17 +250,18 @@ def _model(arrays: dict[str, Array]) -> Model:
             raise DataError(f"{name} must hold finite numbers up to {LARGEST:g}")
     if not (numbers["scale"] * LARGEST >= 1).all():
         raise DataError("scale must be above 0, and not so small that what is divided by it overflows")
+    counts = arrays.get("class_counts")
+    if counts is not None and (counts.dtype.kind != "i" or (counts < 0).any()):
+        raise DataError("class_counts must hold whole numbers from 0 on")
     net = TwoLayerNet(d, m, k, activation=str(arrays["activation"]), seed=0)
     net.params = {name: numbers[name] for name in PARAMS}
     scaling = Scaling("stored", numbers["offset"], numbers["scale"])
     class_names, feature_names = (tuple(arrays[name].tolist()) for name in ("class_names", "feature_names"))
-    preparation = None
+    preparation, own = None, {name: arrays[name] for name in ARRAYS if name in arrays}
     if own:
         if absent := [name for name in ARRAYS if name not in own]:
             raise DataError(f"no array {some(absent)} beside {some(own)}")
         preparation = Preparation.from_arrays(own)
         if preparation.feature_names != feature_names:
             raise DataError("columns and levels do not belong to feature_names")
-    if counts is not None and (counts.shape != (k,) or counts.dtype.kind != "i" or (counts < 0).any()):
-        raise DataError(f"class_counts must hold {k} whole numbers, got shape {counts.shape} of {counts.dtype}")
     return Model(net, scaling, class_names, feature_names, preparation, counts)

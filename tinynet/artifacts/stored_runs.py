@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import copy
 import csv
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tinynet.artifacts.model import Model, load_model
 from tinynet.artifacts.run_folder import FINAL, TRAINED, RunFolder, Status
 from tinynet.config.loading import check_same, config_from, flat, load_config, resolve_path, shown
 from tinynet.config.sections import Config
 from tinynet.errors import DataError, RunFolderError
-from tinynet.storage.reading import read_text
+from tinynet.storage.reading import decoded, open_regular_file, shown_path
 from tinynet.training.history import COLUMNS, Epoch, History
 
 MAX_JSON, MAX_CSV = 2**20, 2**28  # bytes; a million epochs have less than that
 MAX_FAULTS = 20  # told; whoever has more reads no further
-OPTIONAL = {
-    column.name for column in fields(Epoch) if column.default is not MISSING
-}  # older versions did not write them
+OPTIONAL = {column.name for column in fields(Epoch) if column.default is not MISSING}  # absent in older files
 T = TypeVar("T")
 
 
@@ -58,8 +55,6 @@ class TestScores(BaseModel):
 
 class Summary(BaseModel):
     """What summary.json must hold for a report or a row of a sweep; it may hold more."""
-
-    model_config = ConfigDict(extra="ignore")
 
     status: str
     n_parameters: int
@@ -139,11 +134,6 @@ class StoredRun:
         """The config by dotted key, data files by their absolute paths."""
         return flat(self.config.model_dump(exclude_none=True))
 
-    @property
-    def written(self) -> dict[str, Any]:
-        """The config by dotted key, as config.json has it."""
-        return flat(self.folder.written_config)
-
 
 @dataclass(frozen=True)
 class MissingRun:
@@ -179,29 +169,30 @@ def read_runs(folders: Sequence[Path]) -> tuple[list[StoredRun], list[MissingRun
 def read_run(folder: RunFolder) -> StoredRun:
     """Read one run folder; `read_runs` collects what is wrong with many."""
     config = read_config(folder)
-    summary = _read_json(folder.summary, Summary.model_validate)
+    summary = _read_json(folder.summary, Summary)
     history = _history(folder.metrics, whole=summary is not None)
     if summary is not None:
         history.step_losses = summary.step_losses
     return StoredRun(folder, config, history, summary, read_environment(folder))
 
 
-def read_config(folder: RunFolder) -> Config:
-    """Return the config of the run in `folder`, or raise ConfigError with all that is wrong with it."""
-    return _config(folder, ())
+def read_config(folder: RunFolder, overrides: Iterable[str] = ()) -> Config:
+    """Return the config of the run in `folder` with `overrides`, or raise ConfigError with all that is wrong."""
+    values = copy.deepcopy(folder.written_config)
+    resolve_path(values, str(folder.path))
+    return config_from(values, str(folder.config), overrides)
 
 
 def read_environment(folder: RunFolder) -> dict[str, Any]:
     """Return what the run in `folder` ran on, nothing when it was not written."""
-    return _read_json(folder.environment, _adapter(dict[str, Any]).validate_python) or {}
+    return _read_json(folder.environment, dict[str, Any]) or {}
 
 
 def read_ending(folder: RunFolder) -> Summary | None:
     """Return the summary of a run that came to an end of its own, None for one that a sweep has to run."""
-    with suppress(OSError):
-        summary = _read_json(folder.summary, Summary.model_validate)
-        if summary is not None and summary.status in FINAL:
-            return summary
+    with suppress(RunFolderError):
+        summary: Summary | None = _read_json(folder.summary, Summary)
+        return summary if summary is not None and summary.status in FINAL else None
     return None
 
 
@@ -221,7 +212,7 @@ def load_resumed(folder: RunFolder, source: str | None, overrides: Iterable[str]
         hint = f", but it is a sweep's: '{folder.resume_command()}'" if is_sweep else ""
         raise RunFolderError(f"{shown(name)} holds no run to resume: there is no {folder.config.name} in it{hint}")
     if source is None or os.path.realpath(source) == str(folder.config.resolve()):
-        config = _config(folder, overrides)  # read once
+        config = read_config(folder, overrides)
     else:
         config = load_config(source, overrides)
     before, now = (flat(one.model_dump(exclude_none=True)) for one in (read_config(folder), config))
@@ -250,35 +241,35 @@ def _runs_in(folder: RunFolder) -> tuple[list[RunFolder], list[MissingRun]]:
     missing = []
     if folder.sweep_table.is_file():
         rows = _sweep_rows(folder.sweep_table)
-        missing = [MissingRun(**row) for row in rows if not RunFolder(folder.path / row["label"]).config.is_file()]
-        named = {row["label"] for row in rows}
+        missing = [row for row in rows if not RunFolder(folder.path / row.label).config.is_file()]
+        named = {row.label for row in rows}
         runs = [run for run in runs if run.label in named]
     if not runs and not missing:
         raise RunFolderError(f"{name}: no run in it: neither {folder.config.name} nor a folder that holds one")
     return runs, missing
 
 
-def _config(folder: RunFolder, overrides: Iterable[str]) -> Config:
-    """Return what config.json of `folder` gives with `overrides`."""
-    values = copy.deepcopy(folder.written_config)
-    resolve_path(values, str(folder.path))
-    return config_from(values, str(folder.config), overrides)
+def _sweep_rows(path: Path) -> list[MissingRun]:
+    """Return the runs that sweep.csv names, those that are there among them."""
+    header, *lines = _cells(path, _text(path, MAX_CSV) or "") or [[]]
+    rows = [dict(zip(header, line, strict=False)) for line in lines]
+    for row in rows:
+        if not row.get("run") or "status" not in row:
+            raise RunFolderError(f"{shown_path(path)}: is damaged: a row without a run or a status")
+    return [MissingRun(row["run"], row["status"], row.get("error", "")) for row in rows]
 
 
-def _sweep_rows(path: Path) -> list[dict[str, str]]:
+def _text(path: Path, most: int) -> str | None:
+    """Return the text of a file of `most` bytes or fewer, None when there is none."""
     try:
-        rows = list(csv.DictReader(io.StringIO(_text(path, MAX_CSV), newline=""), restval=""))
-        if not all(row["run"] for row in rows):
-            raise ValueError("a row without a run")
-        return [{"label": row["run"], "status": row["status"], "error": row.get("error", "")} for row in rows]
-    except (KeyError, ValueError, csv.Error) as error:
-        raise RunFolderError(f"{shown(str(path))}: is damaged: {' '.join(str(error).split())}") from error
-
-
-def _text(path: Path, most: int) -> str:
-    try:
-        return read_text(path, most)
+        with open_regular_file(path) as file:
+            content = file.read(most + 1)
+            if len(content) > most:
+                raise DataError(f"is damaged: larger than {most // 2**20} MiB")
+            return decoded(content)
     except DataError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
         raise RunFolderError(str(error)) from error
 
 
@@ -288,58 +279,50 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _read_json(path: Path, validate: Callable[[Any], T]) -> T | None:
-    """Return what a JSON file holds, None when there is none."""
-    name = shown(str(path))
+def _read_json(path: Path, kind: Any) -> Any:
+    """Return what a JSON file holds as a `kind`, None when there is none."""
+    text = _text(path, MAX_JSON)
     try:
-        return validate(json.loads(_text(path, MAX_JSON)))
-    except FileNotFoundError:
-        return None
+        return None if text is None else _adapter(kind).validate_json(text)
     except ValidationError as error:
-        raise RunFolderError(f"{name}: is damaged: {_first(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunFolderError(f"{name}: is damaged: not valid JSON: {' '.join(str(error).split())}") from error
+        raise RunFolderError(f"{shown_path(path)}: is damaged: {_first(error)}") from error
 
 
 def _history(path: Path, *, whole: bool) -> History:
     """Read metrics.csv; when the run was not `whole`, a missing file and a last line cut short are no fault."""
-    try:
-        content = _text(path, MAX_CSV)
-    except FileNotFoundError:
-        if whole:
-            raise
-        return History()
-    if not whole:
-        content = content[: content.rfind("\n") + 1]
-    rows = _cells(path, content)
-    header = next(rows, list(COLUMNS))
+    name, text = shown_path(path), _text(path, MAX_CSV)
+    if whole and text is None:
+        raise RunFolderError(f"{name}: cannot be read: No such file or directory")
+    lines, _, cut = (text or "").rpartition("\n")
+    if whole and cut:
+        raise RunFolderError(f"{name}: line {len(lines.splitlines()) + 1}: is damaged: cut short")
+    header, *rows = _cells(path, lines) or [[*COLUMNS]]
     if [*header, *(name for name in COLUMNS if name in OPTIONAL and name not in header)] != [*COLUMNS]:
-        raise RunFolderError(f"{shown(str(path))}: line 1: is damaged: the columns must be {','.join(COLUMNS)}")
-    read = _adapter(Epoch).validate_python
+        raise RunFolderError(f"{name}: line 1: is damaged: the columns must be {','.join(COLUMNS)}")
     history = History()
     for number, cells in enumerate(rows, 2):
-        where = f"{shown(str(path))}: line {number}: is damaged"
+        where = f"{name}: line {number}: is damaged"
         if len(cells) != len(header):
             raise RunFolderError(f"{where}: must have {len(header)} cells, got {len(cells)}")
         try:
-            history.rows.append(read(dict(zip(header, (cell or "nan" for cell in cells), strict=True))))
+            values = dict(zip(header, (cell or "nan" for cell in cells), strict=True))
+            history.rows.append(_adapter(Epoch).validate_python(values))
         except ValidationError as error:
             raise RunFolderError(f"{where}: {_first(error)}") from error
-    if whole and content and not content.endswith("\n"):
-        raise RunFolderError(f"{shown(str(path))}: line {len(history) + 1}: is damaged: cut short")
     return history
 
 
-def _cells(path: Path, content: str) -> Iterator[list[str]]:
+def _cells(path: Path, text: str) -> list[list[str]]:
     try:
-        yield from csv.reader(content.splitlines())
+        return list(csv.reader(text.splitlines()))
     except csv.Error as error:
-        raise RunFolderError(f"{shown(str(path))}: is damaged: {error}") from error
+        raise RunFolderError(f"{shown_path(path)}: is damaged: {error}") from error
 
 
 def _first(error: ValidationError) -> str:
+    """Return the first fault in one line."""
     detail = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in detail["loc"])
-    message = detail["msg"].replace("Input should", "must").replace("Field required", "missing")
-    received = "" if detail["type"] == "missing" else f", got {shown(str(detail['input']))}"
-    return f"{key}: {message}{received}" if key else f"{message}{received}"
+    message = re.sub("^Input should", "must", detail["msg"]).replace("Field required", "missing")
+    message = message.replace("Invalid JSON", "not valid JSON")
+    received = "" if detail["type"] in ("missing", "json_invalid") else f", got {shown(str(detail['input']))}"
+    return ": ".join(filter(None, [".".join(map(str, detail["loc"])), message + received]))

@@ -104,8 +104,6 @@ def _found(path: Path, setting: Combination) -> StoredRun | str:
         run = read_run(RunFolder(path, setting.folder))
     except (ConfigError, RunFolderError) as error:
         return str(error).splitlines()[0]
-    except OSError as error:
-        return f"{shown_path(str(error.filename or path))}: {error.strerror or error}"
     if run.status not in FINAL:
         return f"{shown_path(path)}: has not come to its end"
     there, here = run.settings, flat(setting.config.model_dump(exclude_none=True))

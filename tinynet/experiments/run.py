@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import asdict, astuple
-from typing import Any, TextIO
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -79,12 +79,8 @@ def execute(
     with blas_threads(config.training.threads), folder.only_writer() as check, ExitStack() as files:
         if not resume:
             folder.refuse_a_run()
-        writer = RunWriter(run, folder, files, report=report, pictures=pictures)
+        writer = RunWriter(run, folder, files, resume, report, pictures, about)
         settings = {"data set": data.digest, **flat({"optimizer": config.optimizer.model_dump()})}
-
-        def begin(so_far: History) -> None:
-            writer.begin(so_far, environment() if about is None else about, resume)
-
         try:
             trained = train(
                 run.net,
@@ -105,7 +101,7 @@ def execute(
                 on_epoch=writer.add,
                 progress=progress,
                 checkpoints=Checkpoints(
-                    folder.path, config.training.checkpoint_every_s, settings, resume, begin, writer=check
+                    folder.path, config.training.checkpoint_every_s, settings, resume, writer.begin, writer=check
                 ),
             )
             status = Status.STOPPED_EARLY if trained.stopped_early else Status.COMPLETED
@@ -118,47 +114,46 @@ def execute(
         except InvalidValueError as error:
             raise ConfigError([f"{shown_path(folder.path)}: training.{error}"]) from error
         finally:
-            if writer.history is not None:
+            if writer.history is not None:  # something was written
                 check()
                 writer.end(status)
     return run.summary or {}
 
 
+@dataclass
 class RunWriter:
     """Writes the files of one run: before its first epoch, after every epoch, and at its end.
 
-    Parameters
-    ----------
-    run : Run
-    folder : RunFolder
-    files : ExitStack, which closes the files that stay open
-    report, pictures : bool, as for `execute`
+    The parameters are those of `execute`; `files` closes what stays open.
     """
 
-    def __init__(self, run: Run, folder: RunFolder, files: ExitStack, *, report: bool, pictures: bool) -> None:
-        self.run, self.folder, self.files, self.report, self.pictures = run, folder, files, report, pictures
-        self.history: History | None = None  # until `begin`, when nothing is written yet
-        self._environment: dict[str, Any] = {}
-        self._metrics: TextIO
-        self._track: Callable[[Epoch], object] | None = None
-        self._started = time.perf_counter()
-        self._page_due_at = self._started + PAGE_EVERY_S
+    run: Run
+    folder: RunFolder
+    files: ExitStack
+    resume: bool
+    report: bool
+    pictures: bool
+    about: dict[str, Any] | None
+    history: History | None = None  # until `begin`, when nothing is written yet
+    _track: Callable[[Epoch], object] | None = None
 
-    def begin(self, so_far: History, environment: dict[str, Any], resume: bool) -> None:
+    def begin(self, so_far: History) -> None:
         """Write what is known before the first epoch."""
         folder, config = self.folder, self.run.config
+        self.about = self.about or environment()
         unchanged = False
-        if resume:
-            with suppress(OSError):
-                compare_environments(read_environment(folder), environment)
+        if self.resume:
+            with suppress(OSError):  # damaged, and written anew
+                compare_environments(read_environment(folder), self.about)
             with suppress(ConfigError):  # seen from another folder, its data may have another name
                 unchanged = read_config(folder) == config
-        folder.begin(None if unchanged else config, environment, so_far)
+        folder.begin(None if unchanged else config, self.about, so_far)
         self._metrics = self.files.enter_context(folder.metrics.open("a", encoding="utf-8", newline=""))
         if config.training.tensorboard:
             self._track = self.files.enter_context(event_file(folder.path, so_far))
-        self.history, self._environment = so_far, environment
+        self.history = so_far
         self._started = time.perf_counter() - sum(so_far["duration_s"])
+        self._page_due_at = time.perf_counter() + PAGE_EVERY_S
 
     def add(self, row: Epoch) -> None:
         """Write what an epoch has measured."""
@@ -193,8 +188,8 @@ class RunWriter:
 
     def _write_page(self, summary: Summary | None, shown: Run | str) -> None:
         """Write report.html from what is in memory."""
-        history = History() if self.history is None else self.history
-        state = StoredRun(self.folder, self.run.config, history, summary, self._environment, running=summary is None)
+        history, about = self.history or History(), self.about or {}
+        state = StoredRun(self.folder, self.run.config, history, summary, about, running=summary is None)
         write_run_page(state, shown)
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import cache, partial
 from pathlib import Path
@@ -23,24 +22,17 @@ from tinynet.config.loading import check_same, flat
 from tinynet.config.sections import Config
 from tinynet.data.remarks import what_was_done
 from tinynet.errors import DamagedError, DivergedError, LockedError, RunFolderError
-from tinynet.experiments.axes import Combination, Grid, load_grid
-from tinynet.experiments.leftovers import (
-    clear_attempts,
-    data_files,
-    data_of,
-    move_aside,
-    part_of,
-    refuse_changed_data,
-    take_stock,
-)
+from tinynet.experiments import leftovers
+from tinynet.experiments.axes import Grid, load_grid
 from tinynet.experiments.run import execute
-from tinynet.experiments.sweep_table import Row, counts, csv_text, run_row
-from tinynet.experiments.workers import Backend, Outcome
+from tinynet.experiments.sweep_table import Row, counts, run_row, write_table
+from tinynet.experiments.workers import Backend
 from tinynet.storage.reading import shown_path
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.progress import progress_bar
 
-SAVE_EVERY_S = 1.0
+SAVE_EVERY_S = 1.0  # sweep.csv
+SAVE_SHARE = 20  # or so many times what the last writing took
 ONE_AT_A_TIME = threading.Lock()  # in a process: a Dask worker may have many threads, BLAS is set for all of them
 
 
@@ -117,20 +109,16 @@ def run_grid(
     "failed" with an error, "killed" when its worker died, "missing" when it was not run.
     """
     inside = folder.path.absolute()
-
-    def row_of(setting: Combination, outcome: Outcome | None = None) -> Row:
-        return run_row(setting, RunFolder(inside / setting.folder), outcome or Outcome())
-
     with folder.only_writer():
-        take_stock(folder.path, grid)
-        clear_attempts(folder.path, grid)
-        files = data_files(grid)
-        rows = {setting.folder: row_of(setting) for setting in grid.settings}
+        leftovers.take_stock(folder.path, grid)
+        leftovers.clear_attempts(folder.path, grid)
+        files = leftovers.data_files(grid)
+        rows = {setting.folder: run_row(setting, inside) for setting in grid.settings}
         missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
-        together = sorted(missing.values(), key=data_of)  # runs with the same data follow one another
+        together = sorted(missing.values(), key=leftovers.data_of)  # runs with the same data follow one another
         tasks = [(setting.config, str(inside / setting.folder)) for setting in together]
-        save = _saver(folder.sweep_table, rows)
         told: set[str] = set()
+        save_at = 0.0
         _about()  # for all processes that begin as copies of this one
         try:
             with (
@@ -139,28 +127,29 @@ def run_grid(
             ):
                 for (_, path), outcome in outcomes:
                     name = Path(path).name
-                    rows[name] = row_of(missing[name], outcome)
-                    save(name)
+                    rows[name] = run_row(missing[name], inside, outcome)
+                    if (now := time.monotonic()) >= save_at:
+                        write_table(folder, rows.values())
+                        save_at = now + max(SAVE_EVERY_S, SAVE_SHARE * (time.monotonic() - now))
                     show(counts(row for row in rows.values() if row["status"] != Status.MISSING))
                     for note in set(outcome.value or ()) - told:
                         told.add(note)
                         warnings.warn(note, stacklevel=2)
         finally:
-            clear_attempts(folder.path, grid)
-            late = [
-                name for name in missing if rows[name]["status"] == Status.MISSING
-            ]  # or done as the sweep was stopped
-            rows |= {name: row_of(missing[name]) for name in late}
-            save(*late, at_once=True)
-        if data_files(grid) != files:
-            refuse_changed_data(folder.path, grid)
+            leftovers.clear_attempts(folder.path, grid)
+            for name, setting in missing.items():
+                if rows[name]["status"] == Status.MISSING:  # unless it was done as the sweep was stopped
+                    rows[name] = run_row(setting, inside)
+            write_table(folder, rows.values())
+        if leftovers.data_files(grid) != files:
+            leftovers.refuse_changed_data(folder.path, grid)
     return list(rows.values())
 
 
 def train_one(config: Config, path: str, *, report: bool = True) -> list[str]:
     """Train one run, whose folder appears at `path` when it is whole, and return the warnings it gave."""
     folder = Path(path)
-    part = part_of(folder)
+    part = leftovers.part_of(folder)
     if not folder.parent.is_dir():
         raise RunFolderError(f"{folder.parent} is not there: all machines of a cluster must see the same folder")
     if read_ending(RunFolder(folder)) is not None:
@@ -178,7 +167,7 @@ def train_one(config: Config, path: str, *, report: bool = True) -> list[str]:
         try:
             train(part)
         except DamagedError as error:
-            aside = move_aside(part, folder.name)
+            aside = leftovers.move_aside(part, folder.name)
             reason = " ".join(str(error).split())
             warnings.warn(f"{reason}; {folder.name} begins anew, and what was there is in {aside}", stacklevel=2)
             train(part)
@@ -197,19 +186,3 @@ def train_one(config: Config, path: str, *, report: bool = True) -> list[str]:
 def _about() -> dict[str, Any]:
     with blas_threads():
         return environment()
-
-
-def _saver(path: Path, rows: dict[str, Row]) -> Callable[..., None]:
-    """Return a function that takes changed rows' names and writes sweep.csv, at most once a second or `at_once`."""
-    lines = {name: csv_text(row.values()) for name, row in rows.items()}
-    saved = -SAVE_EVERY_S
-
-    def save(*changed: str, at_once: bool = False) -> None:
-        nonlocal saved
-        lines.update({name: csv_text(rows[name].values()) for name in changed})
-        if at_once or time.monotonic() - saved >= SAVE_EVERY_S:
-            header = csv_text(next(iter(rows.values())))
-            write_atomically(path, (header + "".join(lines.values())).encode())
-            saved = time.monotonic()
-
-    return save

@@ -6,8 +6,9 @@ import csv
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from io import StringIO
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,16 +18,18 @@ from tinynet.artifacts.stored_runs import read_ending
 from tinynet.experiments.axes import Combination, Grid, short_names
 from tinynet.experiments.workers import Outcome
 from tinynet.reports.comparison import grouped
+from tinynet.storage.writing import write_atomically
 
 MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 WIDTH, MOST_SETTINGS = 80, 20
+NOT_RUN = Outcome()
 
 Row = dict[str, Any]
 
 
-def run_row(setting: Combination, folder: RunFolder, outcome: Outcome) -> Row:
-    """Return the row of the run in `folder`: what its summary says, or else how the attempt ended."""
-    summary = read_ending(folder)
+def run_row(setting: Combination, folder: Path, outcome: Outcome = NOT_RUN) -> Row:
+    """Return the row of a run in the sweep's `folder`: what its summary says, or else how the attempt ended."""
+    summary = read_ending(RunFolder(folder / setting.folder))
     attempt = Status.KILLED if outcome.killed else Status.FAILED if outcome.error else Status.MISSING
     row: Row = {"run": setting.folder, **setting.values, "status": summary.status if summary else str(attempt)}
     row["epochs"] = summary.epochs if summary else None
@@ -37,11 +40,13 @@ def run_row(setting: Combination, folder: RunFolder, outcome: Outcome) -> Row:
     return row | {"error": "" if summary else outcome.error}
 
 
-def csv_text(cells: Iterable[object]) -> str:
-    """Return one line of CSV in which no text is a formula to a spreadsheet; None is an empty cell."""
-    line = StringIO()
-    csv.writer(line, lineterminator="\n").writerow([_guarded(cell) for cell in cells])
-    return line.getvalue()
+def write_table(folder: RunFolder, rows: Collection[Row]) -> None:
+    """Write sweep.csv: no text in it is a formula to a spreadsheet, and None is an empty cell."""
+    text = StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(map(_guarded, next(iter(rows))))
+    table.writerows(map(_guarded, row.values()) for row in rows)
+    write_atomically(folder.sweep_table, text.getvalue().encode())
 
 
 def _guarded(cell: object) -> object:

@@ -171,7 +171,7 @@ def _repeat(stored: StoredRun) -> Html:
         grid(
             "pair",
             [
-                table(stored.folder.config.name, ("key", "value"), _cells(stored.written), "words"),
+                table(stored.folder.config.name, ("key", "value"), _cells(flat(stored.folder.written_config)), "words"),
                 table(stored.folder.environment.name, ("what", "value"), _cells(flat(stored.environment)), "words"),
             ],
         ),

@@ -44,26 +44,6 @@ def open_regular_file(path: FilePath) -> Iterator[BinaryIO]:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
-def read_text(path: FilePath, most: int) -> str:
-    """Return the text of a regular file that has `most` bytes or fewer.
-
-    Raises
-    ------
-    DataError
-        When it is no file, larger, or not UTF-8.
-    OSError
-        When it cannot be read.
-    """
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe could keep us waiting for ever
-        raise DataError(f"{shown_path(path)}: is not a file")
-    with open(path, "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise DataError(f"{shown_path(path)}: is damaged: larger than {most // 2**20} MiB")
-    with faults_of_file(path):
-        return decoded(content)
-
-
 def decoded(content: bytes) -> str:
     """Return text in UTF-8; DataError names the line where it is none."""
     try:
