@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from tinynet.data.bundled import DATASETS
 from tinynet.data.options import FRAME_OPTIONS, OWN, check_options, data_path, table_options
 from tinynet.data.preparation import Preparation, fit_preparation
 from tinynet.data.remarks import class_remarks, column_remarks
-from tinynet.data.samples import ScaledRows, check_X
+from tinynet.data.samples import ScaledRows, check_X, column_ends
 from tinynet.data.sources import (
     Source,
     csv_source,
@@ -31,7 +31,7 @@ from tinynet.data.sources import (
 from tinynet.data.splitting import PARTS, Plan, classes_of, split_rows
 from tinynet.data.tables import Table, listed, python_column
 from tinynet.errors import DataError, check_choice
-from tinynet.storage.reading import digest, faults_of_file, row_blocks
+from tinynet.storage.reading import CACHED, digest, digest_of_blocks, faults_of_file, row_blocks, row_slices
 
 Array = npt.NDArray[Any]
 
@@ -116,11 +116,14 @@ class Dataset:
         Numbers count to six decimals of the largest of their column in the training part: in the last bits another
         machine may scale them otherwise.
         """
-        largest = np.max([np.abs(rows).max(axis=0) for rows in row_blocks(self.X_train)], axis=0)
+        largest = np.abs(column_ends(self.X_train)).max(axis=0)
         largest[largest == 0.0] = 1.0
-        blocks = (rows for X in (self.X_train, self.X_validation, self.X_test) for rows in row_blocks(X))
         with np.errstate(over="ignore"):
-            samples = [digest(_rounded(rows / largest)) for rows in blocks]
+            samples = [
+                digest_of_blocks([((block.stop - block.start, self.n_features), _rounded(X, block, largest))])
+                for X in (self.X_train, self.X_validation, self.X_test)
+                for block in row_slices(X)
+            ]
         labels = digest(self.y_train, self.y_validation, self.y_test)
         text = json.dumps([digest(np.round(np.log(largest), 6)), samples, labels, self.feature_names, self.class_names])
         return digest(np.frombuffer(text.encode(), np.uint8))
@@ -324,9 +327,8 @@ def _fit_scaling(name: str, X: Any) -> Scaling:
     """Return the scaling of `X`; a column that is constant, or so nearly that 1 / scale overflows, is only moved."""
     offset, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if name != "none":
-        ends = np.array([(rows.min(axis=0), rows.max(axis=0)) for rows in row_blocks(X)])
-        offset = ends[:, 0].min(axis=0)
-        scale = spread = ends[:, 1].max(axis=0) - offset
+        offset, largest = column_ends(X)
+        scale = spread = largest - offset
     if name == "standard":
         constant = spread == 0  # where rounding of the mean must not pass for a spread
         mean, deviation = _moments(X)
@@ -334,11 +336,13 @@ def _fit_scaling(name: str, X: Any) -> Scaling:
     return Scaling(name, offset, np.where(scale * LARGEST < 1, 1.0, scale))
 
 
-def _rounded(rows: Array) -> Array:
-    """Return `rows`, rounded in place to six decimals, without −0.0."""
-    np.round(rows, 6, out=rows)
-    rows += 0.0
-    return rows
+def _rounded(X: Array, block: slice, largest: Array) -> Iterator[Array]:
+    """Yield the rows of a block, in units of `largest`, to six decimals, without −0.0."""
+    for rows in row_blocks(X, CACHED, block.start, block.stop):
+        rows = rows / largest
+        np.round(rows, 6, out=rows)
+        rows += 0.0
+        yield rows
 
 
 def _moments(X: Any) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Self, cast
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tinynet.errors import DataError
 from tinynet.losses import class_labels, regular_array
+from tinynet.storage.reading import row_blocks, row_slices
 
 Array = npt.NDArray[Any]
 
@@ -92,7 +93,7 @@ class Samples:
         for start in range(done * batch_size, len(self), batch_size):
             rows = order[start : start + batch_size]
             X = room[: len(rows)]
-            if isinstance(self.X, np.ndarray) and self.X.dtype == np.float64:
+            if isinstance(self.X, np.ndarray | ScaledRows) and self.X.dtype == np.float64:
                 self.X.take(rows, axis=0, out=X, mode="clip")  # without a copy in between
             else:
                 X[:] = dense(self.X, rows)
@@ -158,13 +159,30 @@ class ScaledRows:
     def __getitem__(self, which: Any) -> Array:
         """Return some of the rows, as indexing an array does."""
         which, *columns = which if isinstance(which, tuple) else (which,)
-        rows = np.subtract(self.base[self.rows[which]], self.offset, dtype=np.float64)
-        np.divide(rows, self.scale, out=rows)
+        rows = self.take(which)
         return np.asarray(rows[(slice(None), *columns)] if columns else rows)
+
+    def take(self, which: Any, axis: int = 0, out: Array | None = None, mode: str = "raise") -> Array:
+        """Return some of the rows, as `np.take` does."""
+        rows = np.subtract(self.base[self.rows[which]], self.offset, out=out, dtype=np.float64)
+        return np.asarray(np.divide(rows, self.scale, out=rows))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return all rows, which take `nbytes` of memory."""
         return self[:] if dtype is None else self[:].astype(dtype, copy=False)
+
+
+def column_ends(X: Array) -> Array:
+    """Return the least and the largest number of every column of `X`, an array or `ScaledRows`."""
+    if isinstance(X, ScaledRows):  # the order of numbers is that of scaled ones
+        blocks = (X.base[X.rows[part]] for part in row_slices(X))
+        return (_ends(blocks) - X.offset) / X.scale
+    return _ends(row_blocks(X))
+
+
+def _ends(blocks: Iterable[Array]) -> Array:
+    ends = np.array([(rows.min(axis=0), rows.max(axis=0)) for rows in blocks], np.float64)
+    return np.array([ends[:, 0].min(axis=0), ends[:, 1].max(axis=0)])
 
 
 def dense(X: Array, rows: slice | Array = slice(None)) -> Array:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shlex
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -17,6 +17,8 @@ from tinynet.errors import DataError, InvalidValueError
 
 Array = npt.NDArray[Any]
 FilePath = str | os.PathLike[str]
+
+CACHED = 2**19  # bytes that a core keeps at hand
 
 
 @contextmanager
@@ -89,17 +91,30 @@ def typed_path(path: FilePath) -> str:
 
 def digest(*arrays: Array | None) -> str:
     """Return a digest of numbers and shapes, whatever the arrays' layout in memory."""
+    return digest_of_blocks(
+        (None, ()) if table is None else (table.shape, row_blocks(table, CACHED)) for table in arrays
+    )
+
+
+def digest_of_blocks(tables: Iterable[tuple[tuple[int, ...] | None, Iterable[Array]]]) -> str:
+    """Return the `digest` of tables that are given as their shapes and their rows, block by block."""
     sha = hashlib.sha256()
-    for table in arrays:
-        sha.update(str(None if table is None else table.shape).encode())
-        for rows in () if table is None else row_blocks(table):
+    for shape, blocks in tables:
+        sha.update(str(shape).encode())
+        for rows in blocks:
             sha.update(np.ascontiguousarray(rows).data)
     return sha.hexdigest()[:16]
 
 
-def row_blocks(table: Array) -> Iterator[Array]:
-    """Yield the rows of `table`, in its order, in blocks of 16 MB or less."""
-    size, larger = divmod(len(table), n_blocks := 1 + table.nbytes // 2**24)
-    ends = np.cumsum([size + (number < larger) for number in range(n_blocks)]).tolist()
-    for begin, end in zip([0, *ends[:-1]], ends, strict=True):
-        yield table[begin:end]
+def row_blocks(table: Array, most: int = 2**24, begin: int = 0, end: int | None = None) -> Iterator[Array]:
+    """Yield the rows of `table`, in its order, in blocks of `most` bytes or less."""
+    for block in row_slices(table, most, begin, end):
+        yield table[block]
+
+
+def row_slices(table: Array, most: int = 2**24, begin: int = 0, end: int | None = None) -> Iterator[slice]:
+    """Yield where the blocks are."""
+    n_rows = (len(table) if end is None else end) - begin
+    size, larger = divmod(n_rows, n_blocks := 1 + table.nbytes * n_rows // max(1, len(table)) // most)
+    for number in range(n_blocks):
+        yield slice(begin, begin := begin + size + (number < larger))
