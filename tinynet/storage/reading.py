@@ -65,7 +65,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Return each key whose values differ as "key (x there, y here)"; nan is the same as nan."""
     absent = "absent"
     return [
-        f"{shown_path(key)} ({_cut(there.get(key, absent))} there, {_cut(here.get(key, absent))} here)"
+        f"{shown_path(key)} ({cut(there.get(key, absent))} there, {cut(here.get(key, absent))} here)"
         for key in {**there, **here}
         if not _are_same(there.get(key), here.get(key))
     ]
@@ -75,7 +75,7 @@ def _are_same(there: object, here: object) -> bool:
     return there == here or (there != there and here != here)  # nan
 
 
-def _cut(value: object, most: int = 60) -> str:
+def cut(value: object, most: int = 60) -> str:
     """Return a value for a message; of a long path the end tells more."""
     text = str(value)
     return shown_path(text if len(text) <= most else f"…{text[1 - most :]}")

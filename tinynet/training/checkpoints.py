@@ -86,6 +86,11 @@ class Checkpoints:
     def __post_init__(self) -> None:
         """Check what can be checked before a training."""
         check_number("every_s", self.every_s, 0.0)
+        for name, value in self.settings.items():
+            if not isinstance(name, str) or not isinstance(value, str | int | float | None):
+                raise InvalidTypeError(
+                    f"settings of checkpoints must be text and numbers by name, got {name!r}: {value!r}"
+                )
 
     @contextmanager
     def session(
@@ -101,7 +106,11 @@ class Checkpoints:
         state.settings |= {
             f"optimizer's {key}" if key in state.settings else key: value for key, value in found.items()
         }
-        state.settings |= _checked(self.settings, state.settings)
+        if twice := self.settings.keys() & state.settings.keys():
+            raise InvalidValueError(
+                f"settings of checkpoints: {min(twice)!r} is compared already; give yours another name"
+            )
+        state.settings |= self.settings
         attributes = own_attributes(optimizer)
         keeper = Keeper(Path(self.folder), self.every_s, time.perf_counter() - started)
         if state.settings["schedule"]:  # which sets the rate, whatever it is before
@@ -244,16 +253,6 @@ class Keeper:
         self._spent_s += self._cost_s
 
 
-def _checked(own: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the settings that a user compares besides, or raise an error where they are not to be used."""
-    for name, value in own.items():
-        if not isinstance(name, str) or not isinstance(value, str | int | float | None):
-            raise InvalidTypeError(f"settings of checkpoints must be text and numbers by name, got {name!r}: {value!r}")
-        if name in settings:
-            raise InvalidValueError(f"settings of checkpoints: {name!r} is compared already; give yours another name")
-    return own
-
-
 @contextmanager
 def _put_back(state: State, optimizer: Any, keeper: Keeper) -> Iterator[None]:
     """Leave network and optimizer as they were when the block fails, so that it may be tried again with both.
@@ -266,8 +265,7 @@ def _put_back(state: State, optimizer: Any, keeper: Keeper) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not math.isnan(rate) and rate_of(optimizer) != rate:
-            optimizer.learning_rate = rate
+        _set_rate(optimizer, rate)
         if keeper.is_empty:
             state.params.update(params)
             kept.clear()
@@ -284,12 +282,9 @@ def _resume(state: State, optimizer: Any, keeper: Keeper, epochs: int) -> None:
     if len(saved.history) > epochs:
         raise InvalidValueError(f"epochs must be at least the {len(saved.history)} that were trained, got {epochs}")
     state.params.update(saved.params)
+    vars(state).update(vars(saved) | {"params": state.params})
     optimizer.velocity = saved.velocity
-    if hasattr(optimizer, "learning_rate") and rate_of(optimizer) != saved.learning_rate:
-        optimizer.learning_rate = saved.learning_rate
-    state.settings, state.sums, state.during = saved.settings, saved.sums, saved.during
-    state.step, state.epoch_s, state.learning_rate = saved.step, saved.epoch_s, saved.learning_rate
-    state.history, state.good, state.best = saved.history, saved.good, saved.best
+    _set_rate(optimizer, saved.learning_rate)
     rows = saved.history.rows
     if saved.during and rows and len(rows) < epochs and not saved.history.stopped_early:  # the last is not the last now
         rows[-1] = replace(rows[-1], train_loss=saved.during[0], train_accuracy=saved.during[1])
@@ -300,17 +295,18 @@ def rate_of(optimizer: object) -> float:
     return float(getattr(optimizer, "learning_rate", math.nan))
 
 
+def _set_rate(optimizer: Any, rate: float) -> None:
+    """Give an optimizer that has a learning rate this one, where it is another."""
+    if not math.isnan(rate_of(optimizer)) and rate_of(optimizer) != rate:
+        optimizer.learning_rate = rate
+
+
 def copied(params: Mapping[str, Array]) -> dict[str, Array]:
     """Return a copy of every array."""
     return {key: param.copy() for key, param in params.items()}
 
 
-def settings_of(
-    net: TwoLayerNet,
-    optimizer: object,
-    training: Samples,
-    validation: Samples | None,
-) -> dict[str, Any]:
+def settings_of(net: TwoLayerNet, optimizer: object, training: Samples, validation: Samples | None) -> dict[str, Any]:
     """Return the settings of a state that are read off network, optimizer and data.
 
     A function has no version that could be compared: that of an activation is known by some of its values.
@@ -320,32 +316,28 @@ def settings_of(
     InvalidTypeError
         When the optimizer has a state that no checkpoint could keep.
     """
-    if not isinstance(getattr(optimizer, "velocity", None), dict):
-        raise InvalidTypeError(
-            f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}"
-        )
     own = own_attributes(optimizer)
-    if besides := [name for name, value in own.items() if not _is_plain(value)]:
+    besides = [name for name, value in own.items() if not _is_plain(value)]
+    if besides or not isinstance(getattr(optimizer, "velocity", None), dict):
+        also = f", which has {', '.join(besides)} besides" if besides else ""
         raise InvalidTypeError(
-            f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}, which has "
-            f"{', '.join(besides)} besides"
+            f"checkpoints need an optimizer whose state is its velocity, as SGD's, got {optimizer!r}{also}"
         )
     values = None
     with np.errstate(all="ignore"), suppress(Exception):  # one that raises somewhere is known by its name alone
         values = np.round(net.activation(np.linspace(-10.0, 10.0, 4001)), 6) + 0.0  # the same on every machine; no -0.0
-    rate = getattr(optimizer, "learning_rate", None)
-    return {
+    settings: dict[str, Any] = {
         "network": "-".join(str(size) for size in (*net.params["W1"].shape, len(net.params["b2"]))),
         "activation": net.activation.name,
         "activation's values": digest(values),
         "optimizer": type(optimizer).__qualname__,
-        **{name: value if isinstance(value, SIMPLE) else str(value) for name, value in own.items()},
-        **({} if rate is None else {"learning_rate": float(rate)}),
-        **{
-            f"{name} data": digest() if part is None else digest(_as_float(part.X), part.labels, part.weights)
-            for name, part in (("training", training), ("validation", validation))
-        },
     }
+    settings |= {name: value if isinstance(value, SIMPLE) else str(value) for name, value in own.items()}
+    if not math.isnan(rate := rate_of(optimizer)):
+        settings["learning_rate"] = rate
+    for name, part in (("training", training), ("validation", validation)):
+        settings[f"{name} data"] = digest() if part is None else digest(_as_float(part.X), part.labels, part.weights)
+    return settings
 
 
 def _as_float(X: Any) -> Any:

@@ -6,9 +6,9 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 from tinynet.errors import Interrupted
@@ -32,23 +32,17 @@ def deferred_signals() -> Iterator[Callable[[], Interrupted | None]]:
         if asked[-1].at_once:
             raise asked[-1]
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    answer = _answering(ask)
-    before = {number: signal.signal(number, answer) for number in STOPS if not (ignored and number == signal.SIGINT)}
-    told = False
+    handler = _Handler(ask)
     try:
-        yield lambda: asked[0] if asked else None
+        with _answering(handler, STOPS[1:] if ignored else STOPS):
+            yield lambda: asked[0] if asked else None
     except Interrupted:
-        told = True
+        asked.clear()  # it is told
         raise
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        answer.heard[0] = answer.heard[0] if told else -math.inf
-        for late in [] if told else asked:
+        for late in asked:
+            handler.heard[0] = -math.inf
             signal.raise_signal(late.signal)
 
 
@@ -59,14 +53,8 @@ def termination_raised() -> Iterator[None]:
     def end(number: int) -> None:
         raise Interrupted(number)
 
-    if threading.current_thread() is not threading.main_thread():
+    with _answering(_Handler(end), [signal.SIGTERM]):
         yield
-        return
-    before = signal.signal(signal.SIGTERM, _answering(end))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 @dataclass
@@ -74,7 +62,7 @@ class _Handler:
     """Answers signals, but not a SIGTERM that has just come before: to this handler or to one in its place."""
 
     answer: Callable[[int], None]
-    heard: list[float]  # when the last SIGTERM came
+    heard: list[float] = field(default_factory=lambda: [-math.inf])  # when the last SIGTERM came
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -85,6 +73,17 @@ class _Handler:
         self.answer(number)
 
 
-def _answering(answer: Callable[[int], None]) -> _Handler:
-    around = signal.getsignal(signal.SIGTERM)
-    return _Handler(answer, around.heard if isinstance(around, _Handler) else [-math.inf])
+@contextmanager
+def _answering(handler: _Handler, numbers: Sequence[int]) -> Iterator[None]:
+    """Let `handler` answer signals meanwhile; threads other than the main one hear none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    if isinstance(around := signal.getsignal(signal.SIGTERM), _Handler):
+        handler.heard = around.heard
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)

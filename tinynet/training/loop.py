@@ -206,20 +206,19 @@ class _Task:
         self.h, self.method = check_step_size(self.h), check_choice("method", self.method, METHODS)
         if not callable(getattr(self.optimizer, "update", None)):
             raise InvalidTypeError(f"optimizer must have update(params, grads), as SGD has, got {self.optimizer!r}")
-        if self.schedule is not None and not callable(self.schedule):
-            raise InvalidTypeError(f"schedule must be a function of the epochs done, got {self.schedule!r}")
-        if self.schedule is not None and not hasattr(self.optimizer, "learning_rate"):
-            raise InvalidTypeError(f"a schedule needs an optimizer with a learning_rate, got {self.optimizer!r}")
+        if self.schedule is not None:
+            if not callable(self.schedule):
+                raise InvalidTypeError(f"schedule must be a function of the epochs done, got {self.schedule!r}")
+            if not hasattr(self.optimizer, "learning_rate"):
+                raise InvalidTypeError(f"a schedule needs an optimizer with a learning_rate, got {self.optimizer!r}")
+        default, wanting = ("last", 'keep="best"') if self.patience is None else ("best", "patience")
+        self.keep = check_choice("keep", default if self.keep is None else self.keep, ("last", "best"))
         if self.patience is not None:
             check_integer("patience", self.patience, 1)
-            if self.validation is None:
-                raise InvalidValueError("patience needs validation data: give validation=(X, y)")
-        default = "last" if self.patience is None else "best"
-        self.keep = check_choice("keep", default if self.keep is None else self.keep, ("last", "best"))
-        if self.patience is not None and self.keep == "last":
-            raise InvalidValueError('keep="last" and patience exclude each other: patience keeps the best weights')
+            if self.keep == "last":
+                raise InvalidValueError('keep="last" and patience exclude each other: patience keeps the best weights')
         if self.keep == "best" and self.validation is None:
-            raise InvalidValueError('keep="best" needs validation data: give validation=(X, y)')
+            raise InvalidValueError(f"{wanting} needs validation data: give validation=(X, y)")
         self.measure = check_choice("measure", self.measure, ("after", "during"))
         self.n_steps = math.ceil(len(self.data) / self.batch_size)  # an epoch
         self.by_step = self.epochs <= MAX_EPOCHS_BY_STEP and self.epochs * self.n_steps <= MAX_STEP_LOSSES
@@ -228,14 +227,11 @@ class _Task:
         names = ("batch_size", "seed", "h", "method", "patience", "keep", "measure")
         return State(
             settings={name: getattr(self, name) for name in names} | {"schedule": self.schedule is not None},
-            step=0,
-            epoch_s=0.0,
-            learning_rate=rate_of(self.optimizer),
-            history=History(),
             params=self.net.params,
             velocity=getattr(self.optimizer, "velocity", {}),
             good=copied(self.net.params),
             best=copied(self.net.params),
+            learning_rate=rate_of(self.optimizer),
         )
 
     def batches(self, state: State) -> Iterator[Samples]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tinynet.data.npz_files import read_npz
 from tinynet.errors import DataError, InvalidTypeError, InvalidValueError, RunFolderError
-from tinynet.storage.reading import differences, open_regular_file, shown_path
+from tinynet.storage.reading import cut, differences, open_regular_file, shown_path
 from tinynet.training.history import COLUMNS, Epoch, History
 
 Array = npt.NDArray[Any]
@@ -57,25 +57,25 @@ class State:
     Attributes
     ----------
     settings : dict, what the steps depend on and a resumed run may not change
-    step : int, updates so far
-    epoch_s : float, seconds spent in the epoch that is not yet in `history`
-    learning_rate : float
-    history : History
     params, velocity : dicts of arrays, those of the network and the optimizer after `step`
     good, best : dicts of arrays, the weights after the last whole epoch and after the best one
+    learning_rate : float
+    step : int, updates so far
+    epoch_s : float, seconds spent in the epoch that is not yet in `history`
+    history : History
     sums : Sums of the epoch under way
     during : (loss, accuracy) of the last whole epoch as its batches had them, where it was measured after them all
     """
 
     settings: dict[str, Any]
-    step: int
-    epoch_s: float
-    learning_rate: float
-    history: History
     params: Arrays
     velocity: Arrays
     good: Arrays
     best: Arrays
+    learning_rate: float
+    step: int = 0
+    epoch_s: float = 0.0
+    history: History = field(default_factory=History)
     sums: Sums = field(default_factory=Sums)
     during: tuple[float, float] | None = None
 
@@ -125,32 +125,31 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         _check_whole(path, params)
         known = read_npz(path, ["meta", "history"], compressed=False)
         meta = json.loads(known["meta"][:MAX_META].tobytes())
-        if meta["format_version"] not in (1, FORMAT):
+        if (version := meta["format_version"]) not in (1, FORMAT):
             raise RunFolderError(
-                f"{shown_path(path)}: has format version {_shown(meta['format_version'])}, and this tinynet "
-                f"reads {FORMAT}; resume with the version of tinynet that wrote it, or a newer one"
+                f"{shown_path(path)}: has format version {cut(version)}, and this tinynet reads {FORMAT}; "
+                "resume with the version of tinynet that wrote it, or a newer one"
             )
-        if not all(isinstance(value, str | int | float | None) for _, value in meta["settings"].items()):
-            raise ValueError("a setting that is a list or an object")
-        there = stored = _with_defaults(meta["settings"])
-        if "learning_rate" in there and settings.get("learning_rate") == meta["learning_rate"]:
-            there = there | {"learning_rate": meta["learning_rate"]}  # a callback has changed it since
-        _check_settings(path, there, settings)
+        stored = _with_defaults(meta["settings"])
+        same_rate = settings.get("learning_rate") == meta["learning_rate"]  # a callback has changed it since
+        if differing := differences(
+            stored | {"learning_rate": meta["learning_rate"]} if same_rate else stored, settings
+        ):
+            raise RunFolderError(
+                f"{shown_path(path)}: was made with another {', another '.join(differing[:MAX_SHOWN])}"
+            )
         groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
-        wanted = {group: {key: f"{group}_{key}" for key in params} for group in groups}
-        arrays = read_npz(path, [name for names in wanted.values() for name in names.values()], compressed=False)
+        arrays = read_npz(path, [f"{group}_{key}" for group in groups for key in params], compressed=False)
         state = State(
-            settings=stored,
+            stored,
+            **{"velocity": {}}
+            | {group: {key: _array(arrays[f"{group}_{key}"], params[key]) for key in params} for group in groups},
+            learning_rate=float(meta["learning_rate"]),
             step=int(meta["step"]),
             epoch_s=float(meta["epoch_s"]),
-            learning_rate=float(meta["learning_rate"]),
             history=_history(known["history"], bool(meta["stopped_early"]), meta.get("step_losses", [])),
             sums=Sums(*map(float, meta.get("sums", ()))),
             during=None if (during := meta.get("during")) is None else (float(during[0]), float(during[1])),
-            **{
-                group: {key: _array(arrays[name], params[key]) for key, name in wanted.get(group, {}).items()}
-                for group in GROUPS
-            },
         )
         _check_position(path, state)
         return state
@@ -158,23 +157,17 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         raise
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
         raise DataError(
-            f"{shown_path(path)}: is not what tinynet wrote for such a network: {_shown(error, 100)}"
+            f"{shown_path(path)}: is not what tinynet wrote for such a network: {cut(error, 100)}"
         ) from error
 
 
 def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings with those that an older version had no other values of."""
-    defaults = {"keep": "last" if settings.get("patience") is None else "best", "measure": "after"}
-    return settings | {name: value for name, value in defaults.items() if name not in settings}
-
-
-def _check_settings(path: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    differing = differences(there, here)
-    if differing:
-        more = f" and {len(differing) - MAX_SHOWN} more" if len(differing) > MAX_SHOWN else ""
-        raise RunFolderError(
-            f"{shown_path(path)}: was made with another {', another '.join(differing[:MAX_SHOWN])}{more}"
-        )
+    if not all(isinstance(value, str | int | float | None) for value in settings.values()):
+        raise ValueError("a setting that is a list or an object")
+    settings.setdefault("keep", "last" if settings.get("patience") is None else "best")
+    settings.setdefault("measure", "after")
+    return settings
 
 
 def _check_whole(path: Path, params: Mapping[str, Array]) -> None:
@@ -209,10 +202,6 @@ def _check_position(path: Path, state: State) -> None:
         or not (math.isfinite(state.epoch_s) and state.epoch_s >= 0)
     ):
         raise ValueError(f"step {state.step} after {len(state.history)} epochs of {n_steps} steps")
-
-
-def _shown(value: object, length: int = 60) -> str:
-    return shown_path(f"{value!s:.{length}}")
 
 
 def file_name(step: int) -> str:
