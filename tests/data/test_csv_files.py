@@ -127,7 +127,7 @@ def test_the_label_column_is_named_or_counted_from_one(label: Any) -> None:
 def test_the_label_column_may_be_the_first() -> None:
     rows = [[name, a, b] for a, b, name in ROWS]
     assert is_as_meant(read(csv_file(text(rows, header="answer,a,b")), label=1))
-    assert "missing in column 'answer': line 3" in fault(csv_file("answer,a\nx,1\n,2\n"), label=1)
+    assert "missing in 'answer': line 3" in fault(csv_file("answer,a\nx,1\n,2\n"), label=1)
 
 
 @pytest.mark.parametrize(

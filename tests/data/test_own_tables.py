@@ -142,19 +142,19 @@ def test_a_table_of_pixels_is_a_set_of_images() -> None:
 @pytest.mark.parametrize("others", [("yes", "no"), ("1", "2")])
 def test_fault_44_a_gap_among_labels_is_no_class(mark: str, others: tuple[str, str]) -> None:
     columns: dict[str, list[Any]] = {"a": list(range(20)), "y": [*others] * 9 + [mark, mark]}
-    assert "2 labels are missing in column 'y': lines 20, 21; dataset.missing=\"drop\"" in fault(own(columns))
+    assert "2 labels are missing in 'y': lines 20, 21; dataset.missing=\"drop\"" in fault(own(columns))
     data = load(columns, missing="drop")
     assert data.class_names == tuple(sorted(others)) and len(data.y_train) == 18
     np.savez("own.npz", X=np.arange(20.0)[:, None], y=np.array(columns["y"]))
-    assert "2 labels are missing in column 'y': rows 18, 19" in fault(Path("own.npz"))
+    assert "2 labels are missing in 'y': rows 18, 19" in fault(Path("own.npz"))
 
 
 @pytest.mark.parametrize("gap", [None, float("nan")])
 def test_fault_44_a_gap_of_python_among_labels_is_no_class(gap: Any) -> None:
     y = ["yes", "no"] * 9 + [gap, "no"]
-    with pytest.raises(DataError, match="1 label is missing in column 'y': row 18"):
+    with pytest.raises(DataError, match="1 label is missing in 'y': row 18"):
         split_dataset(np.arange(20.0)[:, None], np.array(y, dtype=object))
-    with pytest.raises(DataError, match="1 label is missing in column 'y': row 18"):
+    with pytest.raises(DataError, match="1 label is missing in 'y': row 18"):
         load_dataset(pl.DataFrame({"a": range(20), "y": [None if label is gap else label for label in y]}))
 
 
@@ -356,7 +356,7 @@ def test_fault_53_npz_of_images_one_hot_labels_and_a_test_part() -> None:
 def test_fault_44_a_gap_among_the_labels_of_a_test_part_is_no_class() -> None:
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
     np.savez("own.npz", X=X, y=y, X_test=X[:3], y_test=[0.0, np.nan, 1.0])
-    with pytest.raises(DataError, match="1 label is missing in column 'y_test': row 1"):
+    with pytest.raises(DataError, match="1 label is missing in 'y_test': row 1"):
         load_dataset("npz", path="own.npz")
     for names in (["1.5", "2.5"], ["NA", "no"]):  # words that are classes, where they are no marks
         np.savez("own.npz", X=X, y=np.array(names)[y], X_test=X[:3], y_test=np.array(names)[y[:3]])

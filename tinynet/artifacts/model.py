@@ -19,7 +19,7 @@ from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
 from tinynet.data.npz_files import read_npz
 from tinynet.data.preparation import ARRAYS, Preparation, plain_preparation
 from tinynet.data.samples import check_X
-from tinynet.data.sources import labels_of, npz_rows, read_rows
+from tinynet.data.sources import npz_rows, read_rows
 from tinynet.data.tables import Table, some
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
@@ -130,7 +130,7 @@ class Model:
         if self.preparation is not None:
             return read_rows(path, self.preparation)[0]
         if os.fspath(path).lower().endswith(".npz"):
-            return npz_rows(path, labelled=False)[0]
+            return npz_rows(path)[0]
         plain = plain_preparation(self.feature_names)
         return plain.transform(read_rows(path, plain)[0])
 
@@ -143,9 +143,8 @@ class Model:
             As `read` does, and for a label that is missing or no class.
         """
         plain = self.preparation or plain_preparation(self.feature_names)
-        rows, label = read_rows(path, plain, labelled=True)
-        with faults_of_file(path):
-            return rows if self.preparation is not None else plain.transform(rows), labels_of(label, self.class_names)
+        rows, labels = read_rows(path, plain, self.class_names)
+        return rows if self.preparation is not None else plain.transform(rows), labels
 
     def unknown_levels(self, rows: Any) -> dict[str, int]:
         """Return, for each column of text that has any, in how many rows training never saw what stands there."""

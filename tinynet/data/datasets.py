@@ -13,25 +13,33 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.data.bundled import DATASETS
-from tinynet.data.options import FRAME_OPTIONS, OWN, check_options, data_path, table_options
+from tinynet.data.options import FRAME_OPTIONS, OWN, TableOptions, check_options, data_path, table_options
 from tinynet.data.preparation import Preparation, fit_preparation
 from tinynet.data.remarks import class_remarks, column_remarks
 from tinynet.data.samples import ScaledRows, check_X, column_ends
 from tinynet.data.sources import (
     Source,
     csv_source,
-    frame_source,
     has_objects,
-    labels_of,
+    npz_rows,
     npz_source,
     python_source,
     read_rows,
+    table_source,
     table_summary,
 )
 from tinynet.data.splitting import PARTS, Plan, classes_of, split_rows
-from tinynet.data.tables import Table, listed, python_column
+from tinynet.data.tables import Table, listed, python_table
 from tinynet.errors import DataError, check_choice
-from tinynet.storage.reading import CACHED, digest, digest_of_blocks, faults_of_file, row_blocks, row_slices
+from tinynet.storage.reading import (
+    CACHED,
+    FilePath,
+    digest,
+    digest_of_blocks,
+    faults_of_file,
+    row_blocks,
+    row_slices,
+)
 
 Array = npt.NDArray[Any]
 
@@ -174,7 +182,9 @@ def load_dataset(
     """
     plan = Plan(seed, validation_size, test_size, scaling)
     if hasattr(name, "columns"):
-        return _split_source(frame_source(name, table_options("a data frame", FRAME_OPTIONS, options)), "data", plan)
+        own = table_options("a data frame", FRAME_OPTIONS, options)
+        table = python_table(name, None, own.as_text, own.style.missing_marks)
+        return _split_source(table_source(table, own), "data", plan)
     if check_choice("dataset", name, (*DATASETS, *OWN)) in OWN:
         return _split_source(_own_source(name, options), name, plan)
     loader = DATASETS[name]
@@ -247,15 +257,15 @@ def _split_source(source: Source, name: str, plan: Plan) -> Dataset:
     class_names = own_names if source.class_names is None else tuple(map(str, source.class_names))
     if len(class_names) != len(own_names):
         raise DataError(f"{len(class_names)} class_names for {len(own_names)} classes")
-    has_own_test = source.test is not None or source.test_path is not None
-    rows = split_rows(y, class_names, plan.seed, plan.validation_size, 0.0 if has_own_test else plan.test_size)
+    test_size = plan.test_size if source.test_path is None else 0.0
+    rows = split_rows(y, class_names, plan.seed, plan.validation_size, test_size)
     labels = [y[part] for part in rows]
     parts, feature_names, preparation = _features(source, rows)
     if len(feature_names) != parts[0].shape[1]:
         raise DataError(f"{len(feature_names)} feature_names for {parts[0].shape[1]} features")
     _check_images(source.image_shape, preparation, len(feature_names))
-    if has_own_test:
-        parts[2], labels[2] = _own_test_part(source, preparation, own_names)
+    if source.test_path is not None:
+        parts[2], labels[2] = _own_test_part(source.test_path, source.options, preparation, own_names)
     fitted = _fit_scaling(plan.scaling, parts[0])
     remarks = [f"{source.dropped:,} rows with gaps were left out"] if source.dropped else []
     if isinstance(source.X, Table):
@@ -297,19 +307,16 @@ def _check_images(image_shape: tuple[int, int] | None, preparation: Preparation 
         )
 
 
-def _own_test_part(source: Source, preparation: Preparation | None, names: tuple[str, ...]) -> tuple[Array, Array]:
-    """Return the features, not yet scaled, and the labels of a test part that has arrays or a file of its own."""
-    if source.test_path is not None and preparation is not None:
-        table, label = read_rows(source.test_path, preparation, labelled=True)
-        with faults_of_file(source.test_path):
-            return preparation.transform(table), labels_of(label, names)
-    X, y = source.test or ((), ())
-    features = check_X(X).astype(np.float64) if preparation is None else preparation.transform(preparation.table(X))
-    marks = source.options.style.missing_marks
-    labels = labels_of(python_column("y_test", np.asarray(y), as_text=True, marks=marks), names)
-    if len(features) != len(labels):
-        raise DataError(f"X_test has {len(features)} rows, y_test {len(labels)}")
-    return features, labels
+def _own_test_part(
+    path: FilePath, options: TableOptions, preparation: Preparation | None, names: tuple[str, ...]
+) -> tuple[Array, Array]:
+    """Return the features, not yet scaled, and the labels of a test part that has a file, or arrays, of its own."""
+    if preparation is None:
+        X, labels = npz_rows(path, names, options.style.missing_marks)
+        return check_X(X).astype(np.float64), labels
+    table, labels = read_rows(path, preparation, names)
+    with faults_of_file(path):
+        return preparation.transform(table), labels
 
 
 def check_magnitude(X: Array) -> None:
@@ -357,5 +364,5 @@ def _own_source(name: str, given: dict[str, Any]) -> Source:
     """Return the samples of a file, once all options are checked."""
     options = table_options(name, OWN[name], given)
     path, test_path = data_path(given.get("path")), given.get("test_path")
-    source = csv_source(path, options) if name == "csv" else npz_source(path, options, test_path)
-    return source if test_path is None or name == "npz" else replace(source, test_path=data_path(test_path))
+    source = csv_source(path, options) if name == "csv" else npz_source(path, options)
+    return source if test_path is None else replace(source, test_path=data_path(test_path))

@@ -21,6 +21,12 @@ from tinynet.storage.reading import FilePath, open_regular_file, shown_path
 
 Array = npt.NDArray[Any]
 
+NAMES = {  # of the arrays of samples, the first before the others
+    "X": ("X", "x", "X_train", "x_train"),
+    "y": ("y", "Y", "y_train"),
+    "X_test": ("X_test", "x_test"),
+    "y_test": ("y_test",),
+}
 DAMAGE = (  # what zipfile and numpy raise on bytes that are no archive
     zipfile.BadZipFile,
     zlib.error,
@@ -74,7 +80,7 @@ def read_npz(
 
 
 def read_npz_samples(path: FilePath) -> dict[str, Array]:
-    """Return X and y of an NPZ archive, and X_test and y_test where it has them.
+    """Return X and y of an NPZ archive, and X_test and y_test where it has both.
 
     X may be called x, X_train or x_train; y also y_train; images (n, h, w) stay as they are.
 
@@ -83,14 +89,11 @@ def read_npz_samples(path: FilePath) -> dict[str, Array]:
     DataError
         As `read_npz` does.
     """
-    names = {"X": ("X", "x", "X_train", "x_train"), "y": ("y", "Y", "y_train"), "X_test": ("X_test", "x_test")}
-    there = read_npz(path, (), [name for group in names.values() for name in group] + ["y_test"])
-    found = {key: there[name] for key, group in names.items() for name in group[::-1] if name in there}
-    if "X" not in found or "y" not in found:
-        return read_npz(path, [key for key in ("X", "y") if key not in found])  # which says what there is
-    if "X_test" in found and "y_test" in there:
-        return found | {"y_test": there["y_test"]}
-    return {key: found[key] for key in ("X", "y")}
+    there = read_npz(path, (), [name for group in NAMES.values() for name in group])
+    found = {key: there[name] for key, group in NAMES.items() for name in group[::-1] if name in there}
+    if absent := [key for key in ("X", "y") if key not in found]:
+        read_npz(path, absent)  # which says what there is
+    return found if {"X_test", "y_test"} <= found.keys() else {key: found[key] for key in ("X", "y")}
 
 
 def _member(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Array:

@@ -11,7 +11,7 @@ from os.path import expanduser, expandvars
 from typing import Any
 
 from tinynet.data.csv_files import DEFAULT_STYLE, SEPARATORS, Style
-from tinynet.data.tables import MISSING_MARKS
+from tinynet.data.tables import MISSING_MARKS, column_places
 from tinynet.errors import InvalidTypeError, InvalidValueError, check_choice, check_integer, did_you_mean
 from tinynet.storage.reading import FilePath
 
@@ -29,13 +29,17 @@ OWN = {
 class TableOptions:
     """What is made of the columns of a table; each is a key of [dataset] in a config."""
 
-    label: Place | None = None
+    label: Place = -1
     exclude: tuple[Place, ...] = ()
     categorical: tuple[Place, ...] = ()
     missing: str = IMPUTE
     max_levels: int = 50
     image_shape: tuple[int, int] | None = None
     style: Style = DEFAULT_STYLE
+
+    def as_text(self, names: list[str]) -> list[int]:
+        """Return the places of the columns that are text even if they hold numbers alone: labels and codes."""
+        return column_places(names, [self.label], "label") + column_places(names, self.categorical, "categorical")
 
 
 DEFAULT_OPTIONS = TableOptions()
@@ -77,6 +81,7 @@ def table_options(name: str, allowed: Collection[str], given: dict[str, Any]) ->
         raise InvalidTypeError(f"image_shape must be [height, width], got {shape!r}")
     lists = {"exclude": (), "categorical": (), "missing_marks": MISSING_MARKS}
     taken = given | {key: tuple(given.get(key) or default) for key, default in lists.items()}
+    taken["label"] = -1 if label is None else label
     taken["max_levels"] = check_integer("max_levels", given.get("max_levels", 50), 2)
     taken["image_shape"] = None if shape is None else tuple(check_integer("image_shape", side, 1) for side in shape)
     style = Style(**{field.name: taken[field.name] for field in fields(Style) if field.name in taken})

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.data.csv_files import DEFAULT_STYLE, Style
-from tinynet.data.tables import Column, Table, column_places, python_table
+from tinynet.data.tables import Column, Table, column_places, gap_faults, python_table
 from tinynet.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -59,6 +59,15 @@ class Preparation:
         """The names of the columns that are read as text."""
         return frozenset(name for name, levels in zip(self.columns, self.levels, strict=True) if levels is not None)
 
+    def as_text(self, names: list[str]) -> list[int]:
+        """Return the places of the columns that are read as text: those with levels, and those of no feature."""
+        return [place for place, name in enumerate(names) if name in self.text or name not in self.columns]
+
+    def gap_faults(self, table: Table) -> list[str]:
+        """Return what is wrong with the gaps of rows, where gaps are refused."""
+        refused = [column for column, fill in zip(self._of(table), self.fills, strict=True) if np.isnan(fill)]
+        return gap_faults(table, refused)
+
     def transform(self, table: Table) -> Array:
         """Return the features of rows, shape (n_rows, n_features), not yet scaled; a new level is 0 in all of its own.
 
@@ -67,11 +76,11 @@ class Preparation:
         DataError
             For a gap, where gaps are refused, naming its row.
         """
+        if faults := self.gap_faults(table):
+            raise DataError("\n".join(faults))
         features = np.zeros((len(table.lines), len(self.feature_names)))
         place = 0
         for column, fill, levels in zip(self._of(table), self.fills, self.levels, strict=True):
-            if np.isnan(fill):
-                refuse_gaps(table, [column])
             if levels is None:
                 features[:, place] = np.where(np.isnan(column.values), fill, column.values)
                 place += 1
@@ -96,7 +105,7 @@ class Preparation:
         width = np.shape(X)[1] if isinstance(X, np.ndarray) and X.ndim == 2 else 0
         if width > len(names) and all(re.fullmatch(r"x\d+", name) for name in names):
             names = [f"x{place}" for place in range(width)]
-        return python_table(X, names, self.text, self.style.missing_marks)
+        return python_table(X, names, self.as_text, self.style.missing_marks)
 
     def unknown_levels(self, table: Table) -> dict[str, int]:
         """Return, for each column that has any, how many rows hold a level that training never saw."""
@@ -211,12 +220,3 @@ def fit_preparation(table: Table, missing: str, *, keep_constant: bool = False) 
 def plain_preparation(names: Sequence[str]) -> Preparation:
     """Return what leaves columns of numbers as they are, and refuses gaps."""
     return Preparation(tuple(names), np.full(len(names), np.nan), (None,) * len(names))
-
-
-def refuse_gaps(table: Table, columns: Sequence[Column], remedy: str = "") -> None:
-    """Raise DataError where one of `columns` of a table has a gap."""
-    gaps: Array = np.column_stack([column.gaps for column in columns])
-    if gaps.any():
-        own = ", ".join(repr(column.name) for column in columns if column.gaps.any())
-        n, rows = int(gaps.sum()), table.where(np.flatnonzero(gaps.any(axis=1)))
-        raise DataError(f"{n:,} value{' is' if n == 1 else 's are'} missing in {own}: {rows}{remedy}")

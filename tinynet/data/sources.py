@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,14 +14,15 @@ import numpy.typing as npt
 from tinynet.data.csv_files import read_csv
 from tinynet.data.npz_files import read_npz, read_npz_samples
 from tinynet.data.options import DEFAULT_OPTIONS, DROP, IMPUTE, REFUSE, TableOptions
-from tinynet.data.preparation import Preparation, refuse_gaps
+from tinynet.data.preparation import Preparation
 from tinynet.data.tables import (
-    MAX_NAME,
+    MISSING_MARKS,
     Column,
     Table,
-    column_fault,
+    column_faults,
     column_places,
-    is_number,
+    gap_faults,
+    label_faults,
     python_column,
     python_table,
     some,
@@ -30,6 +31,8 @@ from tinynet.errors import DataError
 from tinynet.storage.reading import FilePath, faults_of_file
 
 Array = npt.NDArray[Any]
+
+DROPS = 'dataset.missing="drop" leaves such rows out'
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +54,7 @@ class Source:
         Why a column of the table is no feature, by its name.
     dropped : int
         Rows that were left out for their gaps.
-    test : (X, y), when the test part has arrays of its own
-    test_path : path, when it has a file of its own
+    test_path : path of the file that has the test part, when it is no part of these samples
     """
 
     X: Any
@@ -64,7 +66,6 @@ class Source:
     options: TableOptions = DEFAULT_OPTIONS
     left_out: dict[str, str] = field(default_factory=dict)
     dropped: int = 0
-    test: tuple[Any, Any] | None = None
     test_path: FilePath | None = None
 
 
@@ -76,15 +77,10 @@ def csv_source(path: FilePath, options: TableOptions) -> Source:
     DataError
         With a line for each column that cannot be used: the file, the column, and the key that helps.
     """
-    label = -1 if options.label is None else options.label
-
-    def as_text(names: list[str]) -> list[int]:
-        return column_places(names, [label], "label") + column_places(names, options.categorical, "categorical")
-
-    style = options.style
-    if style.header is None and any(isinstance(one, str) for one in (label, *options.exclude, *options.categorical)):
+    style, named = options.style, (options.label, *options.exclude, *options.categorical)
+    if style.header is None and any(isinstance(one, str) for one in named):
         style = replace(style, header=True)
-    table = read_csv(path, style, as_text)
+    table = read_csv(path, style, options.as_text)
     with faults_of_file(path):
         return table_source(table, options)
 
@@ -98,7 +94,7 @@ def table_source(table: Table, options: TableOptions) -> Source:
         With a line for each column that cannot be used.
     """
     names, faults = table.names, list[str]()
-    [at] = column_places(names, [-1 if options.label is None else options.label], "label")
+    [at] = column_places(names, [options.label], "label")
     left_out = {names[place]: "excluded" for place in column_places(names, options.exclude, "exclude")}
     codes = {names[place] for place in column_places(names, options.categorical, "categorical")}
     if names[0] == "":
@@ -108,63 +104,50 @@ def table_source(table: Table, options: TableOptions) -> Source:
     features = [one for one in table.columns if one.name not in left_out and one is not label]
     for column in features:
         most = len(column.levels or ()) if column.name in codes else options.max_levels
-        fault = column_fault(table, column, most, options.style.decimal)
-        faults += [fault] if fault is not None else []
-    faults += label_faults(table, label, options.missing)
+        faults += column_faults(table, column, most, options.style.decimal)
+    faults += label_faults(table, label, None if options.missing == DROP else f"; {DROPS}")
     if not features:
         faults.append(f"no column is left for the features; left out are {', '.join(map(repr, left_out)) or 'none'}")
-    gaps = np.any([column.gaps for column in [*features, label]], axis=0)
     if options.missing == REFUSE and not faults:
-        refuse_gaps(table, features, '; dataset.missing="impute" fills them, "drop" leaves such rows out')
+        faults += gap_faults(table, features, f'; dataset.missing="impute" fills them, {DROPS}')
     if faults:
         raise DataError("\n".join(faults))
-    kept = ~gaps if options.missing == DROP else np.ones(len(gaps), dtype=bool)
+    kept = np.ones(len(table.lines), dtype=bool)
+    if options.missing == DROP:
+        kept = ~np.any([column.gaps for column in [*features, label]], axis=0)
     if not kept.any():
         raise DataError('every row has a gap, and dataset.missing="drop" leaves nothing')
-    y, class_names = _classes_of(label, kept)
-    table = replace(table, columns=tuple(features)).rows(kept)
-    left_out = {name: why for name, why in left_out.items() if name != label.name}
+    present, y = np.unique(label.values[kept], return_inverse=True)
     return Source(
-        table,
+        replace(table, columns=tuple(features)).rows(kept),
         y,
-        class_names,
+        tuple((label.levels or ())[code] for code in present),
         image_shape=options.image_shape,
         label=label.name,
         options=options,
-        left_out=left_out,
+        left_out={name: why for name, why in left_out.items() if name != label.name},
         dropped=int((~kept).sum()),
     )
 
 
-def _classes_of(label: Column, kept: Array) -> tuple[Array, tuple[str, ...]]:
-    present, y = np.unique(label.values[kept], return_inverse=True)
-    return y, tuple((label.levels or ())[code] for code in present)
+def python_source(X: Any, y: Any, names: Sequence[str] | None, options: TableOptions = DEFAULT_OPTIONS) -> Source:
+    """Return the samples of a data frame or an array, which has text or gaps, and labels beside it.
+
+    Raises
+    ------
+    DataError
+        With a line for each column that cannot be used.
+    """
+    marks = options.style.missing_marks
+    table = python_table(X, names, lambda own: column_places(own, options.categorical, "categorical"), marks)
+    if np.shape(y) != (len(table.lines),):
+        raise DataError(f"y must have one label for each of the {len(table.lines)} rows of X, got shape {np.shape(y)}")
+    label = python_column("y", np.asarray(y), as_text=True, marks=marks)
+    return table_source(replace(table, columns=(*table.columns, label)), replace(options, label=-1))
 
 
-def label_faults(table: Table, label: Column, missing: str) -> list[str]:
-    """Return what is wrong with the labels of a table, a text column; `missing` is what is done with gaps."""
-    name, levels = f"label column {label.name!r}", label.levels or ()
-    if label.is_empty:
-        return [f"{name} holds nothing but gaps"]
-    if label.gaps.any() and missing != DROP:
-        n = int(label.gaps.sum())
-        rows = f"{n:,} label{' is' if n == 1 else 's are'} missing in column {label.name!r}: {table.where(label.gaps)}"
-        return [f'{rows}; dataset.missing="drop" leaves such rows out']
-    long = [code for code, level in enumerate(levels) if len(level) > MAX_NAME]
-    if long:
-        shown = levels[long[0]][:40]
-        return [f"{name}: more than {MAX_NAME} characters in {table.where(label.values == long[0])}: {shown!r}..."]
-    fractions = [level for level in levels if is_number(level) and not float(level).is_integer()]
-    if fractions and all(map(is_number, levels)):
-        return [
-            f"{name} must hold whole numbers or words, one a class, got {fractions[0]!r} in "
-            f"{table.where(label.values == levels.index(fractions[0]))}; the columns are {', '.join(table.names[:8])}"
-        ]
-    return []
-
-
-def npz_source(path: FilePath, options: TableOptions, test_path: FilePath | None = None) -> Source:
-    """Return the samples of an NPZ archive: X and y, images too, and a test part where it or `test_path` has one.
+def npz_source(path: FilePath, options: TableOptions) -> Source:
+    """Return the samples of an NPZ archive; X becomes a table where it has gaps, or an option asks for one.
 
     Raises
     ------
@@ -172,31 +155,21 @@ def npz_source(path: FilePath, options: TableOptions, test_path: FilePath | None
         As `csv_source` does.
     """
     found = read_npz_samples(path)
+    test_path = path if "X_test" in found else None
     with faults_of_file(path):
         X, image_shape = flat_images(found["X"])
-        source = array_source(X, one_label_a_row(found["y"]), options, image_shape)
-    if test_path is not None or "X_test" in found:
-        return replace(source, test=npz_rows(path if test_path is None else test_path, labelled=True))
-    return source
+        y, image_shape = one_label_a_row(found["y"]), options.image_shape or image_shape
+        is_asked = X.dtype.kind == "U" or len(options.exclude + options.categorical) > 0
+        is_table = is_asked or _has_gaps(X, options) or _has_gaps(y, options)
+        if X.ndim != 2 or len(X) != len(y) or not is_table:
+            return Source(X, y, image_shape=image_shape, options=options, test_path=test_path)
+        return replace(python_source(X, y, None, replace(options, image_shape=image_shape)), test_path=test_path)
 
 
-def array_source(X: Array, y: Array, options: TableOptions, image_shape: tuple[int, int] | None = None) -> Source:
-    """Return the samples of arrays; X becomes a table where it has gaps, or an option asks for one."""
-    image_shape = options.image_shape or image_shape
-    gaps = X.dtype.kind == "f" and X.ndim == 2 and bool(np.isnan(X.sum()) and np.isnan(X).any())
-    is_plain = X.dtype.kind in "biufc" and not (gaps or options.exclude or options.categorical)
-    if y.dtype.kind == "U":
-        is_plain &= not {label.strip() for label in np.unique(y).tolist()} & set(options.style.missing_marks)
-    elif y.dtype.kind == "f":
-        is_plain &= not np.isnan(y).any()
-    if is_plain or X.ndim != 2 or len(X) != len(y):
-        return Source(X, y, image_shape=image_shape, options=options)
-    names = [f"x{place}" for place in range(X.shape[1])]
-    as_text = [names[place] for place in column_places(names, options.categorical, "categorical")]
-    table = python_table(X, names, as_text, options.style.missing_marks)
-    label = python_column("y", y, as_text=True, marks=options.style.missing_marks)
-    table = replace(table, columns=(*table.columns, label))
-    return table_source(table, replace(options, label="y", image_shape=image_shape))
+def _has_gaps(values: Array, options: TableOptions) -> bool:
+    if values.dtype.kind == "U":
+        return not {text.strip() for text in np.unique(values).tolist()}.isdisjoint(options.style.missing_marks)
+    return values.dtype.kind == "f" and values.size > 0 and bool(np.isnan(values.min()))
 
 
 def flat_images(X: Array) -> tuple[Array, tuple[int, int] | None]:
@@ -217,36 +190,6 @@ def one_label_a_row(y: Array) -> Array:
     return y
 
 
-def frame_source(frame: Any, options: TableOptions) -> Source:
-    """Return the samples of a data frame, by the names of its columns.
-
-    Raises
-    ------
-    DataError
-        With a line for each column that cannot be used.
-    """
-    names = [str(name) for name in frame.columns]
-    label = -1 if options.label is None else options.label
-    places = column_places(names, [label], "label") + column_places(names, options.categorical, "categorical")
-    as_text = {names[place] for place in places}
-    return table_source(python_table(frame, None, as_text, options.style.missing_marks), options)
-
-
-def python_source(X: Any, y: Any, names: Sequence[str] | None) -> Source:
-    """Return the samples of a data frame, or of an array of objects, and labels beside it.
-
-    Raises
-    ------
-    DataError
-        With a line for each column that cannot be used.
-    """
-    table, options = python_table(X, names), TableOptions(label=-1)
-    if np.shape(y) != (len(table.lines),):
-        raise DataError(f"y must have one label for each of the {len(table.lines)} rows of X, got shape {np.shape(y)}")
-    label = python_column("y", np.asarray(y), as_text=True, marks=options.style.missing_marks)
-    return table_source(replace(table, columns=(*table.columns, label)), options)
-
-
 def has_objects(X: Any) -> bool:
     """Return whether X is a data frame, or holds text or other objects beside numbers."""
     if hasattr(X, "columns") or isinstance(X, np.ndarray):
@@ -256,8 +199,10 @@ def has_objects(X: Any) -> bool:
     return False
 
 
-def read_rows(path: FilePath, preparation: Preparation, *, labelled: bool = False) -> tuple[Table, Column | None]:
-    """Return raw rows in a file for what was prepared, and their labels when they are `labelled`.
+def read_rows(
+    path: FilePath, preparation: Preparation, class_names: Collection[str] | None = None
+) -> tuple[Table, Array]:
+    """Return raw rows in a file for what was prepared, and their labels numbered as `class_names`; none without them.
 
     In CSV the columns are found by the names in the header, and others are left out; without a header there must
     be as many columns as the model has. Of an .npz file it is X, and y.
@@ -265,19 +210,14 @@ def read_rows(path: FilePath, preparation: Preparation, *, labelled: bool = Fals
     Raises
     ------
     DataError
-        Naming the file, with a line for each column that cannot be used.
+        Naming the file, with a line for each column that cannot be used, and for a label that is missing or no class.
     """
-    features = list(preparation.columns)
+    features, labelled, style = list(preparation.columns), class_names is not None, preparation.style
     if os.fspath(path).lower().endswith(".npz"):
-        X, y = npz_rows(path, labelled)
-        label = None if y is None else python_column("y", y, as_text=True, marks=preparation.style.missing_marks)
-        return preparation.table(X), label
+        X, y = npz_rows(path, class_names, style.missing_marks)
+        return preparation.table(X), y
     own_label = [preparation.label] if labelled and preparation.label else []
-
-    def as_text(names: list[str]) -> list[int]:
-        return [place for place, name in enumerate(names) if name in preparation.text or name not in features]
-
-    table = read_csv(path, preparation.style, as_text, [*features, *own_label])
+    table = read_csv(path, style, preparation.as_text, [*features, *own_label])
     with faults_of_file(path):
         if labelled and not own_label:
             own_label = [name for name in table.names if name not in features]
@@ -286,41 +226,41 @@ def read_rows(path: FilePath, preparation: Preparation, *, labelled: bool = Fals
         places = column_places(table.names, [*features, *own_label], "the model")
         columns = [table.columns[place] for place in places]
         label = columns.pop() if labelled else None
-        decimal = preparation.style.decimal
+        rows = replace(table, columns=tuple(columns))
         numbers = [one for one in columns if one.name not in preparation.text]
-        faults = [column_fault(table, one, None, decimal) for one in numbers]
-        faults += [] if label is None else label_faults(table, label, REFUSE)
-        if found := [fault for fault in faults if fault is not None]:
-            raise DataError("\n".join(found))
-        refused = [one for one, fill in zip(columns, preparation.fills, strict=True) if np.isnan(fill)]
-        if refused:
-            refuse_gaps(table, refused)
-    return replace(table, columns=tuple(columns)), label
+        faults = [fault for one in numbers for fault in column_faults(table, one, None, style.decimal)]
+        if faults := faults or preparation.gap_faults(rows):
+            raise DataError("\n".join(faults))
+        return rows, np.zeros(0, int) if label is None else labels_of(rows, label, class_names or ())
 
 
-def npz_rows(path: FilePath, labelled: bool) -> tuple[Array, Array | None]:
-    """Return X of an NPZ archive, images as rows, and y when they are `labelled`; of a test part before others."""
-    if not labelled:
-        return flat_images(read_npz(path, ["X"])["X"])[0], None
+def npz_rows(
+    path: FilePath, class_names: Collection[str] | None = None, marks: Collection[str] = MISSING_MARKS
+) -> tuple[Array, Array]:
+    """Return X of an NPZ archive, images as rows, and the labels as `read_rows` does; of a test part before others."""
+    if class_names is None:
+        return flat_images(read_npz(path, ["X"])["X"])[0], np.zeros(0, int)
     found = read_npz_samples(path)
     end = "_test" if "X_test" in found else ""
-    return flat_images(found[f"X{end}"])[0], one_label_a_row(found[f"y{end}"])
+    X, y = flat_images(found[f"X{end}"])[0], one_label_a_row(found[f"y{end}"])
+    with faults_of_file(path):
+        if y.shape != (len(X),):
+            raise DataError(f"X{end} has {len(X)} rows, y{end} has shape {y.shape}; it must have one label a row")
+        label = python_column(f"y{end}", y, as_text=True, marks=marks)
+        return X, labels_of(Table((), np.arange(len(y))), label, class_names)
 
 
-def labels_of(label: Column | None, class_names: Iterable[str]) -> Array:
-    """Return the labels of later rows numbered as `class_names`.
+def labels_of(rows: Table, label: Column, class_names: Collection[str]) -> Array:
+    """Return the labels of later `rows` numbered as `class_names`.
 
     Raises
     ------
     DataError
         For a label that is missing, or no class of the training part.
     """
-    places = {name: place for place, name in enumerate(class_names)}
-    if label is None:
-        raise DataError("there are no labels")
-    if label.gaps.any():
-        raise DataError(label_faults(Table((label,), np.arange(len(label.values))), label, REFUSE)[0])
-    levels = label.levels or ()
+    if faults := gap_faults(rows, [label], what="label"):
+        raise DataError(faults[0])
+    places, levels = {name: place for place, name in enumerate(class_names)}, label.levels or ()
     strange = [level for level in levels if level not in places]
     if strange:
         raise DataError(f"label {strange[0]!r} in column {label.name!r} is no class; they are {', '.join(places)}")

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.sources import label_faults
-from tinynet.data.tables import Table, python_column
+from tinynet.data.tables import Table, label_faults, python_column
 from tinynet.errors import DataError, InvalidValueError, check_choice, check_integer, check_number
 
 Array = npt.NDArray[Any]
@@ -44,7 +43,7 @@ def classes_of(y: npt.ArrayLike, n_samples: int) -> tuple[Array, tuple[str, ...]
         raise DataError(f"y must have one label for each of the {n_samples} rows of X, got shape {y.shape}")
     if y.dtype.kind == "O" or (y.dtype.kind == "f" and np.isnan(y).any()):
         column = python_column("y", y, as_text=True, marks=())
-        if faults := label_faults(Table((column,), np.arange(len(y))), column, "refuse"):
+        if faults := label_faults(Table((column,), np.arange(len(y))), column):
             raise DataError(faults[0])
         return column.values, column.levels or ()
     if y.dtype.kind == "f":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -149,11 +149,19 @@ def text_column(name: str, texts: Sequence[str], codes: Array, marks: Collection
 
 
 def python_table(
-    X: Any, names: Sequence[str] | None = None, as_text: Collection[str] = (), marks: Collection[str] = MISSING_MARKS
+    X: Any, names: Sequence[str] | None, as_text: Callable[[list[str]], Iterable[int]], marks: Collection[str]
 ) -> Table:
-    """Return a table of a data frame, by its own names, or of rows; `as_text` names columns of codes.
+    """Return a table of a data frame, by its own names, or of rows.
 
     Of a data frame no more is used than ``columns`` and ``frame[name]``, which NumPy takes as an array.
+
+    Parameters
+    ----------
+    X : data frame, or array of two dimensions, or rows
+    names : of the columns; None for those of the data frame, or x0, x1, ...
+    as_text : callable
+        Takes the names and returns the places of columns that are text even if all are numbers.
+    marks : texts that are gaps
 
     Raises
     ------
@@ -161,11 +169,9 @@ def python_table(
         When X has no two dimensions, another number of columns than `names`, or lacks one of them.
     """
     if hasattr(X, "columns"):
-        own = [str(name) for name in X.columns]
-        names = own if names is None else names
-        keys = [list(X.columns)[place] for place in column_places(own, names, "the model")]
-        columns = [np.asarray(X[key]) for key in keys]
-        n_rows = len(X)
+        own, keys, n_rows = [str(name) for name in X.columns], list(X.columns), len(X)
+        names = own if names is None else list(names)
+        columns = [np.asarray(X[keys[place]]) for place in column_places(own, names, "the model")]
     else:
         try:
             rows = np.asarray(X)
@@ -174,19 +180,18 @@ def python_table(
             raise DataError("X must have rows of one length") from error
         if rows.ndim != 2:
             raise DataError(f"X must have two dimensions, a row a sample, got shape {rows.shape}")
-        names = [f"x{place}" for place in range(rows.shape[1])] if names is None else names
-        if len(names) != rows.shape[1]:
-            raise DataError(f"X has {rows.shape[1]} columns, the model was trained on {len(names)}: {some(names)}")
         columns, n_rows = list(rows.T), len(rows)
+        names = [f"x{place}" for place in range(len(columns))] if names is None else list(names)
+        if len(names) != len(columns):
+            raise DataError(f"X has {len(columns)} columns, the model was trained on {len(names)}: {some(names)}")
     if any(column.shape != (n_rows,) for column in columns):
         raise DataError(f"two columns of one name, or one of several dimensions, among {some(names)}")
-    return Table(
-        tuple(python_column(name, column, name in as_text, marks) for name, column in zip(names, columns, strict=True)),
-        np.arange(n_rows),
-    )
+    text = {*as_text(names)}
+    made = [python_column(name, columns[place], place in text, marks) for place, name in enumerate(names)]
+    return Table(tuple(made), np.arange(n_rows))
 
 
-def python_column(name: str, values: Array, as_text: bool, marks: Collection[str] = MISSING_MARKS) -> Column:
+def python_column(name: str, values: Array, as_text: bool, marks: Collection[str]) -> Column:
     """Return a column of Python's objects; None, nan and the nulls of pandas and polars are gaps."""
     if values.dtype.kind in "biuf" and not as_text:
         return Column(name, values.astype(np.float64))
@@ -209,45 +214,75 @@ def _as_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def column_fault(table: Table, column: Column, max_levels: int | None, decimal: str = ".") -> str | None:
-    """Return what is wrong with a column of features, and what to type; None where nothing is.
+def column_faults(table: Table, column: Column, max_levels: int | None, decimal: str = ".") -> list[str]:
+    """Return what is wrong with a column of features, and what to type.
 
     `max_levels` is None where text is not asked for: every cell must be a number then.
     """
-    if column.levels is None:
+    name, levels = f"column {column.name!r}", column.levels
+    if levels is None:
         infinite = np.isinf(column.values)
-        return f"column {column.name!r}: an infinite number in {table.where(infinite)}" if infinite.any() else None
-    other = np.isin(column.values, [code for code, level in enumerate(column.levels) if not is_number(level, decimal)])
-    for pattern, remedy in COMMAS.items() if decimal == "." else ():
-        if other.any() and all(pattern.fullmatch(level) or is_number(level) for level in column.levels):
-            return f"column {column.name!r}: {_cells(table, column, other)} {remedy}"
-    if other.any() and (max_levels is None or other[~column.gaps].mean() <= 1 - MOST_NUMBERS):
-        remedy = "" if max_levels is None else "; correct this, or add it to dataset.missing_marks if it means a gap"
-        return f"column {column.name!r}: {_cells(table, column, other)}, where numbers belong{remedy}"
+        return [f"{name}: an infinite number in {table.where(infinite)}"] if infinite.any() else []
+    other = np.isin(column.values, [code for code, level in enumerate(levels) if not is_number(level, decimal)])
+    found = dict.fromkeys(levels[code] for code in column.values[other][:1000].tolist())
+    cells = f"{name}: {some(found, SHOWN)} in {table.where(other)}"
+    for pattern, remedy in COMMAS.items() if decimal == "." and found else ():
+        if all(pattern.fullmatch(level) or is_number(level) for level in levels):
+            return [f"{cells} {remedy}"]
     if max_levels is None:
-        return None
-    if len(column.levels) > max_levels:
-        exclude = f"dataset.exclude={typed_name(column.name)} leaves it out"
-        if looks_like_dates(column):
-            return (
-                f"column {column.name!r}: {len(column.levels):,} dates, such as {column.levels[0]!r}; {exclude}, "
-                "or put a column of days (or of months) in its place"
-            )
-        return (
-            f"column {column.name!r}: text with {len(column.levels):,} levels, more than max_levels {max_levels}, "
-            f"such as {some(column.levels, SHOWN)}; {exclude}, dataset.max_levels={len(column.levels)} takes it"
-        )
-    return None
+        return [f"{cells}, where numbers belong"] if found else []
+    if found and other[~column.gaps].mean() <= 1 - MOST_NUMBERS:
+        return [f"{cells}, where numbers belong; correct this, or add it to dataset.missing_marks if it means a gap"]
+    if len(levels) <= max_levels:
+        return []
+    exclude = f"dataset.exclude={typed_name(column.name)} leaves it out"
+    if looks_like_dates(column):
+        days = "or put a column of days (or of months) in its place"
+        return [f"{name}: {len(levels):,} dates, such as {levels[0]!r}; {exclude}, {days}"]
+    return [
+        f"{name}: text with {len(levels):,} levels, more than max_levels {max_levels}, such as {some(levels, SHOWN)}; "
+        f"{exclude}, dataset.max_levels={len(levels)} takes it"
+    ]
+
+
+def label_faults(table: Table, label: Column, remedy: str | None = "") -> list[str]:
+    """Return what is wrong with the labels of a table, a text column.
+
+    `remedy` is the end of the message about gaps; None where their rows are dropped.
+    """
+    name, levels = f"label column {label.name!r}", label.levels or ()
+    if label.is_empty:
+        return [f"{name} holds nothing but gaps"]
+    if remedy is not None and label.gaps.any():
+        return gap_faults(table, [label], remedy, what="label")
+    long = [code for code, level in enumerate(levels) if len(level) > MAX_NAME]
+    if long:
+        rows = table.where(label.values == long[0])
+        return [f"{name}: more than {MAX_NAME} characters in {rows}: {levels[long[0]][:40]!r}..."]
+    fractions = [level for level in levels if is_number(level) and not float(level).is_integer()]
+    if fractions and all(map(is_number, levels)):
+        rows = table.where(label.values == levels.index(fractions[0]))
+        return [
+            f"{name} must hold whole numbers or words, one a class, got {fractions[0]!r} in {rows}; "
+            f"the columns are {some(table.names)}"
+        ]
+    return []
+
+
+def gap_faults(table: Table, columns: Sequence[Column], remedy: str = "", *, what: str = "value") -> list[str]:
+    """Return the message about gaps in `columns` of a table, where they have any."""
+    columns = [column for column in columns if column.gaps.any()]
+    if not columns:
+        return []
+    gaps: Array = np.column_stack([column.gaps for column in columns])
+    n, rows = int(gaps.sum()), table.where(np.flatnonzero(gaps.any(axis=1)))
+    own = ", ".join(repr(column.name) for column in columns)
+    return [f"{n:,} {what}{' is' if n == 1 else 's are'} missing in {own}: {rows}{remedy}"]
 
 
 def looks_like_dates(column: Column) -> bool:
     """Return whether every level of a text column is a date."""
     return bool(column.levels) and all(map(DATE.fullmatch, column.levels or ()))
-
-
-def _cells(table: Table, column: Column, chosen: Array) -> str:
-    levels = [(column.levels or ())[code] for code in dict.fromkeys(column.values[chosen][:1000].tolist())]
-    return f"{some(levels, SHOWN)} in {table.where(chosen)}"
 
 
 def typed_name(name: str) -> str:
