@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,7 @@ TOLERANCE = 1e-6  # the largest difference of a probability between the file and
 CHECKED_ROWS = 1000
 MOST_BYTES = 2**31 - 2**20  # of weights: no protobuf message holds 2 GiB
 
-SCALERS: dict[str, Callable[[Any], tuple[Any, Any]]] = {  # the offset and the scale of a fitted one
-    "StandardScaler": lambda step: (step.mean_ if step.with_mean else None, step.scale_),
-    "MinMaxScaler": lambda step: (-step.min_ / step.scale_, 1 / step.scale_),
-    "MaxAbsScaler": lambda step: (None, step.scale_),
-    "RobustScaler": lambda step: (step.center_, step.scale_),
-}
+SCALERS = ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler")
 
 GRAPH = """
 <ir_version: 7, opset_import: ["": 13, "ai.onnx.ml": 2]>
@@ -140,21 +134,20 @@ def _model_of(fitted: Any) -> Model:
         return fitted
     *before, classifier = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
     net, kinds = getattr(classifier, "net_", None), [type(step).__name__ for step in before]
-    if not isinstance(net, TwoLayerNet) or len(before) > 1 or not {*kinds} <= SCALERS.keys():
+    takes = len(before) <= 1 and {*kinds} <= {*SCALERS} and not any(getattr(step, "clip", False) for step in before)
+    if not isinstance(net, TwoLayerNet) or not takes:
         raise InvalidTypeError(
             "export takes a Model, or a fitted TinyNetClassifier, by itself or in a pipeline behind one of "
-            f"{', '.join(SCALERS)}, got {' and '.join([*kinds, type(classifier).__name__])}"
+            f"{', '.join(SCALERS)} that does not clip, got {' and '.join([*kinds, type(classifier).__name__])}"
         )
     model, classes = plain_model(net), classifier.classes_
     names = classes.tolist() if classes.dtype.kind in "iu" else map(str, classes.tolist())
     columns = getattr((before or [classifier])[0], "feature_names_in_", model.feature_names)
     scaling = model.scaling
-    for step in before:
-        if getattr(step, "clip", False):
-            raise InvalidTypeError(f"export takes no scaler that clips, got {step!r}")
-        offset, scale = SCALERS[type(step).__name__](step)
-        offset, scale = scaling.offset if offset is None else offset, scaling.scale if scale is None else scale
-        scaling = Scaling("stored", offset, scale)
+    for scaler in before:
+        scale = scaling.scale if scaler.scale_ is None else scaler.scale_
+        offset = scaler.inverse_transform(np.zeros((1, len(scale))))[0]
+        scaling = Scaling("stored", offset, 1 / scale if kinds == ["MinMaxScaler"] else scale)
     return Model(net, scaling, tuple(names), tuple(map(str, columns)))
 
 
@@ -253,21 +246,22 @@ def _largest_difference(content: bytes, model: Model) -> float:
     X = X.clip(-LARGEST, LARGEST)
     if preparation is not None and not np.isnan(preparation.fills).any():
         X[rng.random(X.shape) < 0.1] = np.nan
-    if preparation is None or not preparation.text:
-        (probabilities,) = session.run(["probabilities"], {"X": X})
-        return float(np.abs(probabilities - model.predict_proba(X)).max())
-    places = {name: place for place, name in enumerate(model.feature_names)}
-    columns: dict[str, Array] = {}
-    for column, levels in zip(preparation.columns, preparation.levels, strict=True):
-        if levels is None:
-            columns[column] = X[:, places[column]]
-        else:
-            known = [(*preparation.style.missing_marks, "")[0] if level is None else level for level in levels]
-            columns[column] = rng.choice(np.array([*known, "a level unknown"], dtype=object), CHECKED_ROWS)
-    inputs = [one.name for one in session.get_inputs()]
-    given = {name: values[:, None] for name, values in zip(inputs, columns.values(), strict=True)}
+    rows: Array = X
+    given = {"X": X}
+    if preparation is not None and preparation.text:
+        columns = []
+        for column, levels in zip(preparation.columns, preparation.levels, strict=True):
+            if levels is None:
+                columns.append(X[:, model.feature_names.index(column)].astype(object))
+            else:
+                gap = (*preparation.style.missing_marks, "")[0]
+                words = [gap if level is None else level for level in levels]
+                columns.append(rng.choice(np.array([*words, "a level unknown"], dtype=object), CHECKED_ROWS))
+        rows = np.column_stack(columns)
+        kinds = {"tensor(string)": object, "tensor(double)": np.float64}
+        inputs = zip(session.get_inputs(), columns, strict=True)
+        given = {one.name: column[:, None].astype(kinds[one.type]) for one, column in inputs}
     (probabilities,) = session.run(["probabilities"], given)
-    rows = np.column_stack([values.astype(object) for values in columns.values()])
     return float(np.abs(probabilities - model.predict_proba(rows)).max())
 
 

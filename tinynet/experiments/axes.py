@@ -89,29 +89,39 @@ def load_grid(source: str, words: Iterable[str] = (), *, many: bool = False) -> 
 
 def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, many: bool = False) -> Grid:
     """Return the grid that `values` of `source` give with their "sweep" table and `words`: see `load_grid`."""
-    table, faults = _table_axes(values.pop("sweep", {}))
+    table, table_faults = _table_axes(values.pop("sweep", {}))
     typed, typed_faults = _typed_axes(words, source)
-    faults = [f"{shown(source)}: sweep{fault}" for fault in faults] + typed_faults
+    faults = dict.fromkeys([*(f"{shown(source)}: sweep{fault}" for fault in table_faults), *typed_faults])
     for axes, folder in ((table, os.path.dirname(source)), (typed, "")):
         for key in axes.keys() & {"dataset.path", "dataset.test_path"}:
-            axes[key] = [_absolute(path, folder) for path in axes[key]]
+            axes[key] = [absolute_path(path, folder) if isinstance(path, str) else path for path in axes[key]]
     axes = table | typed
-    number = math.prod(map(len, axes.values()))
-    allowed = MAX_RANGE if many else MANY
-    combinations: list[dict[str, Any]] = []
-    if number > allowed:
+    number, combinations = math.prod(map(len, axes.values())), list[dict[str, Any]]()
+    if number > (MAX_RANGE if many else MANY):
         limit = f"more than {MAX_RANGE:,} are refused" if many else f"more than {MANY:,} are run with --yes"
-        faults.append(f"command line: {number:,} combinations; {limit}")
+        faults[f"command line: {number:,} combinations; {limit}"] = None
     else:
         combinations = _distinct(axes, values)
     if not faults and number == 1:
-        faults = ["command line: nothing varies; write an axis, such as optimizer.learning_rate=0.01,0.03 or seed=0..4"]
-    configs = _configs(values, combinations, source, typed, faults)
+        example = "optimizer.learning_rate=0.01,0.03 or seed=0..4"
+        faults[f"command line: nothing varies; write an axis, such as {example}"] = None
     varying = {key: axis for key, axis in axes.items() if len(axis) > 1}
     settings = []
-    for combination, config in zip(combinations, configs, strict=True):
-        changed = {key: combination[key] for key in varying}
-        settings.append(Combination(changed, config, _folder_name(changed, config)))
+    for combination in combinations:
+        combined = copy.deepcopy(values)
+        for key, value in combination.items():
+            put(combined, key, value)
+        try:
+            config = validated(combined, source, typed, several=True)
+        except ConfigError as error:
+            faults |= dict.fromkeys(error.faults)
+            if len(faults) > MAX_FAULTS:
+                break
+        else:
+            changed = {key: combination[key] for key in varying}
+            settings.append(Combination(changed, config, _folder_name(changed, config)))
+    if faults:
+        raise ConfigError(list(faults)[:MAX_FAULTS])
     return Grid(varying, settings)
 
 
@@ -125,10 +135,6 @@ def _distinct(axes: dict[str, list[Any]], values: dict[str, Any]) -> list[dict[s
         combination |= {key: None for key, (owner, names) in needed.items() if combination[owner] not in names}
         found.setdefault(repr(combination) if needed else str(len(found)), combination)
     return list(found.values())
-
-
-def _absolute(path: Any, folder: str) -> Any:
-    return absolute_path(path, folder) if isinstance(path, str) else path
 
 
 def short_names(keys: Collection[str]) -> dict[str, str]:
@@ -191,35 +197,11 @@ def _flat(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 def _checked_axis(values: list[Any]) -> list[Any]:
     if not values:
         raise ValueError("has no value; an axis is a list such as [0.01, 0.03], or a range such as '0..4'")
-    marks = [(True, repr(v)) if isinstance(v, bool | list | dict) else (False, v) for v in values]  # 1 == True
-    twice = [f"{mark!r:.80}" if not quoted else mark for (quoted, mark), count in Counter(marks).items() if count > 1]
+    marks = [repr(value) if isinstance(value, bool | list | dict) else value for value in values]  # 1 == True
+    twice = [mark for mark, count in Counter(marks).items() if count > 1]
     if twice:
-        raise ValueError(f"{', '.join(twice[:3])}{' and more' * (len(twice) > 3)} given twice; every run is run once")
+        raise ValueError(f"{twice[0]!r:.80} given twice; every run is run once")
     return values
-
-
-def _configs(
-    values: dict[str, Any],
-    combinations: Iterable[dict[str, Any]],
-    source: str,
-    typed: dict[str, list[Any]],
-    axis_faults: list[str],
-) -> list[Config]:
-    """Return the config of every combination, or raise with each distinct fault once, those of the axes first."""
-    configs, faults = list[Config](), dict.fromkeys(axis_faults)
-    for combination in combinations:
-        combined = copy.deepcopy(values)
-        for key, value in combination.items():
-            put(combined, key, value)
-        try:
-            configs.append(validated(combined, source, typed, several=True))
-        except ConfigError as error:
-            faults |= dict.fromkeys(error.faults)
-            if len(faults) > MAX_FAULTS:
-                break
-    if faults:
-        raise ConfigError(list(faults)[:MAX_FAULTS])
-    return configs
 
 
 def _folder_name(changed: dict[str, Any], config: Config) -> str:

@@ -122,7 +122,7 @@ def run_sweep(
     (4, 0.03, 'completed')
     """
     values, source = _values(config, overrides)
-    values["sweep"] = values.get("sweep", {}) | {key: _axis(axis) for key, axis in axes.items()}
+    values["sweep"] = values.get("sweep", {}) | {key: _plain(axis) for key, axis in axes.items()}
     grid = grid_of(values, source, many=True)
     check_data(grid, source)
     with choose_backend(None, jobs, len(grid.settings)) as (backend, _):
@@ -193,15 +193,11 @@ def _values(config: ConfigSource, overrides: Mapping[str, Any] | None) -> tuple[
     return values, source
 
 
-def _axis(values: Any) -> Any:
-    """Return the values of an axis as a list; one value, or a range such as "0..4", as it is."""
-    return (
-        [_plain(value) for value in values] if isinstance(values, Iterable) and not isinstance(values, str) else values
-    )
-
-
 def _plain(value: Any) -> Any:
-    """Return numbers, arrays and paths as a config has them."""
+    """Return arrays, ranges and other collections as lists, and NumPy's numbers and paths as a config has them."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    is_many = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
+    return [_plain(one) for one in value] if is_many else value

@@ -85,7 +85,9 @@ def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Ta
     from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    pool = ProcessPoolExecutor(jobs, timeout=None, context=_context(), initializer=_end_with, initargs=(os.getpid(),))
+    # copies of this process need not import anything, where copying is safe
+    context = multiprocessing.get_context("fork") if sys.platform == "linux" else None
+    pool = ProcessPoolExecutor(jobs, timeout=None, context=context, initializer=_end_with, initargs=(os.getpid(),))
     running: dict[Future[Any], Task] = {}
     lost: list[Task] = []
     broken = False
@@ -99,30 +101,20 @@ def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Ta
             except BrokenProcessPool:
                 broken = True
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                task = running.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool | KeyboardInterrupt):  # it was ended, by a signal
-                    broken = broken or isinstance(future.exception(), BrokenProcessPool)
+                task, error = running.pop(future), future.exception()
+                if isinstance(error, BrokenProcessPool | KeyboardInterrupt):  # it was ended, by a signal
+                    broken = broken or isinstance(error, BrokenProcessPool)
                     lost.append(task)
                 else:
                     yield task, _outcome(future.result)
     except KeyboardInterrupt:
-        _terminate(pool, running)
+        for process in list(pool._processes.values()):
+            process.terminate()  # when it has finished its step and saved it
+        wait(running, timeout=STOP_S)
         raise
     finally:
         pool.shutdown(kill_workers=True)
     return lost
-
-
-def _terminate(pool: Any, running: Iterable[Future[Any]]) -> None:
-    """Let the processes finish the step they are at and save it."""
-    for process in list(pool._processes.values()):
-        process.terminate()
-    wait(running, timeout=STOP_S)
-
-
-def _context() -> Any:
-    """Return how processes begin: as copies of this one, which need not import anything, where that is safe."""
-    return multiprocessing.get_context("fork") if sys.platform == "linux" else None
 
 
 def _end_with(parent: int) -> None:
