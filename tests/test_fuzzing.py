@@ -138,7 +138,7 @@ def test_a_huge_file_in_a_run_folder_is_refused_unread(name: str, most: int) -> 
     fuzzing.read_folder({})
     os.truncate(f"runs/{name}", 2**40)
     said = answer(write_report, ["runs/run"], "page.html")
-    assert said == f"runs/{name}: is damaged: larger than {most // 2**20} MiB"
+    assert said == f"runs/{name}: larger than {most // 1024:,} KiB"
 
 
 def test_a_model_that_grows_when_it_is_read_is_refused() -> None:

@@ -247,18 +247,13 @@ def test_fault_43_without_its_data_a_run_says_where_they_were_and_takes_another_
     [
         (['dataset.name="csv"'], "path", "missing; csv needs the file to read, as seen from the config's folder"),
         (['dataset.name="npz"'], "path", "missing; npz needs the file"),
-        (['dataset.path="x.csv"'], "path", "iris has no such option; it has none"),
-        (['dataset.name="npz"', 'dataset.path="x"', "dataset.header=true"], "header", "npz has no such option; it has"),
+        (['dataset.path="x.csv"'], "path", "only dataset.name 'csv' or 'npz' has it, and it is 'iris'"),
+        (['dataset.name="npz"', 'dataset.path="x"', "dataset.header=true"], "header", "only dataset.name 'csv' has it"),
         (['dataset.name="csv"', 'dataset.path=""'], "path", "must have at least 1 character, got ''"),
         (
             ['dataset.name="csv"', 'dataset.path="x"', 'dataset.separator=":"'],
             "separator",
             "must be ',', ';', '\\t', '|' or 'space', got ':'",
-        ),
-        (
-            ['dataset.name="csv"', 'dataset.path="x"', 'dataset.label="y"', "dataset.header=false"],
-            "header",
-            "false, but label 'y' is a name, which only a header can give",
         ),
     ],
 )

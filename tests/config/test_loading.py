@@ -137,19 +137,18 @@ def test_fault_01_a_file_that_cannot_be_read() -> None:
         "missing.toml": "No such file or directory",
         "digits.toml": "No such file or directory; the preset is called digits",
         "a/b.json": "No such file or directory",
-        "folder.toml": "Is a directory",
         "file/my.toml": "Not a directory",
         "x" * 300 + ".toml": "File name too long",
-        "nul\0.toml": "embedded null",
         "loop.toml": "Too many levels of symbolic links",
         "secret.toml": "Permission denied",
-        "pipe.toml": "it is a pipe",
         "a\n\x1b[31mb.toml": "No such file",
     }.items():
         with unprivileged():
             (fault,) = faults(None, file=name)
         assert f": cannot be read: {reason}" in fault
-    assert (origin("a" * 100, []), origin("a" * 101, [])[0]) == ("a" * 100, "'")
+    for name in ("folder.toml", "pipe.toml", "nul\0.toml"):
+        (fault,) = faults(None, file=name)
+        assert fault.endswith(": is not a file")
 
 
 def test_fault_01_the_folder_of_a_run_instead_of_its_config() -> None:
@@ -278,12 +277,12 @@ def test_fault_06_values_that_exclude_each_other() -> None:
         ("[training]\npatience = 3", "training.keep=last", "training: keep 'last' and patience exclude each other"),
         ("[training]\nkeep = 'best'", "dataset.validation_size=0", "training: keep 'best' needs validation data"),
         ("[optimizer]\nnesterov = true", "optimizer.momentum=0", "optimizer.nesterov: needs a momentum above 0"),
-        ("noise = 0.1", "seed=0", "dataset.noise: iris"),
+        ("noise = 0.1", "seed=0", "dataset.noise: only dataset.name 'moons' ... 'iris'"),
         ("", "optimizer.step_epochs=5", "optimizer.step_epochs: only optimizer.schedule 'step' ... 'constant'"),
         ("", "optimizer.step_factor=0.5 optimizer.schedule=cosine", "optimizer.step_factor: only ... 'cosine'"),
         ("", "optimizer.schedule=step", "optimizer.step_epochs: missing ... optimizer.step_epochs=10"),
         ("[optimizer]\nwarmup_epochs = 3", "training.epochs=3", "training: training.epochs 3 ... warmup_epochs 3"),
-        ("", "dataset.name=moons dataset.factor=0.1", "dataset.factor: moons ... n_samples, noise"),
+        ("", "dataset.name=moons dataset.factor=0.1", "dataset.factor: only dataset.name 'circles' ... 'moons'"),
     ]:
         check_fault(f"my.toml and command line: {parts}", IRIS + text, *words.split())
     assert load_config("iris", ["optimizer.warmup_epochs=1.9", "training.epochs=2"]).optimizer.warmup_epochs == 1.9
@@ -302,7 +301,7 @@ def test_fault_07_an_unknown_name_is_answered_with_the_nearest_and_all() -> None
         check_fault(f"my.toml: {line.partition(' =')[0]}:  ... {parts}", text)
     for name in ("digit", "Digits"):
         check_fault(f"{name}: neither ... did you mean 'digits'? ... breast_cancer, digits, ", None, file=name)
-    check_fault("'seed=1': neither ... CONFIG comes before KEY=VALUE", None, "iris", file="seed=1")
+    check_fault("seed=1: neither ... CONFIG comes before KEY=VALUE", None, "iris", file="seed=1")
     with pytest.raises(ConfigError, match="unknown preset digit; did you mean 'digits'"):
         preset_text("digit")
 
@@ -442,7 +441,7 @@ def test_fault_11_keys_that_differ_from_those_a_run_was_begun_with_are_named() -
 
 def test_the_origin_of_a_config_names_file_and_command_line() -> None:
     assert origin("my.toml", []) == "my.toml"
-    assert origin("my own.toml", ["seed=1"]) == "'my own.toml' and command line"
+    assert origin("my own.toml", ["seed=1"]) == "my own.toml and command line"
 
 
 # Whatever is in a file or on the command line, the answer is a Config or a ConfigError

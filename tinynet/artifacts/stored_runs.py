@@ -17,10 +17,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tinynet.artifacts.model import Model, load_model
 from tinynet.artifacts.run_folder import FINAL, TRAINED, RunFolder, Status
-from tinynet.config.loading import check_same, config_from, flat, load_config, resolve_path, shown
+from tinynet.config.loading import check_same, config_from, flat, load_config, resolve_path
 from tinynet.config.sections import Config
 from tinynet.errors import DataError, RunFolderError
-from tinynet.storage.reading import decoded, open_regular_file, shown_path
+from tinynet.storage.reading import read_text, shown_path
 from tinynet.training.history import COLUMNS, Epoch, History
 
 MAX_JSON, MAX_CSV = 2**20, 2**28  # bytes; a million epochs have less than that
@@ -210,7 +210,7 @@ def load_resumed(folder: RunFolder, source: str | None, overrides: Iterable[str]
     if not folder.config.is_file():
         is_sweep = folder.sweep.is_file()
         hint = f", but it is a sweep's: '{folder.resume_command()}'" if is_sweep else ""
-        raise RunFolderError(f"{shown(name)} holds no run to resume: there is no {folder.config.name} in it{hint}")
+        raise RunFolderError(f"{shown_path(name)} holds no run to resume: there is no {folder.config.name} in it{hint}")
     if source is None or os.path.realpath(source) == str(folder.config.resolve()):
         config = read_config(folder, overrides)
     else:
@@ -227,12 +227,12 @@ def _collect(faults: list[str], read: Callable[..., T], folder: RunFolder) -> T 
     except (ValueError, RunFolderError) as error:
         faults += str(error).splitlines()
     except OSError as error:
-        faults.append(f"{shown(str(error.filename or folder.path))}: cannot be read: {error.strerror or error}")
+        faults.append(f"{shown_path(error.filename or folder.path)}: cannot be read: {error.strerror or error}")
     return None
 
 
 def _runs_in(folder: RunFolder) -> tuple[list[RunFolder], list[MissingRun]]:
-    name = shown(str(folder.path))
+    name = shown_path(folder.path)
     if folder.path.is_file():
         raise RunFolderError(f"{name}: is a file; a report is made of a run folder, or of a folder of them")
     runs = folder.runs()
@@ -262,11 +262,7 @@ def _sweep_rows(path: Path) -> list[MissingRun]:
 def _text(path: Path, most: int) -> str | None:
     """Return the text of a file of `most` bytes or fewer, None when there is none."""
     try:
-        with open_regular_file(path) as file:
-            content = file.read(most + 1)
-            if len(content) > most:
-                raise DataError(f"is damaged: larger than {most // 2**20} MiB")
-            return decoded(content)
+        return read_text(path, most)
     except DataError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None
@@ -324,5 +320,5 @@ def _first(error: ValidationError) -> str:
     detail = error.errors(include_url=False)[0]
     message = re.sub("^Input should", "must", detail["msg"]).replace("Field required", "missing")
     message = message.replace("Invalid JSON", "not valid JSON")
-    received = "" if detail["type"] in ("missing", "json_invalid") else f", got {shown(str(detail['input']))}"
+    received = "" if detail["type"] in ("missing", "json_invalid") else f", got {shown_path(detail['input'])}"
     return ": ".join(filter(None, [".".join(map(str, detail["loc"])), message + received]))

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tinynet.config.sections import Config, shown
+from tinynet.config.sections import Config
 from tinynet.data.datasets import Dataset, load_dataset
 from tinynet.errors import ConfigError, InvalidTypeError, InvalidValueError, check_memory
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.schedules import Schedule, constant, cosine, step
+from tinynet.storage.reading import shown_path
 
 
 @dataclass
@@ -83,7 +84,7 @@ def _faults_of(where: str, path: str | None = None) -> Iterator[None]:
         yield
     except (InvalidValueError, InvalidTypeError) as error:
         lines = str(error).splitlines()
-        if path is not None and where.startswith((shown(path), shown(os.path.relpath(path)))):
+        if path is not None and where.startswith((shown_path(path), shown_path(os.path.relpath(path)))):
             where = where.removesuffix(": dataset.path")
             lines = [line.removeprefix(f"{path}: ") for line in lines]
         raise ConfigError([f"{where}: {line}" for line in lines]) from error

@@ -8,8 +8,9 @@ import shlex
 from collections.abc import Iterable, Iterator
 from importlib import resources
 
-from tinynet.config.sections import Config, shown
+from tinynet.config.sections import Config
 from tinynet.config.values import RANGE, dotted_keys, field_of, is_allowed, kind_of, plain_name, typed_values
+from tinynet.storage.reading import shown_path
 
 ALL_KEYS = "'tinynet schema --markdown' lists all"
 LIKE_ENOUGH = 0.6  # to say which key was meant
@@ -77,7 +78,7 @@ def unknown_key(key: str) -> str:
     """Return the message for a key or a section that no config has."""
     sections = [name for name in Config.model_fields if "." not in key and name != key]
     near = dict.fromkeys(name for _, name in nearest_keys(key, [*sections, *dotted_keys()]))
-    return f"unknown key {shown(key)}; nearest: {', '.join(near)} ({ALL_KEYS})"
+    return f"unknown key {shown_path(key)}; nearest: {', '.join(near)} ({ALL_KEYS})"
 
 
 def unknown_override(key: str, text: str, *, several: bool) -> str:
@@ -86,7 +87,7 @@ def unknown_override(key: str, text: str, *, several: bool) -> str:
         about, _, word = ONE_OF_A_KIND[key.lower()].partition(";")
         return f"{key}: {about} ({ALL_KEYS}); write {word}"
     near = [name for _, name in nearest_keys(key)]
-    message = f"unknown key {shown(key)}; nearest: {', '.join(near)} ({ALL_KEYS})"
+    message = f"unknown key {shown_path(key)}; nearest: {', '.join(near)} ({ALL_KEYS})"
     if len(text) > 1 and text.startswith("[") and nearest_key(key) == "network.hidden_units":
         message = f"{message}; the network has one hidden layer"
     return message + (proposal(meant, text, several=several) if (meant := nearest_key(key)) else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import glob
 import json
 import os.path
@@ -12,7 +11,6 @@ import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -22,10 +20,10 @@ from tinynet.config.hints import preset_names as preset_names
 from tinynet.config.hints import proposal, unknown_key
 from tinynet.config.overrides import read_overrides
 from tinynet.config.sections import CombinationError, Config, DatasetName, shown_value
-from tinynet.config.sections import shown as shown
 from tinynet.config.values import MAX_LENGTH, plain_name, put
+from tinynet.data.options import data_path
 from tinynet.errors import ConfigError, DataError, RunFolderError, did_you_mean
-from tinynet.storage.reading import decoded, differences
+from tinynet.storage.reading import differences, read_text, shown_path
 
 MAX_BYTES = 2**16  # a config is text that somebody wrote
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
@@ -43,7 +41,7 @@ def preset_text(name: str) -> str:
     """
     names = preset_names()
     if name not in names:
-        raise ConfigError([f"unknown preset {shown(name)}{did_you_mean(name, names)}"])
+        raise ConfigError([f"unknown preset {shown_path(name)}{did_you_mean(name, names)}"])
     file = resources.files("tinynet.config").joinpath("presets").joinpath(f"{name}.toml")
     return file.read_text(encoding="utf-8")
 
@@ -85,14 +83,14 @@ def config_from(values: dict[str, Any], source: str, overrides: Iterable[str] = 
     if overridden.keys() & {"dataset.path", "dataset.test_path"}:
         resolve_path(values)
     if values.pop("sweep", None) is not None:
-        faults.append(f"{shown(source)}: sweep: belongs to many runs; 'tinynet sweep' runs them")
+        faults.append(f"{shown_path(source)}: sweep: belongs to many runs; 'tinynet sweep' runs them")
     return validated(values, source, overridden, faults)
 
 
 def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise RunFolderError where values by dotted key differ from those that `folder` was begun with."""
     if differing := differences(before, now):
-        raise RunFolderError(f"{shown(folder)} was begun with another config: {', '.join(differing)}")
+        raise RunFolderError(f"{shown_path(folder)} was begun with another config: {', '.join(differing)}")
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -145,7 +143,7 @@ def validated(
         details = error.errors(include_url=False)
         faults += [_fault(detail, source, overridden, several=several) for detail in details[:MAX_FAULTS]]
         if len(details) > MAX_FAULTS:
-            faults.append(f"{shown(source)}: {len(details) - MAX_FAULTS} more faults")
+            faults.append(f"{shown_path(source)}: {len(details) - MAX_FAULTS} more faults")
     if faults:
         raise ConfigError(faults)
     return config
@@ -153,47 +151,30 @@ def validated(
 
 def origin(source: str, overrides: Collection[str]) -> str:
     """Return where the values of a config come from, for messages."""
-    return shown(source) + (" and command line" if overrides else "")
+    return shown_path(source) + (" and command line" if overrides else "")
 
 
 def _text(source: str) -> str:
     """Return the text of a file or a preset."""
-    if source.lower().endswith((".toml", ".json")):
-        return _read(Path(source))
-    presets = preset_names()
+    presets, name = preset_names(), shown_path(source)
     if source in presets:
         return preset_text(source)
-    hint = did_you_mean(source, presets)
-    if inside := sorted(glob.glob(os.path.join(glob.escape(source), "config.*"))):
-        hint = f"; the config of that run folder is {shown(inside[0])}"
-    elif "=" in source:
-        hint = "; CONFIG comes before KEY=VALUE" + hint
-    raise ConfigError([f"{shown(source)}: neither a preset nor a .toml, .json or data file{hint}"])
-
-
-def _read(path: Path) -> str:
-    name = shown(str(path))
+    if not source.lower().endswith((".toml", ".json")):
+        hint = did_you_mean(source, presets)
+        if inside := sorted(glob.glob(os.path.join(glob.escape(source), "config.*"))):
+            hint = f"; the config of that run folder is {shown_path(inside[0])}"
+        elif "=" in source:
+            hint = "; CONFIG comes before KEY=VALUE" + hint
+        raise ConfigError([f"{name}: neither a preset nor a .toml, .json or data file{hint}"])
     try:
-        if path.is_fifo():  # which could keep us waiting for ever
-            raise OSError(errno.EINVAL, "it is a pipe")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        is_preset = isinstance(error, FileNotFoundError) and str(path.with_suffix("")) in preset_names()
-        hint = f"; the preset is called {path.stem}" if is_preset else ""
-        raise ConfigError([f"{name}: cannot be read: {reason}{hint}"]) from error
-    if len(content) > MAX_BYTES:
-        raise ConfigError([f"{name}: larger than {MAX_BYTES // 1024} KiB, which no config is"])
-    if not content.strip():
-        raise ConfigError([f"{name}: is empty; 'tinynet presets digits' prints a config to begin with"])
-    try:
-        text = decoded(content)
+        text = read_text(source, MAX_BYTES)
     except DataError as error:
-        raise ConfigError([f"{name}: {error}"]) from error
-    for number, line_text in enumerate(text.split("\n"), 1):
-        if len(line_text) > MAX_LENGTH:
-            raise ConfigError([f"{name}: line {number}: longer than {MAX_LENGTH:,} characters, which no config needs"])
+        is_preset = isinstance(error.__cause__, FileNotFoundError) and source[:-5] in presets
+        raise ConfigError([f"{error}; the preset is called {source[:-5]}" if is_preset else str(error)]) from error
+    if not text.strip():
+        raise ConfigError([f"{name}: is empty; 'tinynet presets digits' prints a config to begin with"])
+    if long := [number for number, line in enumerate(text.split("\n"), 1) if len(line) > MAX_LENGTH]:
+        raise ConfigError([f"{name}: line {long[0]}: longer than {MAX_LENGTH:,} characters, which no config needs"])
     return text
 
 
@@ -202,16 +183,16 @@ def _parse(source: str, text: str, *, json_format: bool) -> dict[str, Any]:
     try:
         values = json.loads(text, object_pairs_hook=_unique_keys) if json_format else tomllib.loads(text)
     except RecursionError as error:
-        raise ConfigError([f"{shown(source)}: nested too deeply for a config"]) from error
+        raise ConfigError([f"{shown_path(source)}: nested too deeply for a config"]) from error
     except ValueError as error:
         lines = text.split("\n")
         end = f"at line {len(lines)}, column {len(lines[-1]) + 1}"
         message = _one_line(error).replace("at end of document", end)
-        raise ConfigError([f"{shown(source)}: not valid {kind}: {message}"]) from error
+        raise ConfigError([f"{shown_path(source)}: not valid {kind}: {message}"]) from error
     if isinstance(values, dict):
         values.pop("$schema", None)  # the editor's
     else:
-        raise ConfigError([f"{shown(source)}: must hold an object with sections, got {shown_value(values)}"])
+        raise ConfigError([f"{shown_path(source)}: must hold an object with sections, got {shown_value(values)}"])
     return values
 
 
@@ -219,7 +200,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = dict(pairs)
     if len(keys) < len(pairs):
         [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"key {shown(twice)} is there twice")
+        raise ValueError(f"key {shown_path(twice)} is there twice")
     return keys
 
 
@@ -235,13 +216,17 @@ def resolve_path(values: dict[str, Any], folder: str = "") -> None:
 
 def absolute_path(path: str, folder: str) -> str:
     """Return the absolute path of a file as seen from `folder`; ~ and $VARIABLE are expanded."""
-    return os.path.abspath(os.path.join(folder, os.path.expandvars(os.path.expanduser(path))))
+    return os.path.abspath(os.path.join(folder, data_path(path)))
 
 
 def _fault(detail: ErrorDetails, source: str, overridden: Mapping[str, Any], *, several: bool) -> str:
     """Return one line: where, which key, what is allowed, what was received, and what to type instead."""
-    kind, value, key = detail["type"], detail["input"], ".".join(str(part) for part in detail["loc"])
-    where, hint = shown(source), ""
+    kind, value, key = (
+        detail["type"],
+        detail["input"],
+        ".".join(part for part in detail["loc"] if isinstance(part, str)),
+    )
+    where, hint = shown_path(source), ""
     if key in overridden:
         typed = overridden[key] if several else [overridden[key]]
         where, hint = "command line", proposal(key, ",".join(map(str, typed)), several=several)
@@ -256,7 +241,7 @@ def _fault(detail: ErrorDetails, source: str, overridden: Mapping[str, Any], *, 
         return f"{where}: {key}: {_one_line(error)}{hint}"
     if kind == "model_type":
         return f"{where}: {key}: must be a section with keys, got {shown_value(value)}"
-    message = re.sub("^(Input|String) should", "must", detail["msg"])
+    message = re.sub("^(Input|List|String) should", "must", detail["msg"].partition(" after validation")[0])
     if kind == "literal_error" and isinstance(value, str) and not hint:
         near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", detail["ctx"]["expected"]), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

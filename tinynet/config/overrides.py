@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinynet.config.hints import nearest_key, preset_names, proposal, unknown_override
-from tinynet.config.sections import shown
 from tinynet.config.values import dotted_keys, is_allowed, kind_of, typed_values
+from tinynet.storage.reading import shown_path
 
 
 def read_overrides(words: Iterable[str], source: str, *, several: bool = False) -> tuple[dict[str, Any], list[str]]:
@@ -26,9 +26,9 @@ def read_overrides(words: Iterable[str], source: str, *, several: bool = False) 
         key, equals, text = word.partition("=")
         key = key.strip()
         if not equals or not key:
-            faults.append(f"command line: {shown(word)}: {_no_override(word)}")
+            faults.append(f"command line: {shown_path(word)}: {_no_override(word)}")
         elif key in seen:
-            faults.append(f"command line: {shown(key)}: given twice")
+            faults.append(f"command line: {shown_path(key)}: given twice")
         elif key not in known:
             hint = _sweep_hint(nearest_key(key) or "", text, source, [one for one in words if one != word])
             message = unknown_override(key, text, several=several)

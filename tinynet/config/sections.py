@@ -10,12 +10,12 @@ import os.path
 import re
 import reprlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from tinynet.activations import NAMED, get_activation
-from tinynet.data.options import OWN, check_encoding
+from tinynet.data.options import OWN
 from tinynet.data.tables import MISSING_MARKS
 
 TOO_LARGE = 2**63  # for any count
@@ -26,13 +26,11 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "circles": ("n_samples", "noise", "factor"),
     "blobs": ("n_samples", "n_features", "centers", "cluster_std"),
 } | OWN
-
-
-ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {  # a key, and the values of another that alone need it
-    "optimizer.step_epochs": ("optimizer.schedule", ("step",)),
-    "optimizer.step_factor": ("optimizer.schedule", ("step",)),
+ONLY_WITH: dict[str, tuple[str, list[str]]] = {  # a key, and the values of another that alone need it
+    "optimizer.step_epochs": ("optimizer.schedule", ["step"]),
+    "optimizer.step_factor": ("optimizer.schedule", ["step"]),
     **{
-        f"dataset.{option}": ("dataset.name", tuple(name for name in OPTIONS if option in OPTIONS[name]))
+        f"dataset.{option}": ("dataset.name", [name for name in OPTIONS if option in OPTIONS[name]])
         for options in OPTIONS.values()
         for option in options
     },
@@ -47,6 +45,25 @@ class Section(BaseModel):
     """Strict types, no unknown keys, no nan or inf."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+    @field_validator("*")
+    @classmethod
+    def _belongs_to_what_is_chosen(cls, value: Any, info: ValidationInfo) -> Any:
+        section = cls.__name__.removesuffix("Config").lower()
+        owner, names = ONLY_WITH.get(f"{section}.{info.field_name}", ("", []))
+        chosen = info.data.get(owner.rpartition(".")[2])
+        if value is not None and chosen is not None and chosen not in names:
+            raise CombinationError(f"only {owner} {' or '.join(map(repr, names))} has it, and it is {chosen!r}")
+        return value
+
+
+def _is_a_place(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"must be a column's name, or its number from 1 (−1 is the last), got {shown_value(value)}")
+    return value
+
+
+Place = Annotated[int | str, BeforeValidator(_is_a_place)]  # of a column
 
 
 def _option(description: str, example: Any, **limits: Any) -> Any:
@@ -76,12 +93,12 @@ class DatasetConfig(Section):
     centers: int | None = _option("blobs, each of them a class; unset: 3", 3, ge=2, lt=TOO_LARGE)
     cluster_std: float | None = _option("standard deviation of a blob; unset: 1.0", 1.0, ge=0)
     path: str | None = _option("the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1)
-    label: int | str | None = _option(
+    label: Place | None = _option(
         "column of the labels in a table, by name or number from 1, -1 being the last; unset: the last", -1
     )
     header: bool | None = _option("whether the first line of a csv names its columns; unset: as it looks", True)
-    exclude: list[int | str] | None = _option("columns of a table that are left out, by name or number", ["id"])
-    categorical: list[int | str] | None = _option(
+    exclude: list[Place] | None = _option("columns of a table that are left out, by name or number", ["id"])
+    categorical: list[Place] | None = _option(
         "columns of numbers that are codes: they become columns of 0 and 1, as text does", ["zip_code"]
     )
     missing: Literal["impute", "drop", "refuse"] | None = _option(
@@ -100,7 +117,9 @@ class DatasetConfig(Section):
     )
     encoding: str | None = _option("of a csv, any of Python's; unset: utf-8", "cp1252")
     decimal: Literal[".", ","] | None = _option('"," for numbers like 1.234,5 in a csv; unset: "."', ",")
-    image_shape: list[int] | None = _option("height and width, where the columns are pixels", [28, 28])
+    image_shape: list[int] | None = _option(
+        "height and width, where the columns are pixels", [28, 28], min_length=2, max_length=2
+    )
     test_path: str | None = _option(
         "a file with the test part; test_size has no meaning then", "test.csv", min_length=1
     )
@@ -121,15 +140,6 @@ class DatasetConfig(Section):
             )
         return test_size
 
-    @field_validator(*dict.fromkeys(option for options in OPTIONS.values() for option in options))
-    @classmethod
-    def _belongs_to_the_data_set(cls, value: object, info: ValidationInfo) -> object:
-        name = info.data.get("name")
-        allowed = OPTIONS.get(name or "", ())
-        if name and value is not None and info.field_name not in allowed:
-            raise CombinationError(f"{name} has no such option; it has {', '.join(allowed) or 'none'}")
-        return value
-
     @field_validator("path")
     @classmethod
     def _is_given_for_a_file(cls, path: str | None, info: ValidationInfo) -> str | None:
@@ -137,40 +147,6 @@ class DatasetConfig(Section):
         if path is None and "path" in OPTIONS.get(name or "", ()):
             raise CombinationError(f"missing; {name} needs the file to read, as seen from the config's folder")
         return path
-
-    @field_validator("label", "exclude", "categorical", mode="before")
-    @classmethod
-    def _are_names_or_numbers(cls, value: object, info: ValidationInfo) -> object:
-        many = info.field_name != "label"
-        if value is None or (many and not isinstance(value, list)):
-            return value
-        for one in value if isinstance(value, list) and many else [value]:
-            if isinstance(one, bool) or not isinstance(one, int | str):
-                raise ValueError(
-                    f"must be a column's name, or its number from 1 (−1 is the last), got {shown_value(one)}"
-                )
-        return value
-
-    @field_validator("image_shape")
-    @classmethod
-    def _is_height_and_width(cls, shape: list[int] | None) -> list[int] | None:
-        if shape is not None and (len(shape) != 2 or min(shape) < 1):
-            raise ValueError(f"must be [height, width], got {shown_value(shape)}")
-        return shape
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_an_encoding(cls, encoding: str | None) -> str | None:
-        if encoding is not None:
-            check_encoding(encoding)
-        return encoding
-
-    @field_validator("header")
-    @classmethod
-    def _names_the_label(cls, header: bool | None, info: ValidationInfo) -> bool | None:
-        if header is False and isinstance(label := info.data.get("label"), str):
-            raise CombinationError(f"false, but label {shown_value(label)} is a name, which only a header can give")
-        return header
 
 
 class NetworkConfig(Section):
@@ -238,15 +214,12 @@ class OptimizerConfig(Section):
 
     @field_validator("step_epochs", "step_factor")
     @classmethod
-    def _belongs_to_the_schedule(cls, value: Any, info: ValidationInfo) -> Any:
-        schedule = info.data.get("schedule")
-        if schedule in ("constant", "cosine") and value is not None:
-            raise CombinationError(f"only optimizer.schedule 'step' has it, and the schedule is {schedule!r}")
-        if schedule == "step" and value is None:
-            if info.field_name == "step_epochs":
-                raise CombinationError("missing; optimizer.schedule 'step' needs it, such as optimizer.step_epochs=10")
+    def _is_what_steps_need(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None or info.data.get("schedule") != "step":
+            return value
+        if info.field_name == "step_factor":
             return 0.1
-        return value
+        raise CombinationError("missing; optimizer.schedule 'step' needs it, such as optimizer.step_epochs=10")
 
 
 class TrainingConfig(Section):
@@ -338,11 +311,6 @@ class Config(Section):
                 if target.is_relative_to(here) and target == Path(os.path.abspath(folder)):
                     values["dataset"][key] = os.path.relpath(path, target)
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-
-
-def shown(name: str) -> str:
-    """Return a name, key or path for a message: as it is when it is plain, else quoted."""
-    return name if re.fullmatch(r"[\w./-]+", name) and len(name) <= 100 else shown_value(name)
 
 
 def shown_value(value: object) -> str:

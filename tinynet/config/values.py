@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tinynet.config.sections import CombinationError, Config, shown
+from tinynet.config.sections import CombinationError, Config
+from tinynet.storage.reading import shown_path
 
 MAX_LENGTH = 2000  # characters of a line or a value; tomllib's time and memory grow with the square of a dotted key's
 MAX_RANGE = 100_000  # values
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 RANGE = re.compile(r"([+-]?\d{1,15})\.\.([+-]?\d{1,15})", re.ASCII)
 QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'""", re.DOTALL)
@@ -63,6 +65,8 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
     if get_origin(annotation) in (Union, UnionType):
         for one in get_args(annotation):
             yield from _alternatives(one)
+    elif get_origin(annotation) is Annotated:
+        yield from _alternatives(get_args(annotation)[0])
     else:
         yield annotation
 
@@ -126,7 +130,7 @@ def _element(kind: Kind, item: str) -> list[Any]:
         if isinstance(quoted, str):
             return [quoted]
         if QUOTED.fullmatch(item):
-            raise ValueError(f"{shown(item)} cannot be read: a backslash in double quotes begins an escape")
+            raise ValueError(f"{shown_path(item)} cannot be read: a backslash in double quotes begins an escape")
     if bool in kind.types and item.lower() in ("true", "false"):
         return [item.lower() == "true"]
     if int in kind.types and str in kind.types:  # a number is a position, anything else a name
@@ -137,22 +141,20 @@ def _element(kind: Kind, item: str) -> list[Any]:
 
 
 def _number(kind: Kind, item: str) -> Any:
-    value = float(item) if NUMBER.fullmatch(item) and not WHOLE.fullmatch(item) else _toml(item)
-    if value is None and WHOLE.fullmatch(item):
-        value = int(item)  # 007
-    if value is None:
-        raise ValueError(f"{shown(item)} is no {'number' if kind.types & {int, float} else 'true or false'}")
-    if int in kind.types and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+    item = item.partition("#")[0].strip()  # what follows is a comment
+    for read in (int, partial(int, base=0), float):
+        with suppress(ValueError):
+            value = read(item)
+            return int(value) if int in kind.types and value == value // 1 else value
+    raise ValueError(f"{shown_path(item)} is no {'number' if kind.types & {int, float} else 'true or false'}")
 
 
 def _range(text: str, first: int, last: int) -> list[Any]:
     """Return the numbers of a range such as 0..4, both ends included."""
     if first > last:
-        raise ValueError(f"{shown(text)} is an empty range")
+        raise ValueError(f"{shown_path(text)} is an empty range")
     if last - first >= MAX_RANGE:
-        raise ValueError(f"{shown(text)} has {last - first + 1:,} values; more than {MAX_RANGE:,} are refused")
+        raise ValueError(f"{shown_path(text)} has {last - first + 1:,} values; more than {MAX_RANGE:,} are refused")
     return list(range(first, last + 1))
 
 

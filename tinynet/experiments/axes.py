@@ -18,9 +18,10 @@ from typing import Any
 from tinynet.config.hints import proposal, unknown_key
 from tinynet.config.loading import MAX_FAULTS, absolute_path, flat, read_values, validated
 from tinynet.config.overrides import read_overrides
-from tinynet.config.sections import ONLY_WITH, Config, shown
+from tinynet.config.sections import ONLY_WITH, Config
 from tinynet.config.values import MAX_RANGE, RANGE, dotted_keys, kind_of, put, typed_values
 from tinynet.errors import ConfigError
+from tinynet.storage.reading import shown_path
 
 MANY = 1000  # combinations; more than these are run when somebody says yes
 MAX_LABEL = 100  # characters of a folder's name before its hash
@@ -91,7 +92,7 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
     """Return the grid that `values` of `source` give with their "sweep" table and `words`: see `load_grid`."""
     table, table_faults = _table_axes(values.pop("sweep", {}))
     typed, typed_faults = _typed_axes(words, source)
-    faults = dict.fromkeys([*(f"{shown(source)}: sweep{fault}" for fault in table_faults), *typed_faults])
+    faults = dict.fromkeys([*(f"{shown_path(source)}: sweep{fault}" for fault in table_faults), *typed_faults])
     for axes, folder in ((table, os.path.dirname(source)), (typed, "")):
         for key in axes.keys() & {"dataset.path", "dataset.test_path"}:
             axes[key] = [absolute_path(path, folder) if isinstance(path, str) else path for path in axes[key]]

@@ -18,6 +18,8 @@ from tinynet.errors import DataError, InvalidValueError
 Array = npt.NDArray[Any]
 FilePath = str | os.PathLike[str]
 
+MAX_SHOWN = 300  # characters of a path in a message
+
 CACHED = 2**19  # bytes that a core keeps at hand
 
 
@@ -46,6 +48,21 @@ def open_regular_file(path: FilePath) -> Iterator[BinaryIO]:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
+def read_text(path: FilePath, most: int) -> str:
+    """Return the text of a regular file that has `most` bytes or fewer.
+
+    Raises
+    ------
+    DataError
+        When it is no file, cannot be read, is larger, or not UTF-8.
+    """
+    with open_regular_file(path) as file:
+        content = file.read(most + 1)
+        if len(content) > most:
+            raise DataError(f"larger than {most // 1024:,} KiB")
+        return decoded(content)
+
+
 def decoded(content: bytes) -> str:
     """Return text in UTF-8; DataError names the line where it is none."""
     try:
@@ -56,8 +73,9 @@ def decoded(content: bytes) -> str:
 
 
 def shown_path(path: FilePath) -> str:
-    """Return a path for a message, in one line whatever stands in it."""
+    """Return a path or a name for a message: in one line whatever is in it, and cut where it is very long."""
     text = os.fspath(path)
+    text = text if len(text) <= MAX_SHOWN else f"{text[:100]}…{text[101 - MAX_SHOWN :]}"
     return text if text and text.isprintable() else repr(text)
 
 
