@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.checking.slopes import Here, Line, noise_level
+from tinynet.checking.entries import Index
+from tinynet.checking.slopes import EPS, Here, Line, noise_level
 from tinynet.errors import InvalidTypeError, InvalidValueError
 from tinynet.gradients.evaluation import OUTSIDE, checked_number
 
 Array = npt.NDArray[Any]
-Index = tuple[int, ...]
 Block = tuple[slice, ...]
 
 NOISE_STEPS = (-48, -34, -22, -22)  # powers of 2, in units of x; the last, which may cross a kink, is tried twice
@@ -44,13 +44,14 @@ def leaves(tree: Any, name: str = "", top: bool = True) -> Iterator[tuple[str, A
         for number, value in enumerate(tree):
             yield from leaves(value, f"{name}[{number}]", False)
     else:
-        yield name if name or not top else "x", tree
+        yield "x" if top else name, tree
 
 
 def is_nested(value: Any) -> bool:
-    """Say whether a list or tuple holds arrays, and is not one number after the other."""
-    return isinstance(value, list | tuple) and any(
-        isinstance(item, np.ndarray | Mapping) or item is None or is_nested(item) for item in value
+    """Say whether a dict, list or tuple holds arrays, and is not one number after the other."""
+    return isinstance(value, Mapping) or (
+        isinstance(value, list | tuple)
+        and any(isinstance(item, np.ndarray) or item is None or is_nested(item) for item in value)
     )
 
 
@@ -72,26 +73,26 @@ class MovableFunction:
     """
 
     def __init__(self, f: Callable[..., Any], arguments: tuple[Any, ...], bounds: Any = None) -> None:
-        self.f, self.tree = f, arguments if len(arguments) > 1 else arguments[0]
-        named = list(leaves(self.tree))
-        self.is_nested = isinstance(self.tree, Mapping) or is_nested(self.tree) or len(arguments) > 1
-        self.names = [name for name, _ in named]
+        tree = arguments if len(arguments) > 1 else arguments[0]
+        named = list(leaves(tree))
+        self.f, self.is_nested, self.names = f, len(arguments) > 1 or is_nested(tree), [name for name, _ in named]
+        if len(set(self.names)) < len(named):
+            raise InvalidValueError(f"x has two arrays of one name: {', '.join(self.names)}")
         given = {name: value for name, value in named if value is not None}
-        if len(given) + sum(value is None for _, value in named) < len(named):
-            raise InvalidValueError(f"x has two arrays of one name: {', '.join(name for name, _ in named)}")
-        self.held = _index_arrays(given)
+        kinds = {name: value.dtype.kind for name, value in given.items() if isinstance(value, np.ndarray)}
+        integers = [name for name, kind in kinds.items() if kind in "iub"]
+        self.held = integers if "f" in kinds.values() else []  # beside floats: numbers of rows, rather than weights
         moved = {name: value for name, value in given.items() if name not in self.held}
         self.arrays = {name: _working_array(self.title("x", name), value) for name, value in moved.items()}
         self.copied = [name for name, array in self.arrays.items() if array is not given[name]]
         values = (self.arrays.get(name, value) for name, value in named)
-        whole = self.tree if not self.copied else rebuilt(self.tree, values)
-        self.arguments = whole if len(arguments) > 1 else (whole,)
+        self.arguments = tuple(rebuilt(argument, values) for argument in arguments) if self.copied else arguments
         self.bounds = _checked_bounds(bounds, self.arrays)
         self.scales = {name: _typical_size(array) for name, array in self.arrays.items()}
         self.moved = False  # whether any step has changed the value
         self.spread = 0.0  # of values at one and the same x
         self.raised = ""  # what f raised at a step, the first time
-        self.roundoff = float(np.finfo(np.float64).eps)
+        self.roundoff = EPS
         self._value = math.nan
         self._far: float | None = None
 
@@ -104,7 +105,7 @@ class MovableFunction:
     def value(self) -> float:
         """Return f where x is now."""
         number = checked_number(self.f(*self.arguments))
-        self.roundoff = max(float(np.finfo(number.dtype).eps), float(np.finfo(np.float64).eps))
+        self.roundoff = max(float(np.finfo(number.dtype).eps), EPS)
         return float(number)
 
     def here(self, rng: np.random.Generator) -> Here:
@@ -137,85 +138,60 @@ class MovableFunction:
         """Return f along one entry, or along `direction` of a whole block of entries at once."""
         array = self.arrays[name][(*where, ...)]  # a view, of one entry as well
         original = array.copy()
-        low, high = (np.broadcast_to(bound, self.arrays[name].shape)[(*where, ...)] for bound in self.bounds[name])
 
         def at(t: float) -> tuple[float, float]:
-            try:
-                with np.errstate(over="ignore"):
-                    array[...] = original + t * direction
-                moved = t if array.ndim else float(array - original)
-                inside = bool(np.all((low <= array) & (array <= high)))
-                return moved, self._watched() if inside else math.nan
-            finally:
-                array[...] = original
+            with self.shifted((array, t * direction)):
+                return t if array.ndim else float(array - original), self.value_or_nan()
 
         return at
 
     def direction(self, name: str, rng: np.random.Generator) -> Array:
         """Return steps of the size of the entries, powers of two with random signs, so that x takes them exactly."""
-        array = self.arrays[name]
+        array, (low, high) = self.arrays[name], self.bounds or (-math.inf, math.inf)
         _, exponents = np.frexp(np.where(array == 0, self.scales[name], np.abs(array)))
-        steps = np.ldexp(1.0, exponents - 1) * rng.choice([-1.0, 1.0], array.shape)
-        low, high = self.bounds[name]
-        inwards = np.where(
-            array - low < np.abs(steps) / 2**16, 1.0, np.where(high - array < np.abs(steps) / 2**16, -1.0, 0)
-        )
-        return np.asarray(np.where(inwards, np.abs(steps) * inwards, steps), dtype=array.dtype)
+        steps = np.ldexp(1.0, exponents - 1)
+        signs = rng.choice([-1.0, 1.0], array.shape)
+        signs = np.where(high - array < steps / 2**16, -1.0, signs)  # away from a bound
+        return np.asarray(steps * np.where(array - low < steps / 2**16, 1.0, signs), dtype=array.dtype)
 
     def complex_slope(self, name: str, index: Index, h: float) -> float:
         """Return Im f(x + ih) / h: Lyness and Moler (1967), Squire and Trapp, SIAM Rev. 40 (1998)."""
         wide = {key: array.astype(np.complex128) for key, array in self.arrays.items()}
         wide[name][index] += 1j * h
-        values = (wide.get(key, value) for key, value in leaves(self.tree))
-        argument = rebuilt(self.tree, values)
+        values = (wide.get(key, value) for key, (_, value) in zip(self.names, leaves(self.arguments), strict=True))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                value = np.asarray(self.f(*argument) if len(self.arguments) > 1 else self.f(argument))
+                value = np.asarray(self.f(*rebuilt(self.arguments, values)))
+            if value.dtype.kind != "c" or value.size != 1:
+                raise TypeError(f"it returned {value.dtype} of shape {value.shape}")
         except (TypeError, np.exceptions.ComplexWarning) as error:
-            raise InvalidTypeError(
-                f"method='complex' needs an f that takes complex numbers, but it raised: {error}"
-            ) from error
-        if value.dtype.kind != "c" or value.size != 1:
-            raise InvalidTypeError(
-                f"method='complex' needs an f that gives one complex number for complex x, got {value.dtype} "
-                f"of shape {value.shape}; it must use its argument"
-            )
+            needed = "method='complex' needs an f that takes complex numbers and returns one"
+            raise InvalidTypeError(f"{needed}: {error}") from error
         return float(value.reshape(())[()].imag / h)
 
     @contextmanager
-    def shifted(self, steps: Mapping[str, Array]) -> Iterator[None]:
-        """Move arrays at once while inside."""
-        originals = {name: self.arrays[name].copy() for name in steps}
+    def shifted(self, *moves: tuple[Array, Array | float]) -> Iterator[None]:
+        """Add a step to each of some arrays, or views of them, while inside."""
+        originals = [array.copy() for array, _ in moves]
         try:
-            for name, step in steps.items():
-                self.arrays[name] += step
+            with np.errstate(over="ignore"):
+                for array, step in moves:
+                    array += step
             yield
         finally:
-            for name, original in originals.items():
-                self.arrays[name][...] = original
-
-    def value_at(self, steps: Mapping[str, Array]) -> float:
-        """Return f with arrays moved, or nan beyond the bounds and where f raises."""
-        with np.errstate(over="ignore"), self.shifted(steps):
-            return self._watched() if self.is_inside() else math.nan
+            for (array, _), original in zip(moves, originals, strict=True):
+                array[...] = original
 
     def is_inside(self) -> bool:
         """Say whether x is within its bounds where it is now."""
-        ends = ((array, *self.bounds[name]) for name, array in self.arrays.items())
-        return all(bool(np.all((low <= array) & (array <= high))) for array, low, high in ends)
+        low, high = self.bounds or (None, None)
+        return low is None or all(bool(np.all((low <= x) & (x <= high))) for x in self.arrays.values())
 
-    def far_change(self) -> float:
-        """Return how much f changes at most where all of x is multiplied, far away; 0 where it does not use x."""
-        if self._far is None:
-            moves = ({name: (factor - 1) * array for name, array in self.arrays.items()} for factor in FAR)
-            moves_to_one = ({name: sign - array for name, array in self.arrays.items()} for sign in (1.0, -1.0))
-            values = [self.value_at(move) for move in (*moves, *moves_to_one)]
-            self._far = max((abs(value - self._value) for value in values if math.isfinite(value)), default=0.0)
-        return self._far
-
-    def _watched(self) -> float:
-        """Return f where a step leads, which may be outside of its domain."""
+    def value_or_nan(self) -> float:
+        """Return f where x is now, nan where that is outside of its domain or its bounds."""
+        if not self.is_inside():
+            return math.nan
         try:
             with np.errstate(all="ignore"):
                 value = self.value()
@@ -225,6 +201,20 @@ class MovableFunction:
         self.moved = self.moved or value != self._value
         return value
 
+    def value_at(self, steps: Mapping[str, Array]) -> float:
+        """Return f with arrays moved."""
+        with self.shifted(*((self.arrays[name], step) for name, step in steps.items())):
+            return self.value_or_nan()
+
+    def far_change(self) -> float:
+        """Return how much f changes at most where all of x is multiplied, far away; 0 where it does not use x."""
+        if self._far is None:
+            moves = [{name: (factor - 1) * array for name, array in self.arrays.items()} for factor in FAR]
+            moves += [{name: sign - array for name, array in self.arrays.items()} for sign in (1.0, -1.0)]
+            changes = np.abs([self.value_at(move) - self._value for move in moves])
+            self._far = float(changes[np.isfinite(changes)].max(initial=0.0))
+        return self._far
+
     def _noise_levels(self, rng: np.random.Generator) -> list[float]:
         """Return the noise at steps that are short beside the length over which f varies."""
         bits = min((np.finfo(array.dtype).nmant for array in self.arrays.values()), default=52)
@@ -232,57 +222,57 @@ class MovableFunction:
         coarse: list[float] = []
         longest = math.inf  # the length over which f varies, in units of x
         for power in NOISE_STEPS:
-            step, values = 2.0 ** max(power, 4 - bits), []
+            step = 2.0 ** max(power, 4 - bits)
             if 200 * step > longest:
                 continue
             directions = {name: self.direction(name, rng) for name in self.arrays}
-            for k in range(1, 1 + NOISE_POINTS):
-                values.append(self.value_at({name: k * step * move for name, move in directions.items()}))
+            points = range(1, 1 + NOISE_POINTS)
+            values = [self.value_at({name: k * step * move for name, move in directions.items()}) for k in points]
             if not np.all(np.isfinite(values)):
                 continue
             level, seen = noise_level(values)
             if power != NOISE_STEPS[-1] or seen:
                 (coarse if power == NOISE_STEPS[-1] else levels).append(level)
-            slope, bend = np.diff(values), np.diff(values, 2)
-            if np.mean(np.abs(bend)) > 4 * level:  # f itself bends: over such a length
-                longest = min(longest, step * float(np.mean(np.abs(slope)) / np.mean(np.abs(bend))))
+            slope, bend = np.mean(np.abs(np.diff(values))), np.mean(np.abs(np.diff(values, 2)))
+            if bend > 4 * level:  # f itself bends: over such a length
+                longest = min(longest, step * float(slope / bend))
         return [*levels, *([min(coarse)] if len(coarse) == 2 else [])]
 
 
 def _working_array(what: str, value: Any) -> Array:
     """Return the array itself if it can be moved in place, or a float64 copy."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise InvalidTypeError(f"{what} must hold real numbers, got dtype {array.dtype}")
+    array = real_array(what, value)
     if not np.isfinite(array).all():
         raise InvalidValueError(f"{what} holds {np.sum(~np.isfinite(array))} values that are nan or infinite")
     in_place = isinstance(value, np.ndarray) and array.dtype.kind == "f" and array.flags.writeable
     return array if in_place else array.astype(np.float64)
 
 
-def _index_arrays(given: Mapping[str, Any]) -> list[str]:
-    """Return the arrays of integers beside others of floats: numbers of rows, more likely than weights."""
-    kinds = {name: value.dtype.kind for name, value in given.items() if isinstance(value, np.ndarray)}
-    return [name for name, kind in kinds.items() if kind in "iub" and "f" in kinds.values()]
+def real_array(what: str, value: Any) -> Array:
+    """Return the value as an array, if it is one of real numbers."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise InvalidTypeError(f"{what} must hold real numbers, got dtype {array.dtype}")
+    return array
 
 
-def _checked_bounds(bounds: Any, arrays: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:
-    """Return the lower and the upper bound of each array."""
+def _checked_bounds(bounds: Any, arrays: Mapping[str, Array]) -> tuple[Array, Array] | None:
+    """Return the lower and the upper bound of every array."""
     if bounds is None:
-        return {name: (np.array(-math.inf), np.array(math.inf)) for name in arrays}
+        return None
     if not isinstance(bounds, list | tuple) or len(bounds) != 2:
         raise InvalidTypeError(f"bounds must be a pair (low, high), got {bounds!r}")
     ends = [-math.inf if bounds[0] is None else bounds[0], math.inf if bounds[1] is None else bounds[1]]
     low, high = (np.asarray(end, np.float64) for end in ends)
     for name, array in arrays.items():
         try:
-            outside = ~((low <= array) & (array <= high))
+            outside = int(np.sum(~((low <= array) & (array <= high))))
         except ValueError as error:
             shapes = f"{low.shape} and {high.shape}, {name} has {array.shape}"
             raise InvalidValueError(f"bounds have the shapes {shapes}") from error
-        if np.any(outside):
-            raise InvalidValueError(f"{np.sum(outside)} entries of {name} are outside of bounds")
-    return dict.fromkeys(arrays, (low, high))
+        if outside:
+            raise InvalidValueError(f"{outside} entries of {name} are outside of bounds")
+    return low, high
 
 
 def _typical_size(array: Array) -> float:

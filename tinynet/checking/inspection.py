@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from tinynet.checking import mistakes as kinds
 from tinynet.checking import slopes
-from tinynet.checking.entries import Index, label, sample_indices
-from tinynet.checking.function import Block, MovableFunction, leaves
+from tinynet.checking.entries import Entry, Index, largest_entry, sample_indices
+from tinynet.checking.function import Block, MovableFunction, leaves, real_array
 from tinynet.checking.mistakes import Comparison, Mistake
-from tinynet.checking.slopes import Slope
-from tinynet.errors import InvalidTypeError, InvalidValueError
+from tinynet.checking.slopes import EPS, Slope
+from tinynet.errors import InvalidValueError
 
 Array = npt.NDArray[Any]
 
@@ -29,7 +29,7 @@ QUOTIENT_STEP = 1e-4  # the h of numerical_gradient
 FLOOR = 100.0  # in roundoffs of the largest entry: what a sum of many terms may lose
 DECISIVE = 0.01  # an error bar longer than this part of the entry decides nothing
 NEIGHBOURS = 12  # entries of the row, and of the column, of a wrong entry that are measured as well
-SINGLE_SAMPLES = 8  # samples whose gradients are looked at one by one when that of a network is wrong
+MULTIPLES = (0.9, 0.8, 1.1)  # of x, where the gradient of a function is looked at when it is wrong
 MANY = 10  # entries that many steps have shown to be wrong before two steps are believed to say so; and error bars
 
 
@@ -44,50 +44,11 @@ class Options:
     seed: int
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One entry of a gradient: measured as `expected` ± `error`, given as `got`.
-
-    `verdict` is "right", "wrong", "kink" (f has no slope there, and got lies between its one-sided
-    slopes) or "undecided" (the error bar is too long to say). `side` is 1 or -1 where f has values above
-    or below x alone, and `flat` says that f has one value at all steps.
-    """
-
-    name: str
-    index: Index
-    expected: float
-    error: float
-    got: float
-    tolerance: float
-    step: float
-    verdict: str
-    side: int = 0
-    flat: bool = False
-
-    @property
-    def label(self) -> str:
-        """The entry's name, such as W1[3, 7]."""
-        return label(self.name, self.index)
-
-    @property
-    def ratio(self) -> float:
-        """Got / expected; infinite or nan where expected is 0."""
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return float(np.float64(self.got) / self.expected)
-
-    @property
-    def deviation(self) -> float:
-        """|got − expected| in units of the tolerance: above 1 is wrong, unless there is a kink."""
-        distance = abs(self.got - self.expected)
-        if not math.isfinite(self.got):
-            return math.inf
-        if not math.isfinite(self.tolerance) or not distance:
-            return 0.0
-        return distance / self.tolerance if self.tolerance else math.inf
-
-
 class Inspection:
-    """One run of check_gradient: the gradient as given, and what was measured of it."""
+    """One run of check_gradient: the gradient as given, and what was measured of it.
+
+    Of a network, `samples` has the loss and the gradient of some of its `n_samples` alone, as functions.
+    """
 
     def __init__(
         self,
@@ -95,10 +56,10 @@ class Inspection:
         grad: Any,
         options: Options,
         n_samples: int | None = None,
-        one_sample: Callable[[int, str], tuple[float, float, Array]] | None = None,
+        samples: Sequence[tuple[Callable[..., float], Callable[[], Any]]] = (),
     ) -> None:
         self.function, self.grad, self.options = function, grad, options
-        self.n_samples, self.one_sample = n_samples, one_sample
+        self.n_samples, self.samples = n_samples, samples
         self.rng = np.random.default_rng(options.seed)
         self.notes: list[str] = []
         self.missed: Counter[str] = Counter()  # entries of an array that many steps have shown to be far off
@@ -123,34 +84,26 @@ class Inspection:
         function = self.function
         given = self.grad(*function.arguments) if callable(self.grad) else self.grad
         named = dict(leaves(given)) if function.is_nested else {"x": given}
-        if function.is_nested and given is not None and named.keys() == {"x"} and "x" not in function.names:
-            raise InvalidTypeError(
-                f"grad must be nested as x, with {', '.join(function.names)}; got {type(given).__name__}"
-            )
         missing = [name for name in function.names if name not in named and not _none_above(name, named)]
         unknown = [name for name, value in named.items() if name not in function.names and value is not None]
         if missing or unknown:
-            raise InvalidValueError(
-                f"grad must have the keys of x, {', '.join(function.names)}; got {', '.join(named)}"
-            )
+            got = type(given).__name__ if named.keys() == {"x"} else ", ".join(named)
+            raise InvalidValueError(f"grad must have the keys of x, {', '.join(function.names)}; got {got}")
         for name in function.held:
             if named.get(name) is not None and np.any(np.asarray(named[name])):
                 raise InvalidValueError(
                     f"{function.title('x', name)} holds integers beside arrays of floats and is not moved, but "
                     f"{function.title('grad', name)} is not 0; x.astype(float) makes weights of it"
                 )
-        return {
-            name: _checked_gradient(function.title("grad", name), named.get(name), x)
-            for name, x in function.arrays.items()
-        }
+        arrays = function.arrays.items()
+        return {name: _checked_gradient(function.title("grad", name), named.get(name), x) for name, x in arrays}
 
     def _entries(self, name: str) -> list[Entry]:
         """Return the entries of one array: all, or a sample and what a look at the whole array adds."""
         got = self.got[name]
-        indices = sample_indices(got, self.options.sample, self.rng)
-        slopes_of = {index: self._slope(name, index) for index in indices}
-        if len(indices) < got.size:
-            self.notes.append(f"{name}: a sample of {len(indices)} of {got.size:,} entries, seed {self.options.seed}")
+        slopes_of = {i: self._slope(name, i) for i in sample_indices(got, self.options.sample, self.rng)}
+        if len(slopes_of) < got.size:
+            self.notes.append(f"{name}: a sample of {len(slopes_of)} of {got.size:,} entries, seed {self.options.seed}")
             wrong = [entry.index for entry in self._judged(name, slopes_of) if entry.verdict == "wrong"]
             bad = [tuple(int(i) for i in place) for place in np.argwhere(~np.isfinite(got))[:1]]
             suspects = wrong[:1] or bad or self._elsewhere(name)
@@ -169,64 +122,50 @@ class Inspection:
             central = slopes.quick_slope(line, self.here, low if low > 1e-3 * high else high, self.largest[name])
             if not self._clear(name, index, central):
                 central = self._careful(name, index)
-        sharp = not central.kink and central.error <= DECISIVE * abs(central.value)
-        if self.options.method == "richardson" and sharp:
-            finer = slopes.automatic_slope(line, self.here, high)
-            agree = abs(finer.value - central.value) <= finer.error + central.error
-            return finer if agree and finer.error < central.error else central
+        finer = central
         if self.options.method == "complex":
-            return self._complex(name, index, low, central)
-        return central
+            value = self.function.complex_slope(name, index, slopes.COMPLEX_STEP * low)
+            finer = replace(central, value=value, error=FLOOR * EPS * max(abs(value), self.largest[name]))
+            note = "f is not analytic where the complex step and the differences disagree: differences decide there"
+            if not _agree(finer, central) and note not in self.notes:
+                self.notes.append(note)
+        elif self.options.method == "richardson" and not central.kink and _is_sharp(central, abs(central.value)):
+            finer = slopes.automatic_slope(line, self.here, high)
+        return finer if _agree(finer, central) and finer.error < central.error else central
+
+    def _clear(self, name: str, index: Index, slope: Slope) -> bool:
+        """Say whether two steps are enough: they meet the given entry within a short bar, or miss it as many do."""
+        size, scale, rtol = abs(slope.value), self.largest[name], self.options.rtol
+        deviation = abs(float(self.got[name][index]) - slope.value)
+        if deviation > rtol * size + slope.error:
+            many = self.missed[name] >= MANY and not slope.flat
+            return many and not slope.kink and deviation > MANY * slope.error
+        return slope.error <= max(rtol * size, min(DECISIVE * size, 10 * rtol * scale), 1e-8 * scale)
 
     def _careful(self, name: str, index: Index) -> Slope:
         """Return the slope extrapolated from steps that suit f, and where that meets no given entry, from a ladder."""
-        line, (low, high), got = (
-            self.function.line(name, index),
-            self.function.reach(name, index),
-            self.got[name][index],
-        )
-        size_of_x = abs(float(self.function.arrays[name][index])) or high
-        sharp = slopes.automatic_slope(line, self.here, size_of_x)
-        off, size = abs(got - sharp.value), abs(sharp.value)
-        if off <= self.options.rtol * size + sharp.error <= DECISIVE * max(size, 1e-2 * self.largest[name]):
+        function, got = self.function, self.got[name][index]
+        line, (low, high), here = function.line(name, index), function.reach(name, index), self.here
+        size_of_x = abs(float(function.arrays[name][index])) or high
+        sharp = slopes.automatic_slope(line, here, size_of_x)
+        off, allowed = abs(got - sharp.value), self.options.rtol * abs(sharp.value) + sharp.error
+        if off <= allowed <= DECISIVE * max(abs(sharp.value), 1e-2 * self.largest[name]):
             return sharp
-        ladder = slopes.careful_slope(line, self.here, (low, high), sharp)
-        unseen = ladder.flat and abs(got) <= self._unseen(name, high)
-        if ladder.flat and not unseen and (stair := slopes.quantum(line, self.here, ladder)):
-            rounded = replace(self.here, noise=max(self.here.noise, stair))
-            sharp = slopes.automatic_slope(line, rounded, size_of_x)
-            ladder = slopes.careful_slope(line, rounded, (low, high), sharp)
+        ladder = slopes.careful_slope(line, here, (low, high), sharp)
+        if ladder.flat and abs(got) > self._unseen(name, high) and (stair := slopes.quantum(line, here, ladder)):
+            here = replace(here, noise=max(here.noise, stair))
+            sharp = slopes.automatic_slope(line, here, size_of_x)
+            ladder = slopes.careful_slope(line, here, (low, high), sharp)
             return min(sharp, ladder, key=lambda slope: slope.error)
         special = ladder.flat or ladder.kink or ladder.side or math.isinf(ladder.value)
-        if special or not math.isfinite(sharp.error):
+        if special or math.isinf(sharp.error) or (math.isinf(ladder.error) and off > allowed):
             found = ladder
-        elif not math.isfinite(ladder.error):  # rough: the extrapolation alone may acquit, not accuse
-            found = ladder if off > self.options.rtol * size + sharp.error else sharp
-        elif abs(ladder.value - sharp.value) <= ladder.error + sharp.error:
-            found = sharp if sharp.error < ladder.error else ladder
+        elif _agree(sharp, ladder):  # a rough f has no ladder: there the extrapolation may acquit, not accuse
+            found = min(ladder, sharp, key=lambda slope: slope.error)
         else:
             found = replace(ladder, error=max(ladder.error, abs(ladder.value - sharp.value)))
         self.missed[name] += math.isfinite(got) and abs(got - found.value) > MANY * found.error
         return found
-
-    def _clear(self, name: str, index: Index, slope: Slope) -> bool:
-        """Say whether two steps are enough: they meet the given entry within a short bar, or miss it as many do."""
-        got, size, scale = float(self.got[name][index]), abs(slope.value), self.largest[name]
-        allowed = max(self.options.rtol * size, min(DECISIVE * size, 10 * self.options.rtol * scale), 1e-8 * scale)
-        deviation = abs(got - slope.value)
-        if deviation > self.options.rtol * size + slope.error:
-            many = self.missed[name] >= MANY and not slope.flat
-            return many and not slope.kink and deviation > MANY * slope.error
-        return slope.error <= allowed
-
-    def _complex(self, name: str, index: Index, scale: float, central: Slope) -> Slope:
-        value = self.function.complex_slope(name, index, slopes.COMPLEX_STEP * scale)
-        error = FLOOR * np.finfo(np.float64).eps * max(abs(value), self.largest[name])
-        if abs(value - central.value) <= central.error + error:
-            return replace(central, value=value, error=error)
-        note = "f is not analytic where the complex step and the differences disagree: differences decide there"
-        self.notes += [note] if note not in self.notes else []
-        return central
 
     def _judged(self, name: str, measured: dict[Index, Slope]) -> list[Entry]:
         scale = max([self.largest[name], *(abs(s.value) for s in measured.values() if math.isfinite(s.error))])
@@ -234,53 +173,52 @@ class Inspection:
 
     def _judge(self, name: str, index: Index, slope: Slope, scale: float) -> Entry:
         """Return the entry with its verdict."""
-        got, eps, reach = float(self.got[name][index]), self._roundoff(name), self.function.reach(name, index)[1]
-        size = max(abs(got), abs(slope.value)) if math.isfinite(got) else abs(slope.value)
-        size = size if math.isfinite(size) else abs(got)
-        tolerance = self.options.rtol * size + FLOOR * eps * scale + slope.error
+        got, reach = float(self.got[name][index]), self.function.reach(name, index)[1]
+        size = max((abs(v) for v in (got, slope.value) if math.isfinite(v)), default=0.0)
+        tolerance = self.options.rtol * size + FLOOR * self._roundoff(name) * scale + slope.error
         if slope.flat and got:
             tolerance += self._unseen(name, reach)
-        ends = sorted((slope.left, slope.right))
         short, of_f = max(size, 1e-2 * scale), self._size_of_f()
-        if self.largest[name] * reach <= FLOOR * slopes.EPS * of_f:  # zeros but for rounding
-            tolerance += FLOOR * slopes.EPS * of_f / reach
+        if self.largest[name] * reach <= FLOOR * EPS * of_f:  # zeros but for rounding
+            tolerance += FLOOR * EPS * of_f / reach
             short = 0.1 * max(of_f, 0.0 if self.function.spread else self.function.far_change()) / reach
+        elif slope.side and got == 0:  # of x^1.5 at 0, whose slopes fall without end
+            short = max(short, self.function.far_change() / reach)
         if math.isinf(slope.value):
             verdict = "right" if got == slope.value else "wrong"
-        elif not math.isfinite(slope.error):
-            verdict = "undecided" if math.isfinite(got) else "wrong"
-        elif not abs(got - slope.value) <= tolerance:
-            inside = slope.kink and ends[0] - tolerance <= got <= ends[1] + tolerance
-            verdict = "kink" if inside else "wrong"
+        elif not math.isfinite(got):
+            verdict = "wrong"
+        elif math.isinf(slope.error):
+            verdict = "undecided"
+        elif abs(got - slope.value) <= tolerance:
+            verdict = "right" if _is_sharp(slope, short) else "undecided"
         else:
-            if slope.side and got == 0:  # of x^1.5 at 0, whose slopes fall without end
-                short = max(short, self.function.far_change() / reach)
-            verdict = "right" if slope.error <= DECISIVE * short or slope.error == 0 else "undecided"
+            low, high = sorted((slope.left, slope.right))
+            verdict = "kink" if slope.kink and low - tolerance <= got <= high + tolerance else "wrong"
         return Entry(name, index, slope.value, slope.error, got, tolerance, slope.step, verdict, slope.side, slope.flat)
 
     def _unseen(self, name: str, reach: float) -> float:
         """Return the slope below which the last digits of what f is made of swallow every change."""
         far = self.function.far_change() or float(np.abs(self.function.arrays[name]).max(initial=1.0))
-        return 10 * FLOOR * slopes.EPS * max(abs(self.here.value), far) / reach
+        return 10 * FLOOR * EPS * max(abs(self.here.value), far) / reach
 
     def _size_of_f(self) -> float:
         """Return the size of f, or of what it is the difference of, where rounding is all that is left of it."""
         value, noise = abs(self.here.value), self.here.noise
-        return value if value > FLOOR * noise or self.function.spread else noise / slopes.EPS
+        return value if value > FLOOR * noise or self.function.spread else noise / EPS
 
     def _elsewhere(self, name: str) -> list[Index]:
         """Hold the whole array against the slope along a random direction; return an entry where they part."""
-        direction, shape = self.function.direction(name, self.rng), self.got[name].shape
         if self.options.method == "quotient":  # of which no direction knows
             return []
-        whole = tuple(slice(0, n) for n in shape)
-        slope = slopes.careful_slope(self.function.line(name, whole, direction), self.here, (1.0, 1.0))
+        direction = self.function.direction(name, self.rng)
+        block = tuple(slice(0, n) for n in direction.shape)
+        slope = slopes.careful_slope(self.function.line(name, block, direction), self.here, (1.0, 1.0))
         if slope.kink or not math.isfinite(slope.error):
             return []
-        if not self._parts(name, whole, direction, slope):
+        if not self._parts(name, block, direction, slope):
             self.notes.append(f"{name}: all {direction.size:,} entries together agree along a random direction")
             return []
-        block = whole
         while any(part.stop - part.start > 1 for part in block):
             half, other = _halves(block)
             line = self.function.line(name, half, direction[half])
@@ -316,62 +254,67 @@ class Inspection:
         return found
 
     def _mistakes(self, entries: dict[str, list[Entry]]) -> list[Mistake]:
-        wrong = {name for name, found in entries.items() if any(entry.verdict == "wrong" for entry in found)}
+        wrong = {name: bad for name, found in entries.items() if (bad := [e for e in found if e.verdict == "wrong"])}
         finite = all(np.isfinite(self.got[name]).all() for name in wrong)
         if wrong and finite and not self.function.moved and not self.function.far_change():
             why = f"; {', '.join(self.function.copied)} was copied to float64" if self.function.copied else ""
             evidence = f"f is {self.here.value:.6g} at every x that was tried, far ones too: it must use x{why}"
-            return [Mistake(kinds.IGNORED, ", ".join(sorted(wrong)), evidence)]
+            return [Mistake("function does not use x", ", ".join(sorted(wrong)), evidence)]
         found = []
-        for name in sorted(wrong):
-            comparison = self._compare(name, entries[name])
-            vertical = [e.label for e in entries[name] if e.verdict == "wrong" and math.isinf(e.expected)]
-            if vertical and not comparison.wrong.any():
+        for name, bad in sorted(wrong.items()):
+            if all(math.isinf(entry.expected) for entry in bad):
                 text = "f has an infinite slope there: the quotients grow without end as the step shrinks"
-                found.append(Mistake(kinds.UNKNOWN, ", ".join(vertical), text))
+                found.append(Mistake(kinds.UNKNOWN, ", ".join(entry.label for entry in bad), text))
             else:
-                found.append(kinds.diagnose(comparison))
+                found.append(kinds.diagnose(self._compare(name, entries[name])))
         return kinds.merge(found)
 
     def _compare(self, name: str, entries: list[Entry]) -> Comparison:
         """Return the evidence on one wrong array."""
-        known = [entry for entry in entries if math.isfinite(entry.error) and math.isfinite(entry.expected)]
-        columns = [[e.expected, e.error, e.tolerance, e.verdict == "wrong", e.flat] for e in known]
-        expected, error, tolerance, wrong, flat = np.array(columns, dtype=np.float64).reshape(-1, 5).T
-        rows = range(min(SINGLE_SAMPLES, self.n_samples or 0))
+        function, is_callable = self.function, callable(self.grad)
+        probes = [partial(self._alone, name, *sample) for sample in self.samples]
+        if self.n_samples is None and is_callable:
+            probes = [partial(self._multiplied, name, factor) for factor in MULTIPLES]
         return Comparison(
             name,
-            self.function.arrays[name],
+            function.arrays[name],
             self.got[name],
-            [entry.index for entry in known],
-            expected,
-            error,
-            tolerance,
-            wrong > 0,
-            flat > 0,
+            [entry for entry in entries if math.isfinite(entry.error) and math.isfinite(entry.expected)],
             loss=self.here.value,
-            noise=max(self.here.noise, slopes.EPS * abs(self.here.value)),
+            noise=max(self.here.noise, EPS * abs(self.here.value)),
             n_samples=self.n_samples,
-            probes=[partial(self.one_sample, row, name) for row in rows] if self.one_sample else [],
-            value_at=lambda step: self.function.value_at({name: step}),
-            shifted=partial(self._shifted, name) if callable(self.grad) else None,
-            elsewhere=partial(self._elsewhere_of, name) if callable(self.grad) else None,
+            probes=probes,
+            value_at=lambda step: function.value_at({name: step}),
+            shifted=partial(self._shifted, name) if is_callable else None,
         )
 
     def _shifted(self, name: str, size: float) -> Array:
         """Return the gradient after a step of x, in units of x."""
-        with self.function.shifted({key: size * self.function.direction(key, self.rng) for key in self.got}):
+        moves = [(array, size * self.function.direction(key, self.rng)) for key, array in self.function.arrays.items()]
+        with self.function.shifted(*moves):
             return self._given()[name] if self.function.is_inside() else np.full(self.got[name].shape, np.nan)
 
-    def _elsewhere_of(self, name: str, index: Index, factor: float) -> tuple[float, float, float]:
-        """Return the value, and an entry's slope, measured and given, where the array is multiplied."""
+    def _multiplied(self, name: str, factor: float) -> tuple[float, float, Array]:
+        """Return value, largest slope and gradient where an array is multiplied."""
         array = self.function.arrays[name]
-        with self.function.shifted({name: (factor - 1) * array}):
-            here = replace(self.here, value=self.function.value_at({}))
-            if not math.isfinite(here.value):
-                return math.nan, 0.0, math.nan
-            line, size = self.function.line(name, index), self.function.reach(name, index)[1]
-            return here.value, slopes.automatic_slope(line, here, size).value, float(self._given()[name][index])
+        with self.function.shifted((array, (factor - 1) * array)):
+            return self._largest_slope(name, self.function, self._given)
+
+    def _alone(self, name: str, loss: Callable[..., float], gradient: Callable[[], Any]) -> tuple[float, float, Array]:
+        """Return loss, largest slope and gradient of one sample alone."""
+        function = MovableFunction(loss, self.function.arguments)
+        return self._largest_slope(name, function, lambda: dict(leaves(gradient())))
+
+    def _largest_slope(
+        self, name: str, function: MovableFunction, gradient: Callable[[], dict[str, Array]]
+    ) -> tuple[float, float, Array]:
+        value = function.value_or_nan()
+        if not math.isfinite(value):  # as batch normalisation of one sample, which has no loss
+            return math.nan, 0.0, np.zeros(1)
+        given = np.asarray(gradient()[name])
+        index = largest_entry(given)
+        line, size = function.line(name, index), function.reach(name, index)[1]
+        return value, slopes.automatic_slope(line, replace(self.here, value=value), size).value, given
 
     def _note_entries(self, measured: list[Entry]) -> None:
         at_kinks = "f has a kink inside every step, and got lies between its one-sided slopes: not the gradient's fault"
@@ -387,6 +330,15 @@ class Inspection:
                 self.notes.append(f"{', '.join(entry.label for entry in found[:3])}{more}: {what}")
         if self.function.raised:
             self.notes.append(f"f raised at some steps, which counts as not finite: {self.function.raised}")
+
+
+def _agree(one: Slope, other: Slope) -> bool:
+    return abs(one.value - other.value) <= one.error + other.error
+
+
+def _is_sharp(slope: Slope, size: float) -> bool:
+    """Say whether the error bar is short enough, beside an entry of this size, to decide."""
+    return slope.error <= DECISIVE * size or slope.error == 0
 
 
 def _halves(block: Block) -> list[Block]:
@@ -413,9 +365,7 @@ def _none_above(name: str, named: dict[str, Any]) -> bool:
 
 def _checked_gradient(what: str, value: Any, x: Array) -> Array:
     """Return a copy of an array of the gradient, which must be shaped as the array of x."""
-    array: Array = np.zeros(x.shape) if value is None else np.array(value)
-    if array.dtype.kind not in "fiub":
-        raise InvalidTypeError(f"{what} must hold real numbers, got dtype {array.dtype}")
+    array = np.zeros(x.shape) if value is None else real_array(what, value)
     if array.shape != x.shape:
         hint = ""
         if array.ndim == x.ndim + 1 and array.shape[1:] == x.shape:
@@ -423,4 +373,4 @@ def _checked_gradient(what: str, value: Any, x: Array) -> Array:
         elif array.T.shape == x.shape:
             hint = ": transposed?"
         raise InvalidValueError(f"{what} must have the shape of x, {x.shape}, got {array.shape}{hint}")
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
+    return array.astype(array.dtype if array.dtype.kind == "f" else np.float64)

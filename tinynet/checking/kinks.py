@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.activations import Activation
+from tinynet.checking.slopes import EPS, bend_stays
 
 Array = npt.NDArray[Any]
 
 POINTS = 2**13  # of the first grid over the range of a
 PARTS, ROUNDS = 8, 5  # an interval with a bend is cut into so many parts, so many times
-STAYS = 0.25  # a smooth bend shrinks to 1/8 of itself when the grid is 8 times finer, a kink stays above half
 FAINT = 1e-3  # bends below this fraction of the mean slope are none
-NOISE = 64 * float(np.finfo(np.float64).eps)  # of a bend, in units of value / width
+NOISE = 64 * EPS  # of a bend, in units of value / width
 MOST = 1024
 
 
@@ -52,7 +52,7 @@ def find_kinks(activation: Activation, low: float, high: float) -> list[Kink]:
         best = bends.argmax(axis=1)
         rows = np.arange(len(best))
         bend, places = bends[rows, best], fine[rows, best + 1]
-        kept = (bend > STAYS * seen) & (bend > faint + NOISE * np.abs(values[rows, best + 1]) / width)
+        kept = bend_stays(bend, seen, 1 / PARTS) & (bend > faint + NOISE * np.abs(values[rows, best + 1]) / width)
         grown = bend / seen
         places, seen, coarse, width, grown = (each[kept] for each in (places, bend, coarse, width, grown))
     kinks: list[Kink] = []

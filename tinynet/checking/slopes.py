@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -93,9 +95,8 @@ def fixed_slope(line: Line, here: Here, h: float) -> Slope:
     whole, half = _difference(line, here, h), _difference(line, here, h / 2)
     if whole is None or half is None:
         return NO_SLOPE
-    kink = whole.bend > 4 * whole.noise and half.bend > max(4 * half.noise, 0.75 * whole.bend)
-    flat = whole.flat and half.flat
-    return replace(whole, error=whole.noise + abs(whole.value - half.value) * 4 / 3, kink=kink, flat=flat)
+    error, flat = whole.noise + abs(whole.value - half.value) * 4 / 3, whole.flat and half.flat
+    return replace(whole, error=error, kink=_is_kink([half, whole]), flat=flat)
 
 
 def quotient(line: Line, here: Here, h: float) -> Slope:
@@ -131,7 +132,7 @@ def careful_slope(line: Line, here: Here, scales: tuple[float, float], known: Sl
     bars = [math.inf, *(_bar(ladder, k) for k in range(1, believed))]
     chosen = int(np.argmin(bars))
     flat = all(slope.flat for slope in ladder[:believed])
-    return replace(ladder[chosen], error=bars[chosen], kink=side == 0 and _is_kink(ladder, chosen), flat=flat)
+    return replace(ladder[chosen], error=bars[chosen], kink=_is_kink(ladder[: chosen + 2]), flat=flat)
 
 
 def automatic_slope(line: Line, here: Here, size: float) -> Slope:
@@ -145,11 +146,9 @@ def automatic_slope(line: Line, here: Here, size: float) -> Slope:
             h = steps.send((up, down, f_up, f_down))
     except StopIteration as stop:
         value, error = stop.value
-    return (
-        replace(NO_SLOPE, value=value, error=TRUSTED * error, step=longest, noise=error)
-        if math.isfinite(error)
-        else NO_SLOPE
-    )
+    if not math.isfinite(error):
+        return NO_SLOPE
+    return replace(NO_SLOPE, value=value, error=TRUSTED * error, step=longest, noise=error)
 
 
 def quantum(line: Line, here: Here, flat: Slope) -> float:
@@ -172,21 +171,21 @@ def _power_law(ladder: list[Slope]) -> Slope:
 
     So it is at 0 of x^1.5 (0.35 of it), of √x (2.8) and of ∛x (4), and where f jumps (8), which is no slope.
     """
-    values = np.array([slope.value for slope in ladder])
-    noise = np.array([slope.noise for slope in ladder])
+    values, noise = np.array([(slope.value, slope.noise) for slope in ladder]).T
     gaps = np.diff(values)
     clear = np.abs(gaps) > 2 * (noise[1:] + noise[:-1])
     for k in range(len(gaps) - 3):
-        if clear[k : k + 4].all():
-            ratios = gaps[k : k + 3] / gaps[k + 1 : k + 4]
-            if ratios.min() <= 0 or np.ptp(ratios) > STEADY * ratios.min():
-                break
-            if ratios.max() < 1 - STEADY:
-                limits = values[k : k + 2] - gaps[k : k + 2] * ratios[:2] / (1 - ratios[:2])
-                error = abs(limits[0] - limits[1]) + 0.1 * abs(values[k] - limits[0]) + noise[k]
-                return replace(ladder[k], value=float(limits[0]), error=float(error))
-            if ratios.min() > 1 + STEADY and ratios.max() < JUMP:
-                return replace(ladder[k], value=math.copysign(math.inf, -gaps[k]), error=0.0)
+        if not clear[k : k + 4].all():
+            continue
+        ratios = gaps[k : k + 3] / gaps[k + 1 : k + 4]
+        if ratios.min() <= 0 or np.ptp(ratios) > STEADY * ratios.min():
+            break
+        if ratios.max() < 1 - STEADY:
+            limits = values[k : k + 2] - gaps[k : k + 2] * ratios[:2] / (1 - ratios[:2])
+            error = abs(limits[0] - limits[1]) + 0.1 * abs(values[k] - limits[0]) + noise[k]
+            return replace(ladder[k], value=float(limits[0]), error=float(error))
+        if ratios.min() > 1 + STEADY and ratios.max() < JUMP:
+            return replace(ladder[k], value=math.copysign(math.inf, -gaps[k]), error=0.0)
     return replace(ladder[0], error=math.inf)
 
 
@@ -199,12 +198,10 @@ def _difference(line: Line, here: Here, h: float, side: int = 0) -> Slope | None
     """Return the difference over h, central or to one side, or None where x stays or the function is not finite."""
     (upper, f_upper) = line(h) if side >= 0 else (0.0, here.value)
     (lower, f_lower) = line(-h) if side <= 0 else (0.0, here.value)
-    width = upper - lower
-    if not (
-        (lower < 0.0 or side > 0) and (upper > 0.0 or side < 0) and math.isfinite(f_upper) and math.isfinite(f_lower)
-    ):
+    moved = (lower < 0.0 or side > 0) and (upper > 0.0 or side < 0)
+    if not (moved and math.isfinite(f_upper) and math.isfinite(f_lower)):
         return None
-    highest = max(abs(f_upper), abs(f_lower))
+    width, highest = upper - lower, max(abs(f_upper), abs(f_lower))
     noise = MARGIN * max(here.noise, here.roundoff * highest) / (width if side else h)
     value = (f_upper - f_lower) / width
     left = (f_lower - here.value) / lower if side <= 0 else value
@@ -225,10 +222,15 @@ def _bar(ladder: list[Slope], k: int) -> float:
     return ladder[k].noise + rest
 
 
-def _is_kink(ladder: list[Slope], chosen: int) -> bool:
-    """Say whether the one-sided slopes stay apart as the step shrinks, inside the chosen step."""
-    bent = [k for k, slope in enumerate(ladder) if slope.bend > 4 * slope.noise]
-    if len(bent) < 2 or bent[0] > chosen or bent[1] != bent[0] + 1:
-        return False
-    finest, next_one = ladder[bent[0]], ladder[bent[1]]
-    return finest.bend > 0.5 * next_one.bend
+def _is_kink(ladder: Sequence[Slope]) -> bool:
+    """Say whether the one-sided slopes stay apart at the shortest step that tells them apart, seen from the next."""
+    for finer, coarser in pairwise(ladder):
+        if finer.bend > 4 * finer.noise:
+            stays = bend_stays(finer.bend, coarser.bend, finer.step / coarser.step)
+            return bool(stays and coarser.bend > 4 * coarser.noise)
+    return False
+
+
+def bend_stays(bend: Any, of_longer: Any, shrunk: float) -> Any:
+    """Say whether a change of slope is that of a kink, which stays when the step shrinks: a smooth one goes with it."""
+    return bend > math.cbrt(shrunk) * of_longer
