@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,14 @@ def command(*words: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
+def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str] | ForkProcess) -> Any:
     """Wait until something happened while `process` runs, and return it."""
-    while process.poll() is None:
+    while (process.poll() if isinstance(process, subprocess.Popen) else process.exitcode) is None:
         if found := happened():
             return found
         time.sleep(0.01)
-    raise AssertionError(f"the command ended before: {process.communicate()}")
+    said = process.communicate() if isinstance(process, subprocess.Popen) else Path("said").read_text(encoding="utf-8")
+    raise AssertionError(f"the command ended before: {said}")
 
 
 def a_run_to_be_whole() -> bool:

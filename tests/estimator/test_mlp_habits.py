@@ -62,7 +62,8 @@ def their_tests() -> dict[str, Any]:
 
 
 globals().update(their_tests())
-pytest.mark.soak(globals()["test_n_iter_no_change_inf"])  # 3,000 epochs
+for name in ("test_n_iter_no_change_inf", "test_partial_fit_classification"):  # thousands of epochs
+    pytest.mark.soak(globals()[name])
 
 
 def test_most_of_their_tests_are_run() -> None:

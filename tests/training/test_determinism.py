@@ -22,10 +22,9 @@ def test_the_order_of_hashes_and_the_threads_of_blas_change_no_bit() -> None:
     variables = {"PYTHONHASHSEED": "4294967295", "OPENBLAS_NUM_THREADS": "2"}
     command = [TINYNET, "train", *WORDS, "--out", "told"]
     subprocess.run(command, check=True, timeout=120, env=os.environ | variables)
-    for name in ("first", "second"):
-        assert main(["train", *WORDS, "--out", name]) == 0
-    assert outcome("first") == outcome("second") == outcome("told")
-    assert len(outcome("first")["model"]) > 10_000 and outcome("first")["loss_curve.png"]
+    assert main(["train", *WORDS, "--out", "here"]) == 0
+    assert outcome("here") == outcome("told")
+    assert len(outcome("here")["model"]) > 10_000 and outcome("here")["loss_curve.png"]
 
 
 def test_a_run_of_a_sweep_has_the_bits_of_the_same_run_alone() -> None:
