@@ -16,6 +16,8 @@ Array = npt.NDArray[Any]
 
 PARTS = {"training": "train", "validation": "validation"}  # the first word of their columns
 
+FEW_EPOCHS = 2  # no curve: the loss is drawn by step
+
 
 def parts_of(history: History, what: str) -> dict[str, Array]:
     """Return the curves of "loss" or of "accuracy" in percent, by the name of the part, where it has values."""
@@ -42,10 +44,13 @@ def curve_charts(history: History) -> Html:
     if not len(history):
         return paragraph("No epoch has ended, so there is nothing to draw.", "note")
     losses, label, charts = parts_of(history, "loss"), "loss (nats a sample)", list[Html]()
-    charts.append(_by_epoch(history, "Loss by epoch", label, losses, best_of(history, "loss")))
-    if spans_decades(list(losses.values())):
-        title = "Loss by epoch on a logarithmic scale"
-        charts.append(_by_epoch(history, title, f"{label}, logarithmic", losses, best_of(history, "loss")))
+    if len(history) <= FEW_EPOCHS and history.step_losses:
+        charts.append(_by_step(history, label, losses))
+    else:
+        charts.append(_by_epoch(history, "Loss by epoch", label, losses, best_of(history, "loss")))
+        if spans_decades(list(losses.values())):
+            title = "Loss by epoch on a logarithmic scale"
+            charts.append(_by_epoch(history, title, f"{label}, logarithmic", losses, best_of(history, "loss")))
     accuracies = parts_of(history, "accuracy")
     charts.append(_by_epoch(history, "Accuracy by epoch", "accuracy (%)", accuracies, best_of(history, "accuracy")))
     rates = np.array(history["learning_rate"])
@@ -74,3 +79,17 @@ def _by_epoch(
         words.append(f"{said.capitalize()}.")
     y = axis_of(label, list(curves.values()), log="logarithmic" in label, from_zero=not unit)
     return chart(title, " ".join(words), series, axis_of("epoch", [epochs], whole=True), y)
+
+
+def _by_step(history: History, label: str, losses: dict[str, Array]) -> Html:
+    """Draw the loss of each step's batch, and those of the parts after each epoch."""
+    steps, own = np.arange(1.0, len(history.step_losses) + 1), np.array(history.step_losses)
+    ends = np.array(history["step"], dtype=np.float64)
+    series = [Series("batch", steps, own, "line c0 d0", key="batch of the step, before it")]
+    for number, (part, values) in enumerate(losses.items(), 1):
+        notes = [f"{part} after epoch {epoch}: {loss:.4g}" for epoch, loss in enumerate(values, 1)]
+        dots = f"{part} after an epoch, {values[-1]:.4g} at the end"
+        series.append(Series(part, ends, values, f"dot c{number}", shape=number, notes=notes, key=dots))
+    words = f"From {own[0]:.4g} in the first step to {own[-1]:.4g} in the last."
+    y = axis_of(label, [own, *losses.values()], from_zero=True)
+    return chart("Loss by step", words, series, axis_of("step", [steps], whole=True), y)

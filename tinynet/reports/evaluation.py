@@ -14,7 +14,7 @@ from tinynet.data.datasets import Dataset
 from tinynet.reports.html import document, paragraph, tiles
 from tinynet.reports.predictions import prediction_sections
 from tinynet.reports.run_page import score_tiles
-from tinynet.reports.scores import score, score_lines
+from tinynet.reports.scores import score, score_lines, shown_score
 from tinynet.storage.reading import FilePath
 
 
@@ -41,8 +41,8 @@ class Evaluation:
         width = max(len(name) for name in (*self.data.class_names, "class"))
         rows = [f"{'class':{width}}  samples  precision  recall     F1"]
         for name, own in zip(self.data.class_names, self.scores["classes"], strict=True):
-            figures = ("—" if own[key] is None else f"{own[key]:.3f}" for key in ("precision", "recall", "f1"))
-            rows.append("{:{}}  {:7,}  {:>9}  {:>6}  {:>5}".format(name, width, own["n_samples"], *figures))
+            precision, recall, f1 = (shown_score(own[key]) for key in ("precision", "recall", "f1"))
+            rows.append(f"{name:{width}}  {own['n_samples']:7,}  {precision:>9}  {recall:>6}  {f1:>5}")
         lines = [line.replace("test ", "file ", 1) for line in score_lines(self.scores)]
         return "\n".join([*lines, "", *rows])
 

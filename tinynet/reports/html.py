@@ -83,10 +83,9 @@ def table(caption: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], ki
         f"<caption>{text(caption)}</caption>",
         "<thead><tr>" + "".join(f'<th scope="col">{_breakable(cell)}</th>' for cell in head) + "</tr></thead>\n<tbody>",
     ]
-    name = _breakable if kind == "words" else text
     for first, *others in rows:
         cells = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in map(text, others))
-        lines.append(f'<tr><th scope="row">{name(first)}</th>{cells}</tr>')
+        lines.append(f'<tr><th scope="row">{_breakable(first)}</th>{cells}</tr>')
     return Html("\n".join([*lines, "</tbody>\n</table></div>"]))
 
 

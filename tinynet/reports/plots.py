@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.errors import DataError, InvalidTypeError, check_integer
+from tinynet.errors import DataError, InvalidTypeError
 from tinynet.network import TwoLayerNet
 from tinynet.reports.curves import best_of, parts_of
 from tinynet.reports.palette import LINES, N_COLOURS, REGIONS
-from tinynet.reports.pictures import regions
+from tinynet.reports.predictions import regions
 from tinynet.storage.writing import write_atomically
 from tinynet.training.history import History
 
@@ -60,9 +60,7 @@ def save_figure(figure: FigureBase | Axes, path: str | Path) -> None:
     write_atomically(Path(path), png.getvalue())
 
 
-def plot_loss_curve(
-    history_or_runs: History | Mapping[str, History], ax: Axes | None = None, *, smoothing: int = 1
-) -> Axes:
+def plot_loss_curve(history_or_runs: History | Mapping[str, History], ax: Axes | None = None) -> Axes:
     """Draw training and validation loss by epoch, and the accuracy beside it.
 
     Parameters
@@ -70,9 +68,6 @@ def plot_loss_curve(
     history_or_runs : History, or a mapping of labels to histories
     ax : matplotlib axes, optional
         The losses alone are drawn into it. None makes a new figure with the accuracy beside.
-    smoothing : int of at least 1
-        Draw the mean over so many epochs around each, with the figures themselves faintly behind;
-        1 draws the figures as they are.
 
     Returns
     -------
@@ -81,28 +76,54 @@ def plot_loss_curve(
 
     Raises
     ------
-    InvalidTypeError, InvalidValueError
-        For anything but histories, or a smoothing below 1.
+    InvalidTypeError
+        For anything but histories.
     """
-    check_integer("smoothing", smoothing, 1)
-    runs = _runs(history_or_runs)
+    runs = history_or_runs if isinstance(history_or_runs, Mapping) else {"": history_or_runs}
+    for label, history in runs.items():
+        if not isinstance(history, History):
+            allowed, received = "a History or a mapping of labels to them", type(history).__name__
+            raise InvalidTypeError(f"a loss curve needs {allowed}, got {received} under {label!r}")
     alone = len(runs) == 1
     panels = [ax] if ax is not None else list(_with_legend(9.0, 3.9, () if alone else (*runs, *DASHES)).subplots(1, 2))
     for panel, what in zip(panels, PANELS, strict=False):
-        for number, (label, history) in enumerate(runs.items()):
-            _draw(panel, what, history, smoothing, None if alone else (number, label))
-        if alone:
-            _mark_best(panel, what, next(iter(runs.values())))
-        _finish(panel, what)
-    title = f"mean over {smoothing} epochs" if smoothing > 1 else None
-    if alone:
-        for panel in panels:
-            _legend(panel, title=title)
-    else:
-        for part in {part: None for history in runs.values() for part in parts_of(history, "loss")}:
-            panels[-1].plot([], [], DASHES[part], color="dimgrey", label=part)
-        _legend(panels[-1], beside=ax is None, title=title)
+        _draw(panel, what, runs)
+    for part in () if alone else {part: None for history in runs.values() for part in parts_of(history, "loss")}:
+        panels[-1].plot([], [], DASHES[part], color="dimgrey", label=part)
+    for panel in panels if alone else panels[-1:]:
+        _legend(panel, beside=not alone and ax is None)
     return _readable(panels[0])
+
+
+def _draw(ax: Axes, what: str, runs: Mapping[str, History]) -> None:
+    """Draw both parts of each run: in two colours those of the only one, else in the colour of the run."""
+    from matplotlib.ticker import MaxNLocator
+
+    alone = len(runs) == 1
+    for number, (label, history) in enumerate(runs.items()):
+        for place, (part, values) in enumerate(parts_of(history, what).items()):
+            k, name = (place, part) if alone else (number, _plain(label))
+            style: dict[str, Any] = {
+                "color": COLOURS[k % N_COLOURS],
+                "marker": MARKERS[k % len(MARKERS)],
+                "markersize": 4,
+            }
+            style["markevery"] = max(1, len(history) // MARKED_EPOCHS)
+            style["label"] = name if alone or not place else None  # a run has one entry in the legend
+            ax.plot(history["epoch"], values, DASHES[part], markerfacecolor="white" if place else None, **style)
+        best = best_of(history, what)
+        if alone and best is not None:
+            text = f"best: epoch {best[0]}, {best[1]:.3g}{' %' if what == 'accuracy' else ''}"
+            ax.plot(*best, "D", color="black", fillstyle="none", markersize=9, zorder=5, label=text)
+    ax.set(xlabel="epoch", ylabel=PANELS[what], title=f"{what.capitalize()} by epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    ax.margins(x=0.03)
+    ax.grid(alpha=0.3, linewidth=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+    if what == "loss":
+        ax.update_datalim([(0.0, 0.0)], updatex=False)
+        ax.autoscale_view(scalex=False)
+        ax.set_ylim(bottom=0)
 
 
 def plot_decision_boundary(
@@ -271,16 +292,16 @@ def _with_legend(width: float, height: float, entries: Sequence[str]) -> Figure:
     return new_figure(width + columns * (0.85 + 0.09 * max(map(len, entries), default=0)), height)
 
 
-def _legend(ax: Axes, *, beside: bool = False, title: str | None = None) -> None:
+def _legend(ax: Axes, *, beside: bool = False) -> None:
     """Put the legend below or beside the axes, where it lies on no curve."""
     handles, labels = ax.get_legend_handles_labels()
-    ncols = math.ceil(len(handles) / LEGEND_ROWS) if beside else 3 if sum(map(len, labels)) < 60 else 1
-    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-    if not beside:
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
+    place["ncols"] = 3 if sum(map(len, labels)) < 60 else 1
+    if beside:
+        columns = math.ceil(len(handles) / LEGEND_ROWS)
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": columns}
     if handles:
-        style: dict[str, Any] = {"frameon": False, "fontsize": "small", "title": title, "title_fontsize": "small"}
-        ax.legend(ncols=ncols, **style, **place)
+        ax.legend(frameon=False, fontsize="small", **place)
 
 
 def _readable(ax: Axes) -> Axes:
@@ -289,10 +310,9 @@ def _readable(ax: Axes) -> Axes:
     from matplotlib.text import Text
 
     figure: Any = ax.figure
-    for text in figure.findobj(
-        lambda one: isinstance(one, Text) and any(ord(sign) > 0x2E7F for sign in one.get_text())
-    ):
-        installed = {font.name for font in font_manager.fontManager.ttflist}
+    texts = [text for text in figure.findobj(Text) if max(text.get_text(), default="") > "\u2e7f"]
+    installed = {font.name for font in font_manager.fontManager.ttflist} if texts else set()
+    for text in texts:
         text.set_fontfamily([*rcParams["font.family"], *(name for name in FONTS if name in installed)])
     return ax
 
@@ -308,60 +328,3 @@ def _class_names(net: TwoLayerNet, class_names: Names) -> tuple[str, ...]:
 def _plain(label: str) -> str:
     """Return a label as matplotlib shows it as it is: "$" begins no formula, "_" does not hide the entry."""
     return (" " if label.startswith("_") else "") + label.replace("$", r"\$")
-
-
-def _runs(history_or_runs: History | Mapping[str, History]) -> dict[str, History]:
-    runs = history_or_runs if isinstance(history_or_runs, Mapping) else {"": history_or_runs}
-    for label, history in runs.items():
-        if not isinstance(history, History):
-            where = f" under {label!r}" if label else ""
-            raise InvalidTypeError(
-                f"a loss curve needs a History or a mapping of labels to them, got {type(history).__name__}{where}"
-            )
-    return {_plain(label): history for label, history in runs.items()}
-
-
-def _draw(ax: Axes, what: str, history: History, smoothing: int, run: tuple[int, str] | None) -> None:
-    """Draw both parts of a run: in two colours when it is the only one, else in the colour and marker of its number."""
-    epochs = np.array(history["epoch"])
-    every = max(1, len(epochs) // MARKED_EPOCHS)
-    for place, (part, values) in enumerate(parts_of(history, what).items()):
-        colour, marker, label = COLOURS[place], "o" if every == 1 else "", part
-        if run is not None:
-            number, name = run
-            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            label = "" if place else name  # one entry of the legend
-        if smoothing > 1:
-            ax.plot(epochs, values, DASHES[part], color=colour, linewidth=0.8, alpha=0.35)
-        style: dict[str, Any] = {"marker": marker, "markevery": every, "markersize": 4, "label": label or None}
-        filled = "white" if part == "validation" else colour
-        ax.plot(epochs, _moving_mean(values, smoothing), DASHES[part], color=colour, markerfacecolor=filled, **style)
-
-
-def _moving_mean(values: Array, width: int) -> Array:
-    """Return the mean of `width` values around each; there are fewer at the ends."""
-    before, after = (width - 1) // 2, width // 2 + 1
-    return np.array([values[max(0, i - before) : i + after].mean() for i in range(len(values))])
-
-
-def _mark_best(ax: Axes, what: str, history: History) -> None:
-    """Mark the epoch that `History.best` names; its figures are in the legend, where they hide no curve."""
-    best = best_of(history, what)
-    if best is not None:
-        epoch, value = best
-        text = f"best: epoch {epoch}, {value:.3g}" if what == "loss" else f"epoch {epoch}: {value:.1f} %"
-        ax.plot(epoch, value, "D", color="black", fillstyle="none", markersize=9, zorder=5, label=text)
-
-
-def _finish(ax: Axes, what: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    ax.set(xlabel="epoch", ylabel=PANELS[what], title=f"{what.capitalize()} by epoch")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    ax.margins(x=0.03)
-    ax.grid(alpha=0.3, linewidth=0.6)
-    ax.spines[["top", "right"]].set_visible(False)
-    if what == "loss":
-        ax.update_datalim([(0.0, 0.0)], updatex=False)
-        ax.autoscale_view(scalex=False)
-        ax.set_ylim(bottom=0)

@@ -53,62 +53,38 @@ def remarks(
     balanced = training.class_weight == "balanced"  # then every class counts the same in the training loss
     weights = np.sign(class_counts) if balanced else class_counts
     frequencies = weights[weights > 0] / weights.sum()
-    found = [
-        _of_the_loss(history, -float(np.sum(frequencies * np.log(frequencies)))),
-        _of_overfitting(training, history, scores),
-        _of_the_majority(kept_epoch(training, history), scores, class_counts, class_names, balanced),
-    ]
-    return [remark for remark in found if remark]
+    entropy = -float(np.sum(frequencies * np.log(frequencies)))
+    found, scores, kept, best = list[str](), scores or {}, kept_epoch(training, history), history.best
 
-
-def _of_the_loss(history: History, guessing: float) -> str:
     first, last = history.rows[0].train_loss, history.rows[-1].train_loss
-    above = []
-    if last > first:
-        above.append(f"that of the first epoch ({first:.4g})")
-    if last > guessing:
-        above.append(f"that of always giving the class frequencies ({guessing:.4g})")
-    if not above:
-        return ""
-    remedy = "lower optimizer.learning_rate" if last > min(first, 10 * guessing) else "train for more training.epochs"
-    return f"the training loss ended at {last:.4g} nats a sample, above {' and '.join(above)}: {remedy}"
+    bars = {"that of the first epoch": first, "that of always giving the class frequencies": entropy}
+    above = " and ".join(f"{what} ({bar:.4g})" for what, bar in bars.items() if last > bar)
+    if above:
+        exploded = last > min(first, 10 * entropy)
+        remedy = "lower optimizer.learning_rate" if exploded else "train for more training.epochs"
+        found.append(f"the training loss ended at {last:.4g} nats a sample, above {above}: {remedy}")
 
-
-def _of_overfitting(training: TrainingConfig, history: History, scores: dict[str, Any] | None) -> str:
-    kept, best = kept_epoch(training, history), history.best
+    loss, guessing = (scores.get(name) or math.nan for name in ("loss", "guessing_loss"))
     if kept.validation_loss > MAX_RISE * best.validation_loss:
-        return (
+        found.append(
             f"the validation loss rose from {best.validation_loss:.4g} in epoch {best.epoch} to "
             f"{kept.validation_loss:.4g} in epoch {kept.epoch}, whose weights the run ended with: "
             "training.keep=best keeps those of the lowest"
         )
-    loss, guessing = (math.nan if scores is None else scores[name] or math.nan for name in ("loss", "guessing_loss"))
-    if loss > guessing >= kept.train_loss and training.class_weight == "none":
-        return (
+    elif loss > guessing >= kept.train_loss and not balanced:
+        found.append(
             f"the test loss is {loss:.4g} nats a sample, above that of always giving the class frequencies "
             f"({guessing:.4g}), though the training loss is {kept.train_loss:.4g}"
         )
-    return ""
 
-
-def _of_the_majority(
-    kept: Epoch,
-    scores: dict[str, Any] | None,
-    class_counts: npt.NDArray[Any],
-    class_names: tuple[str, ...],
-    balanced: bool,
-) -> str:
-    part, accuracy, majority = "training", kept.train_accuracy, class_counts.max() / class_counts.sum()
-    answer = f"{class_names[class_counts.argmax()]!r}, the most frequent class"
-    if scores is not None:
-        part, accuracy, majority = "test", scores["accuracy"], scores["majority_accuracy"]
+    part, answer = "test" if scores else "training", f"{class_names[class_counts.argmax()]!r}, the most frequent class"
+    accuracy = scores.get("accuracy", kept.train_accuracy)
+    majority = scores.get("majority_accuracy", class_counts.max() / class_counts.sum())
     if balanced:
         part, answer, majority = f"balanced {part}", "one and the same class", 1 / len(class_names)
-        accuracy = accuracy if scores is None else scores["balanced_accuracy"]
-    if accuracy > majority:
-        return ""
-    relation = "no more than" if accuracy == majority else "below"
-    return (
-        f"the {part} accuracy of {100 * accuracy:.1f} % is {relation} the {100 * majority:.1f} % of always "
-        f"answering {answer}"
-    )
+        accuracy = scores.get("balanced_accuracy", accuracy)
+    if accuracy <= majority:
+        relation = "no more than" if accuracy == majority else "below"
+        share = f"{100 * majority:.1f} % of always answering {answer}"
+        found.append(f"the {part} accuracy of {100 * accuracy:.1f} % is {relation} the {share}")
+    return found

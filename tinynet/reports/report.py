@@ -10,9 +10,8 @@ import numpy as np
 
 from tinynet.artifacts.model import Model, load_model
 from tinynet.artifacts.run_folder import RunFolder
-from tinynet.artifacts.stored_runs import StoredRun, read_runs
+from tinynet.artifacts.stored_runs import StoredRun, Summary, read_runs
 from tinynet.config.building import Run, prepare
-from tinynet.data.datasets import Dataset
 from tinynet.errors import ConfigError
 from tinynet.reports.html import GENERATOR
 from tinynet.reports.run_page import run_page
@@ -45,7 +44,7 @@ def write_report(folders: FilePath | Sequence[FilePath], output: str | Path | No
         page = run_page(runs[0], rebuilt(runs[0]))
     else:
         name = paths[0].resolve().name if len(paths) == 1 else ""
-        page = comparison_page(runs, missing, name, beside=target.parent, left_out=_left_out(paths, runs))
+        page = comparison_page(runs, missing, name, target.parent, _left_out(paths, runs))
     write_named(target, page)
     return target
 
@@ -84,33 +83,27 @@ def rebuilt(stored: StoredRun) -> Run | str:
     except (ConfigError, OSError) as error:
         reason = " ".join(str(error).removeprefix("config: ").split())
         return f"The data of this run cannot be found here, so nothing can be predicted again: {reason}"
-    if model.net.shapes != run.net.shapes:
-        return (
-            "The data that config.json names do not fit the network of model.npz: they are not what it was trained on."
-        )
-    data, summary = run.dataset, stored.summary
-    numbers = [len(part) for part in (data.X_train, data.X_validation, data.X_test)]
-    differ = summary is not None and numbers != [summary.n_train, summary.n_validation, summary.n_test]
-    if differ or not _fits(model, data):
-        return (
-            "The data that config.json names are not those that the run was trained on: "
-            "they have changed since, and are not shown."
-        )
+    if not _fits(model, run, stored.summary):
+        return "The data that config.json names are not those of the run: they have changed since, and are not shown."
     run.net = model.net
-    if summary is not None and summary.test_loss is not None:
-        loss = run.net.loss(run.dataset.X_test, run.dataset.y_test) if len(run.dataset.X_test) else np.nan
-        if not np.isclose(loss, summary.test_loss, rtol=1e-6, atol=1e-9):
-            return (
-                f"The data that config.json names give a test loss of {loss:.6g} today, but the run "
-                f"measured {summary.test_loss:.6g}: they have changed since, and are not shown."
-            )
     return run
 
 
-def _fits(model: Model, data: Dataset) -> bool:
-    named = (model.class_names, model.feature_names) == (data.class_names, data.feature_names)
-    pairs = (model.scaling.offset, data.scaling.offset), (model.scaling.scale, data.scaling.scale)
-    return named and all(np.allclose(*pair, rtol=1e-9, atol=0.0) for pair in pairs)
+def _fits(model: Model, run: Run, summary: Summary | None) -> bool:
+    """Return whether the data of `run` are those of the model and of what the run has measured."""
+    data = run.dataset
+    known = model.net.shapes, model.class_names, model.feature_names
+    if known != (run.net.shapes, data.class_names, data.feature_names):
+        return False
+    scalings = (model.scaling.offset, data.scaling.offset), (model.scaling.scale, data.scaling.scale)
+    if not all(np.allclose(*pair, rtol=1e-9, atol=0.0) for pair in scalings):
+        return False
+    sizes = [len(part) for part in (data.X_train, data.X_validation, data.X_test)]
+    if summary is not None and sizes != [summary.n_train, summary.n_validation, summary.n_test]:
+        return False
+    if summary is None or summary.test_loss is None:
+        return True
+    return bool(np.isclose(model.net.loss(data.X_test, data.y_test), summary.test_loss, rtol=1e-6, atol=1e-9))
 
 
 def _is_report(path: Path) -> bool:

@@ -77,17 +77,22 @@ def score_lines(scores: dict[str, Any] | None) -> list[str]:
     """Return what a terminal shows of the scores of a test part, in short lines; none for None."""
     if scores is None:
         return []
-    low, high = scores["accuracy_interval"]
-    loss, guessing = (_shown(scores[name], "#.4g") for name in ("loss", "guessing_loss"))
-    balanced, f1, auc = (_shown(scores[name], ".3f") for name in ("balanced_accuracy", "macro_f1", "roc_auc"))
+    interval = " to ".join(f"{100 * end:.1f}" for end in scores["accuracy_interval"])
+    loss, guessing = (shown_score(scores[name], "#.4g") for name in ("loss", "guessing_loss"))
+    balanced, f1, auc = (shown_score(scores[name]) for name in ("balanced_accuracy", "macro_f1", "roc_auc"))
+    n, accuracy, majority = scores["n_samples"], 100 * scores["accuracy"], 100 * scores["majority_accuracy"]
+    guessed = f"{majority:.1f} %, always the most frequent class; loss {guessing}, always the class frequencies"
     return [
-        f"test accuracy  {100 * scores['accuracy']:.1f} %  (95 % interval {100 * low:.1f} to {100 * high:.1f} %, "
-        f"{scores['n_samples']:,} samples)",
-        f"by guessing    {100 * scores['majority_accuracy']:.1f} %, always the most frequent class; "
-        f"loss {guessing}, always the class frequencies",
+        f"test accuracy  {accuracy:.1f} %  (95 % interval {interval} %, {n:,} samples)",
+        f"by guessing    {guessed}",
         f"test loss      {loss} nats a sample",
         f"other scores   balanced accuracy {balanced}, macro F1 {f1}, ROC AUC {auc}",
     ]
+
+
+def shown_score(value: float | None, digits: str = ".3f") -> str:
+    """Return a score for the eye, a dash for one that is not defined."""
+    return "—" if value is None else f"{value:{digits}}"
 
 
 def wilson_interval(right: int, n_samples: int) -> tuple[float, float]:
@@ -114,10 +119,6 @@ def _roc_auc(labels: Array, probabilities: Array) -> float | None:
         below = rest.searchsorted(own, "left") + rest.searchsorted(own, "right")
         areas.append(below.mean() / (2 * len(rest)))
     return float(np.mean(areas))
-
-
-def _shown(value: float | None, digits: str) -> str:
-    return "not defined" if value is None else f"{value:{digits}}"
 
 
 def _number(value: float) -> float | None:

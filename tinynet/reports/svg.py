@@ -273,11 +273,10 @@ def _kept(values: Array) -> Array:
     n = len(values)
     if n <= MAX_POINTS:
         return np.arange(n)
-    kept = [np.array([0, n - 1])]
-    for piece in np.array_split(np.arange(n), MAX_POINTS // 2):
-        finite = piece[np.isfinite(values[piece])]
-        kept.append(finite[[values[finite].argmin(), values[finite].argmax()]] if len(finite) else piece[:1])
-    return np.unique(np.concatenate(kept))
+    low, high = (np.where(np.isfinite(values), values, end) for end in (np.inf, -np.inf))
+    pieces = np.array_split(np.arange(n), MAX_POINTS // 2)
+    ends = [piece[at] for piece in pieces for at in (low[piece].argmin(), high[piece].argmax())]
+    return np.unique([0, *ends, n - 1])
 
 
 def _across(fraction: Array) -> Array:

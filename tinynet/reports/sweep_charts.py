@@ -45,9 +45,7 @@ def curve_charts(settings: Sequence[Setting], data: str = "") -> list[Html]:
             title = f"{data}{part.capitalize()} loss by epoch, on a logarithmic scale"
             charts.append(_chart(title, lines, _axis(LOGARITHMIC, together)[0]))
     words = (
-        f"Lines are medians over the finished runs of a setting, bands (of the best {MAX_BANDS}) go from their lowest "
-        "to their highest; a line ends where the shortest of its runs does. All charts of the loss have one scale, "
-        "but for the logarithmic one."
+        f"Lines are medians over the runs of a setting; bands, of the best {MAX_BANDS}, span their lowest and highest."
     )
     names = [f"{setting.label} (n = {len(setting.finished)})" for setting in drawn]
     entries = key([replace(line, key=name) for line, name in zip(together, names, strict=False)])

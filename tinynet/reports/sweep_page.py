@@ -19,12 +19,7 @@ from tinynet.reports.sweep_charts import curve_charts, effect_charts
 
 
 def comparison_page(
-    runs: Sequence[StoredRun],
-    missing: Sequence[MissingRun],
-    name: str,
-    *,
-    beside: Path | None = None,
-    left_out: Sequence[str] = (),
+    runs: Sequence[StoredRun], missing: Sequence[MissingRun], name: str, beside: Path, left_out: Sequence[str]
 ) -> bytes:
     """Return the page about `runs`, which lie in the folder `name` if they have one in common.
 
@@ -33,20 +28,15 @@ def comparison_page(
     runs : sequence of StoredRun
     missing : runs of the same sweep that left no folder
     name : str
-    beside : folder in which the page will be; with it a row links to the page of its run, where there is one
+    beside : folder in which the page will be, from which a row links to the page of its run, where there is one
     left_out : labels of run folders in the sweep's folder that are not the sweep's
     """
     groups = comparison.by_data(runs)
     n_failed = sum(not run.finished for run in runs) + len(missing)
-    title = name or f"{len(runs)} runs"
-    parts = [Html(f"<h1>{html.text(title)}</h1>"), html.paragraph(_lead(runs, groups), "lead")]
-    notices = _remarks([run for run in runs if run.finished])
-    if left_out:
-        notices.insert(0, f"Left out, since sweep.csv does not name them: {', '.join(left_out)}")
-    if len(groups) > 1:
-        apart = "different data sets, which are kept apart"
-        notices.insert(0, f"The runs were trained on {len(groups)} {apart}: {'; '.join(groups)}")
-    parts += [html.paragraph(notice, "notice") for notice in notices]
+    title, keys = name or f"{len(runs)} runs", comparison.differing_keys([run.settings for run in runs])
+    differ = f"The runs differ in {', '.join(keys) or 'nothing but the seed'}." if len(runs) > 1 else "One run."
+    parts = [Html(f"<h1>{html.text(title)}</h1>"), html.paragraph(differ, "lead")]
+    parts += [html.paragraph(f"{notice}.", "notice") for notice in _notices(runs, list(groups), left_out)]
     for data, own in groups.items():
         if len(groups) == 1:
             parts += _comparison(own, "", n_failed, beside)
@@ -61,7 +51,7 @@ def comparison_page(
     return html.document(f"{title}: tinynet report", parts)
 
 
-def _comparison(runs: Sequence[StoredRun], data: str, n_failed: int, beside: Path | None) -> list[Html]:
+def _comparison(runs: Sequence[StoredRun], data: str, n_failed: int, beside: Path) -> list[Html]:
     """Return the sections about runs of the same data, whose name is in front of the headings."""
     keys = comparison.differing_keys([run.settings for run in runs])
     settings = comparison.group(runs, keys)
@@ -77,36 +67,28 @@ def _comparison(runs: Sequence[StoredRun], data: str, n_failed: int, beside: Pat
     return parts
 
 
-def _lead(runs: Sequence[StoredRun], groups: dict[str, list[StoredRun]]) -> str:
-    keys = comparison.differing_keys([run.settings for run in runs])
-    n_settings = sum(len(comparison.group(own, keys)) for own in groups.values())
-    numbers = (len(runs), "run"), (n_settings, "setting")
-    what = " of ".join(f"{number} {word}{'s' if number > 1 else ''}" for number, word in numbers)
-    return what if len(runs) == 1 else f"{what}; they differ in {', '.join(keys) or 'nothing but the seed'}"
-
-
-def _remarks(finished: Sequence[StoredRun]) -> list[str]:
-    """Name the runs whose loss exploded and those whose own page has remarks."""
+def _notices(runs: Sequence[StoredRun], data: Sequence[str], left_out: Sequence[str]) -> list[str]:
+    """Say what is kept apart and left out, and name the runs whose loss exploded and those that have remarks."""
+    finished = [run for run in runs if run.finished]
     out = comparison.exploded(np.array([loss_of(run) for run in finished]))
-    labels = [run.label for run, is_out in zip(finished, out, strict=True) if is_out]
-    remarked = [run.label for run in finished if run.summary and run.summary.remarks and run.label not in labels]
-    found = (
-        (labels, "ended with a loss far above the others; medians and axes are made so that they hide nothing"),
+    exploded = [run.label for run, is_out in zip(finished, out, strict=True) if is_out]
+    remarked = [run.label for run in finished if run.summary and run.summary.remarks and run.label not in exploded]
+    notices = [f"{len(data)} different data sets, which are kept apart: {'; '.join(data)}"] if len(data) > 1 else []
+    for labels, words in (
+        (left_out, "left out, since sweep.csv does not name them"),
+        (exploded, "ended with a loss far above the others, in the way of no median and no axis"),
         (remarked, "came to their end with remarks, which their own pages have"),
-    )
-    return [f"{len(own)} run{'s' if len(own) > 1 else ''} ({html.some(own)}) {words}." for own, words in found if own]
+    ):
+        notices += [f"{len(labels)} of the runs {words}: {html.some(labels)}"] if labels else []
+    return notices
 
 
 def _order_sentence(runs: Sequence[StoredRun]) -> str:
     last = {kept_epoch(run.config.training, run.history) is run.history.rows[-1] for run in runs if run.finished}
-    weights = (
-        "the epoch that each run kept" if len(last) > 1 else "the last epoch" if last == {True} else "the best epoch"
-    )
-    return (
-        f"In the order of the {part_of(runs)} loss, the median over the runs of a setting, with the lowest and the "
-        f"highest in brackets. All columns, the test accuracy too, are about the weights of {weights}; the test "
-        "figures have no part in the order."
-    )
+    weights = "the last epoch" if last == {True} else "the best epoch"
+    weights = "the epoch that each run kept" if len(last) > 1 else weights
+    measured = f"the median {part_of(runs)} loss; all columns are about the weights of {weights}"
+    return f"In the order of {measured}. The test figures have no part in the order."
 
 
 def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_failed: int) -> Html:
@@ -162,7 +144,7 @@ def _seconds_of(run: StoredRun) -> float:
     return np.nan if run.summary is None else run.summary.duration_s
 
 
-def _runs_table(runs: Sequence[StoredRun], keys: Sequence[str], beside: Path | None) -> Html:
+def _runs_table(runs: Sequence[StoredRun], keys: Sequence[str], beside: Path) -> Html:
     head = ("run", *keys, "seed", "best epoch", f"{part_of(runs)} loss", "test accuracy", "time", "status")
     rows = []
     for run in sorted(runs, key=lambda run: comparison.rank([run] if run.finished else [])):
@@ -183,9 +165,9 @@ def _runs_table(runs: Sequence[StoredRun], keys: Sequence[str], beside: Path | N
     return html.table(f"All runs{out}", head, rows, "wide runs")
 
 
-def _link(run: StoredRun, beside: Path | None) -> Cell:
+def _link(run: StoredRun, beside: Path) -> Cell:
     """Return the name of a run as a link to its page, as seen from the folder `beside`."""
-    if beside is None or not run.folder.report.is_file():
+    if not run.folder.report.is_file():
         return run.label
     path = os.path.relpath(run.folder.report.resolve(), beside.resolve()).replace(os.sep, "/")
     return Html(f'<a href="{quote(path, errors="replace")}">{html.text(run.label)}</a>')
