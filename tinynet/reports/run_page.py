@@ -119,13 +119,11 @@ def score_tiles(scores: dict[str, Any]) -> list[tuple[str, Cell, Cell]]:
 
 def _repeat(stored: StoredRun) -> Html:
     words = f"In the run folder, {stored.label}; the same versions on the same machine give the same bits:"
-    tables = (
-        (stored.folder.config, "key", stored.folder.written_config),
-        (stored.folder.environment, "what", stored.environment),
-    )
-    pair = [html.table(file.name, (head, "value"), _cells(flat(values)), "words") for file, head, values in tables]
+    keys, about = _cells(flat(stored.folder.written_config)), _cells(flat(stored.environment))
+    config = html.table(stored.folder.config.name, ("key", "value"), keys, "words")
+    environment = html.table(stored.folder.environment.name, ("what", "value"), about, "words")
     command = _command("tinynet train config.json")
-    return html.section("Repeat it", html.paragraph(words), command, html.grid("pair", pair))
+    return html.section("Repeat it", html.paragraph(words), command, html.grid("pair", [config, environment]))
 
 
 def _cells(values: dict[str, Any]) -> list[tuple[str, str]]:
