@@ -34,10 +34,10 @@ def _pieces(calls: int) -> Table:
     workspace = T.Workspace()
     series = T._Series(params, activation, X, labels, problem.h, True)
     series.gradient(workspace)
-    (n, d), (m, k) = X.shape, series.D.shape
+    (n, d), (m, k) = X.shape, params["W2"].shape
     of, at = workspace.get(T._Samples, n, d, m, k), workspace.get(T._Pairs, n, m, k)
     z, gradient = np.tanh(X @ params["W1"] + params["b1"]), np.empty((d, m))
-    values = np.ascontiguousarray(activation(z + T.SHIFTS)).reshape(5, -1)
+    values = np.ascontiguousarray(activation(z + T.WINDOW * T.NODES)).reshape(5, -1)
     backpropagation = Backpropagation(n, d, m, k)
 
     def cubes() -> None:
@@ -48,13 +48,15 @@ def _pieces(calls: int) -> Table:
     pieces: dict[str, Callable[[], Any]] = {
         "X W1 and Xᵀ A": lambda: (np.dot(X, params["W1"], out=of.A), np.dot(X.T, of.A, out=gradient)),
         "X³ and (X³)ᵀ B, float32": cubes,
-        "the activation at five points": lambda: activation(np.add(z, T.SHIFTS, out=at.shifted), out=at.shifted),
+        "the activation at five points": lambda: activation(
+            np.add(z, T.WINDOW * T.NODES, out=at.shifted), out=at.shifted
+        ),
         "the polynomial through them": lambda: np.dot(T.FIT, values, out=at.C),
         "softmax": lambda: series._errors(at, labels),
         "output layer": lambda: series._output_layer(at),
         "third-order terms B": lambda: series._third_order(at, labels, of.powers, of.B),
-        "κ1": lambda: np.dot(at.e.T, series.D.T, out=at.lin),
-        "guards": lambda: series._unfit(at, of.squares),
+        "κ1": lambda: np.dot(at.e.T, series.D, out=at.lin),
+        "guards": lambda: series._unfit(slice(0, n), at),
     }
     seconds = {name: _least(piece, calls) for name, piece in pieces.items()}
     whole = _least(lambda: T.difference_quotients(params, activation, X, labels, problem.h, "auto", workspace), calls)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Nanoseconds on one machine, of which only the ratios count: of a pair (sample, unit) and its features in the
-# series; of a pair that is expanded again; of a move that is measured, exact, or a weight of the output layer's.
-SERIES, FEATURE, CLOSER, MEASURED, EXACT, OUTPUT = 35.0, 0.18, 100.0, 20.0, 110.0, 20.0
+# series; of a move that is measured, exact, or a weight of the output layer's.
+SERIES, FEATURE, MEASURED, EXACT, OUTPUT = 35.0, 0.18, 20.0, 110.0, 20.0
 LEAST_SLOWDOWN = 3.0  # that is worth a remark
 
 
@@ -14,14 +14,13 @@ LEAST_SLOWDOWN = 3.0  # that is worth a remark
 class Fallbacks:
     """How much the series alone did not give, since a workspace was made.
 
-    `samples` were visited in all. Of pairs (sample, unit): `closer` were expanded again in a narrower
-    window, `measured` moved for every feature, `exact` of these by the exact formula. Of outliers
+    `samples` were visited in all. Of pairs (sample, unit) `measured` were moved for every feature, `exact` of
+    these by the exact formula. Of outliers
     (sample, feature): `outliers` were moved for every unit, `exact_outliers` of these by the exact
     formula. `outputs` counts the samples whose weights of the output layer took the exact formula.
     """
 
     samples: int = 0
-    closer: int = 0
     measured: int = 0
     exact: int = 0
     outliers: int = 0
@@ -46,7 +45,7 @@ class Fallbacks:
             f"{self.outputs / max(1, self.samples):.1%} of the samples have units of large values; another scaling "
             "of the features helps": output_cost,
         }
-        factor = 1.0 + (pair_cost + outlier_cost + output_cost + CLOSER * self.closer) / series
+        factor = 1.0 + (pair_cost + outlier_cost + output_cost) / series
         if factor <= least:
             return []
         cause = max(causes, key=lambda name: causes[name])
