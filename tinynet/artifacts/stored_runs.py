@@ -320,5 +320,5 @@ def _first(error: ValidationError) -> str:
     detail = error.errors(include_url=False)[0]
     message = re.sub("^Input should", "must", detail["msg"]).replace("Field required", "missing")
     message = message.replace("Invalid JSON", "not valid JSON")
-    received = "" if detail["type"] in ("missing", "json_invalid") else f", got {shown_path(detail['input'])}"
+    received = "" if detail["type"] in ("missing", "json_invalid") else f", got {shown_path(str(detail['input']))}"
     return ": ".join(filter(None, [".".join(map(str, detail["loc"])), message + received]))
