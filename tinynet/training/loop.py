@@ -275,12 +275,7 @@ class _Task:
                 history.stopped_early = False
                 raise self._diverged(state, part)
         row = Epoch(
-            epoch=epoch,
-            step=state.step,
-            train_loss=trained[0],
-            train_accuracy=trained[1],
-            validation_loss=validated[0],
-            validation_accuracy=validated[1],
+            *(epoch, state.step, *trained, *validated),
             learning_rate=rate_of(self.optimizer),
             loss_evaluations=2 * self.net.n_parameters * state.step,
             duration_s=time.perf_counter() - started,
@@ -300,18 +295,15 @@ class _Task:
             rows[-1] = replace(rows[-1], train_loss=loss, train_accuracy=accuracy)
 
     def compare_rates(self, state: State) -> None:
-        """Warn when another schedule gave the rates so far: that of fewer epochs, for example."""
-        if self.schedule is None:
-            return
-        rates = [*((row.step, row.learning_rate) for row in state.history), (state.step, state.learning_rate)]
-        for step, there in rates:
-            if step and (here := self._rate(step)) != there:
-                warnings.warn(
-                    f"the schedule is not that of the steps so far (learning rate {there:g} in step {step}, now "
-                    f"{here:g}): the training ends otherwise than one that had this schedule from its beginning",
-                    stacklevel=3,
-                )
-                return
+        """Warn when there is a schedule and another one gave the rates so far: that of fewer epochs, for example."""
+        rates = {row.step: row.learning_rate for row in state.history} | {state.step: state.learning_rate}
+        changed = [step for step, there in rates.items() if self.schedule and step and self._rate(step) != there]
+        for step in changed[:1]:
+            warnings.warn(
+                f"the schedule is not that of the steps so far (learning rate {rates[step]:g} in step {step}, now "
+                f"{self._rate(step):g}): the training ends otherwise than one that had it from its beginning",
+                stacklevel=3,
+            )
 
     def _rate(self, step: int) -> float:
         """Return the rate of a step, at its middle."""

@@ -84,14 +84,10 @@ def to_bytes(state: State) -> bytes:
     """Return a checkpoint: an NPZ archive whose comment is the digest of all before it."""
     meta = {
         "format_version": FORMAT,
-        "settings": state.settings,
-        "step": state.step,
-        "epoch_s": state.epoch_s,
-        "learning_rate": state.learning_rate,
+        **{name: getattr(state, name) for name in ("settings", "step", "epoch_s", "learning_rate", "during")},
         "stopped_early": state.history.stopped_early,
         "velocity": bool(state.velocity),
         "sums": astuple(state.sums),
-        "during": state.during,
         "step_losses": state.history.step_losses[: state.step],  # an epoch that failed is not saved
     }
     if len(text := json.dumps(meta).encode()) > MAX_META:
@@ -194,13 +190,9 @@ def _check_position(path: Path, state: State) -> None:
     """Raise ValueError unless step, history and the file's name go together."""
     n_steps = state.history.rows[0].step if state.history.rows else state.step
     into_epoch = state.step - len(state.history) * n_steps
-    if (
-        path.name != file_name(state.step)
-        or not 0 <= into_epoch <= n_steps
-        or any(row.step != row.epoch * n_steps for row in state.history)
-        or len(state.history.step_losses) not in (0, state.step)
-        or not (math.isfinite(state.epoch_s) and state.epoch_s >= 0)
-    ):
+    fits = path.name == file_name(state.step) and 0 <= into_epoch <= n_steps and 0 <= state.epoch_s < math.inf
+    rows_fit = all(row.step == row.epoch * n_steps for row in state.history)
+    if not (fits and rows_fit and len(state.history.step_losses) in (0, state.step)):
         raise ValueError(f"step {state.step} after {len(state.history)} epochs of {n_steps} steps")
 
 
