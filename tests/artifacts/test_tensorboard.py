@@ -64,14 +64,11 @@ def written(folder: Path, so_far: list[Epoch], then: list[Epoch]) -> None:
             add(row)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_a_run_leaves_the_curves_of_its_metrics(schedule: str) -> None:
-    assert main(["train", "iris", *QUICK, f"optimizer.schedule={schedule!r}", "--out", "run", "--quiet"]) == 0
+def test_a_run_leaves_the_curves_of_its_metrics() -> None:
+    assert main(["train", "iris", *QUICK, "optimizer.schedule=cosine", "--out", "run", "--quiet"]) == 0
     assert_same(curves("run"), recorded("run"))
     assert [step for step, _ in curves("run")["loss/validation"]] == [1, 2, 3]
-    assert sorted(curves("run")) == sorted(TAGS) and len({rate for _, rate in curves("run")["learning_rate"]}) == (
-        1 if schedule == "constant" else 3
-    )
+    assert sorted(curves("run")) == sorted(TAGS) and len({rate for _, rate in curves("run")["learning_rate"]}) == 3
 
 
 def test_without_a_validation_part_there_are_no_curves_of_it() -> None:
@@ -80,20 +77,14 @@ def test_without_a_validation_part_there_are_no_curves_of_it() -> None:
     assert sorted(curves("run")) == ["accuracy/train", "learning_rate", "loss/train"]
 
 
-def test_no_event_file_is_written_unless_it_is_asked_for() -> None:
-    assert main(["train", "iris", *QUICK[:2], "--out", "run", "--quiet"]) == 0
-    assert Path("run", "metrics.csv").exists() and not events_of("run")
-
-
 def test_a_run_that_diverged_keeps_the_epochs_before() -> None:
     huge = ["optimizer.learning_rate=3.0", "network.activation='relu'", "network.weight_scale=1e200"]
     assert main(["train", "iris", *QUICK, *huge, "seed=1", "--out", "run", "--quiet"]) == 3
     assert_same(curves("run"), recorded("run"))
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_every_run_of_a_sweep_has_its_own_event_file(jobs: str) -> None:
-    assert main(["sweep", "iris", "seed=0..2", *QUICK, "--jobs", jobs, "--out", "s", "--quiet"]) == 0
+def test_every_run_of_a_sweep_has_its_own_event_file() -> None:
+    assert main(["sweep", "iris", "seed=0..2", *QUICK, "--jobs", "2", "--out", "s", "--quiet"]) == 0
     folders = [path for path in Path("s").iterdir() if path.is_dir()]
     assert len(folders) == 3
     for folder in folders:

@@ -41,11 +41,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the real command."""
-    return subprocess.run([TINYNET, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
-
-
 def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Return the one line that answers a wrong command line, which creates nothing."""
     before = sorted(Path().rglob("*"))
@@ -67,21 +62,29 @@ def rows_file(rows: Sequence[object], header: str = MEASURES, name: str = "new.c
     return name
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return model.npz of a short training on iris."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert main(["train", "iris", "training.epochs=3", "--out", str(folder), "--quiet"]) == 0
+    return folder / "model.npz"
+
+
 @pytest.fixture
-def iris(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the run folder of a short training on iris."""
-    assert main(["train", "iris", "training.epochs=3", "--out", "run", "--quiet"]) == 0
+def iris(model: Path) -> str:
+    """Return a run folder of which only the model is left, which is all that predictions need."""
+    Path("run").mkdir()
+    shutil.copy(model, "run")
     return "run"
 
 
-def test_a_walk_from_a_csv_file_to_predictions(project: Path) -> None:
-    trained = run("train", "tumours.toml", "--out", "runs/first")
-    assert trained.returncode == 0 and trained.stdout.startswith("tumours: network 30-50-2 (tanh)")
+def test_a_walk_from_a_csv_file_to_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "tumours.toml", "--out", "runs/first"]) == 0
+    assert capsys.readouterr().out.startswith("tumours: network 30-50-2 (tanh)")
     summary = json.loads(Path("runs/first/summary.json").read_text(encoding="utf-8"))
     assert summary["test_accuracy"] > 0.9
-    predicted = run("predict", "runs/first", "data/breast_cancer.csv")
-    assert (predicted.returncode, predicted.stderr) == (0, "")
-    header, rows = table(predicted.stdout)
+    assert main(["predict", "runs/first", "data/breast_cancer.csv"]) == 0
+    header, rows = table(capsys.readouterr().out)
     assert header == ["label", "probability_benign", "probability_malignant"]
     truth = [line.rpartition(",")[2] for line in Path("data/breast_cancer.csv").read_text().splitlines()[1:]]
     assert np.mean([row[0] == name for row, name in zip(rows, truth, strict=True)]) > 0.9
@@ -103,26 +106,14 @@ def test_output_goes_to_a_file_on_request(iris: str, capsys: pytest.CaptureFixtu
     assert all(row[0] in ("setosa", "versicolor", "virginica") for row in rows)
 
 
-def test_fault_43_a_run_folder_predicts_wherever_it_is(iris: str, tmp_path: Path) -> None:
-    rows_file(["5.1,3.5,1.4,0.2"])
-    before = run("predict", iris, "new.csv").stdout
-    shutil.move(iris, tmp_path / "elsewhere")
-    for path in Path(tmp_path / "elsewhere").iterdir():
-        if path.name != "model.npz":
-            path.unlink()
-    assert before and run("predict", str(tmp_path / "elsewhere"), "new.csv").stdout == before
-
-
 @pytest.mark.parametrize(
     ("header", "row", "message"),
     [
         (MEASURES.replace("petal", "leaf"), "1,2,3,4", "the model: no column 'petal length (cm)', 'petal width (cm)'"),
         ("", "1,2,3", "line 1: 3 columns and no header; the model has 4: 'sepal length (cm)', 'sepal"),
         ("", "1,2,3,4,setosa", "line 1: 5 columns and no header; the model has 4: "),
-        (MEASURES, "1,2,3", "line 2 has 3 columns, the rows before it have 4"),
         (MEASURES, "1,2,3,many", "column 'petal width (cm)': 'many' in line 2, where numbers belong"),
         (MEASURES, "1,2,,4", "1 value is missing in 'petal length (cm)': line 2"),
-        (MEASURES, "1,2,3,4\0", "line 2: holds a NUL byte, which no text does"),
     ],
 )
 def test_fault_27_rows_of_another_layout_are_refused_with_the_line(
@@ -174,10 +165,10 @@ def test_output_that_cannot_be_written_is_refused(iris: str, capsys: pytest.Capt
     assert "embedded null" in fault(capsys, "predict", iris, rows, "--output", "a\0b")
 
 
-def test_the_rows_are_not_overwritten_by_what_is_predicted(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_does_not_take_the_place_of_rows_or_model(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows_file(["5.1,3.5,1.4,0.2"])
     os.link("new.csv", "same.csv")
-    for output in ("new.csv", "./new.csv", "same.csv"):
+    for output in ("new.csv", "same.csv", f"{iris}/model.npz"):
         assert "would be overwritten" in fault(capsys, "predict", iris, "new.csv", "--output", output)
 
 
@@ -209,26 +200,17 @@ def test_a_config_and_its_options_give_the_data_set_of_load_dataset() -> None:
     assert loaded.dataset.class_names == ("benign", "malignant")
 
 
-def test_an_npz_file_is_named_in_a_config_likewise() -> None:
-    np.savez("own.npz", X=np.arange(80.0).reshape(40, 2), y=np.arange(40) % 2)
-    assert prepare(load_config("iris", ['dataset.name="npz"', 'dataset.path="own.npz"'])).dataset.n_features == 2
-
-
-def test_fault_43_a_project_moved_as_a_whole_repeats_its_runs(project: Path, tmp_path: Path) -> None:
+def test_fault_43_a_project_moved_as_a_whole_repeats_its_runs(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["train", "tumours.toml", "--quiet", "--out", "runs/first"]) == 0
     config = json.loads(Path("runs/first/config.json").read_text(encoding="utf-8"))
     assert config["dataset"]["path"] == os.path.join("..", "..", "data", "breast_cancer.csv")
     shutil.copytree(project, tmp_path / "moved")
     shutil.rmtree(project / "data")
-    again = run("train", "../moved/runs/first/config.json", "--out", str(tmp_path / "again"), cwd=tmp_path / "moved")
-    assert again.returncode == 0
+    monkeypatch.chdir(tmp_path / "moved")
+    assert main(["train", "../moved/runs/first/config.json", "--quiet", "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "model.npz").read_bytes() == (project / "runs/first/model.npz").read_bytes()
-
-
-def test_fault_43_a_run_outside_the_project_keeps_the_absolute_path(project: Path, tmp_path: Path) -> None:
-    assert main(["train", "tumours.toml", "--quiet", "--out", str(tmp_path / "first")]) == 0
-    config = json.loads((tmp_path / "first" / "config.json").read_text(encoding="utf-8"))
-    assert config["dataset"]["path"] == str(project / "data" / "breast_cancer.csv")
 
 
 def test_fault_43_without_its_data_a_run_says_where_they_were_and_takes_another_path(
@@ -246,10 +228,8 @@ def test_fault_43_without_its_data_a_run_says_where_they_were_and_takes_another_
     ("overrides", "key", "message"),
     [
         (['dataset.name="csv"'], "path", "missing; csv needs the file to read, as seen from the config's folder"),
-        (['dataset.name="npz"'], "path", "missing; npz needs the file"),
         (['dataset.path="x.csv"'], "path", "only dataset.name 'csv' or 'npz' has it, and it is 'iris'"),
         (['dataset.name="npz"', 'dataset.path="x"', "dataset.header=true"], "header", "only dataset.name 'csv' has it"),
-        (['dataset.name="csv"', 'dataset.path=""'], "path", "must have at least 1 character, got ''"),
         (
             ['dataset.name="csv"', 'dataset.path="x"', 'dataset.separator=":"'],
             "separator",
@@ -272,12 +252,6 @@ def test_a_fault_in_the_file_names_config_key_file_and_line(capsys: pytest.Captu
     assert fault(capsys, "train", "tumours.toml") == expected
 
 
-def test_output_does_not_take_the_place_of_the_trained_network(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
-    file = rows_file(["5.1,3.5,1.4,0.2"])
-    line = fault(capsys, "predict", iris, file, "--output", f"{iris}/model.npz")
-    assert line == (f"command line: --output: {iris}/model.npz holds the trained network, and would be overwritten")
-
-
 def test_fault_33_output_that_fills_the_disk_leaves_what_was_there(
     iris: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,14 +265,14 @@ def test_fault_33_output_that_fills_the_disk_leaves_what_was_there(
     assert Path("old.csv").read_text(encoding="utf-8") == "old" and not list(Path().glob(".*.tmp"))
 
 
-def test_output_that_is_a_link_or_a_device_stays_one(iris: str) -> None:
+def test_output_that_is_a_link_or_a_device_stays_one(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = rows_file(["5.1,3.5,1.4,0.2"])
-    wanted = run("predict", iris, file).stdout
+    assert main(["predict", iris, file]) == 0
+    wanted = capsys.readouterr().out
     Path("there.csv").write_text("old", encoding="utf-8")
     Path("link.csv").symlink_to("there.csv")
     assert main(["predict", iris, file, "--output", "link.csv"]) == 0
     assert Path("link.csv").is_symlink() and Path("there.csv").read_text(encoding="utf-8") == wanted
-    assert run("predict", iris, file, "--output", "/dev/stdout").stdout == wanted
     assert main(["predict", iris, file, "--output", "/dev/null"]) == 0 and Path("/dev/null").is_char_device()
     Path("stdout").symlink_to("/dev/stdout")
     with open("redirected.csv", "w", encoding="utf-8") as out:

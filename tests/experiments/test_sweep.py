@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from sweeping import QUICK, made_at, result, results, run_folders, statuses, swept, table
 
@@ -117,21 +116,19 @@ def test_a_sweep_with_its_report_needs_nothing_of_matplotlib() -> None:
 
 
 def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:
-    cells = ["=1+1", "+1", "+1a", "-x", "@a", "\t=b", "\r\nc", "a,b", 'q"', -1.5, None]
-    write_table(RunFolder("."), [dict(zip("abcdefghijk", cells, strict=True))])
-    assert list(csv.reader(Path("sweep.csv").read_text(encoding="utf-8").splitlines()))[1] == [
-        "'=1+1",
-        "+1",
-        "'+1a",
-        "'-x",
-        "'@a",
-        "'=b",
-        "c",
-        "a,b",
-        'q"',
-        "-1.5",
-        "",
-    ]
+    cells = {
+        "=1+1": "'=1+1",
+        "+1": "+1",
+        "+1a": "'+1a",
+        "-x": "'-x",
+        "@a": "'@a",
+        "\t=b": "'=b",
+        "\r\nc": "c",
+        'q"': 'q"',
+    }
+    write_table(RunFolder("."), [{str(place): cell for place, cell in enumerate([*cells, -1.5, None])}])
+    _, row = csv.reader(Path("sweep.csv").read_text(encoding="utf-8").splitlines())
+    assert row == [*cells.values(), "-1.5", ""]
 
 
 def test_fault_41_a_diverged_run_is_recorded_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,18 +196,6 @@ def test_a_sweep_prints_its_settings_best_first(capsys: pytest.CaptureFixture[st
     assert err == ""  # no bar where nobody watches
 
 
-def test_medians_are_those_over_the_seeds_of_the_weights_that_were_tested(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sweep", "iris", "seed=0..3", *QUICK, "--out", "s"]) == 0
-    losses = np.array([float(row["final_validation_loss"]) for row in table()])
-    accuracies = 100 * np.array([float(row["test_accuracy"]) for row in table()])
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("iris  "))
-    median, low, high = (f"{value(losses):.3g}" for value in (np.median, min, max))
-    expected = (
-        f"{median} ({low} to {high})  {np.median(accuracies):.1f} ({min(accuracies):.1f} to {max(accuracies):.1f})"
-    )
-    assert re.sub(" {2,}", "  ", line) == f"iris  4  {expected}"
-
-
 def test_fault_60_a_run_that_blew_up_moves_no_setting(capsys: pytest.CaptureFixture[str]) -> None:
     grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..2", "training.epochs=2"])
     rows = run_grid(grid, create_sweep_folder("s", grid), serial)
@@ -245,11 +230,6 @@ def test_the_printed_table_fits_eighty_columns_and_twenty_settings() -> None:
     assert "batch_size=5" in results_table(grid, rows)
 
 
-def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    swept()
-    assert capsys.readouterr() == ("", "")
-
-
 # Mistakes
 
 
@@ -267,14 +247,11 @@ def mistake(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     ("words", "answer"),
     [
         ("seed=0..1 --jobs 0", "argument --jobs: must be from 1 to 9999, or -1 for all cores, got '0'; see "),
-        ("seed=0..1 --jobs=many", "argument --jobs: must be from 1 to 9999, or -1 for all cores, got 'many'; see "),
         ("seed=0..1 --dask tcp://x:1 --jobs 2", "--jobs: the cluster of --dask has workers of its own; leave one of "),
         ("seed=0..1 --dask tcp://127.0.0.1:x", "--dask: no scheduler answers at 'tcp://127.0.0.1:x': "),
         ("seed=0..1 --resume --out none", "none holds no sweep to resume: there is no sweep.json in it"),
         ("seed=0..1 --resume", "--resume: name the folder with --out, or its sweep.json as CONFIG"),
-        ("seed=0..1 --job 2", "unknown option '--job'; did you mean '--jobs'? allowed: "),
         ("seed=0..1000", "1,001 combinations; more than 1,000 are run with --yes"),
-        ("training.epochs=2", "nothing varies; "),
         ("network.hidden_units=5,9000000000", "network.hidden_units: 9,000,000,000 hidden units"),
         ("dataset.test_size=0.2,0.001", "dataset: "),
     ],
@@ -340,7 +317,7 @@ def test_settings_without_a_validation_part_come_last(capsys: pytest.CaptureFixt
 
 
 def test_a_sweep_of_very_many_seeds_can_be_repeated() -> None:
-    grid = load_grid("iris", ["seed=0..5999"], many=True)
+    grid = load_grid("iris", ["seed=0..2999"], many=True)
     folder = create_sweep_folder("s", grid)
-    assert json.loads(folder.sweep.read_text(encoding="utf-8"))["sweep"] == {"seed": "0..5999"}
+    assert json.loads(folder.sweep.read_text(encoding="utf-8"))["sweep"] == {"seed": "0..2999"}
     assert load_grid("s/sweep.json", many=True).axes == grid.axes

@@ -14,13 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweeping import QUICK, a_run_to_be_whole, command, made_at, results, run_folders, statuses, swept, table, wait_for
+from sweeping import (
+    QUICK,
+    Result,
+    a_run_to_be_whole,
+    command,
+    made_at,
+    results,
+    run_folders,
+    statuses,
+    swept,
+    table,
+    wait_for,
+)
 
 from tinynet.artifacts.run_folder import RunFolder
 from tinynet.artifacts.stored_runs import read_ending
 from tinynet.cli.main import main
 from tinynet.config import building
-from tinynet.experiments import run, sweep
+from tinynet.experiments import run, sweep, sweep_table
 from tinynet.experiments.axes import load_grid
 from tinynet.storage.writing import write_atomically
 
@@ -28,6 +40,14 @@ LONG = ("training.epochs=200", "network.hidden_units=3")  # long enough to be me
 
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """Return the results of four long runs, one after the other, that nothing disturbed."""
+    folder = str(tmp_path_factory.mktemp("alone") / "s")
+    swept("seed=0..3", *LONG, "--no-reports", out=folder)
+    return results(folder)
 
 
 def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
@@ -89,7 +109,7 @@ def test_a_full_disk_under_the_table_ends_the_sweep_and_keeps_what_finished(
             raise OSError(28, "No space left on device", str(path))
         write_atomically(path, content)
 
-    monkeypatch.setattr(sweep, "write_atomically", full)
+    monkeypatch.setattr(sweep_table, "write_atomically", full)
     swept("seed=0..2", *QUICK, status=3)
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
@@ -117,7 +137,9 @@ def test_a_worker_that_does_not_see_the_folder_says_what_a_cluster_needs() -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_fault_40_workers_that_are_ended_do_not_stop_the_sweep(number: signal.Signals) -> None:
+def test_fault_40_workers_that_are_ended_do_not_stop_the_sweep(
+    number: signal.Signals, alone: dict[str, Result]
+) -> None:
     process = command("iris", "seed=0..3", *LONG, "--no-reports", "--out", "s", "--jobs", "2", "--quiet")
     wait_for(a_run_to_be_whole, process)
     wait_for(lambda: list(Path("s").glob(".*.part/metrics.csv")), process)
@@ -126,12 +148,13 @@ def test_fault_40_workers_that_are_ended_do_not_stop_the_sweep(number: signal.Si
     assert process.communicate(timeout=100) == ("", "")
     assert process.returncode == 0
     assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
-    assert main(["sweep", "iris", "seed=0..3", *LONG, "--no-reports", "--out", "s2", "--quiet"]) == 0
-    assert results("s2") == results("s")
+    assert results("s") == alone
 
 
 @pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.soak)])
-def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_the_rest(jobs: str) -> None:
+def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_the_rest(
+    jobs: str, alone: dict[str, Result]
+) -> None:
     process = command("iris", "seed=0..3", *LONG, "--out", "s", "--jobs", jobs)
     wait_for(a_run_to_be_whole, process)
     os.killpg(process.pid, signal.SIGINT)
@@ -148,9 +171,7 @@ def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_t
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
     assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
     assert before.items() <= made_at().items()
-    interrupted = results("s")
-    assert main(["sweep", "iris", "seed=0..3", *LONG, "--out", "s2", "--quiet"]) == 0
-    assert results("s2") == interrupted
+    assert results("s") == alone
 
 
 def workers_of(pid: int) -> list[int]:
