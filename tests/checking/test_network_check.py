@@ -18,8 +18,7 @@ from tinynet.activations import get_activation
 from tinynet.checking import network_check as check_module
 from tinynet.checking.extended_precision import Extended
 from tinynet.checking.kinks import Kink, find_kinks, reaches
-from tinynet.checking.network_check import Case, Check, bound, check
-from tinynet.checking.network_report import check_text
+from tinynet.checking.network_check import Check, bound, check
 from tinynet.cli.main import main
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
@@ -115,10 +114,10 @@ def test_an_engine_that_is_broken_is_found_out_and_the_weight_named(
 def test_an_engine_that_gives_nan_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     break_engine(monkeypatch, "b2", np.nan)
     found = checked("iris")
-    errors = found.errors(found.engine)
-    assert not found.ok and {key for (key, _), error in zip(found.weights, errors, strict=True) if error == np.inf} == {
-        "b2"
-    }
+    errors = found.errors["auto"]
+    assert found.fault() and {
+        key for (key, _), error in zip(found.weights, errors, strict=True) if error == np.inf
+    } == {"b2"}
 
 
 # The engine
@@ -157,15 +156,15 @@ def test_the_errors_are_those_of_the_loop_in_extended_precision() -> None:
     case_X, case_y = first_batch(found)
     net = found.run.net
     truth = extended_gradient(net.params, net.activation.function, case_X, case_y, 1e-4)
-    for method, quotients in (("auto", found.engine), ("loop", found.loop)):
+    for method in ("auto", "loop"):
         gradient = net.numerical_gradient(case_X, case_y, method=method)
         errors = [float(abs(gradient[key][index] - truth[key][index])) / found.scale for key, index in found.weights]
-        np.testing.assert_allclose(found.errors(quotients), errors, rtol=0.01, atol=2e-15)
+        np.testing.assert_allclose(found.errors[method], errors, rtol=0.01, atol=2e-15)
         for key, entries in gradient.items():
             own = [index for name, index in found.weights if name == key]
             assert len(own) == min(10, entries.size)
             assert tuple(map(int, np.unravel_index(np.abs(entries).argmax(), entries.shape))) in own
-    assert found.errors(found.engine).max() < 1e-12 < found.errors(found.loop).max()
+    assert found.errors["auto"].max() < 1e-12 < found.errors["loop"].max()
 
 
 def first_batch(found: Check) -> tuple[Any, Any]:
@@ -200,18 +199,18 @@ def test_the_network_is_left_as_it_was() -> None:
 @pytest.mark.parametrize("method", ["series", "loop"])
 def test_a_method_that_promises_no_bound_is_held_to_none(method: str) -> None:
     found = checked("iris", f"gradient.method='{method}'")
-    assert np.isnan(found.bound) and found.ok
-    assert "none is promised" in check_text(found)
+    assert np.isnan(found.bound) and found.fault() is None
+    assert "none is promised" in found.text()
 
 
 def test_losses_too_large_for_extended_precision_are_said_to_prove_nothing() -> None:
-    assert "says nothing" in check_text(checked("iris", "network.weight_scale=1e200"))
+    assert "says nothing" in checked("iris", "network.weight_scale=1e200").text()
 
 
 @pytest.mark.parametrize("h", [1e-10, 1e-12, 1e-14])
 def test_at_a_tiny_h_the_rounding_of_the_reference_is_not_the_engines_error(h: float) -> None:
     found = checked("iris", f"gradient.h={h}")
-    assert found.ok and found.errors(found.engine).max() < 1e-11
+    assert found.fault() is None and found.errors["auto"].max() < 1e-11
     case_X, case_y = first_batch(found)
     rounding = Extended(found.run.net, case_X, case_y).quotients(found.weights, h)
     assert float(np.abs(rounding - Extended(found.run.net, case_X, case_y).truth(found.weights, h)).max()) > 1e-11
@@ -219,17 +218,17 @@ def test_at_a_tiny_h_the_rounding_of_the_reference_is_not_the_engines_error(h: f
 
 def test_the_bound_is_that_of_the_documents(rng: np.random.Generator) -> None:
     net, X, y = small("tanh", rng)
-    ordinary = bound(Case(net, X, y, 1e-4, "auto"), 0.1)
+    ordinary = bound(net, X, y, 1e-4, 0.1)
     assert 1e-9 < ordinary < 2e-9
-    assert bound(Case(net, X * 1e6, y, 1e-4, "auto"), 0.1) > 1e3 * ordinary
-    assert bound(Case(net, X, y, 1e-9, "auto"), 0.1) == pytest.approx((ordinary - 1e-9) * 1e5, rel=1e-3)
+    assert bound(net, X * 1e6, y, 1e-4, 0.1) > 1e3 * ordinary
+    assert bound(net, X, y, 1e-9, 0.1) == pytest.approx((ordinary - 1e-9) * 1e5, rel=1e-3)
 
 
 def test_a_large_batch_is_cut_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_module, "MAX_PRODUCTS", 500)
     monkeypatch.setattr(check_module, "MAX_OF_LOOP", 1e5)
     found = checked("iris")
-    assert found.n_samples == 500 // 83 == 6 and "samples 6 of 16" in check_text(found)
+    assert len(found.X) == 500 // 83 == 6 and "samples 6 of 16" in found.text()
     assert len(found.weights) == 4 + 4 + 4 + 3
 
 
@@ -262,9 +261,9 @@ def test_units_with_jumps_have_no_slope_to_compare_with_but_a_width() -> None:
     needed = np.sort((np.abs(X @ net.params["W1"]) / np.maximum(1, np.abs(X).max(axis=1, keepdims=True))).ravel())
     assert curve.recommended == pytest.approx(needed[int(0.75 * len(needed))], rel=0.05)
     assert list(curve.columns) == ["share"] and curve.columns["share"][curve.h == 0.2] == np.mean(needed <= 0.2)
-    assert f"Recommended: h = {curve.recommended:.1g}" in check_text(found)
+    assert f"Recommended: h = {curve.recommended:.1g}" in found.text()
     zero = checked("iris", "network.activation='sign'", "network.weight_scale=0.0")
-    assert "None is recommended" in check_text(zero)
+    assert "None is recommended" in zero.text()
 
 
 # Kinks
@@ -300,8 +299,8 @@ def test_the_units_whose_windows_hold_most_kinks_are_named() -> None:
     X, net = found.run.dataset.X_train, found.run.net
     by_hand = (np.abs(X @ net.params["W1"]) <= 0.05 * np.maximum(1, np.abs(X).max(axis=1, keepdims=True))).sum(axis=0)
     np.testing.assert_array_equal(found.met, by_hand)
-    assert f"{by_hand.argmax()} ({by_hand.max()})" in check_text(found)
-    assert f"{by_hand.sum()} of 1,050 pairs" in check_text(found)
+    assert f"{by_hand.argmax()} ({by_hand.max()})" in found.text()
+    assert f"{by_hand.sum()} of 1,050 pairs" in found.text()
     assert (reaches(found.a, X, []) == np.inf).all()
 
 

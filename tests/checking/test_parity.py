@@ -15,7 +15,6 @@ from reference import backpropagation as by_hand
 from tinynet import TwoLayerNet
 from tinynet.activations import get_activation
 from tinynet.checking.parity import Moment, Parity, backpropagation, derivative_of, parity
-from tinynet.checking.parity_report import parity_fault, parity_text
 from tinynet.cli.main import main
 from tinynet.config.building import prepare, schedule_of
 from tinynet.config.loading import load_config
@@ -162,14 +161,14 @@ def test_with_a_small_step_every_difference_is_rounding() -> None:
     found = trained_twice("iris", SHORT, "gradient.h=1e-6")
     assert not found.first
     assert max(found.gaps) < 1e-11 and len(found.gaps) == len(found.distances) == 28
-    assert "\nPARITY\n" in parity_text(found)
+    assert "\nPARITY\n" in found.text()
 
 
 def test_at_the_usual_step_truncation_enters_at_once_and_falls_with_h_squared() -> None:
     wide, usual = (trained_twice("iris", SHORT, f"gradient.h={h}") for h in (1e-3, 1e-4))
     for found in (wide, usual):
         (gap,) = found.first.values()
-        assert gap.step == 1 and parity_fault(found) is None
+        assert gap.step == 1 and found.fault() is None
         key, _, index = gap.entry.rstrip("]").partition("[")
         run = prepare(load_config("iris"))
         rows = np.random.default_rng([0, 1]).permutation(105)[:16]
@@ -191,7 +190,7 @@ def test_the_trainings_of_relu_part_where_a_kink_falls_into_a_window() -> None:
     a = before["X"] @ before["W1"] + before["b1"]
     near = np.abs(a) <= 1e-4 * np.maximum(1, np.abs(before["X"]).max(axis=1, keepdims=True))
     assert np.count_nonzero(near) == beyond.kinks
-    assert "\nPARITY but for kinks\n" in parity_text(found)
+    assert "\nPARITY but for kinks\n" in found.text()
 
 
 def trained_until(step: int, run: Any, rows: Any) -> dict[str, Any]:
@@ -207,8 +206,8 @@ def trained_until(step: int, run: Any, rows: Any) -> dict[str, Any]:
 
 def test_a_step_too_wide_parts_the_trainings_by_truncation_alone_and_is_no_fault() -> None:
     found = trained_twice("iris", SHORT, "gradient.h=5.0")
-    assert parity_fault(found) is None
-    assert "\nNO PARITY to the end" in parity_text(found)
+    assert found.fault() is None
+    assert "\nNO PARITY to the end" in found.text()
 
 
 @pytest.mark.parametrize(

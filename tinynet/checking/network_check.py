@@ -1,27 +1,35 @@
-"""The gradient of a run measured on its own network and data: error, step size and kinks."""
+"""The gradient of a run measured on its own network and data: error, step size and kinks, as text and figure."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tinynet.artifacts.environment import blas_threads
-from tinynet.checking.entries import sample_indices
+from tinynet.checking.entries import label, sample_indices
 from tinynet.checking.extended_precision import EPS, Extended, Weight
-from tinynet.checking.kinks import Kink, find_kinks, reaches
+from tinynet.checking.kinks import find_kinks, reaches
 from tinynet.config.building import Run
 from tinynet.errors import DivergedError, NumericalWarning
 from tinynet.gradients.numerical import textbook_gradient
 from tinynet.losses import mean_loss
 from tinynet.network import TwoLayerNet
+from tinynet.reports.plots import COLOURS, new_figure, save_figure
+from tinynet.storage.writing import write_atomically
 from tinynet.training.divergence import advice
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = npt.NDArray[np.float64]
 
@@ -34,31 +42,9 @@ MAX_PAIRS = 2**22  # pairs of sample and unit whose kinks are counted
 WEIGHTS = 10  # checked of each array
 GOOD = 2.0  # the error at the recommended step, in units of the smallest
 REACHED = 0.75  # share of pairs whose window should hold a jump, where there is no slope
-
-
-@dataclass(frozen=True)
-class Case:
-    """The gradient that is checked: of a network at its weights, for some samples."""
-
-    net: TwoLayerNet
-    X: Array
-    labels: npt.NDArray[np.intp]
-    h: float
-    method: str
-
-    def quotients(self, weights: Sequence[Weight], h: float, method: str) -> Array:
-        """Return the entries of the gradient of `method` for `weights`; the loop is run for these alone."""
-        if method != "loop":
-            gradient = self.net.numerical_gradient(self.X, self.labels, h=h, method=method)
-            return np.array([gradient[key][index] for key, index in weights])
-        params = [self.net.params[key][tuple(slice(i, i + 1) for i in index)] for key, index in weights]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NumericalWarning)  # an h that is lost to rounding is part of the curve
-            return np.array([textbook_gradient(lambda _: self.loss(), param, h).item() for param in params])
-
-    def loss(self) -> float:
-        """Return the mean loss as the loop does, in one forward pass."""
-        return mean_loss(self.net.logits(self.X), self.labels)
+COLUMNS = 80
+NAMED_UNITS, NAMED_KINKS = 5, 6
+FLOOR = 1e-17  # an error of 0 has no place on a logarithmic axis
 
 
 @dataclass(frozen=True)
@@ -72,108 +58,219 @@ class Curve:
     slope_error: float = math.nan  # nan where there is no slope
 
 
-@dataclass(frozen=True)
 class Check:
-    """All that was found out about the gradient of a run."""
+    """The gradient of a run at its first weights, on the first batch of its training.
 
-    run: Run
-    n_samples: int  # of the batch, cut when it is long
-    n_batch: int
-    weights: list[Weight]
-    truth: Array  # the quotients of the weights in extended precision
-    engine: Array  # by the configured method
-    loop: Array
-    bound: float  # of the engine's error; nan where none is promised
-    curve: Curve
-    kinks: list[Kink]
-    a: Array  # (n, hidden_units), the inputs of the activation
-    met: Array  # pairs of sample and unit whose window holds a kink, by unit
-    slow_steps: list[str]  # why "auto" takes longer than the series, where it does
+    Attributes
+    ----------
+    weights : list of pairs (key, index)
+        Up to 10 of each array, drawn at random, the one of the largest entry among them.
+    truth, got : arrays
+        Their quotients in extended precision, and by the configured method.
+    scale : float
+        The largest of `truth`, in nats a sample per unit of the weight.
+    errors : dict of arrays
+        Of the configured method and of the loop, by weight, in units of the scale; infinite for nan.
+    bound : float
+        What an error of the configured method may be; nan where none is promised.
+    curve : Curve
+    kinks : list of Kink
+    a : array, shape (n_samples, hidden_units)
+        The inputs of the activation.
+    met : array
+        The pairs of sample and unit whose window holds a kink, counted by unit.
+    slow_steps : list of str
+        Why "auto" takes longer than the series, where it does.
+    """
 
-    @property
-    def scale(self) -> float:
-        """The largest entry among the weights, in nats a sample per unit of the weight."""
-        return float(np.abs(self.truth).max()) or 1.0
+    def __init__(self, run: Run) -> None:
+        net, data, training, gradient = run.net, run.dataset, run.config.training, run.config.gradient
+        self.run, self.net, self.h, self.method = run, net, gradient.h, gradient.method
+        first = next(net.samples(data.X_train, data.y_train).batches(training.batch_size, run.config.seed, 1))
+        self.n_batch, n_samples = len(first), max(1, min(len(first), MAX_PRODUCTS // net.n_parameters))
+        if not math.isfinite(loss := mean_loss(net.logits(first.X), first.labels)):
+            rate = run.optimizer.learning_rate
+            raise DivergedError(1, 1, rate, loss, advice(net, first, self.h, rate, net.params))
+        counted = copy(net)  # which has counted no fallbacks yet
+        counted.numerical_gradient(first.X, first.labels, h=self.h)
+        self.slow_steps = counted.slow_steps(SLOW)
+        self.X, self.labels = first.X[:n_samples], first.labels[:n_samples]
+        self.weights = self._draw_weights()
+        extended = Extended(net, self.X, self.labels)
+        self.truth = extended.truth(self.weights, self.h).astype(np.float64)
+        self.scale = float(np.abs(self.truth).max()) or 1.0
+        self.got, loop = (self.quotients(self.h, method) for method in (self.method, "loop"))
+        self.errors = {
+            method: np.nan_to_num(np.abs(quotients - self.truth), nan=np.inf) / self.scale
+            for method, quotients in {"loop": loop, self.method: self.got}.items()
+        }
+        promised = self.method in ("auto", "exact")
+        self.bound = bound(net, self.X, self.labels, self.h, self.scale) if promised else math.nan
+        X = data.X_train[: max(1, MAX_PAIRS // max(net.shapes["W1"]))]
+        self.a = X @ net.params["W1"] + net.params["b1"]
+        farthest = max(1.0, self.h) * max(1.0, float(np.abs(X).max()))
+        self.kinks = find_kinks(net.activation, float(self.a.min()) - farthest, float(self.a.max()) + farthest)
+        windows = reaches(self.a, X, self.kinks)
+        self.met = np.count_nonzero(windows <= self.h, axis=0)
+        has_jumps = any(kink.is_jump for kink in self.kinks)
+        self.curve = self._shares_of_windows(windows) if has_jumps else self._error_curve(extended)
 
-    def errors(self, quotients: Array) -> Array:
-        """Return the errors of the weights' quotients, in units of the scale; infinite for nan."""
-        return np.nan_to_num(np.abs(quotients - self.truth), nan=np.inf) / self.scale
+    def quotients(self, h: float, method: str) -> Array:
+        """Return the entries of the gradient of `method` for the weights; the loop is run for these alone."""
+        if method != "loop":
+            gradient = self.net.numerical_gradient(self.X, self.labels, h=h, method=method)
+            return np.array([gradient[key][index] for key, index in self.weights])
+        params = [self.net.params[key][tuple(slice(i, i + 1) for i in index)] for key, index in self.weights]
 
-    @property
-    def ok(self) -> bool:
-        """Whether the engine keeps its bound."""
-        return math.isnan(self.bound) or bool(self.errors(self.engine).max() <= self.bound)
+        def loss(_: Any) -> float:
+            return mean_loss(self.net.logits(self.X), self.labels)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NumericalWarning)  # an h that is lost to rounding is part of the curve
+            return np.array([textbook_gradient(loss, param, h).item() for param in params])
+
+    def _draw_weights(self) -> list[Weight]:
+        passes = MAX_OF_LOOP / (len(self.X) * self.net.n_parameters)
+        number = int(min(WEIGHTS, max(1, passes / (2 * len(STEPS)))))  # fewer where a forward pass takes long
+        rng = np.random.default_rng(self.run.config.seed)
+        method = "auto" if self.method == "loop" else self.method
+        gradient = self.net.numerical_gradient(self.X, self.labels, h=self.h, method=method)
+        return [(key, i) for key, entries in gradient.items() for i in sorted(sample_indices(entries, number, rng))]
+
+    def _error_curve(self, extended: Extended) -> Curve:
+        """Return the errors of the engine, the loop and the quotient itself by step.
+
+        The widest step whose error is within twice the smallest is recommended: rounding only falls with h.
+        """
+        slopes, slope_errors = (values.astype(np.float64) for values in extended.slopes(self.weights))
+        scale = float(np.abs(slopes).max()) or 1.0
+        steps = _with_step(STEPS, self.h)
+
+        def errors(quotients: Callable[[float], npt.NDArray[Any]]) -> Array:
+            return np.array([float(np.abs(quotients(h).astype(np.float64) - slopes).max()) for h in steps]) / scale
+
+        own = errors(lambda h: self.quotients(h, self.method))
+        loop = own if self.method == "loop" else errors(lambda h: self.quotients(h, "loop"))
+        truncation = errors(lambda h: extended.quotients(self.weights, h))
+        slope_error = float(slope_errors.max()) / scale
+        rounding = EPS * max(1.0, float(np.abs(extended.logits).max())) / (steps * scale)
+        truncation[truncation < 4 * np.maximum(rounding, slope_error)] = np.nan
+        known = np.nan_to_num(own, nan=np.inf)
+        recommended = float(steps[known <= GOOD * known.min()][0])
+        what = "error against the slope, the limit of the quotient for h to 0"
+        return Curve(what, steps, {self.method: own, "loop": loop, "truncation": truncation}, recommended, slope_error)
+
+    def _shares_of_windows(self, windows: Array) -> Curve:
+        steps = _with_step(WIDTHS, self.h)
+        shares = np.array([np.mean(windows <= step) for step in steps])
+        recommended = float(np.quantile(windows, REACHED)) or math.nan
+        return Curve("share of the windows that hold a jump of the activation", steps, {"share": shares}, recommended)
+
+    def fault(self) -> str | None:
+        """Return, in a line, how the engine breaks its bound; None when it keeps it."""
+        worst = int(self.errors[self.method].argmax())
+        error, place = self.errors[self.method][worst], label(*self.weights[worst])
+        if math.isnan(self.bound) or error <= self.bound:
+            return None
+        return (
+            f"the error of {self.method} is {error:.1e} of the largest entry, above its bound of {self.bound:.1e}: "
+            f"{place} is {self.got[worst]:.9g}, and in extended precision {self.truth[worst]:.9g}"
+        )
+
+    def text(self) -> str:
+        """Return the numbers in lines of at most 80 columns; docs/check.md says how to read them."""
+        samples = f"samples {len(self.X)} of {self.n_batch} in the first batch"
+        weights = f"weights {len(self.weights)}, seed {self.run.config.seed}; largest entry {self.scale:.3g}"
+        parts = [self._engine_text(), self._curve_text(), self._kinks_text(), *map(paragraph, self.slow_steps)]
+        return "\n\n".join([f"{headline(self.run)}\n{samples}; {weights}", *parts]) + "\n"
+
+    def _engine_text(self) -> str:
+        own, methods = self.errors[self.method], dict.fromkeys((self.method, "loop"))
+        rows = [["", "weights", *methods, f"worst of {self.method}"]]
+        for key in self.net.params:
+            of_key = np.array([name == key for name, _ in self.weights])
+            largest = (f"{self.errors[method][of_key].max():.1e}" for method in methods)
+            worst = self.weights[int(np.where(of_key, own, -1.0).argmax())]
+            rows.append([key, f"{of_key.sum()}", *largest, label(*worst)])
+        verdict = "kept" if self.fault() is None else "EXCEEDED"
+        if math.isnan(self.bound):
+            verdict = f'none is promised for method "{self.method}"'
+        elif not self.bound < 1.0:
+            verdict = "says nothing: losses so large round even in extended precision"
+        title = f"THE ENGINE against extended precision (np.longdouble, eps {EPS:.1e})"
+        return "\n".join([title, *table(rows), f"bound  {self.bound:.1e}  {verdict}"])
+
+    def _marks(self) -> dict[str, float]:
+        """Return the steps that are named in the table and in the figure."""
+        return {"your h": self.h, "recommended": self.curve.recommended}
+
+    def _curve_text(self) -> str:
+        """Return the table of the step: whole powers of ten, and what is marked."""
+        curve, rows = self.curve, [["h", *self.curve.columns, ""]]
+        form = ".1e" if curve.slope_error >= 0 else ".4f"
+        for n, h in enumerate(curve.h):
+            marks = [mark for mark, at in self._marks().items() if at == h]
+            if marks or abs(math.log10(h) - round(math.log10(h))) < 1e-6:
+                values = (f"{column[n]:{form}}".replace("nan", "") for column in curve.columns.values())
+                rows.append([f"{h:.2g}", *values, ", ".join(marks)])
+        last = f"Recommended: h = {curve.recommended:.1g}" if curve.recommended > 0 else "None is recommended"
+        if curve.slope_error >= 0:
+            last += f"; the slope is known to {max(curve.slope_error, EPS):.0e}"
+        return "\n".join([f"THE STEP: {curve.what}", *table(rows), last])
+
+    def _kinks_text(self) -> str:
+        name, a, met = self.net.activation.name, self.a, int(self.met.sum())
+        if not self.kinks:
+            return f"KINKS\n{name} has none between {a.min():.3g} and {a.max():.3g}"
+        places = " ".join(f"{kink.at:.4g}" for kink in self.kinks[:NAMED_KINKS])
+        units = [unit for unit in np.argsort(-self.met, kind="stable")[:NAMED_UNITS] if self.met[unit]]
+        return (
+            f"KINKS of {name}\n"
+            f"places   {len(self.kinks)}, at a = {places}\n"
+            f"windows  {met:,} of {a.size:,} pairs of sample and unit, {100 * met / a.size:.3g} %\n"
+            f"units    {' '.join(f'{unit} ({self.met[unit]:,})' for unit in units) or 'none'}"
+        )
+
+    def figure(self) -> Figure:
+        """Return a figure of two panels: what was measured by step, and the inputs of the activation."""
+        figure, curve = new_figure(10.0, 3.8), self.curve
+        steps, inputs = figure.subplots(1, 2, width_ratios=(5, 4))
+        for (name, values), colour, style in zip(curve.columns.items(), COLOURS, ("o-", "s-", "d--"), strict=False):
+            steps.plot(curve.h, np.maximum(values, FLOOR), style, color=colour, markersize=4, label=name)
+        for (mark, h), style in zip(self._marks().items(), (":", "--"), strict=True):
+            steps.axvline(h, color="black", linewidth=0.8, linestyle=style, label=mark)
+        steps.set(title=curve.what, xlabel="h", xscale="log", yscale="log" if curve.slope_error >= 0 else "linear")
+        steps.legend(frameon=False, fontsize="small")
+        inputs.hist(self.a.ravel(), bins=80, color=COLOURS[5])
+        for kink in self.kinks:
+            inputs.axvline(kink.at, color=COLOURS[1], linewidth=1.0)
+        share = 100 * float(self.met.sum()) / self.a.size
+        inputs.set(title=f"{share:.3g} % of the windows hold a kink (line)" if self.kinks else "no kinks")
+        inputs.set(xlabel="a, the input of a unit", ylabel="pairs of sample and unit")
+        tidy(steps, inputs)
+        return figure
 
 
 @blas_threads()
 def check(run: Run) -> Check:
-    """Measure the gradient of `run` at its first weights, on the first batch of its training.
-
-    Parameters
-    ----------
-    run : Run, as `prepare` returns it; its network is left as it is
-
-    Returns
-    -------
-    Check
+    """Measure the gradient of `run`, as `prepare` returns it, and leave its network as it is.
 
     Raises
     ------
     DivergedError
         When the loss of the first weights is not finite.
     """
-    net, data, training, gradient = run.net, run.dataset, run.config.training, run.config.gradient
-    first = next(net.samples(data.X_train, data.y_train).batches(training.batch_size, run.config.seed, 1))
-    batch = Case(net, first.X, first.labels, gradient.h, gradient.method)
-    if not math.isfinite(loss := batch.loss()):
-        rate = run.optimizer.learning_rate
-        raise DivergedError(1, 1, rate, loss, advice(net, first, gradient.h, rate, net.params))
-    n_samples = max(1, min(len(first), MAX_PRODUCTS // net.n_parameters))
-    case = replace(batch, X=batch.X[:n_samples], labels=batch.labels[:n_samples])
-    weights = draw_weights(case, run.config.seed)
-    extended = Extended(net, case.X, case.labels)
-    truth = extended.truth(weights, case.h).astype(np.float64)
-    X = data.X_train[: max(1, MAX_PAIRS // max(net.shapes["W1"]))]
-    a = X @ net.params["W1"] + net.params["b1"]
-    farthest = max(1.0, case.h) * max(1.0, float(np.abs(X).max()))
-    kinks = find_kinks(net.activation, float(a.min()) - farthest, float(a.max()) + farthest)
-    windows, has_jumps = reaches(a, X, kinks), any(kink.is_jump for kink in kinks)
-    counted = copy(net)  # which has counted no fallbacks yet
-    counted.numerical_gradient(batch.X, batch.labels, h=batch.h)
-    return Check(
-        run=run,
-        n_samples=n_samples,
-        n_batch=len(first),
-        weights=weights,
-        truth=truth,
-        engine=case.quotients(weights, case.h, case.method),
-        loop=case.quotients(weights, case.h, "loop"),
-        bound=bound(case, float(np.abs(truth).max()) or 1.0) if case.method in ("auto", "exact") else math.nan,
-        curve=shares_of_windows(windows, case.h) if has_jumps else error_curve(case, weights, extended),
-        kinks=kinks,
-        a=a,
-        met=np.count_nonzero(windows <= case.h, axis=0),
-        slow_steps=counted.slow_steps(SLOW),
-    )
+    return Check(run)
 
 
-def draw_weights(case: Case, seed: int) -> list[Weight]:
-    """Return up to 10 weights of every array, drawn at random, the one of the largest entry among them."""
-    passes = MAX_OF_LOOP / (len(case.X) * case.net.n_parameters)
-    number = int(min(WEIGHTS, max(1, passes / (2 * len(STEPS)))))  # fewer where a forward pass takes long
-    rng = np.random.default_rng(seed)
-    method = "auto" if case.method == "loop" else case.method
-    gradient = case.net.numerical_gradient(case.X, case.labels, h=case.h, method=method)
-    return [(key, index) for key, entries in gradient.items() for index in sorted(sample_indices(entries, number, rng))]
-
-
-def bound(case: Case, scale: float) -> float:
+def bound(net: TwoLayerNet, X: Array, labels: npt.NDArray[np.intp], h: float, scale: float) -> float:
     """Return what the error of "auto" and "exact" may be, in units of `scale`: docs/fast_gradient.md, section 3.
 
     It is 1e-9 of the largest entry, and rounding, with that of extended precision itself.
     """
-    size = max(1.0, case.loss(), float(np.abs(case.net.logits(case.X)).max()))
-    return 1e-9 + (rounding_bound(case.net, case.X, case.labels, case.h) + 4 * EPS * size / case.h) / scale
+    logits = net.logits(X)
+    size = max(1.0, mean_loss(logits, labels), float(np.abs(logits).max()))
+    return 1e-9 + (rounding_bound(net, X, labels, h) + 4 * EPS * size / h) / scale
 
 
 def rounding_bound(net: TwoLayerNet, X: Array, labels: npt.NDArray[np.intp], h: float) -> float:
@@ -188,38 +285,41 @@ def rounding_bound(net: TwoLayerNet, X: Array, labels: npt.NDArray[np.intp], h: 
     return 4 * float(np.finfo(np.float64).eps) * a / h * unit
 
 
-def error_curve(case: Case, weights: Sequence[Weight], extended: Extended) -> Curve:
-    """Return the errors of the engine, the loop and the quotient itself by step.
-
-    The widest step whose error is within twice the smallest is recommended: rounding only falls with h.
-    """
-    slopes, slope_errors = (values.astype(np.float64) for values in extended.slopes(weights))
-    scale = float(np.abs(slopes).max()) or 1.0
-    steps = with_step(STEPS, case.h)
-
-    def errors(quotients: Callable[..., npt.NDArray[Any]], *method: str) -> Array:
-        found = [quotients(weights, h, *method).astype(np.float64) for h in steps]
-        return np.asarray(np.abs(np.array(found) - slopes).max(axis=1) / scale)
-
-    columns = {method: errors(case.quotients, method) for method in dict.fromkeys((case.method, "loop"))}
-    truncation = errors(extended.quotients)
-    slope_error = float(slope_errors.max()) / scale
-    rounding = EPS * max(1.0, float(np.abs(extended.logits).max())) / (steps * scale)
-    truncation[truncation < 4 * np.maximum(rounding, slope_error)] = np.nan
-    own = np.nan_to_num(columns[case.method], nan=np.inf)
-    recommended = float(steps[np.flatnonzero(own <= GOOD * own.min())[0]])
-    what = "error against the slope, the limit of the quotient for h to 0"
-    return Curve(what, steps, columns | {"truncation": truncation}, recommended, slope_error)
-
-
-def shares_of_windows(windows: Array, h: float) -> Curve:
-    """Return the share of the windows that hold a jump by step; where three quarters do is recommended."""
-    steps = with_step(WIDTHS, h)
-    shares = np.array([np.mean(windows <= step) for step in steps])
-    recommended = float(np.quantile(windows, REACHED)) or math.nan
-    return Curve("share of the windows that hold a jump of the activation", steps, {"share": shares}, recommended)
-
-
-def with_step(steps: Array, h: float) -> Array:
+def _with_step(steps: Array, h: float) -> Array:
     """Return `steps` in falling order, `h` among them."""
     return np.sort(np.append(steps[np.abs(np.log(steps / h)) > 1e-6], h))[::-1]
+
+
+def write_check(folder: Path, name: str, text: str, figure: Figure) -> Path:
+    """Write NAME.txt and NAME.png into `folder`, and return where the figure is."""
+    write_atomically(folder / f"{name}.txt", text.encode())
+    save_figure(figure, folder / f"{name}.png")
+    return folder / f"{name}.png"
+
+
+def headline(run: Run) -> str:
+    """Return network and gradient of a run."""
+    config, net = run.config, run.net
+    sizes = "-".join(str(size) for size in (*net.shapes["W1"], net.shapes["b2"][0]))
+    return paragraph(
+        f"{config.name}: network {sizes} ({net.activation.name}), {net.n_parameters:,} parameters; "
+        f"method {config.gradient.method}, h = {config.gradient.h:g}"
+    )
+
+
+def paragraph(text: str) -> str:
+    """Return `text` in lines of at most 80 columns."""
+    return textwrap.fill(" ".join(text.split()), COLUMNS, break_on_hyphens=False)
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of cells as lines, in columns as wide as their longest cells, the first aligned left."""
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]).rstrip() for row in rows]
+
+
+def tidy(*panels: Axes) -> None:
+    """Give panels a faint grid and two open sides."""
+    for ax in panels:
+        ax.grid(alpha=0.3, linewidth=0.6)
+        ax.spines[["top", "right"]].set_visible(False)

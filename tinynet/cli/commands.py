@@ -186,21 +186,22 @@ def check(options: argparse.Namespace) -> int:
     config, source = load_config(options.config, options.overrides), origin(options.config, options.overrides)
 
     from tinynet.artifacts.run_folder import create_folder
-    from tinynet.checking.network_report import check_report
-    from tinynet.checking.parity import derivative_of
-    from tinynet.checking.parity_report import parity_report
+    from tinynet.checking.network_check import check as check_network
+    from tinynet.checking.network_check import write_check
+    from tinynet.checking.parity import derivative_of, parity
     from tinynet.config.building import prepare
 
     run = prepare(config, source)
     if options.parity:
         derivative_of(run.net.activation)
     folder = None if options.out is None else create_folder(options.out, config.name)
-    report = parity_report(run, progress=True) if options.parity else check_report(run)
-    say(report.text.rstrip("\n"))
+    found = parity(run, progress=True) if options.parity else check_network(run)
+    text, fault, name = found.text(), found.fault(), "parity" if options.parity else "check"
+    say(text.rstrip("\n"))
     if folder is not None:
-        say(f"\nfigure         {report.write(folder.path)}")
-    if report.fault is not None:
-        complain(report.fault)
+        say(f"\nfigure         {write_check(folder.path, name, text, found.figure())}")
+    if fault is not None:
+        complain(fault)
         return FAILED
     return 0
 
