@@ -114,10 +114,8 @@ def test_an_engine_that_is_broken_is_found_out_and_the_weight_named(
 def test_an_engine_that_gives_nan_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     break_engine(monkeypatch, "b2", np.nan)
     found = checked("iris")
-    errors = found.errors["auto"]
-    assert found.fault() and {
-        key for (key, _), error in zip(found.weights, errors, strict=True) if error == np.inf
-    } == {"b2"}
+    nan = found.errors["auto"] == np.inf
+    assert found.fault() and {key for (key, _), is_nan in zip(found.weights, nan, strict=True) if is_nan} == {"b2"}
 
 
 # The engine
