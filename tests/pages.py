@@ -76,7 +76,7 @@ def words(*folders: str | Path) -> str:
 def table(html: str, caption: str) -> list[list[str]]:
     """Return the cells of the table with that caption."""
     (found,) = re.findall(rf"<table[^>]*>\s*<caption>{re.escape(caption)}.*?</table>", html, re.S)
-    tree = ElementTree.fromstring(found.replace("<wbr>", ""))
+    tree = ElementTree.fromstring(found.replace("<wbr>", "").replace("\u00a0", " "))
     return [["".join(cell.itertext()) for cell in row] for row in tree.iter("tr")]
 
 

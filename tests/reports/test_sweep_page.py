@@ -127,7 +127,7 @@ def test_fault_60_one_run_that_blew_up_flattens_nothing(runs: Path) -> None:
     train(runs / "blown" / "other", "iris", "optimizer.learning_rate=0.2", "training.epochs=3")
     train(runs / "blown" / "huge", "iris", "seed=3", "training.epochs=3", "network.weight_scale=1e3")
     html = page("blown")
-    assert re.search("1 of the runs ended with a loss far above the others.*: huge", Reader(html).text)
+    assert re.search("Loss far above the others.*: huge", Reader(html).text)
     assert "weight_scale = 1000" in Reader(html).text.partition("Leaves the frame")[2]
     loss = charts(html)["Validation loss by epoch"]
     assert (
@@ -211,7 +211,7 @@ def test_one_run_in_a_folder_is_one_run(runs: Path) -> None:
 
 def test_huge_losses_or_no_finished_run_are_still_drawn(runs: Path) -> None:
     train(runs / "sweep" / "huge", "iris", "network.weight_scale=1e299", "training.epochs=5")
-    assert "Validation loss by epoch, on a logarithmic scale" in charts(page("sweep"))
+    assert "Validation loss by epoch" in charts(page("sweep"))
     assert "<h1>2 runs" in page("sweep/bad", "sweep/bad/../bad", "sweep/huge")
     shutil.copytree("sweep/bad", "only/bad")
     assert "Settings, best first" not in page("only") and "diverged" in page("only")

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinynet.artifacts.model import Model
 from tinynet.data.datasets import Dataset
-from tinynet.reports.html import document, paragraph, tiles
+from tinynet.reports.html import document, tiles
 from tinynet.reports.predictions import prediction_sections
 from tinynet.reports.run_page import score_tiles
 from tinynet.reports.scores import score, score_lines, shown_score
@@ -57,9 +57,9 @@ class Evaluation:
     @property
     def page(self) -> bytes:
         """A page like that of a run, about the file."""
-        lead = paragraph(f"{len(self.data.y_test):,} samples of {self.data.name}.")
-        parts = [lead, tiles(score_tiles(self.scores)), *prediction_sections(self.data, self.logits, self.scores)]
-        return document(f"{self.data.name}: tinynet evaluation", parts)
+        lead = f"{len(self.data.y_test):,} samples of {self.data.name}."
+        parts = [tiles(score_tiles(self.scores)), *prediction_sections(self.data, self.logits, self.scores)]
+        return document(self.data.name, lead, [], parts, what="evaluation")
 
 
 def evaluate_file(model: Model, path: FilePath) -> Evaluation:

@@ -31,10 +31,12 @@ def text(value: Cell) -> Html:
     return value if isinstance(value, Html) else Html(escape(str(value)))
 
 
-def document(title: str, parts: Iterable[Html], *, refresh_s: int | None = None) -> bytes:
+def document(
+    name: str, lead: str, notices: Iterable[str], parts: Iterable[Html], *, what: str = "report", refresh_s: int = 0
+) -> bytes:
     """Return a whole HTML file; its policy allows the one style sheet and images inside the file, nothing else.
 
-    A browser loads it again every `refresh_s` seconds.
+    Under the heading there are a line about the whole, and notices. A browser loads it again every `refresh_s` seconds.
     """
     from importlib import resources  # which brings 20 modules along
 
@@ -48,8 +50,11 @@ def document(title: str, parts: Iterable[Html], *, refresh_s: int | None = None)
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
         '<link rel="icon" href="data:,">',  # a browser asks for one elsewhere if there is none
-        *([] if refresh_s is None else [f'<meta http-equiv="refresh" content="{refresh_s}">']),
-        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>",
+        f'<meta http-equiv="refresh" content="{refresh_s}">' if refresh_s else "",
+        f"<title>{text(name)}: tinynet {what}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>",
+        f"<h1>{text(name)}</h1>",
+        paragraph(lead, "lead"),
+        *(paragraph(f"{notice[0].upper()}{notice[1:]}".removesuffix(".") + ".", "notice") for notice in notices),
         *parts,
         "</main>\n</body>\n</html>\n",
     ]
@@ -85,7 +90,9 @@ def table(caption: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], ki
     ]
     for first, *others in rows:
         cells = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in map(text, others))
-        lines.append(f'<tr><th scope="row">{_breakable(first)}</th>{cells}</tr>')
+        short = len(str(first)) < 20
+        name = text(first).replace(" ", "\u00a0") if short else _breakable(first)
+        lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
     return Html("\n".join([*lines, "</tbody>\n</table></div>"]))
 
 

@@ -37,12 +37,10 @@ def run_page(stored: StoredRun, run: Run | str) -> bytes:
         scores = score(run.dataset.y_test, logits, np.bincount(run.dataset.y_train, minlength=run.dataset.n_classes))
     elif summary is not None and summary.test_scores is not None:
         scores = summary.test_scores.model_dump()
-    parts = [Html(f"<h1>{html.text(stored.config.name)}</h1>"), html.paragraph(_lead(stored), "lead")]
-    if stored.status in ENDINGS:
-        parts.append(html.paragraph(ENDINGS[stored.status], "notice"))
+    notices = [ENDINGS[stored.status]] if stored.status in ENDINGS else []
+    parts = list[Html]()
     if stored.status in RESUMABLE:
         parts += [html.paragraph("It is resumed by:"), _command(stored.folder.resume_command())]
-    parts += [html.paragraph(f"{remark[0].upper()}{remark[1:]}.", "notice") for remark in said]
     parts.append(html.tiles(_headline(stored, scores, len(said))))
     parts.append(html.section("Curves", curve_charts(stored.history)))
     if isinstance(run, str):
@@ -63,8 +61,8 @@ def run_page(stored: StoredRun, run: Run | str) -> bytes:
             columns = html.table("Columns of the table", head, rows, "words whole")
             parts.append(html.section("How the table was prepared", columns))
     parts.append(_repeat(stored))
-    refresh_s = REFRESH_S if stored.running else None
-    return html.document(f"{stored.config.name}: tinynet report", parts, refresh_s=refresh_s)
+    refresh_s = REFRESH_S if stored.running else 0
+    return html.document(stored.config.name, _lead(stored), [*notices, *said], parts, refresh_s=refresh_s)
 
 
 def _lead(stored: StoredRun) -> str:

@@ -206,22 +206,13 @@ def _drawn(one: Series, x: Axis, y: Axis) -> str:
         kept = np.isfinite(across + edges[0] + edges[1])
         low, high = (_path(across[kept], edge[kept]).removeprefix("M").split("L") for edge in edges)
         band = f'<path class="band {colour}" d="M{"L".join(low + high[::-1])}z"/>\n'
-    across, height, left_at = _cut_at_the_top(across, height)
-    down, dot = _down(height), f"dot {colour}"
-    dots = _dots(across, down, dot, 0) if len(across) <= FEW_POINTS and one.style.startswith("line") else ""
+    above = height > 1.0
+    leaving = above & np.append(True, ~above[:-1])  # the first point beyond the frame
+    returning = above & np.append(~above[1:], False)
+    down, dot = _down(np.where(leaving | returning, 1.0, height)), f"dot {colour}"
+    dots = _dots(across, _down(height), dot, 0) if len(across) <= FEW_POINTS and one.style.startswith("line") else ""
     line = f'<path class="{one.style}" d="{_path(across, down)}"><title>{text(one.label)}</title></path>'
-    return f"{band}{line}\n{dots}{_arrows(left_at, dot)}"
-
-
-def _cut_at_the_top(across: Array, height: Array) -> tuple[Array, Array, Array]:
-    """Return a line with points where it crosses the top of the frame, and where it leaves through it."""
-    above = (height > 1.0) & np.isfinite(across)
-    crossing = np.flatnonzero(np.isfinite(height[:-1] + height[1:]) & (above[:-1] != above[1:]))
-    share = (1.0 - height[crossing]) / (height[crossing + 1] - height[crossing])
-    at = across[crossing] + share * (across[crossing + 1] - across[crossing])
-    leaving = np.append(across[:1][above[:1]], at[above[crossing + 1]])
-    inside = np.where(above, np.nan, height)
-    return np.insert(across, crossing + 1, at), np.insert(inside, crossing + 1, 1.0), leaving
+    return f"{band}{line}\n{dots}{_arrows(across[leaving], dot)}"
 
 
 def _under_the_pointer(series: Sequence[Series], x: Axis) -> str:

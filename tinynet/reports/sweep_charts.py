@@ -17,49 +17,45 @@ from tinynet.reports.svg import Axis, Series, axis_of, chart, key, line_style, s
 
 Array = npt.NDArray[Any]
 
+NOWHERE = np.zeros(0), np.zeros(0)
 MAX_TOGETHER = 8  # settings in one chart; with more, each of the best has a chart of its own
 MAX_PANELS = 12
 MAX_BANDS = 4  # settings whose spread is drawn; more bands would hide one another
 LABELS = {"loss": "loss (nats a sample)", "accuracy": "accuracy (%)"}
-LOGARITHMIC = "loss (nats a sample), logarithmic"
 
 
 def curve_charts(settings: Sequence[Setting], data: str = "") -> list[Html]:
-    """Return the curves of settings, best first: of all in a few charts, or of each of the best in its own.
+    """Return the medians of settings by epoch, best first: of all in a few charts, or of each of the best in its own.
 
     `data` is put in front of the names of the charts.
     """
     drawn = [setting for setting in settings if setting.finished]
-    if len(drawn) > MAX_TOGETHER:
-        return _panels(drawn, data)
-    charts, left, lines = [], list[str](), list[Series]()
-    for what, label in LABELS.items():
+    return (_one_by_one if len(drawn) > MAX_TOGETHER else _together)(drawn, data)
+
+
+def _together(drawn: Sequence[Setting], data: str) -> list[Html]:
+    """Draw all settings in charts of training and of validation loss and accuracy."""
+    charts, left, names = [], list[str](), [f"{setting.label} (n = {len(setting.finished)})" for setting in drawn]
+    for what in LABELS:
         parts = {part: [_median(one, part, what, place) for place, one in enumerate(drawn)] for part in PARTS}
-        parts = {part: own for part, own in reversed(parts.items()) if any(np.isfinite(line.y).any() for line in own)}
-        together = [line for own in parts.values() for line in own]
-        y, above = _axis(label, together)
+        parts = {part: own for part, own in parts.items() if any(np.isfinite(line.y).any() for line in own)}
+        y, above = _axis(what, [line for own in parts.values() for line in own])
         left += above
         charts += [_chart(f"{data}{part.capitalize()} {what} by epoch", own, y) for part, own in parts.items()]
-        if what == "loss" and spans_decades([line.y for line in together if line.label not in above]):
-            part, lines = next(iter(parts.items()))  # validation, where there is any: it decides
-            title = f"{data}{part.capitalize()} loss by epoch, on a logarithmic scale"
-            charts.append(_chart(title, lines, _axis(LOGARITHMIC, together)[0]))
     words = (
         f"Lines are medians over the runs of a setting; bands, of the best {MAX_BANDS}, span their lowest and highest."
     )
-    names = [f"{setting.label} (n = {len(setting.finished)})" for setting in drawn]
-    entries = key([replace(line, key=name) for line, name in zip(together, names, strict=False)])
+    entries = key([Series("", *NOWHERE, line_style(place), key=name) for place, name in enumerate(names)])
     return [paragraph(words, "note"), *_leaving(left), grid("charts", charts), entries]
 
 
-def _panels(drawn: Sequence[Setting], data: str) -> list[Html]:
+def _one_by_one(drawn: Sequence[Setting], data: str) -> list[Html]:
     """Draw training and validation loss of each of the best settings in a chart of its own, all on one scale."""
     panels = {}
     for place, setting in enumerate(drawn[:MAX_PANELS], 1):
         lines = [_median(setting, part, "loss", number, banded=False) for number, part in enumerate(PARTS)]
         panels[f"{data}{place}. {setting.label} (n = {len(setting.finished)})"] = lines
-    together = [line for lines in panels.values() for line in lines]
-    y, above = _axis(LOGARITHMIC if spans_decades([line.y for line in together]) else LABELS["loss"], together)
+    y, above = _axis("loss", [line for lines in panels.values() for line in lines])
     charts = []
     for title, lines in panels.items():
         named = [replace(line, label=part) for part, line in zip(PARTS, lines, strict=True)]
@@ -67,7 +63,7 @@ def _panels(drawn: Sequence[Setting], data: str) -> list[Html]:
     words = "Training and validation loss of the best settings, medians over their runs, all on one scale."
     if len(drawn) > MAX_PANELS:
         words += f" The other {len(drawn) - MAX_PANELS} settings are in the table above."
-    entries = key([replace(line, key=part) for part, line in zip(PARTS, together, strict=False)])
+    entries = key([Series("", *NOWHERE, line_style(number), key=part) for number, part in enumerate(PARTS)])
     return [paragraph(words, "note"), *_leaving(above), entries, grid("charts", charts)]
 
 
@@ -76,15 +72,19 @@ def _leaving(labels: Sequence[str]) -> list[Html]:
     return [paragraph(words, "notice")] if labels else []
 
 
-def _axis(label: str, lines: Sequence[Series]) -> tuple[Axis, list[str]]:
-    """Return an axis on which no line that exploded flattens the others, and the labels of those that leave it."""
-    if "loss" not in label:
-        return axis_of(label, [values for line in lines for values in (line.y, *(line.band or ()))]), []
+def _axis(what: str, lines: Sequence[Series]) -> tuple[Axis, list[str]]:
+    """Return an axis on which no line that exploded flattens the others, and the labels of those that leave it.
+
+    That of a loss is logarithmic where the others span more than a decade.
+    """
+    if what != "loss":
+        return axis_of(LABELS[what], [values for line in lines for values in (line.y, *(line.band or ()))]), []
     out = exploded(np.array([line.y[-1] if len(line.y) else np.nan for line in lines]))
     kept = [line.y for line, is_out in zip(lines, out, strict=True) if not is_out and np.isfinite(line.y).any()]
     usual = max((float(np.nanquantile(line, 0.9, method="lower")) for line in kept), default=0.0)
     values = [np.minimum(line, 5 * usual or np.inf) for line in kept]  # a peak of a few epochs
-    axis = axis_of(label, values, log=label == LOGARITHMIC, from_zero=True)
+    log = len(values) > 0 and spans_decades(values)
+    axis = axis_of(LABELS[what] + (", logarithmic" if log else ""), values, log=log, from_zero=True)
     return axis, [line.label for line, is_out in zip(lines, out, strict=True) if is_out]
 
 
@@ -112,9 +112,9 @@ def effect_charts(runs: Sequence[StoredRun], keys: Sequence[str], data: str = ""
     charts = [one for one in drawn if one is not None]
     if not charts:
         return []
-    nowhere, words = np.zeros(0), "A dot is a run, the line joins the medians; the other keys vary among the dots."
-    dot = Series("", nowhere, nowhere, "dot c0", shape=0, key="one run")
-    entries = key([dot, Series("", nowhere, nowhere, "line c1 d0", key="median")])
+    words = "A dot is a run, the line joins the medians; the other keys vary among the dots."
+    dot = Series("", *NOWHERE, "dot c0", shape=0, key="one run")
+    entries = key([dot, Series("", *NOWHERE, "line c1 d0", key="median")])
     return [paragraph(words, "note"), grid("charts", charts), entries]
 
 

@@ -35,8 +35,7 @@ def comparison_page(
     n_failed = sum(not run.finished for run in runs) + len(missing)
     title, keys = name or f"{len(runs)} runs", comparison.differing_keys([run.settings for run in runs])
     differ = f"The runs differ in {', '.join(keys) or 'nothing but the seed'}." if len(runs) > 1 else "One run."
-    parts = [Html(f"<h1>{html.text(title)}</h1>"), html.paragraph(differ, "lead")]
-    parts += [html.paragraph(f"{notice}.", "notice") for notice in _notices(runs, list(groups), left_out)]
+    parts = list[Html]()
     for data, own in groups.items():
         if len(groups) == 1:
             parts += _comparison(own, "", n_failed, beside)
@@ -48,7 +47,7 @@ def comparison_page(
         rows = [(one.label, _status(one.status), one.error or html.NONE) for one in missing]
         lost = html.table("Runs of sweep.csv that left no folder", ("run", "status", "error"), rows, "words")
         parts.append(html.section("Runs that are not there", lost))
-    return html.document(f"{title}: tinynet report", parts)
+    return html.document(title, differ, _notices(runs, list(groups), left_out), parts)
 
 
 def _comparison(runs: Sequence[StoredRun], data: str, n_failed: int, beside: Path) -> list[Html]:
@@ -68,18 +67,18 @@ def _comparison(runs: Sequence[StoredRun], data: str, n_failed: int, beside: Pat
 
 
 def _notices(runs: Sequence[StoredRun], data: Sequence[str], left_out: Sequence[str]) -> list[str]:
-    """Say what is kept apart and left out, and name the runs whose loss exploded and those that have remarks."""
+    """Say what is kept apart and left out, whose loss exploded, and how many runs have remarks."""
     finished = [run for run in runs if run.finished]
     out = comparison.exploded(np.array([loss_of(run) for run in finished]))
     exploded = [run.label for run, is_out in zip(finished, out, strict=True) if is_out]
-    remarked = [run.label for run in finished if run.summary and run.summary.remarks and run.label not in exploded]
+    n_remarked = sum(bool(run.summary and run.summary.remarks) for run in finished)
     notices = [f"{len(data)} different data sets, which are kept apart: {'; '.join(data)}"] if len(data) > 1 else []
-    for labels, words in (
-        (left_out, "left out, since sweep.csv does not name them"),
-        (exploded, "ended with a loss far above the others, in the way of no median and no axis"),
-        (remarked, "came to their end with remarks, which their own pages have"),
-    ):
-        notices += [f"{len(labels)} of the runs {words}: {html.some(labels)}"] if labels else []
+    if left_out:
+        notices.append(f"Left out, since sweep.csv does not name them: {html.some(left_out)}")
+    if exploded:
+        notices.append(f"Loss far above the others, in the way of no median and no axis: {html.some(exploded)}")
+    if n_remarked:
+        notices.append(f"{n_remarked} of the runs ended with remarks, which their own pages have")
     return notices
 
 
@@ -158,7 +157,7 @@ def _runs_table(runs: Sequence[StoredRun], keys: Sequence[str], beside: Path) ->
                 html.shown_loss(loss_of(run)) if has_epochs else html.NONE,
                 html.percent(test_accuracy_of(run)),
                 html.NONE if run.summary is None else html.duration(run.summary.duration_s),
-                _status(run.status, bool(run.summary and run.summary.remarks)),
+                _status(run.status, remarked=bool(run.finished and run.summary and run.summary.remarks)),
             )
         )
     out = "" if all(run.finished for run in runs) else "; those that did not come to their end are in no figure above"
@@ -173,6 +172,6 @@ def _link(run: StoredRun, beside: Path) -> Cell:
     return Html(f'<a href="{quote(path, errors="replace")}">{html.text(run.label)}</a>')
 
 
-def _status(status: str, remarked: bool = False) -> Html:
+def _status(status: str, *, remarked: bool = False) -> Html:
     kind = "bad" if status not in TRAINED else "" if remarked else "good"
-    return Html(f'<span class="{kind}">{html.text(status)}</span>')
+    return Html(f'<span class="{kind}">{html.text(status)}{", remarks" if remarked else ""}</span>')
