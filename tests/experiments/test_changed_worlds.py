@@ -293,7 +293,7 @@ def extended(path: Path) -> None:
         (lambda path: (path / "summary.json").unlink(), ": has not come to its end"),
         (cut, "metrics.csv: line 4: is damaged"),
         (lambda path: (path / "metrics.csv").unlink(), "/metrics.csv: cannot be read: No such file"),
-        (lambda path: (path / "config.json").write_text("{"), "config.json': not valid JSON"),
+        (lambda path: (path / "config.json").write_text("{"), "config.json: not valid JSON"),
         (extended, ": was begun or continued with another training.epochs"),
     ],
     ids=["summary cut", "no figures", "deep", "no summary", "metrics cut", "no metrics", "config cut", "extended"],

@@ -19,7 +19,7 @@ from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
 from tinynet.data.npz_files import read_npz
 from tinynet.data.preparation import ARRAYS, Preparation, plain_preparation
 from tinynet.data.samples import check_X
-from tinynet.data.sources import npz_rows, read_rows
+from tinynet.data.sources import read_rows
 from tinynet.data.tables import Table, some
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
@@ -127,12 +127,9 @@ class Model:
         DataError
             Naming the file, and the line and column where it is one.
         """
-        if self.preparation is not None:
-            return read_rows(path, self.preparation)[0]
-        if os.fspath(path).lower().endswith(".npz"):
-            return npz_rows(path)[0]
-        plain = plain_preparation(self.feature_names)
-        return plain.transform(read_rows(path, plain)[0])
+        known = self.preparation or plain_preparation(self.feature_names)
+        rows = read_rows(path, known)[0]
+        return rows if known is self.preparation else known.transform(rows)
 
     def read_labelled(self, path: FilePath) -> tuple[Any, Array]:
         """Return the raw rows in a file, and their labels numbered as `class_names`.

@@ -6,12 +6,13 @@ import os
 import shutil
 import uuid
 import warnings
+from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 
 from tinynet.artifacts.run_folder import FINAL, RunFolder
-from tinynet.artifacts.stored_runs import StoredRun, read_ending, read_run
+from tinynet.artifacts.stored_runs import read_ending, read_run
 from tinynet.config.building import load_data
 from tinynet.config.loading import flat
 from tinynet.errors import ConfigError, RunFolderError
@@ -23,7 +24,7 @@ Runs = list[str]  # names of their folders
 PUT_BACK = "put the data back, or begin a new sweep with --out"
 
 
-def take_stock(folder: Path, grid: Grid) -> None:
+def take_stock(folder: RunFolder, grid: Grid) -> None:
     """Move aside, with a note, every run folder that is not what the sweep would put there today.
 
     Raises
@@ -31,34 +32,24 @@ def take_stock(folder: Path, grid: Grid) -> None:
     RunFolderError
         When somebody is at work in one, or no run that has ended was trained on what its data file gives now.
     """
-    digests: dict[str, str] = {}
     for setting in grid.settings:
-        path = folder / setting.folder
-        if os.path.lexists(path):
-            found = _found(path, setting)
-            if isinstance(found, str):
-                aside = move_aside(path, path.name)
-                warnings.warn(f"{found}; trained anew, and what was there is in {aside}", stacklevel=3)
-            elif found.summary is not None and found.summary.data_digest is not None:
-                digests[setting.folder] = found.summary.data_digest
-    for file, (same, changed) in _compared(grid, digests).items():
-        if changed and not same:
-            raise RunFolderError(f"{_other_data(folder, file, changed)}; {PUT_BACK}")
-        if changed:
-            asides = [move_aside(folder / name, name) for name in changed]
-            more = f" and {len(asides) - 1} more" if len(asides) > 1 else ""
-            anew = f"trained anew, and what was there is in {asides[0]}{more}"
-            warnings.warn(f"{_other_data(folder, file, changed)}; {anew}", stacklevel=3)
+        path = folder.path / setting.folder
+        if os.path.lexists(path) and (fault := _fault(path, setting)):
+            aside = move_aside(path, path.name)
+            warnings.warn(f"{fault}; trained anew, and what was there is in {aside}", stacklevel=3)
+    for told, same, changed in _other_data(folder, grid):
+        if not same:
+            raise RunFolderError(f"{told}; {PUT_BACK}")
+        aside, *others = [move_aside(folder.path / name, name) for name in changed]
+        more = f" and {len(others)} more" if others else ""
+        warnings.warn(f"{told}; trained anew, and what was there is in {aside}{more}", stacklevel=3)
 
 
-def refuse_changed_data(folder: Path, grid: Grid) -> None:
+def refuse_changed_data(folder: RunFolder, grid: Grid) -> None:
     """Raise RunFolderError when runs were trained on other data than their files give now."""
-    endings = {setting.folder: read_ending(RunFolder(folder / setting.folder)) for setting in grid.settings}
-    digests = {name: ending.data_digest for name, ending in endings.items() if ending and ending.data_digest}
-    for file, (same, changed) in _compared(grid, digests).items():
-        if changed:
-            way = f"train these anew with: {RunFolder(folder).resume_command()}" if same else PUT_BACK
-            raise RunFolderError(f"{_other_data(folder, file, changed)}: it has changed meanwhile; {way}")
+    for told, same, _ in _other_data(folder, grid):
+        way = f"train these anew with: {folder.resume_command()}" if same else PUT_BACK
+        raise RunFolderError(f"{told}: it has changed meanwhile; {way}")
 
 
 def data_files(grid: Grid) -> dict[str, tuple[int, ...]]:
@@ -98,32 +89,32 @@ def move_aside(path: Path, name: str) -> str:
     return aside.name
 
 
-def _found(path: Path, setting: Combination) -> StoredRun | str:
-    """Return the run in a folder, or why it is not what the sweep has put there."""
+def _fault(path: Path, setting: Combination) -> str:
+    """Return why a folder is not what the sweep has put there, "" when it is."""
     try:
         run = read_run(RunFolder(path, setting.folder))
     except (ConfigError, RunFolderError) as error:
         return str(error).splitlines()[0]
     if run.status not in FINAL:
         return f"{shown_path(path)}: has not come to its end"
-    there, here = run.settings, flat(setting.config.model_dump(exclude_none=True))
-    differing = differences(there, here)
-    return f"{shown_path(path)}: was begun or continued with another {', '.join(differing)}" if differing else run
+    differing = differences(run.settings, flat(setting.config.model_dump(exclude_none=True)))
+    return f"{shown_path(path)}: was begun or continued with another {', '.join(differing)}" if differing else ""
 
 
-def _compared(grid: Grid, digests: dict[str, str]) -> dict[str, tuple[Runs, Runs]]:
-    """Return, by data file, the runs that were trained on what it gives now, and those that were not."""
+def _other_data(folder: RunFolder, grid: Grid) -> Iterator[tuple[str, Runs, Runs]]:
+    """Yield for each data file that has changed: what to say, the runs trained on what it gives now, and the others."""
     found: dict[str, tuple[Runs, Runs]] = {}
-    known = [setting for setting in grid.settings if setting.folder in digests and setting.config.dataset.path]
+    endings = {setting.folder: read_ending(RunFolder(folder.path / setting.folder)) for setting in grid.settings}
+    known = [s for s in grid.settings if (end := endings[s.folder]) and end.data_digest and s.config.dataset.path]
     for _, alike in groupby(sorted(known, key=data_of), data_of):
         settings = list(alike)
         now = load_data(settings[0].config).digest
         same, changed = found.setdefault(str(settings[0].config.dataset.path), ([], []))
         for setting in settings:
-            (same if digests[setting.folder] == now else changed).append(setting.folder)
-    return found
-
-
-def _other_data(folder: Path, file: str, changed: Runs) -> str:
-    runs = f"{changed[0]} was" if len(changed) == 1 else f"{len(changed)} runs, {changed[0]} for one, were"
-    return f"{shown_path(folder)}: {runs} trained on other data than {shown_path(file)} gives now"
+            ending = endings[setting.folder]
+            (same if ending and ending.data_digest == now else changed).append(setting.folder)
+    for file, (same, changed) in found.items():
+        if changed:
+            runs = f"{len(changed)} runs, {changed[0]} for one, were" if len(changed) > 1 else f"{changed[0]} was"
+            told = f"{shown_path(folder.path)}: {runs} trained on other data than {shown_path(file)} gives now"
+            yield told, same, changed

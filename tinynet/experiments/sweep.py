@@ -110,7 +110,7 @@ def run_grid(
     """
     inside = folder.path.absolute()
     with folder.only_writer():
-        leftovers.take_stock(folder.path, grid)
+        leftovers.take_stock(folder, grid)
         leftovers.clear_attempts(folder.path, grid)
         files = leftovers.data_files(grid)
         rows = {setting.folder: run_row(setting, inside) for setting in grid.settings}
@@ -142,7 +142,7 @@ def run_grid(
                     rows[name] = run_row(setting, inside)
             write_table(folder, rows.values())
         if leftovers.data_files(grid) != files:
-            leftovers.refuse_changed_data(folder.path, grid)
+            leftovers.refuse_changed_data(folder, grid)
     return list(rows.values())
 
 
