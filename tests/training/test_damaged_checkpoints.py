@@ -32,7 +32,7 @@ from tinynet.config.loading import load_config
 from tinynet.experiments.run import execute
 from tinynet.training import state as state_module
 from tinynet.training.checkpoints import Keeper
-from tinynet.training.state import MAX_DIRECTORY, MAX_HISTORY, MAX_META, State, paths, to_bytes
+from tinynet.training.state import MAX_DIRECTORY, MAX_META, State, paths, to_bytes
 
 Members = dict[str, bytes]
 NET = Training().net
@@ -309,16 +309,7 @@ def test_fault_36_a_directory_that_another_record_would_overrule_is_refused(
     assert 10 * 100 * len(members(made / NEWEST)) < MAX_DIRECTORY
 
 
-def test_fault_36_a_file_larger_than_any_such_checkpoint_is_refused_unread(refused: Callable[[Any], str]) -> None:
-    def sparse(path: Path) -> None:
-        with path.open("wb") as file:
-            file.truncate(2**42)
-
-    assert refused(sparse) == "has 4,398,046,511,104 bytes, more than such a network can need"
-    assert MAX_HISTORY >= 72 * 10_000_000  # bytes of as many epochs
-
-
-def test_fault_36_a_file_of_the_largest_size_is_read_and_a_byte_more_is_not(
+def test_fault_36_a_file_of_the_largest_size_is_read_and_a_byte_more_is_refused_unread(
     refused: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state_module, "MAX_HISTORY", 1000)
@@ -380,18 +371,6 @@ def test_fault_36_what_was_altered_is_refused(number: int, refused: Callable[[An
     assert refused(altered(made / NEWEST, ALTERED[number]))
 
 
-def test_fault_36_of_a_table_or_weights_of_another_shape_the_shape_is_said(
-    refused: Callable[[Any], str], made: Path
-) -> None:
-    said = {
-        "history": "a history of shape (2, 1)",
-        "params_b1": "an array of shape (5, 1) and dtype float64 for weights of (5,)",
-    }
-    for name, what in said.items():
-        other = altered(made / NEWEST, changed(name, lambda array: array[:, None] if array.ndim == 1 else array[:, :1]))
-        assert refused(other) == f"is not what tinynet wrote for such a network: {what}"
-
-
 def test_fault_11_a_setting_that_is_missing_on_one_side_is_absent(made: Path, wanted: dict[str, Any]) -> None:
     with pytest.raises(RunFolderError, match=r"another extra \(absent there, 1 here\)$"):
         load(made, wanted | {"extra": 1})
@@ -401,17 +380,7 @@ def test_fault_11_a_setting_that_is_missing_on_one_side_is_absent(made: Path, wa
 
 def test_fault_11_of_many_settings_that_differ_twenty_are_named(made: Path, wanted: dict[str, Any]) -> None:
     with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\)$"):
-        load(made, wanted | {f"s{i}": i for i in range(20)})
-    with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\)$"):
         load(made, wanted | {f"s{i}": i for i in range(25)})
-
-
-def test_the_settings_name_the_sizes_of_the_network(tmp_path: Path) -> None:
-    Training().run_until(1, tmp_path)
-    with np.load(tmp_path / "checkpoint-000000001.npz") as file:
-        there = json.loads(file["meta"].tobytes())["settings"]
-    assert there["network"] == "4-5-3"
-    assert len(there["training data"]) == len(there["validation data"]) == 16
 
 
 # Any bytes
@@ -450,18 +419,6 @@ def test_any_meta_is_a_state_or_a_fault(changes: Any, setting: Any, made: Path, 
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    name=st.sampled_from(["meta", "history", "params_W1", "velocity_b2", "best_W2"]),
-    begin=st.sampled_from(
-        [b"", b"\x93NUMPY\x01\x00", *map(header, ("(2, 9)", "(2, 11)", "()", "(4, 5)")), header("(1,)", "<U8")]
-    ),
-    content=st.binary(max_size=200),
-)
-def test_any_member_is_a_state_or_a_fault(name: str, begin: bytes, content: bytes, made: Path, tmp_path: Path) -> None:
-    attempt(tmp_path, archive(members(made / NEWEST) | {name: begin + content}))
-
-
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.floats(), min_size=22, max_size=22), begin=st.integers(0, 22))
 def test_any_history_is_a_state_or_a_fault(values: list[float], begin: int, made: Path, tmp_path: Path) -> None:
     def change(table: Any) -> Any:
@@ -489,39 +446,25 @@ def attempt(folder: Path, content: bytes) -> None:
 
 
 def limited() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
-
-
-def resumed() -> list[Any]:
-    """Resume in the folder `run` with 2 GiB of address space; return the exit status and the lines of stderr."""
-    command = [TINYNET, "train", "--out", "run", "--resume", "--quiet"]
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    process = subprocess.run(
-        command, capture_output=True, text=True, preexec_fn=limited, env=environment, timeout=60, check=False
-    )
-    assert process.stdout == ""
-    return [process.returncode, *process.stderr.splitlines()]
+    resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))  # bytes of address space
 
 
 @pytest.mark.usefixtures("nothing_is_executed")
 def test_fault_36_the_command_refuses_crafted_checkpoints_within_its_memory() -> None:
     Path("run").mkdir()
     execute(prepare(load_config("iris", [*QUICK, "training.checkpoint_every_s=0"])), RunFolder("run"), report=False)
-    model, (older, newest) = Path("run/model.npz").read_bytes(), paths(Path("run")).values()
-    there, good = members(newest), older.read_bytes()
+    older, newest = paths(Path("run")).values()
+    there = members(newest)
     newest.write_bytes(archive(there | {"meta": npy(np.array([Bomb()], object), pickled=True)}))
     older.write_bytes(archive(there | {"params_W1": npy(np.zeros(2**26, np.uint8))}, zipfile.ZIP_DEFLATED))
     files = {path: path.read_bytes() for path in Path("run").iterdir()}
-    assert resumed() == [
+    command, environment = [TINYNET, "train", "--out", "run", "--resume"], os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, env=environment, check=False)
+    assert (ended.returncode, ended.stderr.splitlines()) == (
         2,
-        f"tinynet: {newest}: array meta holds Python objects, which are never loaded: they could run code",
-        f"tinynet: {older}: holds compressed arrays, which tinynet does not write there",
-    ]
+        [
+            f"tinynet: {newest}: array meta holds Python objects, which are never loaded: they could run code",
+            f"tinynet: {older}: holds compressed arrays, which tinynet does not write there",
+        ],
+    )
     assert {path: path.read_bytes() for path in Path("run").iterdir()} == files
-
-    older.write_bytes(good)
-    with newest.open("r+b") as file:
-        file.truncate(2**42)
-    why = "has 4,398,046,511,104 bytes, more than such a network can need"
-    assert resumed() == [0, f"tinynet: note: {newest}: {why}; resuming from {older.name}, the one before"]
-    assert Path("run/model.npz").read_bytes() == model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import math
 
@@ -26,13 +25,6 @@ def test_a_history_is_as_long_as_its_rows_and_iterates_over_them() -> None:
     assert len(History()) == 0 and History().rows is not History().rows
 
 
-def test_every_column_is_a_list_in_the_order_of_the_epochs() -> None:
-    history = History([row(1, 3.0), row(2, 2.0), row(3, 4.0)])
-    assert history["epoch"] == [1, 2, 3]
-    assert history["train_loss"] == [3.0, 2.0, 4.0]
-    assert all(len(history[column]) == 3 for column in COLUMNS)
-
-
 def test_a_mistyped_column_names_the_nearest() -> None:
     with pytest.raises(KeyError, match=r"no column 'train_los'; did you mean 'train_loss'.*allowed: epoch, step"):
         History()["train_los"]
@@ -48,12 +40,6 @@ def test_the_best_epoch_is_the_first_with_the_lowest_loss() -> None:
 def test_an_empty_history_has_no_best_epoch() -> None:
     with pytest.raises(InvalidValueError, match="empty history has no best epoch"):
         _ = History().best
-
-
-def test_an_epoch_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        for field in ("step", "train_loss"):
-            setattr(row(1), field, 3)
 
 
 @given(st.lists(st.tuples(st.floats(0, allow_infinity=False), st.floats(allow_nan=True, allow_infinity=False))))

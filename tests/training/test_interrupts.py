@@ -13,10 +13,8 @@ from crashing import SAID, ended, forked, outcomes, saved_steps
 from sweeping import a_run_to_be_whole, statuses, wait_for
 
 from tinynet.cli.main import main
-from tinynet.errors import Interrupted
 from tinynet.network import TwoLayerNet
 from tinynet.training.checkpoints import Keeper
-from tinynet.training.interrupts import STOPS, deferred_signals
 from tinynet.training.state import State
 
 LONG = ("iris", "training.epochs=150", "network.hidden_units=4", "--quiet")
@@ -146,15 +144,3 @@ def test_fault_31_a_signal_during_the_last_checkpoint_of_a_run_stops_the_sweep(
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
     assert main(["sweep", *words, "--out", "whole"]) == 0
     assert outcomes("s") == outcomes("whole")
-
-
-def test_fault_31_the_handlers_of_before_are_back_whatever_happened() -> None:
-    before = [signal.getsignal(number) for number in STOPS]
-    with deferred_signals() as stop:
-        assert stop() is None and signal.getsignal(signal.SIGINT) is not before[0]
-    with pytest.raises(Interrupted) as caught, deferred_signals() as stop:
-        signal.raise_signal(signal.SIGTERM)
-        assert str(stop()) == "interrupted by signal 15"
-        signal.raise_signal(signal.SIGINT)
-    assert caught.value.at_once and caught.value.signal == signal.SIGINT
-    assert [signal.getsignal(number) for number in STOPS] == before
