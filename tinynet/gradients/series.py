@@ -369,9 +369,9 @@ class _Series:
         change, far = change[0] - change[1], np.empty(0, np.intp)
         largest = _largest(moves) * self.spread
         lopsided = 2 * largest
-        if not lopsided * largest**2 <= LOPSIDED:
+        if not lopsided * (largest * largest) <= LOPSIDED:
             lopsided = _largest(moves[0] + moves[1]) * self.spread
-        if not (largest <= STEEP and lopsided * largest**2 <= LOPSIDED and self.spread <= MAX_SPREAD):
+        if not (largest <= STEEP and lopsided * (largest * largest) <= LOPSIDED and self.spread <= MAX_SPREAD):
             R = np.ptp(self.D, axis=0)[units]
             move = np.abs(moves).max(axis=0) * R
             near = (move <= STEEP) & (np.abs(moves[0] + moves[1]) * R * move**2 <= LOPSIDED)
