@@ -69,7 +69,7 @@ class Network:
 
 
 def cube(x: Any) -> Any:
-    return np.sum(x**3)
+    return np.sum(x * x * x)
 
 
 def product(W: Any) -> Any:
