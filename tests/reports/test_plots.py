@@ -72,7 +72,10 @@ def test_loss_and_accuracy_are_side_by_side_with_their_units() -> None:
     for panel, what, times in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
         for part, column in (("training", "train"), ("validation", "validation")):
             np.testing.assert_allclose(curves(panel)[part], times * np.array(RUN[f"{column}_{what}"]))
-        assert all(list(line.get_xdata()) == [1, 2, 3, 4] for line in panel.lines[:2])
+        training, validation = panel.lines[:2]
+        assert list(training.get_xdata()) == list(validation.get_xdata()) == [1, 2, 3, 4]
+        assert (training.get_linestyle(), validation.get_linestyle()) == ("-", "--")  # they differ in grey too
+        assert to_hex(training.get_markerfacecolor()) != to_hex(validation.get_markerfacecolor()) == "#ffffff"
 
 
 def test_the_best_epoch_is_marked_where_no_curve_is_hidden() -> None:
@@ -92,12 +95,6 @@ def test_the_losses_alone_are_drawn_into_given_axes() -> None:
     ax = figure.subplots()
     assert loss_curve({"a": history([2.0]), "b": history([1.0])}, ax) is ax
     assert figure.axes == [ax] and legend_of(ax) == ["a", "b", "training"]  # no part that no run has
-
-
-def test_the_two_parts_differ_in_grey_too() -> None:
-    training, validation = loss_curve(RUN).lines[:2]
-    assert (training.get_linestyle(), validation.get_linestyle()) == ("-", "--")
-    assert to_hex(training.get_markerfacecolor()) != to_hex(validation.get_markerfacecolor()) == "#ffffff"
 
 
 def test_the_only_epoch_of_a_run_is_inside_the_axes() -> None:

@@ -46,9 +46,7 @@ def _by_class(data: Dataset, predicted: Array, scores: dict[str, Any]) -> list[H
             missed.append(name)
             recall = Html('<span class="bad">0 %: none</span>')
         rows.append((name, f"{own['n_samples']:,}", precision, recall, f1))
-    caption = (
-        "Precision: the share of those called so that are. Recall: the share of those that are so that were found."
-    )
+    caption = "Precision: of those called so, how many are. Recall: of those that are, how many were called so."
     tables = [table(caption, ("class", "samples", "precision", "recall", "F1"), rows)]
     if data.n_classes <= MAX_CLASSES:
         tables.insert(0, _confusion(data, predicted))
@@ -75,7 +73,7 @@ def _two_class_curves(data: Dataset, probability: Array, scores: dict[str, Any])
     """Draw ROC, precision against recall, and calibration of the second class."""
     from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
-    name, labels, charts = data.class_names[1], data.y_test, []
+    name, labels = data.class_names[1], data.y_test
     false, true, _ = roc_curve(labels, probability)
     precision, recall, _ = precision_recall_curve(labels, probability)
     average, share = average_precision_score(labels, probability), labels.mean()
@@ -96,9 +94,8 @@ def _unit_chart(title: str, words: str, axes: dict[str, Array], guessing: float 
     x, y = (Axis(label, 0.0, 1.0) for label in axes)
     ends, (across, height) = np.array([0.0, 1.0]), axes.values()
     dotted = Series("guessing", ends, ends if guessing is None else np.full(2, guessing), "plain c6")
-    return chart(
-        title, words, [dotted, Series(y.label, across, height, "line c0 d0")], x, y, caption=f"{title}. {words}"
-    )
+    line = Series(y.label, across, height, "line c0 d0")
+    return chart(title, words, [dotted, line], x, y, caption=f"{title}. {words}")
 
 
 def calibration(labels: Array, probability: Array) -> tuple[Array, Array, Array]:

@@ -31,18 +31,13 @@ def comparison_page(
     beside : folder in which the page will be, from which a row links to the page of its run, where there is one
     left_out : labels of run folders in the sweep's folder that are not the sweep's
     """
-    groups = comparison.by_data(runs)
-    n_failed = sum(not run.finished for run in runs) + len(missing)
+    groups = comparison.by_data(runs) or {"": []}
     title, keys = name or f"{len(runs)} runs", comparison.differing_keys([run.settings for run in runs])
     differ = f"The runs differ in {', '.join(keys) or 'nothing but the seed'}." if len(runs) > 1 else "One run."
     parts = list[Html]()
     for data, own in groups.items():
-        if len(groups) == 1:
-            parts += _comparison(own, "", n_failed, beside)
-        else:
-            parts += _comparison(own, f"{data}: ", sum(not run.finished for run in own), beside)
-    if not runs:
-        parts.append(_headline([], [], len(missing)))
+        several = len(groups) > 1
+        parts += _comparison(own, f"{data}: " if several else "", 0 if several else len(missing), beside)
     if missing:
         rows = [(one.label, _status(one.status), one.error or html.NONE) for one in missing]
         lost = html.table("Runs of sweep.csv that left no folder", ("run", "status", "error"), rows, "words")
@@ -50,11 +45,11 @@ def comparison_page(
     return html.document(title, differ, _notices(runs, list(groups), left_out), parts)
 
 
-def _comparison(runs: Sequence[StoredRun], data: str, n_failed: int, beside: Path) -> list[Html]:
+def _comparison(runs: Sequence[StoredRun], data: str, n_missing: int, beside: Path) -> list[Html]:
     """Return the sections about runs of the same data, whose name is in front of the headings."""
     keys = comparison.differing_keys([run.settings for run in runs])
     settings = comparison.group(runs, keys)
-    headline = _headline(runs, settings, n_failed)
+    headline = _headline(runs, settings, n_missing)
     parts = [html.section(f"{data}{len(runs)} runs", headline) if data else headline]
     if any(run.finished for run in runs):
         order = html.paragraph(_order_sentence(runs), "note")
@@ -62,8 +57,7 @@ def _comparison(runs: Sequence[StoredRun], data: str, n_failed: int, beside: Pat
         parts.append(html.section(f"{data}Curves", *curve_charts(settings, data)))
         effects = effect_charts(runs, keys, data)
         parts += [html.section(f"{data}What each key does", *effects)] if effects else []
-    parts.append(html.section(f"{data}Runs, best first", _runs_table(runs, keys, beside)))
-    return parts
+    return [*parts, html.section(f"{data}Runs, best first", _runs_table(runs, keys, beside))]
 
 
 def _notices(runs: Sequence[StoredRun], data: Sequence[str], left_out: Sequence[str]) -> list[str]:
@@ -90,23 +84,21 @@ def _order_sentence(runs: Sequence[StoredRun]) -> str:
     return f"In the order of {measured}. The test figures have no part in the order."
 
 
-def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_failed: int) -> Html:
-    n_finished = sum(run.finished for run in runs)
+def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_missing: int) -> Html:
+    n, n_finished = len(runs) + n_missing, sum(run.finished for run in runs)
     figures: list[tuple[str, Cell, Cell]] = [
-        ("Runs", n_finished + n_failed, f"{n_finished} came to their end"),
+        ("Runs", n, f"{n_finished} came to their end"),
         ("Settings", len(settings), "apart from the seed"),
     ]
     if n_finished:
         best = settings[0]
         loss = f"{part_of(runs)} loss {_spread(best, loss_of, html.shown_loss)}"
-        figures.append(("Best setting", best.label, loss))
-        n_tested = len(best.measured(test_accuracy_of))
         accuracy = _spread(best, test_accuracy_of, html.percent)
-        figures += [("Its test accuracy", accuracy, f"n = {n_tested}")] if n_tested else []
+        figures += [("Best setting", best.label, loss), ("Its test accuracy", accuracy, f"n = {len(best.finished)}")]
     seconds = sum(run.summary.duration_s for run in runs if run.summary is not None)
     figures.append(("Time", html.duration(seconds), "all runs together"))
-    if n_failed:
-        figures.append(("Not ended", Html(f'<span class="bad">{n_failed}</span>'), "listed below"))
+    if n_finished < n:
+        figures.append(("Not ended", Html(f'<span class="bad">{n - n_finished}</span>'), "listed below"))
     return html.tiles(figures)
 
 
