@@ -235,7 +235,7 @@ def test_a_config_that_is_not_there_is_answered_with_the_nearest(capsys: pytest.
         ".": ".: neither ... allowed: ",
         "": "'': neither",
         "irís": "irís: neither ... did you mean 'iris'?",
-        "seed=1": "'seed=1': neither ... CONFIG comes before KEY=VALUE",
+        "seed=1": "seed=1: neither ... CONFIG comes before KEY=VALUE",
     }.items():
         line = fault(capsys, "train", config, QUICK)
         assert all(part in line for part in parts.split(" ... ")), line

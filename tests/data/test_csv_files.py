@@ -258,7 +258,7 @@ def test_fault_14_a_path_with_a_nul_byte() -> None:
         ({"path": "own.csv", "label": 1.5}, InvalidTypeError, "label must be an integer, got 1.5"),
         ({"path": "own.csv", "label": True}, InvalidTypeError, "label must be an integer, got True"),
         ({"path": "own.csv", "separator": ":"}, InvalidValueError, "unknown separator ':'"),
-        ({"path": "own.csv", "exclude": "a"}, InvalidTypeError, "exclude must be a list of columns, got 'a'"),
+        ({"path": "own.csv", "exclude": "a"}, InvalidTypeError, "exclude must be a list, got 'a'"),
         ({"path": "own.csv", "missing": "fill"}, InvalidValueError, "unknown missing 'fill'"),
         ({"path": "own.csv", "encoding": "hex"}, InvalidValueError, "unknown encoding 'hex'"),
         ({"path": "own.csv", "image_shape": 28}, InvalidTypeError, r"image_shape must be \[height, width\]"),

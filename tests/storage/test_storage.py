@@ -151,18 +151,6 @@ def test_a_second_writer_is_refused_and_the_first_is_named_in_this_process_too()
     assert not list(Path().iterdir())
 
 
-def test_the_lock_of_an_older_version_is_respected_while_it_is_held() -> None:
-    with open(".training.lock", "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write("process 7 on elsewhere")
-        file.flush()
-        with pytest.raises(LockedError, match="process 7 on elsewhere is writing there"), only_writer(Path()):
-            raise AssertionError
-        assert [path.name for path in Path().iterdir()] == [".training.lock"]
-    with only_writer(Path()):  # its process has ended: what it left is removed
-        assert [path.name for path in Path().iterdir()] == [".lock"]
-
-
 def test_a_run_and_its_checkpoints_have_one_lock() -> None:
     seen: list[set[str]] = []
 

@@ -7,8 +7,8 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from importlib import resources
+from typing import Any
 
-from tinynet.config.sections import Config
 from tinynet.config.values import RANGE, dotted_keys, field_of, is_allowed, kind_of, plain_name, typed_values
 from tinynet.storage.reading import shown_path
 
@@ -27,23 +27,20 @@ OTHER_NAMES = {  # what other libraries call it, without the section
     **dict.fromkeys(("data", "file", "csv", "input"), "dataset.path"),
     **dict.fromkeys(("target", "y"), "dataset.label"),
 }
-ONE_OF_A_KIND = {  # what other libraries let one choose
-    **dict.fromkeys(
+ABSENT = (  # what other libraries let one choose: its names there, what tinynet has, and what to type
+    (
         ("optimizer", "optimizer.name", "optimizer.type", "optimizer.method", "solver", "optim"),
-        "SGD is the only optimizer, with momentum, nesterov and weight_decay;optimizer.momentum=0.9",
+        "SGD is the only optimizer, with momentum, nesterov and weight_decay",
+        "optimizer.momentum=0.9",
     ),
-    **dict.fromkeys(
+    (
         ("loss", "training.loss", "network.loss", "criterion"),
-        "softmax with cross-entropy is the only loss;optimizer.learning_rate=0.1",
+        "softmax with cross-entropy is the only loss",
+        "optimizer.learning_rate=0.1",
     ),
-    **dict.fromkeys(
-        ("dropout", "network.dropout"), "there is no dropout, but weight decay;optimizer.weight_decay=0.0001"
-    ),
-    **dict.fromkeys(
-        ("network.layers", "n_layers", "network.n_layers", "num_layers"),
-        "the network has one hidden layer;network.hidden_units=50",
-    ),
-}
+    (("dropout", "network.dropout"), "there is no dropout, but weight decay", "optimizer.weight_decay=0.0001"),
+    (("network.layers", "n_layers", "num_layers"), "the network has one hidden layer", "network.hidden_units=50"),
+)
 
 
 def preset_names() -> list[str]:
@@ -52,8 +49,8 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
-def nearest_keys(key: str, allowed: Iterable[str] | None = None) -> list[tuple[float, str]]:
-    """Return the three keys most like `key`, wherever they belong, each with its likeness from 0 to 1."""
+def nearest_keys(key: str, others: Iterable[str] = ()) -> list[tuple[float, str]]:
+    """Return the three of all keys and `others` that are most like `key`, each with its likeness from 0 to 1."""
     section, _, last = key.lower().replace("-", "_").rpartition(".")
 
     def likeness(name: str) -> tuple[float, bool]:
@@ -64,7 +61,7 @@ def nearest_keys(key: str, allowed: Iterable[str] | None = None) -> list[tuple[f
         ratio = difflib.SequenceMatcher(None, last, known).ratio()
         return is_short_form or ratio, section == known_section
 
-    ranked = sorted(dotted_keys() if allowed is None else allowed, key=likeness, reverse=True)
+    ranked = sorted(dict.fromkeys([*others, *dotted_keys()]), key=likeness, reverse=True)
     return [(likeness(name)[0], name) for name in ranked[:3]]
 
 
@@ -74,23 +71,19 @@ def nearest_key(key: str) -> str | None:
     return best if ratio > LIKE_ENOUGH else None
 
 
-def unknown_key(key: str) -> str:
-    """Return the message for a key or a section that no config has."""
-    sections = [name for name in Config.model_fields if "." not in key and name != key]
-    near = dict.fromkeys(name for _, name in nearest_keys(key, [*sections, *dotted_keys()]))
-    return f"unknown key {shown_path(key)}; nearest: {', '.join(near)} ({ALL_KEYS})"
+def unknown_key(key: str, others: Iterable[str] = ()) -> str:
+    """Return the message for a key that no config has; `others` may be meant too, such as sections."""
+    near = ", ".join(name for _, name in nearest_keys(key, others))
+    return f"unknown key {shown_path(key)}; nearest: {near} ({ALL_KEYS})"
 
 
 def unknown_override(key: str, text: str, *, several: bool) -> str:
     """Return the message for KEY=VALUE with a key that no config has, and what to type."""
-    if key.lower() in ONE_OF_A_KIND:
-        about, _, word = ONE_OF_A_KIND[key.lower()].partition(";")
-        return f"{key}: {about} ({ALL_KEYS}); write {word}"
-    near = [name for _, name in nearest_keys(key)]
-    message = f"unknown key {shown_path(key)}; nearest: {', '.join(near)} ({ALL_KEYS})"
-    if len(text) > 1 and text.startswith("[") and nearest_key(key) == "network.hidden_units":
-        message = f"{message}; the network has one hidden layer"
-    return message + (proposal(meant, text, several=several) if (meant := nearest_key(key)) else "")
+    for names, about, word in ABSENT:
+        if key.lower() in names:
+            return f"{key}: {about} ({ALL_KEYS}); write {word}"
+    meant = nearest_key(key)
+    return unknown_key(key) + (proposal(meant, text, several=several) if meant else "")
 
 
 def proposal(key: str, text: str, *, several: bool = False) -> str:
@@ -100,64 +93,52 @@ def proposal(key: str, text: str, *, several: bool = False) -> str:
     """
     if (match := RANGE.fullmatch(text.strip())) and int(match[1]) > int(match[2]):
         text = f"{match[2]}..{match[1]}"
-    parts = [part for part in re.split(r",|\.\.", text.strip(" []")) if part.strip()]
-    if several and re.search(r",|\.\.", text) and not kind_of(key).is_list:
-        found = list(dict.fromkeys(value for part in parts for value in _allowed(key, part)[:1]))
-        value = ",".join((found + [one for one in _allowed(key, "") if one not in found])[: max(2, len(found))])
-        value = text.strip() if _is_axis(key, text) else value
+    if not several or not re.search(r",|\.\.", text) or kind_of(key).is_list:
+        value = next(iter(_meant(key, text)), "")
+    elif len(allowed_values(key, text)) > 1:
+        value = text.strip()
     else:
-        value = next(iter(_allowed(key, text)), "")
+        parts = [part for part in re.split(r",|\.\.", text.strip(" []")) if part.strip()]
+        found = dict.fromkeys(value for part in parts for value in _meant(key, part)[:1])
+        value = ",".join(list(found | dict.fromkeys(_meant(key, "")))[: max(2, len(found))])
     typed = shlex.quote(f"{key}={value}")
     return f"; write {typed}" if value and typed.isprintable() and len(typed) <= 160 else ""
 
 
-def _allowed(key: str, text: str) -> list[str]:
-    """Return the values that `text` may have meant, the likeliest first, then some that always work."""
-    return [one for one in dict.fromkeys(_candidates(key, text)) if len(values := _read(key, one)) == 1 and values[0]]
-
-
-def _is_axis(key: str, text: str) -> bool:
-    found = _read(key, text)
-    return len(found) > 1 and all(found)
-
-
-def _read(key: str, text: str) -> list[bool]:
-    """Return for every value that `text` gives whether it is allowed, nothing where it cannot be read."""
+def allowed_values(key: str, text: str) -> list[Any]:
+    """Return the values that `text` gives, when all of them are allowed and no two the same; else none."""
     try:
         values = typed_values(key, text)
     except ValueError:
         return []
-    is_distinct = len({repr(value) for value in values}) == len(values)
-    return [is_distinct and is_allowed(key, value) for value in values]
+    is_distinct = len(set(map(repr, values))) == len(values)
+    return values if is_distinct and all(is_allowed(key, value) for value in values) else []
+
+
+def _meant(key: str, text: str) -> list[str]:
+    """Return the values that `text` may have meant, the likeliest first, then some that always work."""
+    return [one for one in dict.fromkeys(_candidates(key, text)) if len(allowed_values(key, one)) == 1]
 
 
 def _candidates(key: str, text: str) -> Iterator[str]:
     """Yield what `text` may have meant, and then what is right for the key."""
     kind, field = kind_of(key), field_of(key)
     bare = text.strip().strip("\"'").strip()
-    yield from (text.strip(), bare)
+    yield bare
     if bare.lower() in ("none", "nil", "unset") and field.default is None:
         yield "null"
     if bool in kind.types:
         yield "true" if bare.lower() in ("yes", "on", "y", "1") else "false"
-        yield from ("true", "false")
     if kind.types & {int, float} and str not in kind.types:
         yield bare.replace(",", "" if int in kind.types else ".")
-        if match := re.match(r"(\d+\.?\d*)\s*%", bare):
-            yield f"{float(match[1]) / 100:g}"
-        yield from re.findall(r"\d+\.?\d*(?:e-?\d+)?|\.\d+", bare)[:2]
+        numbers = re.findall(r"\d+\.?\d*(?:e-?\d+)?|\.\d+", bare)[:2]
+        yield from (f"{float(number) / 100:g}" for number in numbers if "%" in bare)
+        yield from numbers
     names = list(kind.choices or [name for name in field.examples or () if isinstance(name, str)])
     yield from (name for name in names if name in bare.lower())
     yield from difflib.get_close_matches(bare.lower(), names, cutoff=0.65)
-    yield from (part.strip() for part in re.split(r",|\.\.", bare.strip("[]")))
     if key == "name":
-        yield from (plain_name(bare), "run", "run-2")
-    else:
-        yield from (_text(value) for value in (field.default, *(field.examples or ())) if value is not None)
-        yield from (*names, "0.5", "0.25", "1e-4", "5", "10")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list):
-        return ",".join(map(_text, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        yield plain_name(bare)
+    for value in (field.default, *(field.examples or ()), *names):
+        if value is not None:
+            yield ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -231,7 +231,7 @@ def _fault(detail: ErrorDetails, source: str, overridden: Mapping[str, Any], *, 
         typed = overridden[key] if several else [overridden[key]]
         where, hint = "command line", proposal(key, ",".join(map(str, typed)), several=several)
     if kind == "extra_forbidden":
-        return f"{where}: {unknown_key(key)}"
+        return f"{where}: {unknown_key(key, [] if '.' in key else Config.model_fields)}"
     if kind == "missing":
         return f"{where}: {key}: missing; dataset.name must be one of {', '.join(get_args(DatasetName))}"
     if kind == "value_error":

@@ -66,62 +66,67 @@ def _is_a_place(value: object) -> object:
 Place = Annotated[int | str, BeforeValidator(_is_a_place)]  # of a column
 
 
-def _option(description: str, example: Any, **limits: Any) -> Any:
-    """Return a field that may be left out; then the example is only shown."""
-    return Field(default=None, description=description, examples=[example], **limits)
+def _key(default: Any, description: str, example: Any = None, **limits: Any) -> Any:
+    """Return a field; where the default is None it may be left out, and the example is shown."""
+    return Field(default=default, description=description, examples=None if example is None else [example], **limits)
+
+
+Count = Annotated[int, Field(ge=1, lt=TOO_LARGE)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+InsideUnit = Annotated[float, Field(gt=0, lt=1)]
 
 
 class DatasetConfig(Section):
     """Which data, how it is scaled and split; then the options of synthetic data, and of files."""
 
     name: DatasetName = Field(description="the data set")
-    scaling: Literal["minmax", "standard", "none"] = Field(
-        default="minmax", description="of every feature: to [0, 1], or to mean 0 and deviation 1"
+    scaling: Literal["minmax", "standard", "none"] = _key(
+        "minmax", "of every feature: to [0, 1], or to mean 0 and deviation 1"
     )
-    validation_size: float = Field(
-        default=0.1, ge=0, lt=1, description="fraction of the samples that is measured after every epoch"
+    validation_size: Fraction = _key(0.1, "fraction of the samples that is measured after every epoch")
+    test_size: Fraction = _key(0.2, "fraction of the samples that is measured once, at the end")
+    n_samples: int | None = _key(None, "samples of moons, circles or blobs; unset: 1000", 1000, ge=10, lt=TOO_LARGE)
+    noise: NotNegative | None = _key(
+        None, "standard deviation of the noise on moons or circles; unset: 0.2 or 0.1", 0.2
     )
-    test_size: float = Field(
-        default=0.2, ge=0, lt=1, description="fraction of the samples that is measured once, at the end"
+    factor: InsideUnit | None = _key(None, "radius of the inner one of the circles, the outer being 1; unset: 0.5", 0.5)
+    n_features: Count | None = _key(None, "features of blobs; unset: 2", 2)
+    centers: int | None = _key(None, "blobs, each of them a class; unset: 3", 3, ge=2, lt=TOO_LARGE)
+    cluster_std: NotNegative | None = _key(None, "standard deviation of a blob; unset: 1.0", 1.0)
+    path: str | None = _key(None, "the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1)
+    label: Place | None = _key(
+        None, "column of the labels in a table, by name or number from 1, -1 being the last; unset: the last", -1
     )
-    n_samples: int | None = _option("samples of moons, circles or blobs; unset: 1000", 1000, ge=10, lt=TOO_LARGE)
-    noise: float | None = _option("standard deviation of the noise on moons or circles; unset: 0.2 or 0.1", 0.2, ge=0)
-    factor: float | None = _option(
-        "radius of the inner one of the circles, the outer being 1; unset: 0.5", 0.5, gt=0, lt=1
+    header: bool | None = _key(None, "whether the first line of a csv names its columns; unset: as it looks", True)
+    exclude: list[Place] | None = _key(None, "columns of a table that are left out, by name or number", ["id"])
+    categorical: list[Place] | None = _key(
+        None, "columns of numbers that are codes: they become columns of 0 and 1, as text does", ["zip_code"]
     )
-    n_features: int | None = _option("features of blobs; unset: 2", 2, ge=1, lt=TOO_LARGE)
-    centers: int | None = _option("blobs, each of them a class; unset: 3", 3, ge=2, lt=TOO_LARGE)
-    cluster_std: float | None = _option("standard deviation of a blob; unset: 1.0", 1.0, ge=0)
-    path: str | None = _option("the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1)
-    label: Place | None = _option(
-        "column of the labels in a table, by name or number from 1, -1 being the last; unset: the last", -1
-    )
-    header: bool | None = _option("whether the first line of a csv names its columns; unset: as it looks", True)
-    exclude: list[Place] | None = _option("columns of a table that are left out, by name or number", ["id"])
-    categorical: list[Place] | None = _option(
-        "columns of numbers that are codes: they become columns of 0 and 1, as text does", ["zip_code"]
-    )
-    missing: Literal["impute", "drop", "refuse"] | None = _option(
+    missing: Literal["impute", "drop", "refuse"] | None = _key(
+        None,
         "gaps in features: filled (median; text: a level of its own), their rows left out, or refused; unset: impute",
         "impute",
     )
-    missing_marks: list[str] | None = _option(
+    missing_marks: list[str] | None = _key(
+        None,
         f"what a gap looks like, without blanks around it; unset: {', '.join(map(json.dumps, MISSING_MARKS))}",
         list(MISSING_MARKS),
     )
-    max_levels: int | None = _option(
-        "a text column with more levels than this is refused; unset: 50", 50, ge=2, lt=TOO_LARGE
+    max_levels: int | None = _key(
+        None, "a text column with more levels than this is refused; unset: 50", 50, ge=2, lt=TOO_LARGE
     )
-    separator: Literal[",", ";", "\t", "|", "space"] | None = _option(
-        "what stands between the columns of a csv; unset: what its first lines have", ","
+    separator: Literal[",", ";", "\t", "|", "space"] | None = _key(
+        None, "what stands between the columns of a csv; unset: what its first lines have", ","
     )
-    encoding: str | None = _option("of a csv, any of Python's; unset: utf-8", "cp1252")
-    decimal: Literal[".", ","] | None = _option('"," for numbers like 1.234,5 in a csv; unset: "."', ",")
-    image_shape: list[int] | None = _option(
-        "height and width, where the columns are pixels", [28, 28], min_length=2, max_length=2
+    encoding: str | None = _key(None, "of a csv, any of Python's; unset: utf-8", "cp1252")
+    decimal: Literal[".", ","] | None = _key(None, '"," for numbers like 1.234,5 in a csv; unset: "."', ",")
+    image_shape: list[int] | None = _key(
+        None, "height and width, where the columns are pixels", [28, 28], min_length=2, max_length=2
     )
-    test_path: str | None = _option(
-        "a file with the test part; test_size has no meaning then", "test.csv", min_length=1
+    test_path: str | None = _key(
+        None, "a file with the test part; test_size has no meaning then", "test.csv", min_length=1
     )
 
     @property
@@ -152,13 +157,15 @@ class DatasetConfig(Section):
 class NetworkConfig(Section):
     """The shape of the network."""
 
-    hidden_units: int = Field(default=50, ge=1, lt=TOO_LARGE, description="neurons of the hidden layer")
+    hidden_units: Count = _key(50, "neurons of the hidden layer")
     activation: str = Field(
         default="tanh",
         description=f"of the hidden layer: {', '.join(NAMED)} or quantised:LEVELS",
         examples=[*NAMED, "quantised:4"],
     )
-    weight_scale: float | None = _option("standard deviation of the first weights; unset: 1 / sqrt(fan-in)", 0.1, ge=0)
+    weight_scale: NotNegative | None = _key(
+        None, "standard deviation of the first weights; unset: 1 / sqrt(fan-in)", 0.1
+    )
 
     @field_validator("activation")
     @classmethod
@@ -170,9 +177,9 @@ class NetworkConfig(Section):
 class GradientConfig(Section):
     """How the difference quotients are formed."""
 
-    h: float = Field(default=1e-4, gt=0, description="step of the central differences, in units of a weight")
-    method: Literal["auto", "series", "exact", "loop"] = Field(
-        default="auto", description="how they are computed, with the same result; auto is the fastest"
+    h: Positive = _key(1e-4, "step of the central differences, in units of a weight")
+    method: Literal["auto", "series", "exact", "loop"] = _key(
+        "auto", "how they are computed, with the same result; auto is the fastest"
     )
 
     @field_validator("h")
@@ -188,22 +195,16 @@ class GradientConfig(Section):
 class OptimizerConfig(Section):
     """The hyper-parameters of SGD."""
 
-    learning_rate: float = Field(
-        default=0.1, gt=0, description="a weight moves by this multiple of its velocity a step"
+    learning_rate: Positive = _key(0.1, "a weight moves by this multiple of its velocity a step")
+    momentum: Fraction = _key(0.9, "fraction of the velocity that a step keeps; 0 is plain gradient descent")
+    nesterov: bool = _key(False, "look ahead along the velocity, as Nesterov does; needs momentum")
+    weight_decay: NotNegative = _key(0.0, "factor of an L2 penalty on every parameter")
+    schedule: Literal["constant", "step", "cosine"] = _key(
+        "constant", "of the learning rate: as it is, down in steps, or to 0 along a cosine"
     )
-    momentum: float = Field(
-        default=0.9, ge=0, lt=1, description="fraction of the velocity that a step keeps; 0 is plain gradient descent"
-    )
-    nesterov: bool = Field(default=False, description="look ahead along the velocity, as Nesterov does; needs momentum")
-    weight_decay: float = Field(default=0.0, ge=0, description="factor of an L2 penalty on every parameter")
-    schedule: Literal["constant", "step", "cosine"] = Field(
-        default="constant", description="of the learning rate: as it is, down in steps, or to 0 along a cosine"
-    )
-    warmup_epochs: float = Field(default=0.0, ge=0, description="epochs in which the learning rate rises to its value")
-    step_epochs: int | None = _option(
-        "epochs from fall to fall of the learning rate; schedule step alone", 10, ge=1, lt=TOO_LARGE
-    )
-    step_factor: float | None = _option("fraction to which it falls; schedule step alone; unset: 0.1", 0.1, gt=0, lt=1)
+    warmup_epochs: NotNegative = _key(0.0, "epochs in which the learning rate rises to its value")
+    step_epochs: Count | None = _key(None, "epochs from fall to fall of the learning rate; schedule step alone", 10)
+    step_factor: InsideUnit | None = _key(None, "fraction to which it falls; schedule step alone; unset: 0.1", 0.1)
 
     @field_validator("nesterov")
     @classmethod
@@ -225,33 +226,27 @@ class OptimizerConfig(Section):
 class TrainingConfig(Section):
     """How long and in what batches."""
 
-    epochs: int = Field(
-        default=20, ge=1, lt=TOO_LARGE, description="passes over the training part, each sample visited once"
+    epochs: Count = _key(20, "passes over the training part, each sample visited once")
+    batch_size: Count = _key(100, "samples a step; more than there are means all")
+    patience: Count | None = _key(
+        None, "epochs without a lower validation loss, after which to stop; keeps the best weights", 10
     )
-    batch_size: int = Field(
-        default=100, ge=1, lt=TOO_LARGE, description="samples a step; more than there are means all"
-    )
-    patience: int | None = _option(
-        "epochs without a lower validation loss, after which to stop; keeps the best weights", 10, ge=1, lt=TOO_LARGE
-    )
-    keep: Literal["last", "best"] | None = _option(
+    keep: Literal["last", "best"] | None = _key(
+        None,
         "weights a run ends with: of the last epoch, or of the lowest validation loss; unset: best with patience",
         "best",
     )
-    class_weight: Literal["none", "balanced"] = Field(
-        default="none", description="balanced: all classes weigh the same in the training part"
+    class_weight: Literal["none", "balanced"] = _key(
+        "none", "balanced: all classes weigh the same in the training part"
     )
-    measure: Literal["after", "during"] = Field(
-        default="after",
-        description="when an epoch's training loss is measured: after it, or during it by its batches, which is faster",
+    measure: Literal["after", "during"] = _key(
+        "after", "when an epoch's training loss is measured: after it, or during it by its batches, which is faster"
     )
-    threads: int = Field(default=1, ge=1, lt=TOO_LARGE, description="threads of BLAS; the last bits depend on it")
-    checkpoint_every_s: float = Field(
-        default=30.0, ge=0, description="seconds of training between checkpoints inside an epoch; 0 saves every step"
+    threads: Count = _key(1, "threads of BLAS; the last bits depend on it")
+    checkpoint_every_s: NotNegative = _key(
+        30.0, "seconds of training between checkpoints inside an epoch; 0 saves every step"
     )
-    tensorboard: bool = Field(
-        default=False, description="write an event file for TensorBoard; needs the extra tensorboard"
-    )
+    tensorboard: bool = _key(False, "write an event file for TensorBoard; needs the extra tensorboard")
 
     @property
     def keeps_best(self) -> bool:
@@ -262,8 +257,8 @@ class TrainingConfig(Section):
 class Config(Section):
     """A whole run. ``config.model_dump()`` gives the resolved values."""
 
-    name: str = Field(default="run", max_length=100, description="of the run and, with the time, of its folder in runs")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="of the split, the weights and the order of samples")
+    name: str = _key("run", "of the run and, with the time, of its folder in runs", max_length=100)
+    seed: int = _key(0, "of the split, the weights and the order of samples", ge=0, lt=2**32)
     dataset: DatasetConfig
     network: NetworkConfig = NetworkConfig()
     gradient: GradientConfig = GradientConfig()

@@ -53,20 +53,19 @@ def field_of(key: str) -> FieldInfo:
 
 def kind_of(key: str) -> Kind:
     """Return what a dotted key may hold."""
-    found: list[Any] = list(_alternatives(field_of(key).annotation))
-    lists = [inner for one in found if get_origin(one) in (list, tuple) for inner in get_args(one) if inner is not ...]
-    members = [inner for one in lists for inner in _alternatives(one)] if lists else found
-    choices = tuple(name for one in members if get_origin(one) is Literal for name in get_args(one))
-    types = {str if get_origin(one) is Literal else one for one in members} - {type(None)}
-    return Kind(frozenset(types), choices, bool(lists))
+    annotation = field_of(key).annotation
+    leaves = list(_leaves(annotation))
+    choices = tuple(name for one in leaves if get_origin(one) is Literal for name in get_args(one))
+    types = {str if get_origin(one) is Literal else one for one in leaves} - {type(None)}
+    return Kind(frozenset(types), choices, any(get_origin(one) is list for one in (annotation, *get_args(annotation))))
 
 
-def _alternatives(annotation: Any) -> Iterator[Any]:
-    if get_origin(annotation) in (Union, UnionType):
-        for one in get_args(annotation):
-            yield from _alternatives(one)
-    elif get_origin(annotation) is Annotated:
-        yield from _alternatives(get_args(annotation)[0])
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """Yield the types and the Literals that an annotation is made of."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType, Annotated, list):
+        for one in inner[:1] if origin is Annotated else inner:
+            yield from _leaves(one)
     else:
         yield annotation
 
@@ -125,19 +124,18 @@ def _element(kind: Kind, item: str) -> list[Any]:
     """Return the value of one item, or those of a range."""
     if int in kind.types and (match := RANGE.fullmatch(item)):
         return _range(item, int(match[1]), int(match[2]))
-    if item[:1] in ("'", '"'):
-        quoted = _toml(item)
-        if isinstance(quoted, str):
-            return [quoted]
-        if QUOTED.fullmatch(item):
-            raise ValueError(f"{shown_path(item)} cannot be read: a backslash in double quotes begins an escape")
+    if QUOTED.fullmatch(item):
+        try:
+            return [tomllib.loads(f"value = {item}")["value"]]
+        except ValueError as error:
+            raise ValueError(
+                f"{shown_path(item)} cannot be read: a backslash in double quotes begins an escape"
+            ) from error
     if bool in kind.types and item.lower() in ("true", "false"):
         return [item.lower() == "true"]
     if int in kind.types and str in kind.types:  # a number is a position, anything else a name
         return [int(item) if WHOLE.fullmatch(item) else item]
-    if str in kind.types and not _is_list(item):
-        return [item if item not in ('""', "''") else ""]
-    return [_number(kind, item)]
+    return [item if str in kind.types and not _is_list(item) else _number(kind, item)]
 
 
 def _number(kind: Kind, item: str) -> Any:
@@ -156,15 +154,6 @@ def _range(text: str, first: int, last: int) -> list[Any]:
     if last - first >= MAX_RANGE:
         raise ValueError(f"{shown_path(text)} has {last - first + 1:,} values; more than {MAX_RANGE:,} are refused")
     return list(range(first, last + 1))
-
-
-def _toml(text: str) -> Any:
-    """Return the value that `text` is in TOML, or None."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return None
-    return parsed["value"] if parsed.keys() == {"value"} else None
 
 
 def put(values: dict[str, Any], key: str, value: Any) -> None:

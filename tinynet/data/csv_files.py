@@ -36,11 +36,6 @@ FILE_KINDS = {  # by their first bytes
     b"PK\x03\x04": "is a ZIP archive (an .xlsx workbook, perhaps); save the table as CSV",
     b"PAR1": "is a Parquet file; write the table as CSV",
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the table as CSV",
-    b"\x89HDF": "is an HDF5 file; write the table as CSV",
-    b"SQLite format 3": "is an SQLite data base; write the table as CSV",
-    b"BZh": "is compressed by bzip2; unpack it first, or compress it by gzip",
-    b"\xfd7zXZ": "is compressed by xz; unpack it first, or compress it by gzip",
-    b"%PDF": "is a PDF document, not a table",
 }
 CAUSES = {  # what Python's csv module means
     "unexpected end of data": "a quote is opened, but never closed",

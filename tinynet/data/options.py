@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from os import PathLike, fspath
 from os.path import expanduser, expandvars
 from typing import Any
 
 from tinynet.data.csv_files import DEFAULT_STYLE, SEPARATORS, Style
-from tinynet.data.tables import MISSING_MARKS, column_places
+from tinynet.data.tables import column_places
 from tinynet.errors import InvalidTypeError, InvalidValueError, check_choice, check_integer, did_you_mean
 from tinynet.storage.reading import FilePath
 
@@ -56,45 +54,43 @@ def check_options(name: str, allowed: Collection[str], given: Mapping[str, Any])
 def table_options(name: str, allowed: Collection[str], given: dict[str, Any]) -> TableOptions:
     """Return what is asked for of a table's columns, or raise naming the option that cannot be."""
     check_options(name, allowed, given)
-    label, header = given.get("label"), given.get("header")
+    asked = {**vars(DEFAULT_STYLE), **vars(DEFAULT_OPTIONS)}
+    asked |= {option: value for option, value in given.items() if value is not None}
+    for option in ("exclude", "categorical", "missing_marks"):
+        if not isinstance(asked[option], list | tuple):
+            raise InvalidTypeError(f"{option} must be a list, got {asked[option]!r}")
+        asked[option] = tuple(asked[option])
     for option in ("label", "exclude", "categorical"):
-        value = given.get(option)
-        if option != "label" and not isinstance(value, list | tuple | None):
-            raise InvalidTypeError(f"{option} must be a list of columns, got {value!r}")
-        for one in [value] if option == "label" else value or ():
-            if not isinstance(one, str | None):
+        for one in (asked["label"],) if option == "label" else asked[option]:
+            if not isinstance(one, str):
                 check_integer(option, one, -(2**63))
-    if given.get("separator") not in (None, "space"):
-        check_choice("separator", given["separator"], (*SEPARATORS, "space"))
-    check_choice("decimal", given.get("decimal", "."), (".", ","))
-    check_choice("missing", given.get("missing", "impute"), MISSING)
-    check_encoding(given.get("encoding", "utf-8"))
+    for option, choices in {"decimal": (".", ","), "missing": MISSING, "separator": (*SEPARATORS, "space")}.items():
+        if asked[option] is not None:
+            check_choice(option, asked[option], choices)
+    check_encoding(asked["encoding"])
+    label, header, marks, shape = (asked[option] for option in ("label", "header", "missing_marks", "image_shape"))
     if not isinstance(header, bool | None):
         raise InvalidTypeError(f"header must be True, False or None, got {header!r}")
     if isinstance(label, str) and header is False:
         raise InvalidValueError(f"label {label!r} is a name, which a header must give, but header is False")
-    marks = given.get("missing_marks", MISSING_MARKS)
-    if not isinstance(marks, list | tuple) or not all(isinstance(mark, str) for mark in marks):
+    if not all(isinstance(mark, str) for mark in marks):
         raise InvalidTypeError(f"missing_marks must be a list of texts, got {marks!r}")
-    shape = given.get("image_shape")
-    if shape is not None and (not isinstance(shape, list | tuple) or len(shape) != 2):
-        raise InvalidTypeError(f"image_shape must be [height, width], got {shape!r}")
-    lists = {"exclude": (), "categorical": (), "missing_marks": MISSING_MARKS}
-    taken = given | {key: tuple(given.get(key) or default) for key, default in lists.items()}
-    taken["label"] = -1 if label is None else label
-    taken["max_levels"] = check_integer("max_levels", given.get("max_levels", 50), 2)
-    taken["image_shape"] = None if shape is None else tuple(check_integer("image_shape", side, 1) for side in shape)
-    style = Style(**{field.name: taken[field.name] for field in fields(Style) if field.name in taken})
-    chosen = {field.name: taken[field.name] for field in fields(TableOptions) if field.name in taken}
-    return TableOptions(**chosen, style=style)
+    check_integer("max_levels", asked["max_levels"], 2)
+    if shape is not None:
+        if not isinstance(shape, list | tuple) or len(shape) != 2:
+            raise InvalidTypeError(f"image_shape must be [height, width], got {shape!r}")
+        asked["image_shape"] = tuple(check_integer("image_shape", side, 1) for side in shape)
+    asked["style"] = Style(**{field.name: asked[field.name] for field in fields(Style)})
+    return TableOptions(**{field.name: asked[field.name] for field in fields(TableOptions)})
 
 
 def check_encoding(encoding: str) -> None:
     """Raise InvalidValueError for a text encoding that Python does not know."""
-    with suppress(LookupError, TypeError, ValueError):
-        if codecs.lookup(encoding)._is_text_encoding:
-            return
-    raise InvalidValueError(f"unknown encoding {encoding!r}; any of Python's will do, such as utf-8, cp1252 or big5")
+    try:
+        "".encode(encoding)
+    except (LookupError, TypeError, ValueError) as error:
+        advice = "any of Python's will do, such as utf-8, cp1252 or big5"
+        raise InvalidValueError(f"unknown encoding {encoding!r}; {advice}") from error
 
 
 def data_path(path: FilePath | None) -> str:

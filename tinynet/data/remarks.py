@@ -105,25 +105,18 @@ def _told(column: Column, y: Array, rows: Any) -> float:
 
 def what_was_done(summary: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the lines that tell, one a kind, what was done with the columns of a `Dataset.summary`."""
-    said: dict[str, list[str]] = {}
-    n_gaps, n_features, rows = 0, dict[str, int](), list(summary)
+    said, rows = dict[str, list[str]](), list(summary)
+    text = [row for row in rows if row["kind"] == "text" and not row["done"].startswith("left out")]
+    if text:
+        n_features = sum(int(row["done"].split()[0]) for row in text)
+        said[f"text, {n_features} columns of 0 and 1"] = [row["column"] for row in text]
     for row in rows:
-        kind, _, why = row["done"].partition(": ")
-        if kind == "left out":
+        done, _, why = row["done"].partition(": ")
+        if done == "left out":
             said.setdefault(f"{why}, left out", []).append(row["column"])
-        elif row["kind"] == "text":
-            key = "text, {} columns of 0 and 1"
-            said.setdefault(key, []).append(row["column"])
-            n_features[key] = n_features.get(key, 0) + int(row["done"].split()[0])
-        n_gaps += row["gaps"] or 0
-    lines = [
-        f"{', '.join(filter(None, names[:6]))}{f' and {len(names) - 6} more' if len(names) > 6 else ''}: "
-        f"{what.format(n_features.get(what))}".removeprefix(": ")
-        for what, names in said.items()
-    ]
-    filled = sum(bool(row["gaps"]) for row in rows)
-    if n_gaps:
-        lines.append(
-            f"{n_gaps:,} gap{'' if n_gaps == 1 else 's'} filled in {filled} column{'' if filled == 1 else 's'}"
-        )
+    lines = [": ".join(filter(None, [listed(list(filter(None, names)), 6), what])) for what, names in said.items()]
+    gaps = [row["gaps"] for row in rows if row["gaps"]]
+    if gaps:
+        n, columns = sum(gaps), len(gaps)
+        lines.append(f"{n:,} gap{'' if n == 1 else 's'} filled in {columns} column{'' if columns == 1 else 's'}")
     return lines

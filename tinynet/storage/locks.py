@@ -15,7 +15,6 @@ from tinynet.storage.reading import shown_path
 from tinynet.storage.writing import HALF, still_has_name
 
 LOCK = ".lock"
-OLD_LOCK = ".training.lock"  # which older versions of `train` hold while they write checkpoints
 NAME_S = 0.2  # who has just taken a lock has written its name after so long
 
 Check = Callable[[], None]
@@ -54,10 +53,9 @@ def only_writer(folder: Path) -> Iterator[Check]:
         except BlockingIOError as error:
             time.sleep(NAME_S)
             file.seek(0)
-            raise _locked(folder, file.read(200)) from error
-        if _is_held(folder / OLD_LOCK):
-            path.unlink()
-            raise _locked(folder, (folder / OLD_LOCK).read_text(encoding="utf-8", errors="backslashreplace")[:200])
+            holder = shown_path(file.read(200).strip() or "another process")
+            advice = "is writing there; wait for its end, or choose another folder"
+            raise LockedError(f"{shown_path(folder)}: {holder} {advice}") from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}")
         file.flush()
@@ -78,11 +76,6 @@ def only_writer(folder: Path) -> Iterator[Check]:
                     path.unlink()
 
 
-def _locked(folder: Path, holder: str) -> LockedError:
-    name = shown_path(holder.strip() or "another process")
-    return LockedError(f"{shown_path(folder)}: {name} is writing there; wait for its end, or choose another folder")
-
-
 def _open_lock(name: str, _: int) -> int:
     """Open the file of a lock. One that another user's process left is replaced; one that it holds can be read."""
     with suppress(FileNotFoundError):
@@ -96,7 +89,7 @@ def _open_lock(name: str, _: int) -> int:
             descriptor = os.open(name, os.O_RDONLY | flags)
         except FileNotFoundError:  # it is the folder that may not be written
             raise error from None
-    if not _is_free(Path(name), descriptor):
+    if not _remove_free(Path(name), descriptor):
         return descriptor
     os.close(descriptor)
     return os.open(name, writable | flags, 0o666)
@@ -111,24 +104,16 @@ def _remove_half_written(folder: Path) -> None:
     """Remove what killed processes had half written, and nothing that somebody is at: a report's, for example."""
     for path in folder.glob(".*.tmp"):
         with suppress(FileNotFoundError, PermissionError):
-            if HALF.fullmatch(path.name):
-                _is_held(path)
+            if HALF.fullmatch(path.name) and _is_plain(path.lstat()):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    _remove_free(path, descriptor)
+                finally:
+                    os.close(descriptor)
 
 
-def _is_held(path: Path) -> bool:
-    """Return whether somebody holds the lock of a file; a file that nobody holds is removed."""
-    with suppress(FileNotFoundError):
-        if _is_plain(path.lstat()):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                return not _is_free(path, descriptor)
-            finally:
-                os.close(descriptor)
-    return False
-
-
-def _is_free(path: Path, descriptor: int) -> bool:
-    """Return whether nobody holds the lock of a file; then it is removed."""
+def _remove_free(path: Path, descriptor: int) -> bool:
+    """Remove a file whose lock nobody holds, and return whether that was so."""
     import fcntl
 
     try:
