@@ -20,7 +20,6 @@ from tinynet.errors import InvalidTypeError, InvalidValueError
 from tinynet.gradients.evaluation import OUTSIDE, checked_number
 
 Array = npt.NDArray[Any]
-Block = tuple[slice, ...]
 
 NOISE_STEPS = (-48, -34, -22, -22)  # powers of 2, in units of x; the last, which may cross a kink, is tried twice
 NOISE_POINTS = 9
@@ -134,9 +133,9 @@ class MovableFunction:
         typical, own = self.scales[name], abs(float(self.arrays[name][index]))
         return (min(own, typical), max(own, typical)) if own else (typical, typical)
 
-    def line(self, name: str, where: Index | Block, direction: Array | float = 1.0) -> Line:
-        """Return f along one entry, or along `direction` of a whole block of entries at once."""
-        array = self.arrays[name][(*where, ...)]  # a view, of one entry as well
+    def line(self, name: str, index: tuple[Any, ...], direction: Array | float = 1.0) -> Line:
+        """Return f along one entry, or along `direction` of the whole array, whose index is ()."""
+        array = self.arrays[name][(*index, ...)]  # a view, of one entry as well
         original = array.copy()
 
         def at(t: float) -> tuple[float, float]:

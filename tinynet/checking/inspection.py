@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tinynet.checking import mistakes as kinds
 from tinynet.checking import slopes
 from tinynet.checking.entries import Entry, Index, largest_entry, sample_indices
-from tinynet.checking.function import Block, MovableFunction, leaves, real_array
+from tinynet.checking.function import MovableFunction, leaves, real_array
 from tinynet.checking.mistakes import Comparison, Mistake
 from tinynet.checking.slopes import EPS, Slope
 from tinynet.errors import InvalidValueError
@@ -115,13 +115,10 @@ class Inspection:
         """Return the slope along an entry, by the method that was asked for."""
         line, (low, high), h = self.function.line(name, index), self.function.reach(name, index), self.options.h
         if self.options.method == "quotient":
-            return slopes.quotient(line, self.here, h or QUOTIENT_STEP)
-        if h is not None:
-            central = slopes.fixed_slope(line, self.here, h)
-        else:
-            central = slopes.quick_slope(line, self.here, low if low > 1e-3 * high else high, self.largest[name])
-            if not self._clear(name, index, central):
-                central = self._careful(name, index)
+            return slopes.difference(line, self.here, h or QUOTIENT_STEP)
+        central = slopes.fixed_slope(line, self.here, h or self._quick_step(name, low if low > 1e-3 * high else high))
+        if h is None and not self._clear(name, index, central):
+            central = self._careful(name, index)
         finer = central
         if self.options.method == "complex":
             value = self.function.complex_slope(name, index, slopes.COMPLEX_STEP * low)
@@ -132,6 +129,11 @@ class Inspection:
         elif self.options.method == "richardson" and not central.kink and _is_sharp(central, abs(central.value)):
             finer = slopes.automatic_slope(line, self.here, high)
         return finer if _agree(finer, central) and finer.error < central.error else central
+
+    def _quick_step(self, name: str, size: float) -> float:
+        """Return the step that is best where f is smooth on the scale of x, whose size is given."""
+        change = self.largest[name] * size or abs(self.here.value) or 1.0
+        return slopes.power_of_two(min(max(self.here.noise / change, 1e-16) ** (1 / 3), 0.01) * size)
 
     def _clear(self, name: str, index: Index, slope: Slope) -> bool:
         """Say whether two steps are enough: they meet the given entry within a short bar, or miss it as many do."""
@@ -212,24 +214,24 @@ class Inspection:
         if self.options.method == "quotient":  # of which no direction knows
             return []
         direction = self.function.direction(name, self.rng)
-        block = tuple(slice(0, n) for n in direction.shape)
-        slope = slopes.careful_slope(self.function.line(name, block, direction), self.here, (1.0, 1.0))
+        slope = slopes.careful_slope(self.function.line(name, (), direction), self.here, (1.0, 1.0))
         if slope.kink or not math.isfinite(slope.error):
             return []
-        if not self._parts(name, block, direction, slope):
+        if not self._parts(name, direction, slope):
             self.notes.append(f"{name}: all {direction.size:,} entries together agree along a random direction")
             return []
-        while any(part.stop - part.start > 1 for part in block):
-            half, other = _halves(block)
-            line = self.function.line(name, half, direction[half])
-            found = slopes.fixed_slope(line, self.here, slope.step)
-            block = half if self._parts(name, half, direction, found) else other
+        low, high = 0, direction.size
+        while high - low > 1:
+            middle, half = (low + high) // 2, np.zeros_like(direction)
+            half.flat[low:middle] = direction.flat[low:middle]
+            found = slopes.fixed_slope(self.function.line(name, (), half), self.here, slope.step)
+            low, high = (low, middle) if self._parts(name, half, found) else (middle, high)
         self.notes.append(f"{name}: off along a random direction of all {direction.size:,} entries, and so searched")
-        return [tuple(part.start for part in block)]
+        return [tuple(int(i) for i in np.unravel_index(low, direction.shape))]
 
-    def _parts(self, name: str, block: Block, direction: Array, slope: Slope) -> bool:
-        """Say whether the gradient parts from the slope along a direction of a block."""
-        terms = self.got[name][block].astype(np.float64) * direction[block]
+    def _parts(self, name: str, direction: Array, slope: Slope) -> bool:
+        """Say whether the gradient parts from the slope along a direction."""
+        terms = self.got[name].astype(np.float64) * direction
         largest = float(np.abs(terms).max()) or 1.0
         size = largest * float(np.linalg.norm(terms / largest))
         allowed = 4 * max(self.options.rtol, FLOOR * self._roundoff(name)) * size
@@ -339,14 +341,6 @@ def _agree(one: Slope, other: Slope) -> bool:
 def _is_sharp(slope: Slope, size: float) -> bool:
     """Say whether the error bar is short enough, beside an entry of this size, to decide."""
     return slope.error <= DECISIVE * size or slope.error == 0
-
-
-def _halves(block: Block) -> list[Block]:
-    """Return a block cut in two across its longest side."""
-    axis = max(range(len(block)), key=lambda a: block[a].stop - block[a].start)
-    middle = (block[axis].start + block[axis].stop) // 2
-    cuts = [slice(block[axis].start, middle), slice(middle, block[axis].stop)]
-    return [(*block[:axis], cut, *block[axis + 1 :]) for cut in cuts]
 
 
 def _neighbours(index: Index, shape: Index, rng: np.random.Generator) -> list[Index]:

@@ -83,25 +83,13 @@ def noise_level(values: Sequence[float]) -> tuple[float, bool]:
     return size * (min(highest) if smooth else float(np.mean(highest))), not smooth
 
 
-def quick_slope(line: Line, here: Here, scale: float, guess: float) -> Slope:
-    """Return the slope from two steps, good where the function is smooth on the scale of x; `guess` is its size."""
-    change = guess * scale or abs(here.value) or 1.0
-    h = min(max(here.noise / change, 1e-16) ** (1 / 3), 0.01) * scale
-    return fixed_slope(line, here, power_of_two(h))
-
-
 def fixed_slope(line: Line, here: Here, h: float) -> Slope:
     """Return the central difference over h; half the step says how far the truth may be."""
-    whole, half = _difference(line, here, h), _difference(line, here, h / 2)
-    if whole is None or half is None:
+    whole, half = difference(line, here, h), difference(line, here, h / 2)
+    if not (whole.step > 0 and half.step > 0):
         return NO_SLOPE
     error, flat = whole.noise + abs(whole.value - half.value) * 4 / 3, whole.flat and half.flat
     return replace(whole, error=error, kink=_is_kink([half, whole]), flat=flat)
-
-
-def quotient(line: Line, here: Here, h: float) -> Slope:
-    """Return the central difference over h for its own sake: only rounding is an error."""
-    return _difference(line, here, h) or NO_SLOPE
 
 
 def careful_slope(line: Line, here: Here, scales: tuple[float, float], known: Slope = NO_SLOPE) -> Slope:
@@ -115,13 +103,14 @@ def careful_slope(line: Line, here: Here, scales: tuple[float, float], known: Sl
     finest, coarsest = power_of_two(shortest), COARSEST * scales[1]
     steps = [finest * RATIO**k for k in range(2 + max(1, round(math.log(coarsest / finest, RATIO))))]
     for side in (0, 1, -1):
-        ladder = [slope for h in steps if (slope := _difference(line, here, h, side))]
+        ladder = [slope for h in steps if (slope := difference(line, here, h, side)).step > 0]
         if len(ladder) >= 2:
             break
     else:
         return NO_SLOPE
     for _ in range(FINER):
-        if _agree(ladder[1], ladder[0]) or not (finer := _difference(line, here, ladder[0].step / RATIO, side)):
+        finer = difference(line, here, ladder[0].step / RATIO, side)
+        if _agree(ladder[1], ladder[0]) or not finer.step > 0:
             break
         ladder.insert(0, finer)
     believed = 1
@@ -194,20 +183,19 @@ def power_of_two(h: float) -> float:
     return 2.0 ** min(max(round(math.log2(h)), -1022), 1000) if h else 2.0**-1022
 
 
-def _difference(line: Line, here: Here, h: float, side: int = 0) -> Slope | None:
-    """Return the difference over h, central or to one side, or None where x stays or the function is not finite."""
+def difference(line: Line, here: Here, h: float, side: int = 0) -> Slope:
+    """Return the difference over h, central or to one side; none where x stays or the function is not finite."""
     (upper, f_upper) = line(h) if side >= 0 else (0.0, here.value)
     (lower, f_lower) = line(-h) if side <= 0 else (0.0, here.value)
-    moved = (lower < 0.0 or side > 0) and (upper > 0.0 or side < 0)
-    if not (moved and math.isfinite(f_upper) and math.isfinite(f_lower)):
-        return None
+    if (side >= 0 and not upper > 0.0) or (side <= 0 and not lower < 0.0) or not math.isfinite(f_upper + f_lower):
+        return NO_SLOPE
     width, highest = upper - lower, max(abs(f_upper), abs(f_lower))
     noise = MARGIN * max(here.noise, here.roundoff * highest) / (width if side else h)
     value = (f_upper - f_lower) / width
     left = (f_lower - here.value) / lower if side <= 0 else value
     right = (f_upper - here.value) / upper if side >= 0 else value
     found = Slope(value, noise, h, left, right, noise, side=side, flat=left == right == 0.0)
-    return found if math.isfinite(value + noise) else None
+    return found if math.isfinite(value + noise) else NO_SLOPE
 
 
 def _agree(coarser: Slope, finer: Slope) -> bool:
