@@ -8,22 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from tinynet.checking.entries import Entry
 from tinynet.checking.function import MovableFunction
 from tinynet.checking.inspection import QUOTIENT_STEP, Inspection, Options
 from tinynet.checking.mistakes import Mistake
-from tinynet.errors import (
-    InvalidTypeError,
-    WrongGradientError,
-    check_choice,
-    check_integer,
-    check_number,
-    check_step_size,
-)
+from tinynet.errors import InvalidTypeError, WrongGradientError
 
-METHODS = ("central", "richardson", "complex", "quotient")
 SINGLE_SAMPLES = 8  # samples whose gradients are looked at one by one when that of a network is wrong
 SHOWN = 10  # lines of the table of entries
 
@@ -94,6 +86,13 @@ class GradientReport:
         return ", ".join([f"{len(self.entries):,} of {self.n_entries:,} entries measured", *found])
 
 
+class Rarely(TypedDict, total=False):
+    """Options of `check_gradient` that are seldom given."""
+
+    seed: int
+    bounds: Any
+
+
 def check_gradient(
     f: Any,
     grad: Any,
@@ -102,8 +101,7 @@ def check_gradient(
     rtol: float = 1e-6,
     method: str = "central",
     sample: int | None = 64,
-    seed: int = 0,
-    bounds: Any = None,
+    **rarely: Unpack[Rarely],
 ) -> GradientReport:
     """Hold a gradient against measured slopes, each with an error bar, and say what is wrong with it.
 
@@ -133,10 +131,9 @@ def check_gradient(
     sample : int of at least 1, optional
         An array with more entries is sampled, so that rows and columns are met evenly, and held as a whole
         against the slope along a random direction. None: every entry is measured.
-    seed : int
-        Of the sample and of the directions.
-    bounds : pair (low, high) of numbers or arrays that every array can be compared with, optional
-        f is asked nowhere else. None in the place of either: no bound.
+    **rarely
+        ``seed``, of the sample and of the directions, an int, 0 unless given; ``bounds``, a pair (low, high) of numbers
+        or arrays that every array can be compared with: f is asked nowhere else. None for either is no bound.
 
     Returns
     -------
@@ -163,20 +160,14 @@ def check_gradient(
     >>> [mistake.kind for mistake in report.mistakes], report.worst.label
     (['sign flipped'], 'x[1, 1]')
     """
-    options = Options(
-        None if h is None else check_step_size(h),
-        check_number("rtol", rtol, 0.0),
-        check_choice("method", method, METHODS),
-        None if sample is None else check_integer("sample", sample, 1),
-        check_integer("seed", seed, 0),
-    )
+    options = Options(h, rtol, method, sample, **rarely)
     if not x:
         raise InvalidTypeError("x is missing: check_gradient(f, grad, x), or check_gradient(net, X, y)")
     if hasattr(f, "params") and hasattr(f, "loss"):
         return _report(_inspection_of_net(f, grad, x[0], options))
     if not callable(f):
         raise InvalidTypeError(f"f must be callable, or have params, loss and gradient; got {type(f).__name__}")
-    return _report(Inspection(MovableFunction(f, x, bounds), grad, options))
+    return _report(Inspection(MovableFunction(f, x, options.bounds), grad, options))
 
 
 def _report(inspection: Inspection) -> GradientReport:
@@ -192,7 +183,6 @@ def _inspection_of_net(net: Any, X: Any, y: Any, options: Options) -> Inspection
     if measured:
         options = replace(options, method="quotient", h=options.h or QUOTIENT_STEP)
     gradient = partial(net.numerical_gradient, h=options.h) if measured else net.gradient
-
     rows = [slice(row, row + 1) for row in range(min(SINGLE_SAMPLES, len(X)))]
     samples = [(lambda _, r=r: net.loss(X[r], y[r]), lambda r=r: gradient(X[r], y[r])) for r in rows if not measured]
     function = MovableFunction(lambda _: net.loss(X, y), (net.params,))

@@ -21,10 +21,11 @@ from tinynet.checking.entries import Entry, Index, largest_entry, sample_indices
 from tinynet.checking.function import MovableFunction, leaves, real_array
 from tinynet.checking.mistakes import Comparison, Mistake
 from tinynet.checking.slopes import EPS, Slope
-from tinynet.errors import InvalidValueError
+from tinynet.errors import InvalidValueError, check_choice, check_integer, check_number, check_step_size
 
 Array = npt.NDArray[Any]
 
+METHODS = ("central", "richardson", "complex", "quotient")
 QUOTIENT_STEP = 1e-4  # the h of numerical_gradient
 FLOOR = 100.0  # in roundoffs of the largest entry: what a sum of many terms may lose
 DECISIVE = 0.01  # an error bar longer than this part of the entry decides nothing
@@ -33,15 +34,23 @@ MULTIPLES = (0.9, 0.8, 1.1)  # of x, where the gradient of a function is looked 
 MANY = 10  # entries that many steps have shown to be wrong before two steps are believed to say so; and error bars
 
 
-@dataclass(frozen=True)
+@dataclass
 class Options:
-    """How to measure, as `check_gradient` was told."""
+    """How to measure, as `check_gradient` is told."""
 
     h: float | None
     rtol: float
     method: str
     sample: int | None
-    seed: int
+    seed: int = 0
+    bounds: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used."""
+        self.h = None if self.h is None else check_step_size(self.h)
+        self.rtol, self.seed = check_number("rtol", self.rtol, 0.0), check_integer("seed", self.seed, 0)
+        check_choice("method", self.method, METHODS)
+        self.sample = None if self.sample is None else check_integer("sample", self.sample, 1)
 
 
 class Inspection:

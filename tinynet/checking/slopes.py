@@ -187,7 +187,8 @@ def difference(line: Line, here: Here, h: float, side: int = 0) -> Slope:
     """Return the difference over h, central or to one side; none where x stays or the function is not finite."""
     (upper, f_upper) = line(h) if side >= 0 else (0.0, here.value)
     (lower, f_lower) = line(-h) if side <= 0 else (0.0, here.value)
-    if (side >= 0 and not upper > 0.0) or (side <= 0 and not lower < 0.0) or not math.isfinite(f_upper + f_lower):
+    stays = (side >= 0 and not upper > 0.0) or (side <= 0 and not lower < 0.0)
+    if stays or not (math.isfinite(f_upper) and math.isfinite(f_lower)):
         return NO_SLOPE
     width, highest = upper - lower, max(abs(f_upper), abs(f_lower))
     noise = MARGIN * max(here.noise, here.roundoff * highest) / (width if side else h)
