@@ -25,7 +25,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
-from sklearn.utils.estimator_checks import check_estimator, check_param_validation, parametrize_with_checks
+from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
 
 from tinynet import SGD, DataError, DivergedError, TinyNetClassifier, TwoLayerNet, train
 from tinynet.data.samples import Samples
@@ -73,21 +73,6 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_scikit_learn_finds_no_fault(estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # one check asks for it, and is left out otherwise
     check(estimator)
-
-
-@pytest.mark.soak
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "options",
-    [{"early_stopping": True}, {"warm_start": True}, {"batch_size": 7, "nesterovs_momentum": True, "solver": "sgd"}],
-    ids=str,
-)
-def test_no_more_checks_fail_than_of_the_perceptron(options: dict[str, Any]) -> None:
-    peer = check_estimator(MLPClassifier(**options), on_fail=None)
-    ours = check_estimator(TinyNetClassifier(**{k: v for k, v in options.items() if k != "solver"}), on_fail=None)
-    shared = {one["check_name"] for one in peer} & {one["check_name"] for one in ours}  # it has no weights of classes
-    failed = [[one["check_name"] for one in all_ if one["status"] == "failed"] for all_ in (ours, peer)]
-    assert len(shared.intersection(failed[0])) <= len(failed[1]), failed
 
 
 def test_fit_is_train_with_seeds_from_the_random_state() -> None:
@@ -168,9 +153,8 @@ def test_names_of_features_come_through_a_pipeline_that_makes_data_frames() -> N
     assert pipeline[-1].n_features_in_ == 4
     with pytest.raises(ValueError, match="feature names should match"):
         pipeline[-1].predict(pipeline[0].transform(frame).rename({"sepal length (cm)": "length"}))
-    plain = make_pipeline(StandardScaler(), small()).fit(
-        np.asfortranarray(iris.data), iris.target
-    )  # as polars has them
+    in_columns = np.asfortranarray(iris.data)  # as polars has them
+    plain = make_pipeline(StandardScaler(), small()).fit(in_columns, iris.target)
     assert bits(plain[-1]) == bits(pipeline[-1])
     scored = small(early_stopping=True).fit(frame, iris.target)  # scores by names as well, and does not warn
     assert scored.feature_names_in_.tolist() == iris.feature_names
@@ -264,15 +248,6 @@ def test_weights_of_classes_multiply_those_of_samples() -> None:
     assert largest_error(by_class.net_.params, by_sample.net_.params) < 1e-12
 
 
-def test_balanced_classes_weigh_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, (X, y) = spy(monkeypatch), data()
-    X, y, weights = X[20:110], y[20:110], np.random.default_rng(0).random(90)
-    for given in (None, weights):
-        small(class_weight="balanced", max_iter=1).fit(X, y, given)
-        sums = np.bincount(y, calls[-1]["samples"].weights)
-        np.testing.assert_allclose(sums, sums[0], rtol=1e-12)
-
-
 def first_stop(scores: list[float], tol: float, n_iter_no_change: int) -> int:
     """Return the first epoch that ends more than so many epochs without a rise by tol; none: the number of scores."""
     rises = [True, *(scores[t] >= max(scores[:t]) + tol for t in range(1, len(scores)))]
@@ -291,12 +266,6 @@ def test_training_stops_by_the_rule_of_scikit_learn(early_stopping: bool, tol: f
     scores = whole.validation_scores_ if early_stopping else [-loss for loss in whole.loss_curve_]
     assert len(scores) == 60
     assert model.n_iter_ == len(model.loss_curve_) == first_stop(scores, tol, n_iter_no_change)
-
-
-def test_an_accuracy_that_stays_at_its_best_goes_on_where_tol_is_0() -> None:
-    setosa = small(early_stopping=True, n_iter_no_change=3, max_iter=20, tol=0.0).fit(X, y == 0)
-    assert setosa.validation_scores_[-10:] == [1.0] * 10
-    assert setosa.n_iter_ == 20 > clone(setosa).set_params(tol=1e-9).fit(X, y == 0).n_iter_
 
 
 def test_what_is_set_aside_comes_from_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,14 +322,6 @@ def test_partial_fits_of_everything_are_a_fit_momentum_included() -> None:
     whole = model.fit(X, y)
     assert largest_error(parts.net_.params, whole.net_.params) < 1e-12
     assert parts.loss_ == pytest.approx(whole.loss_, rel=1e-12) and len(parts.loss_curve_) == len(whole.loss_curve_)
-
-
-def test_partial_fits_take_the_samples_in_another_order_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = spy(monkeypatch)
-    model = small()
-    for _ in range(3):
-        model.partial_fit(X, y, classes=[0, 1, 2])
-    assert len({call["seed"] for call in calls}) == 3
 
 
 def test_a_partial_fit_may_lack_classes_and_take_weights_and_a_new_learning_rate(
@@ -430,13 +391,9 @@ def test_a_training_that_diverges_leaves_what_there_was() -> None:
     np.testing.assert_array_equal(model.predict_proba(X), proba)
     with pytest.raises(DivergedError, match="smaller learning rate"):
         model.set_params(warm_start=True).fit(scipy.sparse.csr_array(X), y)
-    np.testing.assert_array_equal(model.predict_proba(X), proba)
-    twin = copy.deepcopy(model)
     with pytest.raises(DivergedError):
         model.partial_fit(X, y)
-    for one in (model, twin):
-        one.set_params(learning_rate=0.1).partial_fit(X, y)
-    assert largest_error(model.net_.params, twin.net_.params) < 1e-12
+    np.testing.assert_array_equal(model.predict_proba(X), proba)
 
 
 def test_fault_70_parameters_are_refused_as_by_scikit_learn() -> None:
@@ -493,9 +450,8 @@ def test_alpha_draws_weights_to_0_and_not_intercepts() -> None:
 
 
 def test_rates_fall_as_schedules_and_policies_say() -> None:
-    model = small(learning_rate="invscaling", learning_rate_init=0.3, power_t=0.25, warm_start=True, max_iter=4).fit(
-        X, y
-    )
+    falling = {"learning_rate": "invscaling", "learning_rate_init": 0.3, "power_t": 0.25}
+    model = small(warm_start=True, max_iter=4, **falling).fit(X, y)
     assert model.fit(X, y)._optimizer.learning_rate == 0.3 / (8 * 150 + 1) ** 0.25
     assert model.t_ == 8 * 150
     model = small(learning_rate="adaptive", max_iter=2000, tol=0.5, n_iter_no_change=1).fit(X, y)
@@ -573,18 +529,14 @@ def test_fault_44_labels_that_are_none_are_told_in_words(y: Any, named: list[str
         assert all(part in str(caught.value) for part in named)
 
 
-def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter() -> None:
+def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
     model = small(early_stopping=True)
-    for rows, labels in ((slice(4), [0, 0, 0, 1]), (slice(3), [0, 1, 0])):
-        with pytest.raises(DataError, match=r"validation_fraction = 0\.1 of "):
-            model.fit(X[rows], labels)
+    with pytest.raises(DataError, match=r"validation_fraction = 0\.1 of "):
+        model.fit(X[:4], [0, 0, 0, 1])
     with pytest.warns(UserWarning, match=r"validation_fraction = 0\.1 of 14 samples"):
         assert len(model.fit(X[::11], [0] * 7 + [1] * 6 + [2]).validation_scores_) == model.n_iter_
-
-
-def test_of_a_small_table_each_class_is_validated(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = spy(monkeypatch)
-    small(early_stopping=True).fit(X[::10], y[::10])
+    model.fit(X[::10], y[::10])  # 2 of 15 would be too few
     assert np.bincount(calls[0]["validation"].labels).tolist() == [1, 1, 1]
 
 
@@ -598,18 +550,3 @@ def test_a_stream_of_partial_fits_does_not_grow(monkeypatch: pytest.MonkeyPatch)
     assert model.loss_curve_ == losses[-20:] and model.best_loss_ == min(losses)
     assert model.t_ == 60 * 150
     assert abs(sizes[-1] - sizes[25]) < 10 < sizes[25] - sizes[0]
-
-
-@pytest.mark.parametrize(
-    ("y", "message"),
-    [
-        (["a"] * 150, "there is 1 class, 'a'; a classifier needs at least 2"),
-        (np.linspace(0, 1, 150), "Unknown label type: continuous"),
-        ([0, 1] * 70, "inconsistent numbers of samples"),
-        (None, "requires y to be passed"),
-    ],
-    ids=["one class", "continuous", "too few", "none"],
-)
-def test_wrong_labels_are_named(y: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        small().fit(data()[0], y)
