@@ -23,6 +23,7 @@ from tinynet.estimator.parameters import CONSTRAINTS, DEFAULT_RATE, batch_size, 
 from tinynet.estimator.rules import StoppingRule, delayed, stalled
 from tinynet.losses import softmax
 from tinynet.network import TwoLayerNet
+from tinynet.training.checkpoints import copied
 from tinynet.training.loop import train
 
 Array = npt.NDArray[Any]
@@ -237,8 +238,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         net = self._network(rng, known, again)
         training = weighed(X, np.searchsorted(known, y), sample_weight, known, self.class_weight)
         epochs_done = self._epochs_done if again else 0
-        rule = self._train(net, rng, training, again=again, partial=True)
-        self._keep(known, rng, rule, again)
+        self._keep(known, rng, self._train(net, rng, training, again=again, partial=True), again)
         self._epochs_done += epochs_done
         del self.loss_curve_[:-KEPT_LOSSES]
         return self
@@ -292,11 +292,11 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
 
     def _known_classes(self, y: Array, classes: npt.ArrayLike | None) -> Array:
         """Return all classes of a partial fit, which `y` has no others than."""
-        again = hasattr(self, "classes_")
-        if classes is None and not again:
+        before = getattr(self, "classes_", None)
+        if classes is None and before is None:
             raise InvalidValueError("classes must be passed on the first call to partial_fit")
-        known: Array = self.classes_ if classes is None else np.unique(np.asarray(classes))
-        if again and not np.array_equal(known, self.classes_):
+        known = np.unique(np.asarray(before if classes is None else classes))
+        if before is not None and not np.array_equal(known, before):
             raise InvalidValueError(f"partial_fit continues with the classes {self.classes_}, but was given {known}")
         if len(unknown := np.setdiff1d(y, known)):
             raise DataError(f"y holds {unknown.tolist()[0]!r}, which is none of the classes {known}")
@@ -333,10 +333,10 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         sgd = new_sgd(self, len(training))
         schedule = self.learning_rate if callable(self.learning_rate) else None
         if again and partial:
-            sgd.velocity = {key: v.copy() for key, v in self._optimizer.velocity.items()}
+            sgd.velocity = copied(self._optimizer.velocity)
             schedule = schedule and delayed(schedule, self._epochs_done)
         rule = StoppingRule(self, net, sgd, len(training), self.t_ if again else 0)
-        before = {key: param.copy() for key, param in net.params.items()}
+        before = copied(net.params)
         try:
             history = train(
                 net,

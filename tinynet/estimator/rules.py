@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tinynet.data.samples import Samples
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
+from tinynet.training.checkpoints import copied
 from tinynet.training.history import Epoch
 
 Array = npt.NDArray[Any]
@@ -58,7 +59,7 @@ class StoppingRule:
         if score > self.best:
             self.best = score
             if early:
-                self.best_params = {key: param.copy() for key, param in self.net.params.items()}
+                self.best_params = copied(self.net.params)
         self._set_rate()
         if self.epochs_waited <= options.n_iter_no_change:
             return False
