@@ -33,6 +33,11 @@ class Epoch:
     gradient_norm: float = math.nan
     update_norm: float = math.nan
 
+    @property
+    def monitored(self) -> float:
+        """The validation loss, or the training loss without validation."""
+        return self.train_loss if math.isnan(self.validation_loss) else self.validation_loss
+
 
 COLUMNS = tuple(column.name for column in fields(Epoch))
 
@@ -66,7 +71,7 @@ class History:
         if not self.rows:
             return "History(no epochs)"
         part = "train" if math.isnan(self.best.validation_loss) else "validation"
-        loss = f"{part}_loss={_monitored(self.best):.4g}"
+        loss = f"{part}_loss={self.best.monitored:.4g}"
         ending = ", stopped early" if self.stopped_early else ""
         return f"History({len(self.rows):,} epochs, the best is {self.best.epoch} with {loss}{ending})"
 
@@ -89,7 +94,7 @@ class History:
         """The first epoch with the lowest validation loss, or training loss without validation."""
         if not self.rows:
             raise InvalidValueError("an empty history has no best epoch")
-        return min(self.rows, key=_monitored)
+        return min(self.rows, key=lambda row: row.monitored)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the losses by epoch, as `tinynet.plot_loss_curve` does, and return the axes."""
@@ -105,7 +110,3 @@ class History:
 def csv_line(cells: tuple[object, ...]) -> str:
     """Return one line of metrics.csv; nan is an empty cell."""
     return ",".join("" if isinstance(cell, float) and math.isnan(cell) else str(cell) for cell in cells) + "\n"
-
-
-def _monitored(row: Epoch) -> float:
-    return row.train_loss if math.isnan(row.validation_loss) else row.validation_loss

@@ -149,7 +149,7 @@ def train(
         surplus = f"batch_size {batch_size} is larger than the {n} training samples"
         warnings.warn(f"{surplus}: one batch an epoch", stacklevel=2)
     state = task.first_state()
-    saved: AbstractContextManager[Callable[..., None]] = nullcontext(_unsaved)
+    saved: AbstractContextManager[Callable[..., None]] = nullcontext(lambda **_: None)
     if checkpoints is not None:
         saved = checkpoints.session(state, net, optimizer, (data, held_out), task.epochs)
     with (
@@ -198,6 +198,7 @@ class _Task:
     keep: str | None
     measure: str
     schedule: Schedule | None
+    best: Epoch | None = None  # so far
 
     def __post_init__(self) -> None:
         self.epochs = check_integer("epochs", self.epochs, 1)
@@ -264,7 +265,7 @@ class _Task:
         started, history, sums = time.perf_counter() - state.epoch_s, state.history, state.sums
         epoch, trained = len(history) + 1, (sums.loss / len(self.data), sums.correct / len(self.data))
         validated = (math.nan, math.nan) if self.validation is None else self.net.evaluate(self.validation)
-        best = history.best if history.rows else None
+        best = self.best or (history.best if history.rows else None)  # which is looked for once
         best_epoch = epoch if best is None or validated[0] < best.validation_loss else best.epoch
         history.stopped_early = self.patience is not None and epoch - best_epoch >= self.patience
         state.during = trained if self.measure == "during" else None
@@ -284,7 +285,8 @@ class _Task:
         )
         history.rows.append(row)
         state.epoch_s, state.sums, state.good = 0.0, Sums(), copied(self.net.params)
-        state.best = state.good if history.best is row else state.best
+        self.best = row if best is None or row.monitored < best.monitored else best
+        state.best = state.good if self.best is row else state.best
         return row
 
     def measure_after(self, state: State) -> None:
@@ -327,10 +329,6 @@ def _figures(row: Epoch) -> str:
     if math.isnan(row.validation_loss):
         return f"{loss}, {accuracy}"
     return f"{loss} (validation {row.validation_loss:.4f}), {accuracy} ({row.validation_accuracy:.4f})"
-
-
-def _unsaved(*, epoch_ended: bool = False, ended: bool = False) -> None:
-    """Do nothing between the steps of a training without checkpoints."""
 
 
 @contextmanager
