@@ -92,15 +92,6 @@ def test_onnxruntime_gives_the_probabilities_and_labels_of_raw_rows(
     assert capfd.readouterr() == ("", "")  # not a word from the libraries
 
 
-@pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
-def test_the_scaling_is_in_the_file(scaling: str) -> None:
-    model, X = model_of("wine", scaling=scaling, size=0.3), RAW["wine"].X_test
-    export_onnx(model, FILE)
-    _, probabilities = outcome(FILE, X)
-    np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-12)
-    assert np.ptp(probabilities, axis=0).min() > 0.05
-
-
 @pytest.mark.parametrize("activation", NAMED)
 def test_saturated_units_and_enormous_rows_are_no_other(activation: str) -> None:
     model = model_of(activation=activation, size=30.0)

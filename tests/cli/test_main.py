@@ -111,13 +111,6 @@ def test_a_huge_loss_is_written_short(capsys: pytest.CaptureFixture[str]) -> Non
     assert err == ""  # such as a note that the curve's labels leave no room for the curve
 
 
-def test_quiet_prints_nothing_but_makes_the_same_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "iris", QUICK, "--quiet", "--out", "quiet"]) == 0
-    assert capsys.readouterr() == ("", "")
-    assert main(["train", "iris", QUICK, "--out", "loud"]) == 0
-    assert Path("quiet/model.npz").read_bytes() == Path("loud/model.npz").read_bytes()
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -148,11 +141,6 @@ def test_the_schema_and_the_key_table_are_printed_or_written(capsys: pytest.Capt
             assert main(["schema", *options, "--output", "keys"]) == 0
             assert capsys.readouterr() == ("", "")
             assert Path("keys").read_text(encoding="utf-8") == text
-
-
-@pytest.mark.parametrize("file", ["missing/keys", ".", ""])
-def test_a_schema_that_cannot_be_written_is_one_line(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fault(capsys, "schema", "--output", file).startswith("tinynet: command line: --output: ")
 
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,10 +227,6 @@ def test_a_config_that_is_not_there_is_answered_with_the_nearest(capsys: pytest.
     }.items():
         line = fault(capsys, "train", config, QUICK)
         assert all(part in line for part in parts.split(" ... ")), line
-
-
-def test_fault_07_an_unknown_preset_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fault(capsys, "presets", "mons").startswith("tinynet: unknown preset mons; did you mean 'moons'? allowed: ")
 
 
 def test_all_faults_of_a_config_get_a_line_each_and_no_folder_is_made(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import socket
-from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -73,7 +72,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, status: int) -> str:
 
 
 CHANGES: list[dict[str, Any]] = [
-    *({"add": 1e-4, "at": at} for at in range(0, 90, 11)),  # rows of all three parts
+    *({"add": 1e-4, "at": at} for at in range(0, 90, 22)),  # rows of all three parts
     {"header": ("b", "a", "class")},
     {"header": ("a", "c", "class")},
     {"label": "w"},
@@ -376,31 +375,6 @@ def test_fault_43_a_training_whose_folder_is_moved_away_leaves_the_lock_of_the_o
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == {".lock": locks[0]}
 
 
-def test_the_config_of_a_run_that_is_resumed_from_elsewhere_stays_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
-    before = Path("x/config.json").read_bytes()
-    assert b'"../data.csv"' in before
-    Path("elsewhere").mkdir()
-    monkeypatch.chdir("elsewhere")
-    assert main(["train", "--out", "../x", "--resume", "--quiet"]) == 0
-    assert Path("../x/config.json").read_bytes() == before
-
-
-def test_a_folder_that_is_named_as_a_checkpoint_is_no_obstacle_and_stays(tmp_path: Path) -> None:
-    (tmp_path / "run/checkpoint-000000099.npz").mkdir(parents=True)
-    training = Training()
-    with pytest.raises(RunFolderError, match="holds checkpoints already"):
-        training.run(tmp_path / "run")
-    shutil.rmtree(tmp_path / "run")
-    training.run_until(4, tmp_path / "run")
-    (tmp_path / "run/checkpoint-000000000.npz").mkdir()
-    training = Training()
-    assert outcome(training, training.run(tmp_path / "run", resume=True)) == whole_training()
-    assert (tmp_path / "run/checkpoint-000000000.npz").is_dir()
-
-
 def whole_training() -> Any:
     training = Training()
     return outcome(training, training.run())
@@ -585,18 +559,6 @@ def test_fault_11_what_a_user_compares_besides_is_refused_when_it_differs(tmp_pa
     assert not (tmp_path / "x").exists()
 
 
-class Slotted:
-    """An optimizer without a dictionary of attributes."""
-
-    __slots__ = ("learning_rate", "n_steps", "velocity")
-
-    def __init__(self) -> None:
-        self.learning_rate, self.velocity, self.n_steps = 0.1, dict[str, Any](), 0
-
-    def update(self, params: Any, grads: Any) -> None:
-        self.n_steps += 1
-
-
 class Annealed:
     """A function with a state."""
 
@@ -617,13 +579,6 @@ def test_an_optimizer_whose_attribute_can_change_by_itself_is_refused(
         training.run(folder)
     training.optimizer.more = {}
     with pytest.raises(InvalidTypeError, match=f"which has {attribute}, more besides$"):
-        training.run(folder)
-
-
-def test_the_slots_of_an_optimizer_are_watched_as_its_attributes_are(folder: Path) -> None:
-    training = Training()
-    training.optimizer = Slotted()
-    with pytest.raises(InvalidTypeError, match=r"it has \{'n_steps': 1\}, and began with \{'n_steps': 0\}$"):
         training.run(folder)
 
 
@@ -668,32 +623,6 @@ def test_a_rate_that_a_callback_has_changed_is_that_of_the_checkpoint_to_the_sam
     training.optimizer = SGD(0.3)
     with pytest.raises(RunFolderError, match=r"was made with another learning_rate \(0.4 there, 0.3 here\)$"):
         training.run(folder / "same", resume=True)
-
-
-def test_a_velocity_of_another_kind_of_dictionary_stays_of_that_kind(folder: Path) -> None:
-    training = Training()
-    training.optimizer.velocity = velocity = defaultdict[str, Any](float)
-    with pytest.raises(ValueError, match="no number"):
-        training.run(folder, on_epoch=lambda row: int("no number"), every_s=1e9)
-    assert training.optimizer.velocity is velocity and not velocity
-
-
-def test_a_rate_that_cannot_be_set_hides_no_error(folder: Path) -> None:
-    class Frozen(SGD):
-        @property
-        def learning_rate(self) -> float:
-            return 0.1
-
-        @learning_rate.setter
-        def learning_rate(self, rate: float) -> None:
-            if hasattr(self, "velocity"):
-                raise AttributeError("fixed")
-
-    training = Training(schedule=None)
-    training.optimizer = Frozen()
-    with pytest.raises(ValueError, match="no number"):
-        training.run(folder, on_epoch=lambda row: int("no number"))
-    assert len(training.run(folder, resume=True)) > 2
 
 
 def test_settings_that_could_not_be_read_back_are_not_written(folder: Path) -> None:

@@ -180,13 +180,6 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(half: str) -> None:
     assert 1000 < sum(durations) <= summary["duration_s"] < 1060
 
 
-def test_a_run_that_is_done_is_done(half: str) -> None:
-    run(half, resume=True)
-    before = untimed(half)
-    run(half, resume=True)
-    assert untimed(half) == before
-
-
 # What is refused
 
 
@@ -242,12 +235,6 @@ def test_fault_11_fewer_epochs_are_refused(half: str, capsys: pytest.CaptureFixt
     words = ["--out", half, "--quiet", "training.epochs=3"]
     [line] = refusal(capsys, *words, folder=half)
     assert line == f"{half}: training.epochs must be at least the 4 that were trained, got 3"
-
-
-def test_fault_11_a_damaged_config_of_the_run_is_named(half: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path(half, "config.json").write_text('{"dataset": ')
-    [line] = refusal(capsys, "--out", half, folder=half)
-    assert line.startswith(f"{half}/config.json: not valid JSON: ")
 
 
 def test_another_schedule_by_more_epochs_is_said_once(half: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -411,13 +411,6 @@ def test_a_run_under_way_shows_its_page_and_the_last_one_rests(monkeypatch: pyte
     assert 'http-equiv="refresh"' not in last and "running" not in last and "completed" in last
 
 
-def test_a_short_run_writes_its_page_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[bool] = []
-    monkeypatch.setattr(run_module, "write_run_page", lambda state, _: written.append(state.running))
-    train_iris(report=True)
-    assert written == [False]
-
-
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a bug")])
 def test_a_page_that_cannot_be_written_stops_no_training(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "PAGE_EVERY_S", 0.0)

@@ -291,22 +291,18 @@ def test_the_sweep_table_of_a_config_is_swept() -> None:
     assert [row["seed"] for row in table()] == ["0", "1", "2"]
 
 
-def test_a_file_of_ones_own_is_swept_reported_and_predicted_from(capsys: pytest.CaptureFixture[str]) -> None:
-    data = Path(__file__).parents[2] / "data" / "breast_cancer.csv"
-    Path("mine.toml").write_text(
-        f'[dataset]\nname = "csv"\npath = "{data}"\nscaling = "standard"\n[network]\nhidden_units = 5\n',
-        encoding="utf-8",
-    )
-    axes = ["optimizer.learning_rate=0.03,0.1,0.3", "seed=0..2"]
-    assert main(["sweep", "mine.toml", *axes, *QUICK, "--quiet", "--out", "s"]) == 0
-    page = Path("s/report.html").read_text(encoding="utf-8")
-    assert "9 runs of 3 settings" in page
-    Path("new.csv").write_text(
-        "".join(data.read_text(encoding="utf-8").splitlines(keepends=True)[:4]), encoding="utf-8"
-    )
-    folder = next(path for path in Path("s").iterdir() if path.name.startswith("learning_rate=0.3-seed=1"))
+def test_a_table_of_ones_own_is_swept_reported_and_predicted_from(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{n},{('red', 'blue')[n % 2]},{('yes', 'no')[n % 3 == 0]}\n" for n in range(60)]
+    Path("own.csv").write_text("size,colour,kind\n" + "".join(rows), encoding="utf-8")
+    axes = ["optimizer.learning_rate=0.03,0.1", "seed=0..2", "dataset.scaling=standard,minmax"]
+    assert main(["sweep", "own.csv", *axes, *QUICK, "--out", "s"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("colour: text, 2 columns of 0 and 1\n") == 1  # as train says it, once for all runs
+    assert Path("s/report.html").is_file()
+    folder = next(path for path in Path("s").iterdir() if path.name.startswith("learning_rate=0.1-seed=1"))
+    Path("new.csv").write_text("colour,size\nred,3\nblue,4\n", encoding="utf-8")
     assert main(["predict", str(folder), "new.csv"]) == 0
-    assert re.fullmatch(r"label,.*\n((benign|malignant),0?\.?\S+\n){3}", capsys.readouterr().out)
+    assert re.fullmatch(r"label,.*\n((yes|no),0?\.?\S+\n){2}", capsys.readouterr().out)
 
 
 def test_settings_without_a_validation_part_come_last(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,20 +61,6 @@ def by_task(outcomes: Any) -> dict[Task, Outcome]:
     return dict(listed)
 
 
-def test_tasks_are_worked_through_here_one_after_the_other() -> None:
-    assert list(backends.serial(square, [(3,), (1,), (2,)])) == [
-        ((3,), Outcome(9)),
-        ((1,), Outcome(1)),
-        ((2,), Outcome(4)),
-    ]
-
-
-def test_tasks_are_worked_through_in_so_many_processes(tmp_path: Path) -> None:
-    outcomes = by_task(backends.loky(meets, [(number, str(tmp_path)) for number in range(6)], jobs=2))
-    pids = {outcome.value for outcome in outcomes.values()}
-    assert len(outcomes) == 6 and len(pids) == 2 and os.getpid() not in pids
-
-
 @pytest.mark.parametrize("jobs", [None, 2])
 def test_what_one_task_raises_is_its_outcome_in_one_line_and_the_others_go_on(jobs: int | None) -> None:
     tasks: list[Task] = [(number,) for number in range(5)]

@@ -1,4 +1,4 @@
-"""What a run runs on: versions, machine, BLAS and its threads; what the last bits of its numbers depend on."""
+"""The versions, machine and BLAS that a run uses, on which the last bits of its numbers depend."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def compare_environments(there: dict[str, Any], here: dict[str, Any]) -> None:
     """Warn when a run is resumed with other libraries or on another machine than before."""
     try:
         before, now = _decisive(there), _decisive(here)
-    except (LookupError, TypeError, AttributeError):  # damaged, and written anew
+    except (LookupError, TypeError, AttributeError):  # damaged: it is about to be replaced
         return
     differing = differences(before, now)
     if differing:
@@ -63,14 +63,14 @@ def _decisive(environment: dict[str, Any]) -> dict[str, str]:
 
 @contextmanager
 def blas_threads(number: int = 1) -> Iterator[None]:
-    """Let BLAS work in so many threads: small matrices gain nothing from more than one, and the bits depend on them."""
+    """Limit BLAS to `number` threads: the last bits depend on it, and small matrices gain nothing from more."""
     with _libraries().limit(limits=number, user_api="blas"):
         yield
 
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """Find the libraries that have threads, which takes as long as an epoch; NumPy's BLAS is there from the start."""
+    """Find the libraries that use threads, once: it takes as long as an epoch, and NumPy's BLAS is loaded already."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -1,4 +1,4 @@
-"""A trained model: a network with all that raw rows need, as model.npz in a run folder keeps it."""
+"""A trained model: a network and what prepares raw rows for it, as stored in the model.npz of a run folder."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class Model:
         return rows if self.preparation is not None else plain.transform(rows), labels
 
     def unknown_levels(self, rows: Any) -> dict[str, int]:
-        """Return, for each column of text that has any, in how many rows training never saw what stands there."""
+        """Return, by column of text, the number of rows with a value that training never saw, where there are any."""
         known = self.preparation
         return {} if known is None else known.unknown_levels(rows if isinstance(rows, Table) else known.table(rows))
 
@@ -159,7 +159,7 @@ class Model:
 
 
 def plain_model(net: TwoLayerNet) -> Model:
-    """Return the model of a network whose features are not scaled and whose classes are called by their numbers."""
+    """Return a model of `net` with unscaled features, and numbers for class names."""
     (d, _), (k,) = net.shapes["W1"], net.shapes["b2"]
     names = tuple(map(str, range(k))), tuple(f"x{i}" for i in range(d))
     return Model(net, Scaling("none", np.zeros(d), np.ones(d)), *names)
@@ -206,12 +206,12 @@ def model_bytes(net: TwoLayerNet, data: Dataset | Model) -> bytes:
 
 
 def is_formula(text: str) -> bool:
-    """Return whether a spreadsheet would take a cell for a formula and compute it; a number is none."""
+    """Return whether a spreadsheet would take a cell for a formula; numbers are not."""
     return FORMULA.match(text) is not None and NUMBER.fullmatch(text) is None
 
 
 def predictions_csv(model: Model, X: Any, *, spreadsheet: bool = False) -> str:
-    """Return a row for each row of `X` as CSV text: the label as it is spelled, and a probability a class.
+    """Return CSV text with a line for each row of `X`: the label as it is spelled, and one probability per class.
 
     For a `spreadsheet`, a label that it would take for a formula gets an apostrophe before it.
     """
@@ -227,7 +227,7 @@ def predictions_csv(model: Model, X: Any, *, spreadsheet: bool = False) -> str:
 
 
 def _model(arrays: dict[str, Array]) -> Model:
-    """Return the model that the arrays of a file make; DataError names one that does not fit."""
+    """Return the model in the arrays of a file; DataError names an array that does not fit."""
     W1, W2 = arrays["W1"], arrays["W2"]
     if W1.ndim != 2 or W2.ndim != 2:
         raise DataError(f"W1 and W2 must be matrices, got shapes {W1.shape} and {W2.shape}")

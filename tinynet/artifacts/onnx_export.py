@@ -1,4 +1,4 @@
-"""A trained model as an ONNX file: raw rows in, labels and probabilities out, for runtimes that know no tinynet."""
+"""Export of a trained model to ONNX: raw rows in, labels and probabilities out, for use without tinynet."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ tinynet (double[n_samples, {n_features}] X)
     most_probable = ArgMax<axis = -1, keepdims = 0>(logits)
     label = Gather(class_names, most_probable)
 }}
-"""  # the oldest versions that have all of it in float64: a new file is read by an old runtime
+"""  # the oldest versions with float64 for all of it, so that old runtimes can read the file
 ACTIVATIONS = {  # from a to z
     "tanh": "z = Tanh(a)",
     "sigmoid": "z = Sigmoid(a)",
@@ -54,7 +54,7 @@ ACTIVATIONS = {  # from a to z
     minus_a = Neg(a)
     decay = Exp(minus_a)
     divisor = Add(one, decay)
-    z = Div(a, divisor)""",  # onnxruntime 1.19 takes a · Sigmoid(a) for an operator that it has in float32 alone
+    z = Div(a, divisor)""",  # onnxruntime 1.19 replaces a · Sigmoid(a) by an operator that has no float64
     "identity": "z = Identity(a)",
     "sign": "z = Sign(a)",
 }
@@ -129,7 +129,7 @@ def export_onnx(model: Any, path: FilePath) -> float:
 
 
 def _model_of(fitted: Any) -> Model:
-    """Return a model as it is, and the one of a fitted TinyNetClassifier or of a pipeline of a scaler and one."""
+    """Return `fitted` if it is a model, or the model in a TinyNetClassifier or in a pipeline of a scaler and one."""
     if isinstance(fitted, Model):
         return fitted
     *before, classifier = [step for _, step in getattr(fitted, "steps", [("", fitted)])]
@@ -178,7 +178,7 @@ def _onnx_bytes(model: Model) -> bytes:
 
 
 def _put_preparation(graph: Any, preparation: Preparation) -> None:
-    """Put the operators that fill gaps and number levels before those of the network."""
+    """Insert the operators that fill gaps and encode text before those of the network."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes, features = [], []
@@ -237,7 +237,7 @@ def _operators(activation: Activation) -> str:
 
 
 def _largest_difference(content: bytes, model: Model) -> float:
-    """Return how far probabilities by onnxruntime are from those of `model`, on rows about as large as its data."""
+    """Return the largest difference of onnxruntime's probabilities to `model`'s, on random rows like its data."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """How a run stands, as summary.json, sweep.csv and the reports have it."""
+    """The states of a run, as summary.json, sweep.csv and the reports name them."""
 
     COMPLETED = "completed"
     STOPPED_EARLY = "stopped early"
@@ -37,12 +37,12 @@ class Status(StrEnum):
     MISSING = "missing"  # in a sweep: not run yet
 
 
-TRAINED = (Status.COMPLETED, Status.STOPPED_EARLY)  # the whole training was done, so that figures can be compared
+TRAINED = (Status.COMPLETED, Status.STOPPED_EARLY)  # trained to the end, so that figures can be compared
 FINAL = (*TRAINED, Status.DIVERGED)  # running it again would give the same
 
 
 class RunFolder:
-    """Where the files of a run or of a sweep are, who may write them, and in which order.
+    """The files of a run or of a sweep: their names, the lock, and the order in which they are written.
 
     Parameters
     ----------
@@ -56,16 +56,16 @@ class RunFolder:
         self.label = self.path.resolve().name if label is None else label
         self.config = self.path / "config.json"  # every key with its value
         self.environment = self.path / "environment.json"  # versions and machine
-        self.metrics = self.path / "metrics.csv"  # a line an epoch
+        self.metrics = self.path / "metrics.csv"  # one line per epoch
         self.summary = self.path / "summary.json"  # how the run ended; not there while it runs
         self.model = self.path / "model.npz"
         self.curve = self.path / "loss_curve.png"
         self.report = self.path / "report.html"
         self.sweep = self.path / "sweep.json"  # in the folder of a sweep: its config and axes
-        self.sweep_table = self.path / "sweep.csv"  # in the folder of a sweep: a line a run
+        self.sweep_table = self.path / "sweep.csv"  # in the folder of a sweep: one line per run
 
     def __fspath__(self) -> str:
-        """Return the folder's path, so that it can be given wherever a path is."""
+        """Return the folder's path, so that a RunFolder can be passed wherever a path can."""
         return str(self.path)
 
     def __repr__(self) -> str:
@@ -109,7 +109,7 @@ class RunFolder:
                 )
 
     def begin(self, config: Config | None, environment: dict[str, Any], history: History) -> None:
-        """Write what is known before the first step; a `config` of None stays as it is in the folder."""
+        """Write what is known before the first step; for a `config` of None, config.json stays as it is."""
         if config is not None:
             text = config.to_json(self.path)
             write_atomically(self.config, text.encode())
@@ -119,9 +119,9 @@ class RunFolder:
         self.summary.unlink(missing_ok=True)
 
     def end(self, model: bytes, summary: dict[str, Any]) -> None:
-        """Write what came out; summary.json is the last, since it says that all the others are whole.
+        """Write the results, summary.json last, since it says that the other files are whole.
 
-        A loss of power cannot take it back once `sync_folder` was called.
+        They survive a loss of power once `sync_folder` was called.
         """
         write_atomically(self.model, model)
         write_atomically(self.summary, _json(summary))
@@ -160,7 +160,7 @@ def create_folder(out: str | None, name: str) -> RunFolder:
 
 
 def _new_folder(name: str) -> RunFolder:
-    """Create runs/NAME-TIME; a command of the same second gets a number behind it."""
+    """Create runs/NAME-TIME, with a number behind it for another command within the same second."""
     make_folder(Path("runs"))
     stem, number = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}", 1
     while True:
@@ -185,7 +185,7 @@ def _empty_folder(folder: RunFolder) -> RunFolder:
 
 
 def finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Return nested values for JSON, which has no nan and no inf: None instead."""
+    """Return nested values with None in place of nan and inf, which JSON does not have."""
 
     def known(value: Any) -> Any:
         if isinstance(value, dict):

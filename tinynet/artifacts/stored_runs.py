@@ -1,4 +1,4 @@
-"""Runs read back from their folders: config, metrics, summary, environment; all damaged files are named at once."""
+"""Runs read from their folders: config, metrics, summary and environment. All damaged files are named at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import csv
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,13 +23,13 @@ from tinynet.storage.reading import read_text, shown_path
 from tinynet.training.history import COLUMNS, Epoch, History
 
 MAX_JSON, MAX_CSV = 2**20, 2**28  # bytes; a million epochs have less than that
-MAX_FAULTS = 20  # told; whoever has more reads no further
+MAX_FAULTS = 20  # reported
 OPTIONAL = {column.name for column in fields(Epoch) if column.default is not MISSING}  # absent in older files
 T = TypeVar("T")
 
 
 class ClassScores(BaseModel):
-    """How well one class was recognised; None is what is not defined."""
+    """How well one class was recognised; None where a score is not defined."""
 
     n_samples: int
     precision: float | None
@@ -66,7 +65,7 @@ class Summary(BaseModel):
     duration_s: float
     epochs: int | None = None
     data_digest: str | None = None
-    test_scores: TestScores | None = None  # older versions did not write them, nor remarks
+    test_scores: TestScores | None = None  # older versions wrote neither them nor remarks
     remarks: list[str] = []
     final: dict[str, int | float | None] | None = None
     best: dict[str, int | float | None] | None = None
@@ -75,7 +74,7 @@ class Summary(BaseModel):
 
 @dataclass(frozen=True, repr=False)
 class StoredRun:
-    """One run as its folder has it.
+    """One run, as read from its folder.
 
     Attributes
     ----------
@@ -126,7 +125,7 @@ class StoredRun:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end, so that its figures can be compared with those of others."""
+        """Whether the run was trained to its end, so that its figures can be compared."""
         return self.status in TRAINED and len(self.history) > 0
 
     @property
@@ -189,11 +188,12 @@ def read_environment(folder: RunFolder) -> dict[str, Any]:
 
 
 def read_ending(folder: RunFolder) -> Summary | None:
-    """Return the summary of a run that came to an end of its own, None for one that a sweep has to run."""
-    with suppress(RunFolderError):
+    """Return the summary of a run that ended by itself, None for one that a sweep still has to run."""
+    try:
         summary: Summary | None = _read_json(folder.summary, Summary)
-        return summary if summary is not None and summary.status in FINAL else None
-    return None
+    except RunFolderError:
+        return None
+    return summary if summary is not None and summary.status in FINAL else None
 
 
 def load_resumed(folder: RunFolder, source: str | None, overrides: Iterable[str] = ()) -> Config:
@@ -221,7 +221,7 @@ def load_resumed(folder: RunFolder, source: str | None, overrides: Iterable[str]
 
 
 def _collect(faults: list[str], read: Callable[..., T], folder: RunFolder) -> T | None:
-    """Return what `read` returns, or put into `faults` why it cannot."""
+    """Return what `read` returns, or add to `faults` why it cannot."""
     try:
         return read(folder)
     except (ValueError, RunFolderError) as error:
@@ -250,7 +250,7 @@ def _runs_in(folder: RunFolder) -> tuple[list[RunFolder], list[MissingRun]]:
 
 
 def _sweep_rows(path: Path) -> list[MissingRun]:
-    """Return the runs that sweep.csv names, those that are there among them."""
+    """Return all runs that sweep.csv names."""
     header, *lines = _cells(path, _text(path, MAX_CSV) or "") or [[]]
     rows = [dict(zip(header, line, strict=False)) for line in lines]
     for row in rows:
@@ -271,7 +271,7 @@ def _text(path: Path, most: int) -> str | None:
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Return what checks values of this kind, made once: to make it takes longer than to check with it."""
+    """Return the validator of a type; making one takes longer than validating with it."""
     return TypeAdapter(kind)
 
 
@@ -285,7 +285,7 @@ def _read_json(path: Path, kind: Any) -> Any:
 
 
 def _history(path: Path, *, whole: bool) -> History:
-    """Read metrics.csv; when the run was not `whole`, a missing file and a last line cut short are no fault."""
+    """Read metrics.csv; a run that is not `whole` may lack the file, or have a last line cut short."""
     name, text = shown_path(path), _text(path, MAX_CSV)
     if whole and text is None:
         raise RunFolderError(f"{name}: cannot be read: No such file or directory")

@@ -1,4 +1,4 @@
-"""A run's curves as an event file for TensorBoard, in the form that tensorboardX gives it."""
+"""The curves of a run as an event file for TensorBoard, written by tensorboardX."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tinynet.errors import ConfigError, missing_extra
 from tinynet.storage.writing import write_atomically
 from tinynet.training.history import Epoch, History
 
-NAME = "events.out.tfevents."  # how TensorBoard knows its files
+NAME = "events.out.tfevents."  # how TensorBoard recognises its files
 FLUSH_EVERY_S = 1.0
-TAGS = {  # what stands before the slash is a group of curves
+TAGS = {  # the part before the slash groups curves
     "loss/train": "train_loss",
     "loss/validation": "validation_loss",
     "accuracy/train": "train_accuracy",
@@ -39,8 +39,8 @@ def check_tracking(config: Config, source: str) -> None:
 def event_file(folder: Path, so_far: History) -> Iterator[Callable[[Epoch], None]]:
     """Write an event file into `folder`, and yield what adds an epoch to it.
 
-    It begins with the epochs `so_far`, and takes the place of the one that a run wrote before it was resumed: no
-    epoch stands there twice. The steps are epochs, and the times those of an uninterrupted training.
+    It begins with the epochs `so_far` and replaces the file that a run wrote before it was resumed: no
+    epoch is there twice. The steps are epochs, and the times those of an uninterrupted training.
 
     Raises
     ------
@@ -52,11 +52,11 @@ def event_file(folder: Path, so_far: History) -> Iterator[Callable[[Epoch], None
     from tensorboardX.record_writer import RecordWriter
 
     for before in folder.glob(f"{NAME}*"):
-        write_atomically(before, b"")  # a TensorBoard that is open goes on to the next file only from one that is there
+        write_atomically(before, b"")  # an open TensorBoard moves on to the next file only from one that exists
     wall_time = time.time() - sum(so_far["duration_s"])
     flushed = -math.inf
     path = folder.absolute() / f"{NAME}{time.time_ns()}"
-    with closing(RecordWriter(str(path))) as records:  # SummaryWriter's thread tells nobody of a full disk
+    with closing(RecordWriter(str(path))) as records:  # SummaryWriter's thread hides a full disk
 
         def add(row: Epoch) -> None:
             nonlocal wall_time, flushed
@@ -70,7 +70,9 @@ def event_file(folder: Path, so_far: History) -> Iterator[Callable[[Epoch], None
 
         for head in (
             Event(wall_time=wall_time, file_version="brain.Event:2"),
-            Event(wall_time=wall_time, session_log=SessionLog(status=SessionLog.START)),  # forget what was read before
+            Event(
+                wall_time=wall_time, session_log=SessionLog(status=SessionLog.START)
+            ),  # TensorBoard forgets what it read before
         ):
             records.write(head.SerializeToString())
         for row in so_far:

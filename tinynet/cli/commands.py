@@ -56,7 +56,7 @@ def train(options: argparse.Namespace) -> None:
     except DivergedError as error:
         error.add_note(f"the weights of the last good epoch are in {shown_path(folder.model)}")
         raise
-    finally:  # the figures are all that is left of a training whose files cannot be written
+    finally:  # also when the files cannot be written: then the figures are all that is left
         if run.summary is not None and run.summary["status"] in TRAINED and not options.quiet:
             _conclude(run.summary)
     if not options.quiet:
@@ -108,7 +108,7 @@ def sweep(options: argparse.Namespace) -> int:
 
         try:
             page = write_report([folder.path])
-        except RunFolderError as error:  # nothing that the user asked for: the disk may be full
+        except RunFolderError as error:  # the runs are there all the same: the disk may be full
             complain(str(error))
             return FAILED
         if not options.quiet:
@@ -131,7 +131,7 @@ def _folder_to_resume(options: argparse.Namespace, file: str) -> RunFolder:
 
 @contextmanager
 def _saying_how_to_resume(folder: RunFolder, how: Callable[[], str]) -> Iterator[None]:
-    """Note on what breaks the work in `folder` off how it is resumed."""
+    """Add to an error that ends the work in `folder` how to resume it."""
     try:
         yield
     except RunFolderError:  # nothing was begun
@@ -144,8 +144,8 @@ def _saying_how_to_resume(folder: RunFolder, how: Callable[[], str]) -> Iterator
 
 
 def _how_to_resume(folder: RunFolder) -> str:
-    """Return what to type after a run broke off: one that has not written its first file cannot be resumed."""
-    with suppress(OSError):  # a folder that was moved away is resumed where it is
+    """Return what to type after a run was broken off; it can be resumed once its first file is written."""
+    with suppress(OSError):  # a folder that was moved away can be resumed there
         if folder.config.name not in os.listdir(folder.path):
             return "nothing of it was saved yet; run the command again"
     return f"resume with: {folder.resume_command()}"

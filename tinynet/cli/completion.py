@@ -1,4 +1,4 @@
-"""What the shell completes: commands, options, presets, keys of a config and their values. Nothing runs at a Tab."""
+"""A script for the shell that completes commands, options, presets, keys and values without starting Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entry of the command line: it turns every error into one line and an exit status."""
+"""The entry point of the command line, which turns every error into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status: 0 done, 2 wrong input, 3 failed, 130 or 143 interrupted."""
     prepare_streams()
     _spare_the_collector()
-    os.environ["MPLBACKEND"] = "agg"  # pictures are drawn into files, whatever display somebody has set up
+    os.environ["MPLBACKEND"] = "agg"  # pictures go into files, whatever display is set up
     try:
         options = parsed(sys.argv[1:] if arguments is None else arguments)
         command: Callable[[argparse.Namespace], int | None] = getattr(commands, options.command)
@@ -53,18 +53,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _with_notes(message: str, error: BaseException) -> str:
-    """Return `message` and what `commands` noted on the error, such as how to resume."""
+    """Return `message` followed by the notes that `commands` added to the error, such as how to resume."""
     return "; ".join([message, *getattr(error, "__notes__", ())])
 
 
 def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
-    """Return the ^C behind an error: it may break a lock or an import, which then fails otherwise."""
+    """Return the ^C that caused an error: one during an import, say, can surface as another exception."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error
 
 
 def _spare_the_collector() -> None:
-    """Collect garbage rarely while libraries load, and not at the end: 0.2 to 0.4 s of a command."""
+    """Collect garbage rarely while libraries load, and not at exit, which saves 0.2 to 0.4 s."""
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)

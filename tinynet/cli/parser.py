@@ -1,4 +1,4 @@
-"""The words of the command line: every command, its options, and an answer to a wrong one."""
+"""The command line's commands and options, and what it answers to wrong ones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
         command = commands[options.command]
         command.error(_unrecognized((unknown or rest)[0], command.long_options, words, several="dask" in options))
     if words_of is not None:
-        # argparse gives those behind an option to nobody
+        # argparse leaves over the words behind an option
         setattr(options, words_of, [*getattr(options, words_of), *rest])
     if options.command == "train":
         _place_config(options, commands["train"])
@@ -56,7 +56,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
 
 
 def _place_config(options: argparse.Namespace, train: argparse.ArgumentParser) -> None:
-    """Ask for CONFIG, which a run that is resumed need not repeat: then the first word may be an override."""
+    """Require CONFIG, unless a run is resumed: then the first word may be an override."""
     if options.resume and options.config is not None and "=" in options.config:
         options.config, options.overrides = None, [options.config, *options.overrides]
     if options.config is None and not options.resume:

@@ -1,4 +1,4 @@
-"""What the command prints: results to stdout, notes and errors to stderr, and no traceback if nobody reads them."""
+"""Printing: results to stdout, notes and errors to stderr, and no traceback when a stream is closed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 
 def say(text: str) -> None:
-    """Print to stdout; a reader who has gone away is no reason to stop, a full disk is."""
+    """Print to stdout; a closed pipe is ignored, a full disk is an error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -21,7 +21,7 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print a note or an error to stderr, if there is one."""
-    if sys.stderr is not None:  # print would take None for stdout
+    if sys.stderr is not None:  # print(file=None) would write to stdout
         with suppress(OSError):
             print(f"tinynet: {text}", file=sys.stderr, flush=True)
 
@@ -36,7 +36,7 @@ def notes_as_lines() -> Iterator[None]:
 
 
 def prepare_streams() -> None:
-    """Escape what the terminal's encoding does not have."""
+    """Escape characters that the terminal's encoding does not have."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

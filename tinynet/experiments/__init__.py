@@ -1,4 +1,4 @@
-"""Runs and sweeps. Four functions do in a script what the command does; they are imported when they are asked for."""
+"""Runs and sweeps. Four functions do in a script what the command does; each is imported when it is first used."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ from tinynet.config.values import MAX_RANGE, RANGE, dotted_keys, kind_of, put, t
 from tinynet.errors import ConfigError
 from tinynet.storage.reading import shown_path
 
-MANY = 1000  # combinations; more than these are run when somebody says yes
+MANY = 1000  # combinations; more need --yes
 MAX_LABEL = 100  # characters of a folder's name before its hash
-READ_AT_A_GLANCE = 20  # values of an axis
+READ_AT_A_GLANCE = 20  # values of an axis; more are written as a range
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Grid:
         owners = {owner for owner, _ in ONLY_WITH.values()} & set(self.axes)
         kinds = {tuple(one.values[owner] for owner in owners): one.config for one in reversed(self.settings)}
         common: dict[str, Any] = {}
-        for config in kinds.values():  # each has the keys that only it needs
+        for config in kinds.values():  # each has keys that the others do not need
             for key, value in flat(json.loads(config.to_json(folder))).items():
                 put(common, key, value)
         for key in self.axes:
@@ -127,7 +127,7 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
 
 
 def _distinct(axes: dict[str, list[Any]], values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every combination once; a key that only another value of an axis needs is None: it is left out."""
+    """Return every combination once; a key that belongs to another value of an axis is None, which leaves it out."""
     held = set(flat(values)) | set(axes)
     needed = {key: ONLY_WITH[key] for key in ONLY_WITH if key in held and len(axes.get(ONLY_WITH[key][0], ())) > 1}
     found: dict[str, dict[str, Any]] = {}
@@ -139,13 +139,13 @@ def _distinct(axes: dict[str, list[Any]], values: dict[str, Any]) -> list[dict[s
 
 
 def short_names(keys: Collection[str]) -> dict[str, str]:
-    """Return what to call each key: its last part, or all of it where another key ends in the same."""
+    """Return a short name for each key: its last part, or all of it where another key ends alike."""
     lasts = [key.rpartition(".")[2] for key in keys]
     return {key: last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)}
 
 
 def _as_range(values: list[Any]) -> Any:
-    """Return many whole numbers that follow one another as "0..99", others as they are."""
+    """Return a long run of consecutive whole numbers as "0..99", other values as they are."""
     if len(values) <= READ_AT_A_GLANCE or {type(value) for value in values} != {int}:
         return values
     return f"{values[0]}..{values[-1]}" if values == list(range(values[0], values[-1] + 1)) else values
@@ -181,13 +181,13 @@ def _table_axes(table: Any) -> tuple[dict[str, list[Any]], list[str]]:
 
 
 def _as_axis(key: str, value: Any) -> list[Any]:
-    """Return the values of an axis in a [sweep] table: a list, or one value; a list of lists where a value is one."""
+    """Return the values of an axis in a [sweep] table as a list; for a key that holds a list, a list of lists."""
     is_one = not isinstance(value, list) or (kind_of(key).is_list and not all(isinstance(one, list) for one in value))
     return [value] if is_one else value
 
 
 def _flat(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Walk over dotted keys, quoted or not: the table of a table is a section."""
+    """Yield every value with its dotted key, whether that was quoted or a table of its own."""
     for key, value in table.items():
         if isinstance(value, dict):
             yield from ((f"{key}.{inner}", innermost) for inner, innermost in _flat(value))
@@ -206,10 +206,10 @@ def _checked_axis(values: list[Any]) -> list[Any]:
 
 
 def _folder_name(changed: dict[str, Any], config: Config) -> str:
-    """Return a name that says what the run is, of plain characters, and that no other config has."""
+    """Return a name of plain characters that says what varies, with a hash of the config."""
     names = short_names(changed)
     label = "-".join(f"{names[key]}={'null' if value is None else value}" for key, value in changed.items())
     plain = re.sub(r"\.{2,}", "_", re.sub(r"[^\w.=+-]", "_", label, flags=re.ASCII))[:MAX_LABEL]
     values = config.model_dump(exclude={"dataset": {"path"}} if "dataset.path" not in changed else None)
-    content = json.dumps(values, sort_keys=True)  # without where the data are: a project may be moved
+    content = json.dumps(values, sort_keys=True)  # without the path of the data, since a project may be moved
     return f"{plain}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

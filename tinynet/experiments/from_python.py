@@ -1,4 +1,4 @@
-"""What a script calls: one run, a sweep, a run that was trained before; `write_report` comes from the reports."""
+"""The functions for scripts: train a run or a sweep, and load a run; `write_report` is that of the reports."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def run_sweep(
     jobs: int = 1,
     progress: bool = False,
 ) -> SweepResult:
-    """Train every combination of some values, as ``tinynet sweep`` does, and return what came out.
+    """Train every combination of some values, as ``tinynet sweep`` does, and return the results.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def run_sweep(
     out : path, optional
         The folder of the sweep, new or empty; None means runs/NAME-sweep-TIME.
     jobs : int
-        Processes; -1 means one a core.
+        Processes; -1 means one per core.
     progress : bool
         Show a progress bar on stderr; silent where stderr is no terminal.
 
@@ -143,12 +143,12 @@ def load_run(folder: FilePath) -> StoredRun:
 
 @dataclass(frozen=True, repr=False)
 class SweepResult:
-    """What came out of a sweep; printed, it is the table of its settings, best first.
+    """The results of a sweep; printed, a table of its settings, best first.
 
     Attributes
     ----------
     folder : RunFolder, of the sweep; the folders of the runs are in it
-    rows : list of dicts, one a run: its values, status, epochs, losses, accuracies, as sweep.csv has them
+    rows : list of dicts, one per run: its values, status, epochs, losses, accuracies, as sweep.csv has them
     """
 
     folder: RunFolder
@@ -157,11 +157,11 @@ class SweepResult:
 
     @property
     def runs(self) -> list[StoredRun]:
-        """The runs that have a folder, read from there."""
+        """The runs that have a folder, read from it."""
         return [read_run(folder) for folder in self.folder.runs()]
 
     def __str__(self) -> str:
-        """Return the settings, best first, with mean ± standard deviation over seeds."""
+        """Return the settings, best first, with medians and ranges over seeds."""
         return results_table(self.grid, self.rows)
 
     def __repr__(self) -> str:
@@ -170,7 +170,7 @@ class SweepResult:
 
 
 def _values(config: ConfigSource, overrides: Mapping[str, Any] | None) -> tuple[dict[str, Any], str]:
-    """Return the nested values of a config, and what messages call it."""
+    """Return the nested values of a config, and its name in messages."""
     source = "config"
     if isinstance(config, Config):
         values = config.model_dump(exclude_none=True)

@@ -1,4 +1,4 @@
-"""What a sweep finds in its folder when it goes on: runs that stand, runs that are moved aside, and attempts."""
+"""What a resumed sweep finds in its folder: runs that are kept, runs that are moved aside, and unfinished attempts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PUT_BACK = "put the data back, or begin a new sweep with --out"
 
 
 def take_stock(folder: RunFolder, grid: Grid) -> None:
-    """Move aside, with a note, every run folder that is not what the sweep would put there today.
+    """Move aside, with a note, every run folder that differs from what the sweep would make now.
 
     Raises
     ------
@@ -53,44 +53,44 @@ def refuse_changed_data(folder: RunFolder, grid: Grid) -> None:
 
 
 def data_files(grid: Grid) -> dict[str, tuple[int, ...]]:
-    """Return what shows that a file is still the same, of all data files that are there."""
+    """Return, for all data files that exist, what tells whether they have changed."""
     paths = {setting.config.dataset.path for setting in grid.settings}
     there = {path: os.stat(path) for path in paths if path is not None and os.path.exists(path)}
     return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in there.items()}
 
 
 def data_of(setting: Combination) -> tuple[str, int]:
-    """Return what the samples of a run, their split and scaling depend on."""
+    """Return what the samples of a run, their split and their scaling depend on."""
     return setting.config.dataset.model_dump_json(), setting.config.seed
 
 
 def part_of(folder: Path) -> Path:
-    """Return where a run is at work until its folder is whole."""
+    """Return where a run is written until its folder is complete."""
     return folder.with_name(f".{folder.name}.part")
 
 
 def clear_attempts(folder: Path, grid: Grid) -> None:
-    """Remove what is of no use to a run that is still missing."""
+    """Remove attempts, except those that a missing run can be resumed from."""
     paths = (folder / setting.folder for setting in grid.settings)
     useful = {part_of(path) for path in paths if not path.exists()}
     for path in folder.glob(".*.part*"):
-        if path.is_symlink() or not path.is_dir():  # nobody writes elsewhere by a link
+        if path.is_symlink() or not path.is_dir():  # a link is not followed
             path.unlink(missing_ok=True)
         elif path not in useful:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def move_aside(path: Path, name: str) -> str:
-    """Move what a run called `name` cannot use out of its way, and return what it is called from then on."""
+    """Rename what stands in the way of the run called `name`, and return the new name."""
     aside = path.with_name(f"{name}.aside-{uuid.uuid4().hex[:8]}")
     lock = nullcontext() if path.is_symlink() or not path.is_dir() else only_writer(path)
-    with lock:  # nobody is at work there
+    with lock:  # unless somebody is at work there
         path.rename(aside)
     return aside.name
 
 
 def _fault(path: Path, setting: Combination) -> str:
-    """Return why a folder is not what the sweep has put there, "" when it is."""
+    """Return why a folder is not the run that the sweep has written there, "" if it is."""
     try:
         run = read_run(RunFolder(path, setting.folder))
     except (ConfigError, RunFolderError) as error:

@@ -1,4 +1,4 @@
-"""One run from its config: data, network, training, and the folder that keeps what came out."""
+"""One run: a prepared config is trained, and its results are written into a folder."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from tinynet.training.checkpoints import Checkpoints
 from tinynet.training.history import Epoch, History, csv_line
 from tinynet.training.loop import train
 
-PAGE_EVERY_S = 5.0  # while a run is under way
+PAGE_EVERY_S = 5.0  # while a run is in progress
 NO_PICTURES = "A sweep leaves predictions out of its pages, to be quicker; 'tinynet report' with this folder adds them."
-PAGE_SHARE = 20  # the page of a run under way waits for so many times what the last one took
+PAGE_SHARE = 20  # times as long as the last page took: the least time to the next one
 
 
 def execute(
@@ -55,7 +55,7 @@ def execute(
     progress : bool or callable, as for `train`
     report : bool, write report.html
     pictures : bool, write loss_curve.png, and what needs the samples into the report: predictions, decision boundaries;
-        it takes longer than training a small network
+        which takes longer than training a small network
     about : what environment.json holds, where it is known from another run of this process
 
     Raises
@@ -111,7 +111,7 @@ def execute(
         finally:
             if writer.history is not None:  # something was written
                 check()
-                writer.end(status)
+                writer.end(status, writer.history)
     return run.summary or {}
 
 
@@ -138,9 +138,9 @@ class RunWriter:
         self.about = self.about or environment()
         unchanged = False
         if self.resume:
-            with suppress(OSError):  # damaged, and written anew
+            with suppress(OSError):  # damaged: it is about to be replaced
                 compare_environments(read_environment(folder), self.about)
-            with suppress(ConfigError):  # seen from another folder, its data may have another name
+            with suppress(ConfigError):  # a path of the data may look different from another folder
                 unchanged = read_config(folder) == config
         folder.begin(None if unchanged else config, self.about, so_far)
         self._metrics = self.files.enter_context(folder.metrics.open("a", encoding="utf-8", newline=""))
@@ -151,32 +151,32 @@ class RunWriter:
         self._page_due_at = time.perf_counter() + PAGE_EVERY_S
 
     def add(self, row: Epoch) -> None:
-        """Write what an epoch has measured."""
+        """Write the measurements of an epoch."""
         self._metrics.write(csv_line(astuple(row)))
         self._metrics.flush()
         if self._track is not None:
             self._track(row)
         now = time.perf_counter()
         if self.report and now >= self._page_due_at:
-            with suppress(Exception):  # a page is no reason to stop a training
+            with suppress(Exception):  # a page that fails does not stop a training
                 self._write_page(None, "The run is under way; its predictions are shown when it has ended.")
             ended = time.perf_counter()
             self._page_due_at = ended + max(PAGE_EVERY_S, PAGE_SHARE * (ended - now))
 
-    def end(self, status: Status) -> None:
-        """Write what came out of a run that has ended with this status."""
-        if self.history is None:
-            return
-        took_s = max(time.perf_counter() - self._started, sum(self.history["duration_s"]))  # an epoch may be resumed
-        summary = self.run.summary = _summary(self.run, self.history, status, took_s)
-        os.fsync(self._metrics.fileno())  # before summary.json says that they are whole
+    def end(self, status: Status, history: History) -> None:
+        """Write the results of a run that has ended with this status."""
+        took_s = max(time.perf_counter() - self._started, sum(history["duration_s"]))  # an epoch may be resumed
+        summary = self.run.summary = _summary(self.run, history, status, took_s)
+        os.fsync(self._metrics.fileno())  # before summary.json says that all is written
         try:
             self.folder.end(model_bytes(self.run.net, self.run.dataset), summary)
             if self.report and self.pictures:
-                save_figure(plot_loss_curve(self.history), self.folder.curve)
+                save_figure(plot_loss_curve(history), self.folder.curve)
             if self.report:
                 shown = self.run if self.pictures else NO_PICTURES
-                with nullcontext() if status in TRAINED else suppress(OSError):  # there is something else to tell
+                with (
+                    nullcontext() if status in TRAINED else suppress(OSError)
+                ):  # the error that ended the run matters more
                     self._write_page(Summary.model_validate(finite(summary)), shown)
         finally:
             sync_folder(self.folder.path)

@@ -1,4 +1,4 @@
-"""A sweep: a folder with a run folder for each setting, filled on one core, on many, or on a cluster."""
+"""A sweep: a folder with one run folder per setting, trained on one core, on many, or on a cluster."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tinynet.storage.reading import shown_path
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.progress import progress_bar
 
-SAVE_EVERY_S = 1.0  # sweep.csv
-SAVE_SHARE = 20  # or so many times what the last writing took
-ONE_AT_A_TIME = threading.Lock()  # in a process: a Dask worker may have many threads, BLAS is set for all of them
+SAVE_EVERY_S = 1.0  # sweep.csv is written at most this often,
+SAVE_SHARE = 20  # and at most for a twentieth of the time
+ONE_AT_A_TIME = threading.Lock()  # a Dask worker may have many threads, and BLAS is limited for the whole process
 
 
 def check_data(grid: Grid, source: str) -> list[str]:
@@ -69,7 +69,7 @@ def create_sweep_folder(out: str | None, grid: Grid) -> RunFolder:
     """
     folder = create_folder(out, f"{grid.name}-sweep")
     with folder.only_writer():
-        folder.refuse_a_run()  # of another command, begun at the same moment
+        folder.refuse_a_run()  # that another command has begun at the same moment
         write_atomically(folder.sweep, grid.to_json(folder.path).encode())
     return folder
 
@@ -86,7 +86,7 @@ def refuse_another_sweep(folder: RunFolder, grid: Grid) -> None:
 def run_grid(
     grid: Grid, folder: RunFolder, backend: Backend, *, progress: bool = False, reports: bool = True
 ) -> list[Row]:
-    """Run what `folder` does not hold yet, and return a row a run, as sweep.csv has them.
+    """Run what `folder` does not hold yet, and return one row per run, as in sweep.csv.
 
     Parameters
     ----------
@@ -115,11 +115,11 @@ def run_grid(
         files = leftovers.data_files(grid)
         rows = {setting.folder: run_row(setting, inside) for setting in grid.settings}
         missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
-        together = sorted(missing.values(), key=leftovers.data_of)  # runs with the same data follow one another
+        together = sorted(missing.values(), key=leftovers.data_of)  # runs with the same data in a row
         tasks = [(setting.config, str(inside / setting.folder)) for setting in together]
         told: set[str] = set()
         save_at = 0.0
-        _about()  # for all processes that begin as copies of this one
+        _about()  # computed once, for all processes that are forked from this one
         try:
             with (
                 progress_bar(len(rows), len(rows) - len(tasks), "run", progress) as show,
@@ -138,7 +138,7 @@ def run_grid(
         finally:
             leftovers.clear_attempts(folder.path, grid)
             for name, setting in missing.items():
-                if rows[name]["status"] == Status.MISSING:  # unless it was done as the sweep was stopped
+                if rows[name]["status"] == Status.MISSING:  # or finished while the sweep was being stopped
                     rows[name] = run_row(setting, inside)
             write_table(folder, rows.values())
         if leftovers.data_files(grid) != files:
@@ -147,18 +147,18 @@ def run_grid(
 
 
 def train_one(config: Config, path: str, *, report: bool = True) -> list[str]:
-    """Train one run, whose folder appears at `path` when it is whole, and return the warnings it gave."""
+    """Train one run, whose folder appears at `path` once it is complete, and return its warnings."""
     folder = Path(path)
     part = leftovers.part_of(folder)
     if not folder.parent.is_dir():
         raise RunFolderError(f"{folder.parent} is not there: all machines of a cluster must see the same folder")
     if read_ending(RunFolder(folder)) is not None:
-        return []  # a cluster asks again when it has lost the answer
+        return []  # a cluster repeats a task whose answer was lost
 
     def train(part: Path) -> None:
-        """Train in the folder `part`, and resume what an attempt that was ended left there."""
+        """Train in the folder `part`, from where an earlier attempt stopped."""
         make_folder(part)
-        with suppress(DivergedError):  # which summary.json tells
+        with suppress(DivergedError):  # summary.json says so
             inside = RunFolder(part, folder.name)
             execute(prepare(config), inside, resume=True, report=report, pictures=False, about=_about())
 
@@ -171,8 +171,8 @@ def train_one(config: Config, path: str, *, report: bool = True) -> list[str]:
             reason = " ".join(str(error).split())
             warnings.warn(f"{reason}; {folder.name} begins anew, and what was there is in {aside}", stacklevel=2)
             train(part)
-        except LockedError:  # a worker that was taken for dead is still at it
-            part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # which clear_attempts knows
+        except LockedError:  # a worker that was taken for dead is still at work
+            part = part.with_name(f"{part.name}-{uuid.uuid4().hex[:8]}")  # clear_attempts knows such names
             train(part)
         if read_ending(RunFolder(folder)) is None:
             part.rename(folder)

@@ -1,4 +1,4 @@
-"""What came out of a sweep: a row a run, as sweep.csv holds them, and the table of the settings, best first."""
+"""The results of a sweep: sweep.csv with one row per run, and the printed table of settings, best first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 def run_row(setting: Combination, folder: Path, outcome: Outcome = NOT_RUN) -> Row:
-    """Return the row of a run in the sweep's `folder`: what its summary says, or else how the attempt ended."""
+    """Return the row of a run in the sweep's `folder`: the figures of its summary, or how the attempt ended."""
     summary = read_ending(RunFolder(folder / setting.folder))
     attempt = Status.KILLED if outcome.killed else Status.FAILED if outcome.error else Status.MISSING
     row: Row = {"run": setting.folder, **setting.values, "status": summary.status if summary else str(attempt)}
@@ -41,7 +41,7 @@ def run_row(setting: Combination, folder: Path, outcome: Outcome = NOT_RUN) -> R
 
 
 def write_table(folder: RunFolder, rows: Collection[Row]) -> None:
-    """Write sweep.csv: no text in it is a formula to a spreadsheet, and None is an empty cell."""
+    """Write sweep.csv, in which no text is a formula to a spreadsheet."""
     text = StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(map(_guarded, next(iter(rows))))
@@ -57,7 +57,7 @@ def _guarded(cell: object) -> object:
 
 
 def counts(rows: Iterable[Row]) -> str:
-    """Return how many runs ended in which way, such as "9 completed, 1 diverged"."""
+    """Return the number of runs by status, such as "9 completed, 1 diverged"."""
     return ", ".join(f"{number} {status}" for status, number in Counter(row["status"] for row in rows).most_common())
 
 
@@ -97,7 +97,7 @@ def _spread(values: list[float], digits: str) -> str:
 
 
 def _aligned(table: list[list[str]]) -> list[str]:
-    """Return the lines of a table whose first column is wrapped so that the others fit beside it."""
+    """Return the lines of a table; the first column is wrapped to leave room for the others."""
     widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
     widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1))
     lines = []

@@ -1,4 +1,4 @@
-"""Where tasks are worked through: in this process, in loky's processes, or on a Dask cluster.
+"""Where tasks are run: in this process, in loky's processes, or on a Dask cluster.
 
 Each yields (task, outcome) as tasks finish; a worker that dies takes no other task with it.
 """
@@ -46,7 +46,7 @@ KILLED = Outcome(error="its worker process died, each time it was tried", killed
 
 @contextmanager
 def choose_backend(dask_address: str | None, jobs: int | None, n_tasks: int) -> Iterator[tuple[Backend, str]]:
-    """Yield what so many tasks run on, and its name for people: a cluster's address, or a number of processes."""
+    """Yield what runs `n_tasks` tasks, and a phrase that describes it, such as "on 2 processes"."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = min(cores if jobs == -1 or (dask_address and jobs is None) else jobs or 1, n_tasks)
     if dask_address is not None:
@@ -59,16 +59,16 @@ def choose_backend(dask_address: str | None, jobs: int | None, n_tasks: int) -> 
 
 
 def serial(work: Work, tasks: Iterable[Task]) -> Outcomes:
-    """Work through the tasks one after the other, here."""
+    """Run the tasks one after the other in this process."""
     for task in tasks:
         yield task, _outcome(partial(work, *task))
 
 
 def loky(work: Work, tasks: Iterable[Task], *, jobs: int) -> Outcomes:
-    """Work through the tasks in so many processes of this machine.
+    """Run the tasks in `jobs` processes of this machine.
 
-    When a process dies, nobody knows which task was its: those under way are tried once more, each in a
-    process that is there for it alone.
+    When a process dies, it is not known which task it had: those in progress are tried once more, each in a
+    process of its own.
     """
     waiting, suspects = deque(tasks), deque[Task]()
     while waiting:
@@ -81,11 +81,11 @@ def loky(work: Work, tasks: Iterable[Task], *, jobs: int) -> Outcomes:
 
 
 def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Task, Outcome], None, list[Task]]:
-    """Work through what waits, until it is done or a process dies; return the tasks that were under way then."""
+    """Run the waiting tasks until all are done or a process dies; return the tasks in progress then."""
     from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    # copies of this process need not import anything, where copying is safe
+    # where forking is safe: a fork need not import anything
     context = multiprocessing.get_context("fork") if sys.platform == "linux" else None
     pool = ProcessPoolExecutor(jobs, timeout=None, context=context, initializer=_end_with, initargs=(os.getpid(),))
     running: dict[Future[Any], Task] = {}
@@ -94,7 +94,7 @@ def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Ta
     try:
         while running or (waiting and not broken):
             try:
-                with _interrupts_blocked():  # and so from the processes that begin here: this one answers ^C
+                with _interrupts_blocked():  # also in the processes that start here: this one handles ^C
                     while waiting and len(running) < jobs and not broken:
                         running[pool.submit(work, *waiting[0])] = waiting[0]
                         waiting.popleft()
@@ -109,7 +109,7 @@ def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Ta
                     yield task, _outcome(future.result)
     except KeyboardInterrupt:
         for process in list(pool._processes.values()):
-            process.terminate()  # when it has finished its step and saved it
+            process.terminate()  # a run finishes its step and saves it
         wait(running, timeout=STOP_S)
         raise
     finally:
@@ -118,12 +118,12 @@ def _one_pool(work: Work, waiting: deque[Task], jobs: int) -> Generator[tuple[Ta
 
 
 def _end_with(parent: int) -> None:
-    """Let this process end when `parent` has: a killed sweep leaves nobody at work, and its lock to the next.
+    """End this process when `parent` has ended, so that a killed sweep leaves no worker, and no lock, behind.
 
     SIGTERM is for a run under way, which saves itself; a process between two runs has nothing to save.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    gc.freeze()  # loky collects garbage every second, through all of scikit-learn; what was copied here is none
+    gc.freeze()  # loky collects garbage every second: what was forked need not be searched
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -137,7 +137,7 @@ def _end_with(parent: int) -> None:
 def _interrupts_blocked() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with warnings.catch_warnings():  # Python counts the threads of BLAS, which BLAS ends before a fork
+        with warnings.catch_warnings():  # Python counts the threads of BLAS, which end before a fork
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
             yield
     finally:
@@ -145,7 +145,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def dask(work: Work, tasks: Iterable[Task], *, client: Any) -> Outcomes:
-    """Work through the tasks on a Dask cluster, which gives those of a lost worker to another."""
+    """Run the tasks on a Dask cluster, which gives those of a lost worker to another."""
     from distributed import KilledWorker, as_completed
 
     futures = {client.submit(work, *task, pure=False): task for task in tasks}
@@ -160,7 +160,7 @@ def dask(work: Work, tasks: Iterable[Task], *, client: Any) -> Outcomes:
 
 @contextmanager
 def dask_client(address: str, workers: int | None = None) -> Iterator[Any]:
-    """Connect to the scheduler at `address`, or start a cluster of so many `workers` here for "local".
+    """Connect to the scheduler at `address`, or start a local cluster with `workers` workers for "local".
 
     Raises
     ------
@@ -171,7 +171,7 @@ def dask_client(address: str, workers: int | None = None) -> Iterator[Any]:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ConfigError([f"command line: --dask: {missing_extra('dask.distributed', 'cluster')}"]) from error
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it tells, the outcomes tell
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the outcomes say the same
     if address == "local":
         options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
         with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
@@ -186,7 +186,7 @@ def dask_client(address: str, workers: int | None = None) -> Iterator[Any]:
 
 
 def _outcome(result: Callable[[], Any]) -> Outcome:
-    """Return what a task gave, or in one line what it raised: one task's failure is not the others'."""
+    """Return the result of a task, or its error in one line: the other tasks go on."""
     try:
         return Outcome(result())
     except Exception as error:
