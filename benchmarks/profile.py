@@ -51,7 +51,7 @@ def _pieces(calls: int) -> Table:
         "the activation at five points": lambda: activation(
             np.add(z, T.WINDOW * T.NODES, out=at.shifted), out=at.shifted
         ),
-        "the polynomial through them": lambda: np.dot(T.FIT, values, out=at.C),
+        "the polynomial through them": lambda: np.matmul(T.FIT, values, out=at.C),
         "softmax": lambda: series._errors(at, labels),
         "output layer": lambda: series._output_layer(at),
         "third-order terms B": lambda: series._third_order(at, labels, of.powers, of.B),

@@ -273,7 +273,7 @@ def test_only_pairs_beside_a_kink_are_measured() -> None:
     net = TwoLayerNet(64, 50, 10, activation="relu", seed=0)
     beside = int((np.abs(X @ net.params["W1"]) < NARROW).sum())
     assert 0 < beside < 10
-    assert fallbacks(net, X, y) == Fallbacks(samples=100, measured=beside)
+    assert fallbacks(net, X, y) == Fallbacks(gradients=1, samples=100, measured=beside)
 
 
 def test_an_outlier_costs_the_other_features_nothing(rng: np.random.Generator) -> None:
@@ -293,7 +293,7 @@ def test_weights_of_samples_keep_the_series(rng: np.random.Generator) -> None:
     for activation in ("tanh", "silu"):
         net = TwoLayerNet(5, 4, 3, activation=activation, seed=0)
         found = fallbacks(net, X, y, weights=weights / weights.mean())
-        assert found == Fallbacks(samples=30)
+        assert found == Fallbacks(gradients=1, samples=30)
 
 
 def test_what_makes_a_gradient_slow_is_said_with_its_cause(rng: np.random.Generator) -> None:

@@ -178,7 +178,7 @@ def add_pairs(total: Array, at: Forward, activation: Activation, h: float, sampl
 
 
 def add_rows(total: Array, rows: Array, index: Array) -> None:
-    """Add each of `rows` to the row of `total` that the sorted `index` names."""
+    """Add each of `rows` to the row of `total` that `index` names, sorted but for few."""
     if len(index) < FEW_ROWS:
         for row, i in zip(rows, index, strict=True):
             total[i] += row

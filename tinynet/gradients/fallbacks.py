@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Nanoseconds on one machine, of which only the ratios count: of a pair (sample, unit) and its features in the
-# series; of a move that is measured, exact, or a weight of the output layer's.
-SERIES, FEATURE, MEASURED, EXACT, OUTPUT = 35.0, 0.18, 20.0, 110.0, 20.0
+# Nanoseconds on one machine, of which only the ratios count. Of the series: a gradient, a pair (sample, unit) of it and
+# each feature of that. Of the rest: a move, measured or exact, a weight of the output layer, and the calls for each.
+GRADIENT, PAIR, FEATURE = 60e3, 22.0, 0.13
+MEASURED, EXACT, OUTPUT, MEASURED_CALLS, EXACT_CALLS = 25.0, 110.0, 12.0, 60e3, 150e3
 LEAST_SLOWDOWN = 3.0  # that is worth a remark
 
 
@@ -14,12 +15,13 @@ LEAST_SLOWDOWN = 3.0  # that is worth a remark
 class Fallbacks:
     """How much the series alone did not give, since a workspace was made.
 
-    `samples` were visited in all. Of pairs (sample, unit) `measured` were moved for every feature, `exact` of
-    these by the exact formula. Of outliers
-    (sample, feature): `outliers` were moved for every unit, `exact_outliers` of these by the exact
-    formula. `outputs` counts the samples whose weights of the output layer took the exact formula.
+    `gradients` were formed, and `samples` visited in all. Of pairs (sample, unit) `measured` were moved for
+    every feature, `exact` of these by the exact formula. Of outliers (sample, feature): `outliers` were moved
+    for every unit, `exact_outliers` of these by the exact formula. `outputs` counts the samples whose weights
+    of the output layer took the exact formula.
     """
 
+    gradients: int = 0
     samples: int = 0
     measured: int = 0
     exact: int = 0
@@ -27,26 +29,33 @@ class Fallbacks:
     exact_outliers: int = 0
     outputs: int = 0
 
-    def remarks(self, n_features: int, hidden_units: int, n_classes: int, least: float = LEAST_SLOWDOWN) -> list[str]:
-        """Return one sentence for gradients that took more than `least` times as long as the series; else none.
+    def slowdown(self, n_features: int, hidden_units: int, n_classes: int) -> tuple[float, float, float]:
+        """Return what pairs, outliers and outputs cost, in units of the series: the same on every machine."""
+        series = self.gradients * GRADIENT + self.samples * hidden_units * (PAIR + FEATURE * n_features)
+        parts = [
+            (self.measured, n_features * MEASURED, MEASURED_CALLS),
+            (self.exact, n_features * EXACT, EXACT_CALLS),
+            (self.outliers, hidden_units * MEASURED, MEASURED_CALLS),
+            (self.exact_outliers, hidden_units * EXACT, EXACT_CALLS),
+            (self.outputs, hidden_units * n_classes * OUTPUT, EXACT_CALLS),
+        ]
+        pairs, exact, outliers, exact_outliers, outputs = (
+            (count * each + min(count, self.gradients) * calls) / max(series, 1.0) for count, each, calls in parts
+        )
+        return pairs + exact, outliers + exact_outliers, outputs
 
-        The factor is predicted from the counts: it is the same on every machine, and in every run.
-        """
-        pairs, entries = max(1, self.samples * hidden_units), max(1, self.samples * n_features)
-        series = pairs * (SERIES + FEATURE * n_features)
-        pair_cost = n_features * (MEASURED * self.measured + EXACT * self.exact)
-        outlier_cost = hidden_units * (MEASURED * self.outliers + EXACT * self.exact_outliers)
-        output_cost = hidden_units * n_classes * OUTPUT * self.outputs
-        causes = {
-            f"{self.measured / pairs:.1%} of the pairs of a sample and a unit lie at a kink or a jump, or move the "
-            "logits far; a smaller step h, smaller weights or another scaling of the features helps": pair_cost,
-            f"{self.outliers / entries:.1%} of the features' values are outliers, too large for the step h; clipping "
-            "them, or scaling to [0, 1], helps": outlier_cost,
-            f"{self.outputs / max(1, self.samples):.1%} of the samples have units of large values; another scaling "
-            "of the features helps": output_cost,
-        }
-        factor = 1.0 + (pair_cost + outlier_cost + output_cost) / series
+    def remarks(self, n_features: int, hidden_units: int, n_classes: int, least: float = LEAST_SLOWDOWN) -> list[str]:
+        """Return one sentence for gradients that took more than `least` times as long as the series; else none."""
+        costs = self.slowdown(n_features, hidden_units, n_classes)
+        factor = 1.0 + sum(costs)
         if factor <= least:
             return []
-        cause = max(causes, key=lambda name: causes[name])
+        cause = (
+            f"{self.measured / (self.samples * hidden_units):.1%} of the pairs of a sample and a unit lie at a kink or "
+            "a jump, or move the logits far; a smaller step h, smaller weights or another scaling helps",
+            f"{self.outliers / (self.samples * n_features):.1%} of the features' values are outliers, too large for "
+            "the step h; clipping them, or scaling to [0, 1], helps",
+            f"{self.outputs / self.samples:.1%} of the samples have units of large values; another scaling of the "
+            "features helps",
+        )[costs.index(max(costs))]
         return [f"a gradient takes about {factor:.2g} times as long as it could: {cause}"]

@@ -32,12 +32,12 @@ STEEP = 1e-2  # how far the move of one weight may shift a logit
 LOPSIDED = 3.6e-9  # what |u| max(δ₊, δ₋)² R³ may be: how far the moves up and down may differ in size
 MAX_SPREAD = 1e6  # between two weights of a unit, so that float32 has room for their cubes
 FAINT = 1e-18  # p − Y below this has no cube in float32
-THIRD = np.float32(1 / 3)
+THIRD = np.array(1 / 3, np.float32)
 
 ROW_VALUES = 2**21  # values an array over a block of samples may hold: 16 MB
 BLOCK_VALUES = 2**14  # values an array over a block of pairs may hold, to stay in cache
 PART_VALUES = 2**19  # the same for the gradient of W1, part by part
-MOVED_VALUES = 2**15  # the same for measured moves
+MOVED_VALUES = 2**14  # the same for measured moves
 MAX_ASIDE = 2**18  # pairs that are kept to be measured together: 12 MB
 
 
@@ -157,7 +157,7 @@ class _Pairs:
         self.e, self.e32, self.q = np.empty((k, n)), *np.empty((2, k, n), np.float32)
         self.z1, self.z3 = np.ones((n, m + 1), np.float32), np.empty((n, m + 1), np.float32)
         self.a = self.z = np.empty((0, m))  # set for each block
-        self.rows, self.ones, self.classes = np.arange(n), np.ones(n), np.ones(k)
+        self.rows, self.own, self.ones, self.classes = np.arange(n), np.arange(n), np.ones(n), np.ones(k)
         # views, which take time to make
         self.each_C, self.slopes, self.rough = self.C.reshape(self.c.shape), self.C[0].reshape(n, m), self.c[2:]
         self.flat_c1, self.flat_rough, self.flat_z3 = self.c[0].ravel(), self.rough.ravel(), self.z3.ravel()
@@ -184,9 +184,8 @@ class _Series:
         weights: Array | None = None,
     ) -> None:
         self.params, self.activation, self.given, self.labels, self.h = params, activation, X, labels, h
-        self.X, self.guarded, self.weights = X, guarded, weights
-        self.beside1: Array | None = None  # Σ ΔL(up) − ΔL(down) that the series does not give, for W1 and b1
-        self.beside2: Array | None = None  # the same for W2 and b2
+        self.X, self.guarded, self.weights, self.scale = X, guarded, weights, 1 / (2 * h * len(X))
+        self.beside: Array | None = None  # the gradient of W1 and b1 that the series does not give
         self.outliers: tuple[Array, Array] | None = None  # features and samples
         self.aside: list[tuple[Array, Array]] = []  # pairs to be measured, and what is needed for that
 
@@ -194,6 +193,7 @@ class _Series:
         """Return the gradient; that of W1 is (Xᵀ A + (h/T)² (X³)ᵀ B) / n T."""
         h, (n, d), (m, k) = self.h, self.X.shape, self.params["W2"].shape
         self.fallbacks, self.tally = workspace.fallbacks, workspace.tally
+        self.fallbacks.gradients += 1
         self.fallbacks.samples += n
         of: _Samples = workspace.get(_Samples, n, d, m, k)
         np.dot(self.X, self.params["W1"], out=of.A)
@@ -223,17 +223,17 @@ class _Series:
             part = of.part[: features.stop - features.start]
             G1[features] += np.dot(of.X3[:, features].T, of.B, out=part)
         G2 /= n
-        self._measure_pairs()
-        for G, beside in ((G1, self.beside1), (G2, self.beside2)):
-            if beside is not None:
-                beside /= 2 * h * n
-                G += beside
+        if self.beside is not None:
+            G1 += self.beside
+        if self.aside:
+            self.beside = G1
+            self._measure_pairs()
         return {"W1": G1[:-1], "b1": G1[-1], "W2": G2[:-1], "b2": G2[-1]}
 
     def _set_outliers_aside(self, of: _Samples) -> None:
         """Set the x that move a beyond the window to 0: their moves are measured one by one."""
         farthest = WINDOW / self.h
-        near = np.less_equal(of.X3, np.float32((1 - 1e-6) * farthest**2))  # they are rounded
+        near = np.less_equal(of.X3, np.float32((1 - 1e-6) * farthest * farthest))  # they are rounded
         samples, features = np.divmod(np.flatnonzero(~near), of.X3.shape[1])
         by_feature = features.argsort(kind="stable")
         self.outliers = features, samples = features[by_feature], samples[by_feature]
@@ -248,7 +248,7 @@ class _Series:
         values = self.activation(np.add(a, self.T * NODES, out=at.shifted), out=at.shifted)
         values = np.ascontiguousarray(values, dtype=np.float64)
         at.a, at.z = a, values[0]
-        np.dot(FIT, values.reshape(5, -1), out=at.C)
+        np.matmul(FIT, values.reshape(5, -1), out=at.C)
         np.copyto(at.c, at.each_C, "same_kind")
         unfit = self._unfit(rows, at) if self.guarded else None
         self._errors(at, labels, weights)
@@ -262,8 +262,8 @@ class _Series:
         most = STEEP**4 * (len(a) if weights is None else 1)  # no mean: one sample may outweigh all others
         if faint or (self.guarded and not self.h**4 * np.dot(at.flat_z3, at.flat_z3) <= most):
             self.fallbacks.outputs += len(a)
-            self.beside2 = np.zeros_like(self.G2) if self.beside2 is None else self.beside2
-            exact.add_output_layer(self.beside2, self._forward(np.arange(rows.start, rows.stop))[0], self.h)
+            seen, _ = self._forward(np.arange(rows.start, rows.stop), 1 / (2 * self.h))
+            exact.add_output_layer(self.G2, seen, self.h)
         else:
             self._output_layer(at, weights)
         at.e *= 1 / (self.T * len(self.X))
@@ -314,87 +314,90 @@ class _Series:
 
     def _measure_pairs(self) -> None:
         """Add what the weights of the pairs (sample, unit) set aside do to the loss, all features of each."""
-        if not self.aside:
-            return
-        pairs, tables = (np.concatenate(parts, axis=-1) for parts in zip(*self.aside, strict=True))
-        samples, units = np.divmod(pairs, self.D.shape[1])
-        by_unit, total = units.argsort(kind="stable"), self._beside1().T
-        self.aside = []
+        pairs, tables = self.aside[0]
+        if len(self.aside) > 1:
+            pairs, tables = (np.concatenate(parts, axis=-1) for parts in zip(*self.aside, strict=True))
+        if len(pairs) >= exact.FEW_ROWS:
+            by_unit = (pairs % self.D.shape[1]).argsort(kind="stable")
+            pairs, tables = pairs[by_unit], tables[:, by_unit]
+        self.aside, total = [], self._beside().T
         self.fallbacks.measured += len(pairs)
+        (samples, units), far = np.divmod(pairs, len(total)), []
         for some in blocks(len(pairs), MOVED_VALUES // total.shape[1]):
-            order = by_unit[some]
-            s, j = samples[order], units[order]
+            s, j = samples[some], units[some]
             shift = np.full((len(s), total.shape[1]), self.h)
-            shift[:, :-1] *= self.X[s]
-            change, far = self._measured(s, j[:, None], shift, tables[:, order, None])
+            shift[:, :-1] *= self.X.take(s, axis=0)
+            change, beyond = self._measured(s, j[:, None], shift, tables[:, some, None])
             exact.add_rows(total, change, j)
-            if len(far):
-                self.fallbacks.exact += len(far)
-                seen, s = self._forward(s[far])
-                exact.add_pairs(total.T, seen, self.activation, self.h, s, j[far])
+            far.append(beyond + some.start)
+        if len(left := np.concatenate(far)):
+            self.fallbacks.exact += len(left)
+            seen, s = self._forward(samples[left], self.scale)
+            exact.add_pairs(total.T, seen, self.activation, self.h, s, units[left])
 
     def _measure_outliers(self, rows: slice, at: _Pairs, features: Array, samples: Array) -> None:
         """Add what the weights of these entries (feature, sample) of X do to the loss, all units of each."""
-        here = (samples >= rows.start) & (samples < rows.stop)
-        features, samples, total = features[here], samples[here], self._beside1()
+        here, total = (samples >= rows.start) & (samples < rows.stop), self._beside()
+        features, samples = features[here], samples[here]
         self.fallbacks.outliers += len(samples)
+        far = [np.empty(0, np.intp)]
         for some in blocks(len(samples), MOVED_VALUES // total.shape[1]):
-            i, s = features[some], samples[some]
-            shift = self.h * self.given[s, i, None]
-            change, far = self._measured(s, slice(None), shift, at.tables(s - rows.start, axis=0))
-            exact.add_rows(total, change, i)
-            if len(far):
-                self.fallbacks.exact_outliers += len(far)
-                seen, s = self._forward(s[far])
-                exact.add_entries(total, seen, self.activation, i[far], s, shift[far])
+            s = samples[some]
+            tables = at.tables(s - rows.start, axis=0)
+            change, beyond = self._measured(s, slice(None), self.h * self.given[s, features[some], None], tables)
+            exact.add_rows(total, change, features[some])
+            far.append(beyond + some.start)
+        if len(left := np.concatenate(far)):
+            self.fallbacks.exact_outliers += len(left)
+            i, (seen, s) = features[left], self._forward(samples[left], self.scale)
+            exact.add_entries(total, seen, self.activation, i, s, self.h * self.given[samples[left], i, None])
 
     def _measured(self, samples: Array, units: Any, shift: Array, tables: Array) -> tuple[Array, Array]:
-        """Return s (κ1 + κ2 u/2 + κ3 (3 u² + s²)/24), s and u difference and sum of the moves of z by ± shift.
+        """Return s (κ1 + κ2 u/2 + κ3 (3 u² + s²)/24) / 2 h n, s and u difference and sum of the moves of z by ± shift.
 
-        Returns also the rows that move the logits too far for that; they are set to 0. `tables` are a, z, κ1/Tn,
-        κ2 and κ3/3, which are worked in.
+        Returns also the rows that move the logits too far for that; they are set to 0. `tables` are those of `_Pairs`.
         """
-        tables *= np.array([1.0, 1.0, self.T * len(self.X), 0.5, 0.5])[:, None, None]
-        if self.weights is not None:
-            tables[3:] *= self.weights[samples, None]
         a, z, κ1, κ2, κ3 = tables
         moves = a + UP_DOWN * shift
         moves = self.activation(moves, out=moves)
         moves -= z
-        change = moves * κ3
-        change += κ2
+        half = 0.5 if self.weights is None else 0.5 * self.weights[samples, None]
+        change = moves * (κ3 * half)
+        change += κ2 * half
         change *= moves
-        change += κ1
+        change += κ1 * (self.T * len(self.X))
         change *= moves
         change, far = change[0] - change[1], np.empty(0, np.intp)
-        largest = _largest(moves) * self.spread
+        change *= self.scale
+        largest = float(np.dot(moves.ravel(), moves.ravel())) ** 0.5 * self.spread  # at most
         lopsided = 2 * largest
-        if not lopsided * (largest * largest) <= LOPSIDED:
-            lopsided = _largest(moves[0] + moves[1]) * self.spread
+        if not (largest <= STEEP and lopsided * (largest * largest) <= LOPSIDED):
+            largest, lopsided = _largest(moves) * self.spread, _largest(moves[0] + moves[1]) * self.spread
         if not (largest <= STEEP and lopsided * (largest * largest) <= LOPSIDED and self.spread <= MAX_SPREAD):
-            R = np.ptp(self.D, axis=0)[units]
-            move = np.abs(moves).max(axis=0) * R
-            near = (move <= STEEP) & (np.abs(moves[0] + moves[1]) * R * move**2 <= LOPSIDED)
+            R, asymmetry = np.ptp(self.D, axis=0)[units], np.abs(moves[0] + moves[1])
+            move = np.abs(moves, out=moves).max(axis=0) * R
+            near = (move <= STEEP) & (asymmetry * R * move**2 <= LOPSIDED)
             far = np.flatnonzero(~(near & np.isfinite(change)).all(axis=1))  # the moments may be nan
             change[far] = 0.0
         return change, far
 
-    def _beside1(self) -> Array:
-        if self.beside1 is None:
-            self.beside1 = np.zeros_like(self.G1)
-        return self.beside1
+    def _beside(self) -> Array:
+        if self.beside is None:
+            self.beside = np.zeros_like(self.G1)
+        return self.beside
 
-    def _forward(self, samples: Array) -> tuple[exact.Forward, Array]:
-        """Return what the exact formula needs of these samples, and where each of them is in it."""
+    def _forward(self, samples: Array, scale: float) -> tuple[exact.Forward, Array]:
+        """Return what the exact formula needs of these samples to give `scale` ΔL, and where each of them is in it."""
         kept, index = np.unique(samples, return_inverse=True)
-        weights = None if self.weights is None else self.weights[kept]
+        weights = np.full(len(kept), scale) if self.weights is None else self.weights[kept] * scale
         a = self.given[kept] @ self.params["W1"] + self.params["b1"]
         z = self.activation(a)
         return exact.seen_from_largest(self.params, self.X[kept], self.labels[kept], a, z, weights), index
 
     def _errors(self, at: _Pairs, labels: Array, weights: Array | None = None) -> None:
         """Put p − Y into place, shape (n_classes, n), with 1 − p of the label summed, not subtracted."""
-        e, flat_e, own = at.e, at.flat_e, labels * len(labels) + at.rows
+        e, flat_e, own = at.e, at.flat_e, np.multiply(labels, len(labels), out=at.own)
+        own += at.rows
         np.dot(self.params["W2"].T, at.z.T, out=e)
         e += self.params["b2"][:, None]
         e -= np.maximum.reduce(e)
