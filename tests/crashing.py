@@ -14,6 +14,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,9 @@ def outcomes(folder: str | Path) -> dict[str, Outcome]:
     return {path.name: outcome(path) for path in run_folders(str(folder))}
 
 
+@cache
 def reference(command: tuple[str, ...]) -> dict[str, Outcome]:
-    """Return what a command comes to in this process, which has imported everything after that."""
+    """Return what a command comes to in this process, which has imported everything after that; it is run once."""
     assert main(list(command)) == 0
     whole = outcomes("x")
     shutil.rmtree("x")

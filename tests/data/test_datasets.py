@@ -49,10 +49,6 @@ def two_classes(n: int = 40) -> tuple[Any, Any]:
     return np.arange(float(n))[:, None], np.arange(n) % 2
 
 
-def test_the_seven_data_sets_of_the_design_can_be_named() -> None:
-    assert sorted(SHAPES) == NAMES
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_every_named_data_set_is_float64_rows_and_labels_in_three_parts(name: str) -> None:
     data = load_dataset(name)
@@ -168,15 +164,6 @@ def test_the_arrays_of_the_caller_are_left_alone() -> None:
     np.testing.assert_array_equal(X, before)
 
 
-def test_a_data_set_is_frozen_and_equal_to_itself_alone() -> None:
-    data = load_dataset("iris")
-    for field in ("X_train", "scaling", "name"):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(data, field, None)
-    assert data == data and data != load_dataset("iris")
-    assert len({data, data}) == 1
-
-
 def test_options_of_synthetic_data_reach_scikit_learn() -> None:
     data = load_dataset("blobs", n_samples=200, n_features=3, centers=4, cluster_std=0.0, scaling="none")
     assert (len(rows(data)), data.n_features, data.n_classes) == (200, 3, 4)
@@ -195,56 +182,33 @@ def test_your_own_names_and_image_shape_are_kept() -> None:
     assert (data.name, data.class_names, data.feature_names) == ("own", ("off", "on"), ("a", "b", "c", "d"))
     assert data.image_shape == (2, 2)
     assert split_dataset(X, y).feature_names == ("x0", "x1", "x2", "x3")
-    named = split_dataset(X, y, class_names=np.array(["off", "on"]), feature_names=np.array(list("abcd")))  # type: ignore[arg-type]
-    assert (named.class_names, named.feature_names) == (data.class_names, data.feature_names)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"class_names": ("only",)}, "1 class_names for 2 classes"),
-        ({"feature_names": ("a", "b")}, "2 feature_names for 1 features"),
-    ],
-)
-def test_names_of_another_number_are_refused(options: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        split_dataset(*two_classes(), **options)
+    for options, message in (
+        ({"class_names": "a"}, "1 class_names for 2"),
+        ({"feature_names": "ab"}, "2 feature_names"),
+    ):
+        with pytest.raises(DataError, match=message):
+            split_dataset(X, y, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
         ({"name": "digit"}, InvalidValueError, "unknown dataset 'digit'; did you mean 'digits'.*allowed: .*blobs"),
-        ({"name": 3}, InvalidValueError, "unknown dataset 3"),
         ({"name": "iris", "scaling": "standart"}, InvalidValueError, "unknown scaling 'standart'.*mean 'standard'"),
         ({"name": "moons", "noize": 0.1}, InvalidTypeError, "moons has no option 'noize'; did you mean 'noise'"),
         ({"name": "iris", "noise": 0.1}, InvalidTypeError, "iris has no option 'noise'; it takes none"),
-        ({"name": "moons", "seed": -1}, InvalidValueError, "seed must be at least 0"),
         ({"name": "moons", "seed": 2**32}, InvalidValueError, "seed must be .* at most 4294967295, got 4294967296"),
-        ({"name": "moons", "seed": 1.0}, InvalidTypeError, "seed must be an integer"),
         ({"name": "moons", "noise": -0.1}, InvalidValueError, "noise must be a finite number at least 0"),
-        ({"name": "moons", "noise": "much"}, InvalidTypeError, "noise must be a number"),
         ({"name": "moons", "n_samples": 9}, InvalidValueError, "n_samples must be at least 10"),
         ({"name": "circles", "factor": 1.0}, InvalidValueError, "factor .* above 0 and below 1"),
-        ({"name": "blobs", "cluster_std": float("nan")}, InvalidValueError, "cluster_std"),
         ({"name": "blobs", "centers": 1}, InvalidValueError, "centers must be at least 2"),
         ({"name": "iris", "test_size": 1.0}, InvalidValueError, "test_size must .* at least 0 and below 1"),
+        ({"name": "iris", "validation_size": 0.5, "test_size": 0.5}, InvalidValueError, r"must be below 1, got 0.5 \+"),
     ],
 )
 def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         load_dataset(**arguments)
-
-
-def test_a_seed_is_checked_for_your_own_data_too() -> None:
-    with pytest.raises(InvalidValueError, match="seed must be at least 0 and at most"):
-        split_dataset(*two_classes(), seed=2**32)
-
-
-@pytest.mark.parametrize("sizes", [(0.5, 0.5), (0.9, 0.2)])
-def test_fault_6_sizes_that_leave_no_training_part_are_refused(sizes: tuple[float, float]) -> None:
-    with pytest.raises(InvalidValueError, match=r"validation_size \+ test_size must be below 1, got 0\.\d \+ 0\.\d"):
-        load_dataset("iris", validation_size=sizes[0], test_size=sizes[1])
 
 
 @pytest.mark.parametrize(

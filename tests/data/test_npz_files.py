@@ -19,10 +19,7 @@ from own_files import attempt, fault
 from tinynet import DataError, load_dataset, split_dataset
 from tinynet.data.npz_files import read_npz
 
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def npz_file(**arrays: Any) -> Path:
@@ -36,7 +33,7 @@ def arrays(n: int = 30) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("dtype", ["<f8", ">f8", "f4", "f2", "i1", "i8"])
+@pytest.mark.parametrize("dtype", [">f8", "f2", "i8"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_an_npz_file_gives_the_data_set_of_its_arrays(save: Any, dtype: str, order: Any) -> None:
     X, y = arrays().values()
@@ -192,7 +189,7 @@ def test_fault_13_a_compressed_array_larger_than_memory_is_refused(monkeypatch: 
     assert "array X of shape (100, 100) would take 0.0 GiB" in fault(Path("own.npz"))
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.booleans(), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=6)), max_size=4))
 def test_a_changed_archive_gives_a_data_set_or_a_fault(compressed: bool, changes: list[tuple[float, bytes]]) -> None:
     buffer = io.BytesIO()
@@ -204,7 +201,7 @@ def test_a_changed_archive_gives_a_data_set_or_a_fault(compressed: bool, changes
     attempt(Path("own.npz"), bytes(content))
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80), st.sampled_from([b"", header("(4, 2)"), header("(4,)", "<i8")[:-12]]))
 def test_a_crafted_array_gives_a_data_set_or_a_fault(content: bytes, begin: bytes) -> None:
     attempt(Path("own.npz"), crafted(begin + content).read_bytes())

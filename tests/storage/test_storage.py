@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from crashing import FORK
 from rights import another_user, unprivileged
 
 from tinynet import SGD, RunFolderError, TwoLayerNet, train
@@ -90,13 +91,6 @@ def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle() -> None:
     assert [path.name for path in Path().iterdir()] == ["file"]
 
 
-def test_a_reader_keeps_the_file_that_it_has_opened() -> None:
-    write_atomically(Path("file"), b"old")
-    with Path("file").open("rb") as reader:
-        write_atomically(Path("file"), b"newer")
-        assert reader.read() == b"old"
-
-
 def test_a_folder_that_is_gone_or_may_not_be_written_is_an_error() -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(Path("gone/file"), b"new")
@@ -111,27 +105,9 @@ def test_a_folder_that_is_gone_or_may_not_be_written_is_an_error() -> None:
     assert [path.read_bytes() for path in Path("mine").iterdir()] == [b"old"]
 
 
-def test_a_synced_folder_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(descriptor: int) -> None:
-        raise OSError(5, "Input/output error")
-
-    before = set(os.listdir("/proc/self/fd"))
-    sync_folder(Path())
-    monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(OSError, match="Input/output error"):
-        sync_folder(Path())
-    assert set(os.listdir("/proc/self/fd")) == before
-
-
-@pytest.mark.parametrize(
-    ("name", "is_left"),
-    [
-        *((name, True) for name in (".lock", ".training.lock", ".file.12.tmp", ".model.npz.7.tmp")),
-        *((name, False) for name in ("file.tmp", "x.lock", ".hidden", ".tmp.txt", "config.json", "lock")),
-    ],
-)
-def test_what_is_left_behind_goes_by_its_name(name: str, is_left: bool) -> None:
-    assert left_behind(name) == is_left
+def test_what_is_left_behind_goes_by_its_name() -> None:
+    assert all(map(left_behind, (".lock", ".training.lock", ".file.12.tmp", ".model.npz.7.tmp")))
+    assert not any(map(left_behind, ("file.tmp", "x.lock", ".hidden", ".tmp.txt", "config.json", "lock")))
 
 
 # One writer
@@ -261,20 +237,23 @@ def test_a_file_that_was_taken_for_a_left_over_as_it_was_begun_is_begun_anew(mon
     assert removed == [f".file.{os.getpid()}.tmp"] and Path("file").read_bytes() == b"new"
 
 
+def make_odd(path: Path, what: str) -> None:
+    """Put something into the place of a file; links lead to one that is precious."""
+    Path("precious").write_text("precious", encoding="utf-8")
+    makers: dict[str, Callable[[], object]] = {
+        "folder": path.mkdir,
+        "foreign": path.touch,
+        "pipe": lambda: os.mkfifo(path),
+        "link": lambda: path.symlink_to("precious"),
+        "hard link": lambda: os.link("precious", path),
+    }
+    makers[what]()
+
+
 @pytest.mark.parametrize("what", ["folder", "link", "hard link", "pipe", "foreign"])
 def test_what_only_looks_like_a_left_over_stays(what: str) -> None:
-    Path("precious").write_text("precious", encoding="utf-8")
     path = Path(".x.tmp" if what == "foreign" else ".x.12.tmp")
-    if what == "folder":
-        path.mkdir()
-    elif what == "link":
-        path.symlink_to("precious")
-    elif what == "hard link":
-        os.link("precious", path)
-    elif what == "pipe":
-        os.mkfifo(path)
-    else:
-        path.touch()
+    make_odd(path, what)
     with only_writer(Path()):
         pass
     assert os.path.lexists(path) and Path("precious").read_text(encoding="utf-8") == "precious"
@@ -282,13 +261,7 @@ def test_what_only_looks_like_a_left_over_stays(what: str) -> None:
 
 @pytest.mark.parametrize("what", ["hard link", "pipe", "link"])
 def test_what_stands_in_the_place_of_a_lock_is_refused_and_stays_as_it_was(what: str) -> None:
-    Path("precious").write_text("precious", encoding="utf-8")
-    if what == "pipe":
-        os.mkfifo(".lock")
-    elif what == "link":
-        Path(".lock").symlink_to("precious")
-    else:
-        os.link("precious", ".lock")
+    make_odd(Path(".lock"), what)
     with pytest.raises(RunFolderError, match=r"^\.lock: is no lock of tinynet's; remove it$"), only_writer(Path()):
         raise AssertionError
     assert Path("precious").read_text(encoding="utf-8") == "precious" and os.path.lexists(".lock")
@@ -397,7 +370,7 @@ def test_a_folder_that_is_not_there_or_may_not_be_written_is_an_error() -> None:
 def hold_once(path: str, begin: Any, inside: Any, most: Any, taken: Any) -> None:
     """Try again and again to be the writer; count those who are so at the same time."""
     begin.wait()
-    for _ in range(200):
+    for _ in range(50):
         try:
             with only_writer(Path(path)):
                 with inside.get_lock():
@@ -411,13 +384,12 @@ def hold_once(path: str, begin: Any, inside: Any, most: Any, taken: Any) -> None
 
 
 def test_of_processes_that_race_for_a_folder_one_writes_at_a_time() -> None:
-    context = multiprocessing.get_context("spawn")
-    begin, counters = context.Barrier(2), [context.Value("i", 0) for _ in range(3)]
-    racers = [context.Process(target=hold_once, args=(".", begin, *counters)) for _ in range(2)]
+    begin, counters = FORK.Barrier(2), [FORK.Value("i", 0) for _ in range(3)]
+    racers = [FORK.Process(target=hold_once, args=(".", begin, *counters)) for _ in range(2)]
     for racer in racers:
         racer.start()
     for racer in racers:
         racer.join()
     inside, most, taken = (counter.value for counter in counters)
     assert [racer.exitcode for racer in racers] == [0, 0]
-    assert (inside, most) == (0, 1) and taken >= 100
+    assert (inside, most) == (0, 1) and taken >= 25
