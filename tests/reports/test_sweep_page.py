@@ -15,7 +15,7 @@ from pages import NASTY, Reader, charts, line, page, rewrite, table, train
 
 def test_settings_stand_best_first_with_medians_over_seeds(runs: Path) -> None:
     html = page("sweep")
-    head, *rows = table(html, "Settings")
+    head, *rows = table(html, "Medians")
     best = head.index("validation loss")
     assert len(rows) == 3 and [row[0] for row in rows] == ["1.", "2.", "3."]
     for row in rows[:2]:
@@ -136,7 +136,7 @@ def test_fault_60_one_run_that_blew_up_flattens_nothing(runs: Path) -> None:
         )
         < 3
     )
-    head, *rows = table(html, "Settings")
+    head, *rows = table(html, "Medians")
     assert [float(row[head.index("validation loss")].split()[0]) < 3 for row in rows] == [True, True, False]
 
 
@@ -146,7 +146,7 @@ def test_fault_60_a_median_is_that_of_the_other_runs(runs: Path) -> None:
     cells = lines[-1].split(",")
     lines[-1] = ",".join([*cells[:2], "1e40", cells[3], "1e40", *cells[5:]])
     path.write_text("\n".join(lines) + "\n")
-    head, *rows = table(page("sweep"), "Settings")
+    head, *rows = table(page("sweep"), "Medians")
     (after,) = (row for row in rows if row[head.index("optimizer.learning_rate")] == "0.3" and "3" in row)
     loss = after[head.index("validation loss")]
     assert float(loss.split()[0]) < 1 and "1.00e+40" in loss
@@ -159,7 +159,7 @@ def test_fault_61_runs_of_other_data_are_kept_apart(runs: Path) -> None:
     said = Reader(page("two")).text
     assert "different data sets, which are kept apart: iris; wine" in said
     assert said.count("Best setting") == 2 and "wine: Settings, best first" in said
-    assert len(table(page("two/iris-1", "two/iris-2"), "Settings")) == 3  # the same data, scaled otherwise
+    assert len(table(page("two/iris-1", "two/iris-2"), "Medians")) == 3  # the same data, scaled otherwise
     rewrite("two/iris-2/summary.json", lambda summary: summary.update(data_digest="another"))
     rewrite(
         "two/iris-2/config.json", lambda config: (config.update(seed=0), config["dataset"].update(scaling="standard"))
@@ -188,7 +188,7 @@ def test_without_validation_and_test_the_training_loss_decides(runs: Path) -> No
         parts = ["dataset.validation_size=0", "dataset.test_size=0", "training.epochs=2"]
         train(runs / "plain" / rate, "iris", f"optimizer.learning_rate={rate}", *parts)
     html = page("plain")
-    head, first, _ = table(html, "Settings")
+    head, first, _ = table(html, "Medians")
     assert "training loss" in head and first[head.index("test accuracy")] == "—"
     assert "Training loss by epoch" in charts(html)
     assert not any("test accuracy" in title for title in charts(html))
@@ -198,7 +198,7 @@ def test_a_run_without_validation_leaves_curves_to_the_others(runs: Path) -> Non
     for size in ("0", "0.1"):
         train(runs / "mixed" / size, "iris", f"dataset.validation_size={size}", "training.epochs=2")
     html = page("mixed")
-    assert [row[1] for row in table(html, "Settings")[1:]] == ["0.1", "0"]  # whatever the losses are
+    assert [row[1] for row in table(html, "Medians")[1:]] == ["0.1", "0"]  # whatever the losses are
     assert [row[0] for row in table(html, "All runs")[1:]] == ["0.1", "0"]
     assert "Validation loss by epoch" in charts(html)
     assert "Training loss by epoch" in charts(html)  # which both have

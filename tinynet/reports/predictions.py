@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tinynet.data.datasets import Dataset
 from tinynet.losses import softmax
 from tinynet.network import TwoLayerNet
-from tinynet.reports.html import Cell, Html, figure, grid, image, paragraph, percent, png, section, shaded, some, table
+from tinynet.reports.html import Cell, Html, figure, grid, image, paragraph, percent, png, section, shaded, table
 from tinynet.reports.palette import N_COLOURS, REGIONS
 from tinynet.reports.svg import SHAPES, Axis, Series, axis_of, chart
 
@@ -19,7 +19,6 @@ Array = npt.NDArray[Any]
 
 MAX_CLASSES = 40  # of a confusion matrix that can still be read
 MAX_MISTAKES = 12
-CALIBRATION_BINS = 10
 MAX_UNITS = 60  # drawn as images
 MAX_DOTS = 400
 SIDE = 240  # pixels of a decision boundary
@@ -29,7 +28,7 @@ REGION, EDGE = 70, (90, 100, 112, 255)  # how much of a region's colour is seen,
 def prediction_sections(data: Dataset, logits: Array, scores: dict[str, Any]) -> list[Html]:
     """Return what `logits` of the test part of `data` say beyond the headline; `scores` are those of `score`."""
     probabilities, predicted = softmax(logits), logits.argmax(axis=1)
-    sections = [section("Test part, class by class", *_by_class(data, predicted, scores))]
+    sections = [section("Test part, class by class", grid("pair", _by_class(data, predicted, scores)))]
     if data.n_classes == 2 and np.isfinite(probabilities).all() and 0 < data.y_test.sum() < len(predicted):
         sections.append(_two_class_curves(data, probabilities[:, 1], scores))
     if data.image_shape is not None:
@@ -38,22 +37,18 @@ def prediction_sections(data: Dataset, logits: Array, scores: dict[str, Any]) ->
 
 
 def _by_class(data: Dataset, predicted: Array, scores: dict[str, Any]) -> list[Html]:
-    """Return the confusion matrix beside the scores of each class, and a warning of classes that were never found."""
-    rows, missed = [], []
+    """Return the confusion matrix, where it can be read, and the scores of each class, with a warning of recall 0."""
+    rows = []
     for name, own in zip(data.class_names, scores["classes"], strict=True):
         precision, recall, f1 = (percent(own[key]) for key in ("precision", "recall", "f1"))
-        if own["recall"] == 0:
-            missed.append(name)
-            recall = Html('<span class="bad">0 %: none</span>')
-        rows.append((name, f"{own['n_samples']:,}", precision, recall, f1))
+        never = Html('<span class="bad">0 %: none</span>')
+        rows.append((name, f"{own['n_samples']:,}", precision, never if own["recall"] == 0 else recall, f1))
     caption = "Precision: of those called so, how many are. Recall: of those that are, how many were called so."
-    tables = [table(caption, ("class", "samples", "precision", "recall", "F1"), rows)]
-    if data.n_classes <= MAX_CLASSES:
-        tables.insert(0, _confusion(data, predicted))
-    else:
-        tables.append(paragraph(f"A confusion matrix of {data.n_classes} classes would be unreadable.", "note"))
-    warning = [paragraph(f"Not one sample was recognised of: {some(missed)}.", "notice")] if missed else []
-    return [*warning, grid("pair", tables)]
+    classes = table(caption, ("class", "samples", "precision", "recall", "F1"), rows)
+    if data.n_classes > MAX_CLASSES:
+        note = f"A confusion matrix of {data.n_classes} classes would be unreadable."
+        return [classes, paragraph(note, "note")]
+    return [_confusion(data, predicted), classes]
 
 
 def _confusion(data: Dataset, predicted: Array) -> Html:
@@ -71,13 +66,15 @@ def _confusion(data: Dataset, predicted: Array) -> Html:
 
 def _two_class_curves(data: Dataset, probability: Array, scores: dict[str, Any]) -> Html:
     """Draw ROC, precision against recall, and calibration of the second class."""
+    from sklearn.calibration import calibration_curve
     from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
     name, labels = data.class_names[1], data.y_test
     false, true, _ = roc_curve(labels, probability)
     precision, recall, _ = precision_recall_curve(labels, probability)
     average, share = average_precision_score(labels, probability), labels.mean()
-    said, seen, numbers = calibration(labels, probability)
+    seen, said = calibration_curve(labels, probability, n_bins=10)
+    _, numbers = np.unique(np.searchsorted(np.linspace(0, 1, 11)[1:-1], probability), return_counts=True)  # its tenths
     groups = f"Groups of {', '.join(map(str, numbers.tolist()))} samples; the dotted line is perfect."
     area = f"Area {scores['roc_auc']:.3f}; the dotted line is guessing."
     precise = f"Average precision {average:.3f}; the dotted line is guessing."
@@ -96,16 +93,6 @@ def _unit_chart(title: str, words: str, axes: dict[str, Array], guessing: float 
     dotted = Series("guessing", ends, ends if guessing is None else np.full(2, guessing), "plain c6")
     line = Series(y.label, across, height, "line c0 d0")
     return chart(title, words, [dotted, line], x, y, caption=f"{title}. {words}")
-
-
-def calibration(labels: Array, probability: Array) -> tuple[Array, Array, Array]:
-    """Return mean probability, share of label 1 and number of samples in each tenth of the probability that has any."""
-    group = np.minimum((CALIBRATION_BINS * probability).astype(int), CALIBRATION_BINS - 1)
-    numbers, sums, ones = (
-        np.bincount(group, weights, minlength=CALIBRATION_BINS) for weights in (None, probability, labels)
-    )
-    kept = numbers > 0
-    return sums[kept] / numbers[kept], ones[kept] / numbers[kept], numbers[kept]
 
 
 def _mistakes(data: Dataset, probabilities: Array, predicted: Array) -> Html:

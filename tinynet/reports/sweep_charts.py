@@ -108,7 +108,7 @@ def effect_charts(runs: Sequence[StoredRun], keys: Sequence[str], data: str = ""
     """Return charts of loss and test accuracy against the values of each key in `keys`."""
     finished = [run for run in runs if run.finished]
     metrics = ((f"{part_of(runs)} loss", loss_of), ("test accuracy (%)", test_accuracy_of))
-    drawn = [_effect(finished, name, f"{data}{label}", measure) for name in keys for label, measure in metrics]
+    drawn = (_effect(finished, name, f"{data}{label}", measure) for name in keys for label, measure in metrics)
     charts = [one for one in drawn if one is not None]
     if not charts:
         return []

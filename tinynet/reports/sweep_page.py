@@ -52,8 +52,7 @@ def _comparison(runs: Sequence[StoredRun], data: str, n_missing: int, beside: Pa
     headline = _headline(runs, settings, n_missing)
     parts = [html.section(f"{data}{len(runs)} runs", headline) if data else headline]
     if any(run.finished for run in runs):
-        order = html.paragraph(_order_sentence(runs), "note")
-        parts.append(html.section(f"{data}Settings, best first", order, _settings_table(settings, keys)))
+        parts.append(html.section(f"{data}Settings, best first", _settings_table(settings, keys)))
         parts.append(html.section(f"{data}Curves", *curve_charts(settings, data)))
         effects = effect_charts(runs, keys, data)
         parts += [html.section(f"{data}What each key does", *effects)] if effects else []
@@ -76,14 +75,6 @@ def _notices(runs: Sequence[StoredRun], data: Sequence[str], left_out: Sequence[
     return notices
 
 
-def _order_sentence(runs: Sequence[StoredRun]) -> str:
-    last = {kept_epoch(run.config.training, run.history) is run.history.rows[-1] for run in runs if run.finished}
-    weights = "the last epoch" if last == {True} else "the best epoch"
-    weights = "the epoch that each run kept" if len(last) > 1 else weights
-    measured = f"the median {part_of(runs)} loss; all columns are about the weights of {weights}"
-    return f"In the order of {measured}. The test figures have no part in the order."
-
-
 def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_missing: int) -> Html:
     n, n_finished = len(runs) + n_missing, sum(run.finished for run in runs)
     figures: list[tuple[str, Cell, Cell]] = [
@@ -103,7 +94,12 @@ def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_missing:
 
 
 def _settings_table(settings: Sequence[Setting], keys: Sequence[str]) -> Html:
-    part = part_of([run for setting in settings for run in setting.runs])
+    runs = [run for setting in settings for run in setting.runs]
+    part = part_of(runs)
+    last = {kept_epoch(run.config.training, run.history) is run.history.rows[-1] for run in runs if run.finished}
+    weights = "the last epoch" if last == {True} else "the best epoch"
+    weights = "the epoch that each run kept" if len(last) > 1 else weights
+    measured = f"Medians (lowest to highest) with the weights of {weights}, in the order of the {part} loss"
     head = ("", *keys, "runs", f"{part} loss", f"{part} accuracy", "test accuracy", "time a run")
     rows = []
     for place, setting in enumerate(settings, 1):
@@ -119,7 +115,7 @@ def _settings_table(settings: Sequence[Setting], keys: Sequence[str]) -> Html:
                 _spread(setting, _seconds_of, html.duration).partition(" (")[0],
             )
         )
-    return html.table("Settings: median (lowest to highest) over their runs", head, rows, "wide")
+    return html.table(f"{measured}, in which the test figures have no part", head, rows, "wide")
 
 
 def _spread(setting: Setting, measure: Callable[[StoredRun], float], shown: Callable[[float], str]) -> str:
