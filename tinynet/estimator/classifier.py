@@ -24,6 +24,7 @@ from tinynet.estimator.rules import StoppingRule, delayed, stalled
 from tinynet.losses import softmax
 from tinynet.network import TwoLayerNet
 from tinynet.training.checkpoints import copied
+from tinynet.training.history import History
 from tinynet.training.loop import train
 
 Array = npt.NDArray[Any]
@@ -367,20 +368,16 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         self.net_, self.classes_, self._optimizer, self._rng = rule.net, classes, rule.optimizer, rng
         self.n_layers_, self.n_outputs_, self.out_activation_ = 3, len(classes), "softmax"
         self.n_iter_, self.t_, self._epochs_done = len(rule.rows), rule.samples_seen, len(rule.rows)
-        old, early = self if again else None, self.early_stopping
-        self.loss_curve_ = _extended(old, "loss_curve_", rule, "train_loss")
+        old, early, epochs = self if again else None, self.early_stopping, History(rule.rows)
+        self.loss_curve_ = [*getattr(old, "loss_curve_", ()), *epochs["train_loss"]]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
+        scores, losses = ((getattr(old, name, None) or []) for name in ("validation_scores_", "validation_loss_curve_"))
         lowest = [loss for loss in (getattr(old, "best_loss_", None),) if loss is not None]
-        self.best_loss_ = None if early else min([*lowest, *(row.train_loss for row in rule.rows)], default=math.nan)
-        self.validation_scores_ = _extended(old, "validation_scores_", rule, "validation_accuracy") if early else None
-        losses = _extended(old, "validation_loss_curve_", rule, "validation_loss") if early else None
-        self.validation_loss_curve_, self.best_validation_score_ = losses, rule.best if early else None
+        self.best_loss_ = None if early else min([*lowest, *epochs["train_loss"]], default=math.nan)
+        self.validation_scores_ = [*scores, *epochs["validation_accuracy"]] if early else None
+        self.validation_loss_curve_ = [*losses, *epochs["validation_loss"]] if early else None
+        self.best_validation_score_ = rule.best if early else None
         return self
-
-
-def _extended(old: Any, curve: str, rule: StoppingRule, column: str) -> list[float]:
-    """Return the curve of the fits before, where there is one, and behind it a column of the epochs of this one."""
-    return [*(getattr(old, curve, None) or ()), *(getattr(row, column) for row in rule.rows)]
 
 
 def _seed(rng: np.random.RandomState) -> int:

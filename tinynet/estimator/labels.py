@@ -68,11 +68,13 @@ def weighed(
         return samples
     labels, weights = samples.labels, samples.weights
     if class_weight == "balanced":
-        return Samples(samples.X, labels, balanced_weights(labels, weights), sparse=True)
-    of_class = compute_class_weight(class_weight, classes=classes, y=classes[labels])
-    for label, weight in zip(classes.tolist(), of_class.tolist(), strict=True):
-        check_number(f"class_weight of {label!r}", weight, 0.0)
-    return Samples(samples.X, labels, of_class[labels] * (1.0 if weights is None else weights), sparse=True)
+        weights = balanced_weights(labels, weights)
+    else:
+        of_class = compute_class_weight(class_weight, classes=classes, y=classes[labels])
+        for label, weight in zip(classes.tolist(), of_class.tolist(), strict=True):
+            check_number(f"class_weight of {label!r}", weight, 0.0)
+        weights = of_class[labels] * (1.0 if weights is None else weights)
+    return Samples(samples.X, labels, weights, sparse=True)
 
 
 def set_aside(samples: Samples, classes: Array, fraction: float, rng: np.random.RandomState) -> tuple[Samples, Samples]:
@@ -95,15 +97,12 @@ def set_aside(samples: Samples, classes: Array, fraction: float, rng: np.random.
     split = partial(train_test_split, np.arange(len(labels)), test_size=size, random_state=rng)
     part = f"validation_fraction = {fraction} of {len(labels)} samples"
     try:
-        try:
-            rows = split(stratify=classes[labels])
-        except ValueError as error:
-            if len(classes) == 2:
-                raise
-            rows = split()
-            warnings.warn(f"{part} is drawn without regard to the classes: {error}", stacklevel=3)
+        rows = split(stratify=classes[labels])
     except ValueError as error:
-        raise DataError(f"early_stopping cannot set {part} aside: {error}") from error
+        if len(classes) == 2 or size >= len(labels):
+            raise DataError(f"early_stopping cannot set {part} aside: {error}") from error
+        rows = split()
+        warnings.warn(f"{part} is drawn without regard to the classes: {error}", stacklevel=3)
     training, validation = (
         Samples(X[some], labels[some], None if weights is None else weights[some], sparse=True) for some in rows
     )
