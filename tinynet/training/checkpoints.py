@@ -179,8 +179,8 @@ class Keeper:
         self.folder, self.every_s = folder, every_s
         self._begun_at = self._saved_at = time.perf_counter()
         self._spent_s, self._cost_s = spent_s, FIRST_COST_S  # of all checkpoints, of one
-        self._saved = 0, 0  # step and epochs of the newest
-        self._damaged: set[int] = set()
+        self.saved = 0, 0  # step and epochs of the newest
+        self._damaged: dict[int, str] = {}  # by step, how
 
     def load(self, settings: Mapping[str, Any], params: Mapping[str, Array]) -> State | None:
         """Return the last state that was saved, or None when there is no checkpoint.
@@ -202,26 +202,20 @@ class Keeper:
         RunFolderError
             When one comes from another version, or the settings differ; these are named.
         """
-        damage: list[str] = []
         for step, path in reversed(paths(self.folder).items()):
             try:
                 state = read_state(path, params, settings)
             except DataError as error:
-                damage.append(str(error))
-                self._damaged.add(step)
+                self._damaged[step] = str(error)
                 continue
-            if damage:  # 6: who called train
-                warnings.warn(f"{'; '.join(damage)}; resuming from {path.name}, the one before", stacklevel=6)
-            self._saved = state.step, len(state.history)
+            if self._damaged:  # 6: who called train
+                damage = "; ".join(self._damaged.values())
+                warnings.warn(f"{damage}; resuming from {path.name}, the one before", stacklevel=6)
+            self.saved = state.step, len(state.history)
             return state
-        if damage:
-            raise DamagedError("\n".join(damage))
+        if self._damaged:
+            raise DamagedError("\n".join(self._damaged.values()))
         return None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was saved or loaded."""
-        return self._saved == (0, 0)
 
     def is_due(self, *, epoch_ended: bool = False) -> bool:
         """Return whether it is time for a checkpoint, or, where an epoch ended, whether one is worth its cost."""
@@ -238,17 +232,17 @@ class Keeper:
             When it cannot be written; the older ones stay.
         """
         saved, started = (state.step, len(state.history)), time.perf_counter()
-        if saved <= self._saved:
+        if saved <= self.saved:
             return
         write_atomically(self.folder / file_name(state.step), to_bytes(state))
         sync_folder(self.folder)
         there = paths(self.folder)
-        self._damaged.discard(state.step)
+        self._damaged.pop(state.step, None)
         older = [step for step in there if step < state.step and step not in self._damaged]
         for step in there.keys() - {state.step, *older[-1:]}:  # a later one could not be read
             if not there[step].is_dir():  # which is nobody's checkpoint
                 there[step].unlink(missing_ok=True)
-        self._saved, self._saved_at = saved, time.perf_counter()
+        self.saved, self._saved_at = saved, time.perf_counter()
         self._cost_s = self._saved_at - started
         self._spent_s += self._cost_s
 
@@ -266,7 +260,7 @@ def _put_back(state: State, optimizer: Any, keeper: Keeper) -> Iterator[None]:
         yield
     except BaseException:
         _set_rate(optimizer, rate)
-        if keeper.is_empty:
+        if keeper.saved == (0, 0):  # nothing
             state.params.update(params)
             kept.clear()
             kept.update(velocity)
