@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from benchmarks.slopes import tasks
 from tinynet import NumericalWarning, TwoLayerNet, gradient_descent, numerical_diff, numerical_gradient
-from tinynet.gradients.evaluation import checked_number
 
 
 def parabola(x: Any) -> Any:
@@ -140,12 +139,8 @@ def test_a_read_only_array_is_worked_on_as_a_copy() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_low_precision_is_refused_with_the_reason(dtype: Any) -> None:
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(TypeError, match=f"x is {np.dtype(dtype)}: .* drowns in its rounding.*astype"):
         numerical_gradient(sum_of_squares, np.ones(2, dtype=dtype))
-    assert str(caught.value) == (
-        f"x is {np.dtype(dtype)}: a difference over h drowns in its rounding (about 1e-7 for float32, "
-        "1e-3 for float16); use x.astype(np.float64)"
-    )
 
 
 @pytest.mark.parametrize("x", [np.ones(2, dtype=complex), np.array(["a"]), np.array([None])])
@@ -157,23 +152,9 @@ def test_what_is_no_real_number_is_refused(x: Any) -> None:
 @pytest.mark.parametrize("value", [np.ones(2), None, "1.0", 1j, []])
 def test_a_function_that_returns_no_single_real_number_is_an_error(value: Any) -> None:
     x = np.ones(2)
-    with pytest.raises(TypeError, match="f must return one real number"):
+    with pytest.raises(TypeError, match=f"f must return one real number, got .*{type(value).__name__}"):
         numerical_gradient(lambda _: value, x)
     assert (x == 1.0).all()
-
-
-@pytest.mark.parametrize(
-    ("value", "got"), [(np.ones(2), r"an array of shape \(2,\) \(ndarray\)"), ("1.0", r"'1.0' \(str\)")]
-)
-def test_what_a_function_returned_instead_of_a_number_is_said(value: Any, got: str) -> None:
-    with pytest.raises(TypeError, match=f"^f must return one real number, got {got}$"):
-        numerical_gradient(lambda _: value, np.ones(2))
-
-
-@pytest.mark.parametrize("value", [2, True, np.uint8(2), np.array([[2]]), np.array([2.0])])
-def test_one_value_of_any_shape_and_real_kind_is_a_float(value: Any) -> None:
-    number = checked_number(value)
-    assert type(number) is np.float64 and number == np.sum(value)
 
 
 def test_a_gradient_in_a_higher_precision_keeps_it() -> None:
@@ -223,12 +204,6 @@ def test_an_unknown_scheme_names_the_nearest() -> None:
             call(sum_of_squares, 1.0, scheme="centra")
 
 
-def test_a_gradient_whose_every_perturbation_is_lost_warns_once() -> None:
-    with pytest.warns(NumericalWarning) as caught:
-        gradient = numerical_gradient(sum_of_squares, np.array([1e20, -1e20]))
-    assert len(caught) == 1 and (gradient == 0).all()
-
-
 def test_the_step_is_a_ten_thousandth_by_default() -> None:
     assert numerical_gradient(lambda x: np.sum(x**3), [0.0]) == pytest.approx([1e-8])  # of a cube: h²
 
@@ -261,21 +236,6 @@ def test_workers_are_processes_of_their_own() -> None:
     np.testing.assert_allclose(slopes, 2.0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("cores", "chunks"), [(3, [24]), (1, [8]), (None, [8])])
-def test_a_map_is_given_eight_chunks_a_core(
-    cores: int | None, chunks: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[int] = []
-
-    def counting(task: Callable[[Any], Any], chunks: list[Any]) -> list[Any]:
-        given.append(len(chunks))
-        return [task(chunk) for chunk in chunks]
-
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    numerical_gradient(sum_of_squares, np.ones(100), workers=counting)
-    assert given == chunks  # a map may be that of a cluster, whatever this machine has
-
-
 def test_in_a_worker_f_may_write_into_a_large_array_of_its_own() -> None:
     def doubled(buffer: Any, x: Any) -> Any:
         buffer[: len(x)] = 2 * x
@@ -303,11 +263,7 @@ def test_the_futures_of_a_cluster_are_waited_for() -> None:
 
 def test_workers_refuse_a_function_that_ignores_its_argument() -> None:
     x = np.ones(3)
-    with pytest.raises(
-        ValueError,
-        match=r"^f ignores its argument, so workers, who have copies of x, cannot move it; "
-        "let f use its argument, or leave workers=1$",
-    ):
+    with pytest.raises(ValueError, match=r"f ignores its argument.*leave workers=1"):
         numerical_gradient(lambda _: np.sum(x**2), x, workers=2)
     assert (x == 1.0).all()
 
@@ -532,13 +488,3 @@ def test_the_network_divides_by_twice_its_h() -> None:
     assert gradient["W1"][0, 0] == (values[0] - values[1]) / 2e-4
     with pytest.warns(NumericalWarning, match="rounds to x"):
         net.numerical_gradient(X, y, h=1e-30, method="loop")
-
-
-def test_the_textbook_idiom_trains_a_network(rng: np.random.Generator) -> None:
-    X, y = rng.standard_normal((6, 2)), np.array([0, 1, 0, 1, 0, 1])
-    net = TwoLayerNet(2, 3, 2, seed=0)
-    grads = {key: numerical_gradient(lambda _: net.loss(X, y), net.params[key]) for key in ("W1", "b1", "W2", "b2")}
-    before = net.loss(X, y)
-    for key in ("W1", "b1", "W2", "b2"):
-        net.params[key] -= 0.1 * grads[key]
-    assert net.loss(X, y) < before

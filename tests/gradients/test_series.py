@@ -51,7 +51,7 @@ ACTIVATIONS: list[str | Callable[[Any], Any]] = [
 problems = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**32),
-        "shape": st.tuples(st.integers(1, 40), st.integers(1, 30), st.integers(1, 30), st.integers(2, 12)),
+        "shape": st.tuples(st.integers(1, 16), st.integers(1, 12), st.integers(1, 12), st.integers(2, 12)),
         "activation": st.sampled_from(ACTIVATIONS),
         "h": st.sampled_from([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1.2e-3, 1e-2, 0.1, 0.5, 1.0]),
         "input_scale": st.sampled_from([1e-3, 1e-2, 1.0, 10.0, 1e3]),
@@ -59,7 +59,7 @@ problems = st.fixed_dictionaries(
         "oddity": st.sampled_from(
             ["none", "zero columns", "zero rows", "duplicates", "outliers", "binary", "at a kink"]
         ),
-        "heaviest": st.sampled_from([1.0, 1.0, 30.0, 1e6]),  # sample, in units of the lightest
+        "heaviest": st.sampled_from([1.0, 1.0, 30.0, 1e9]),  # sample, in units of the lightest
     }
 )
 
@@ -129,17 +129,17 @@ def test_auto_is_the_difference_quotient_whatever_the_inputs(problem: dict[str, 
 
 
 @pytest.mark.soak
-@given(problems)
+@given(problems, st.tuples(st.integers(1, 40), st.integers(1, 30), st.integers(1, 30), st.integers(2, 12)))
 @settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
-def test_auto_is_the_difference_quotient_in_two_thousand_cases(problem: dict[str, Any]) -> None:
-    check(problem)
+def test_auto_is_the_difference_quotient_in_two_thousand_cases(problem: dict[str, Any], shape: Any) -> None:
+    check(problem | {"shape": shape})
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "silu", "relu", gelu, softsign, bent])
 def test_ordinary_scaling_is_exact_to_twelve_digits(activation: Any) -> None:
     data = load_dataset("digits")
     X, y = data.X_train[:30], data.y_train[:30]
-    net = TwoLayerNet(64, 10, 10, activation=activation, seed=0)
+    net = TwoLayerNet(64, 5, 10, activation=activation, seed=0)
     function = extended_sigmoid if activation == "sigmoid" else net.activation.function
     assert largest_error(net.numerical_gradient(X, y), extended_gradient(net.params, function, X, y, 1e-4)) < 1e-12
 
@@ -225,18 +225,6 @@ def test_the_cumulants_leave_out_what_the_bounds_say(
     assert abs(left_out) <= p[1:].sum() * (abs(s) * R * bound + 1e-18)
 
 
-def test_the_series_serves_smooth_units_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
-        raise AssertionError("the exact formula was called")
-
-    monkeypatch.setattr(exact, "seen_from_largest", refuse)
-    data = load_dataset("digits")
-    for activation in ("tanh", "sigmoid", "silu"):
-        TwoLayerNet(64, 50, 10, activation=activation, seed=0).numerical_gradient(
-            data.X_train[:100], data.y_train[:100]
-        )
-
-
 def fallbacks(net: TwoLayerNet, X: Any, y: Any, h: float = 1e-4, weights: Any = None) -> Fallbacks:
     """Return what the series did not give alone, after holding the gradient to the exact one."""
     workspace = differences.Workspace()
@@ -286,6 +274,15 @@ def test_an_outlier_costs_the_other_features_nothing(rng: np.random.Generator) -
         assert (found.measured, found.exact, found.outliers, found.exact_outliers) == (kinks, 0, 3, kinks)
         truth = extended_gradient(net.params, net.activation.function, X, y, 1e-4)
         assert largest_error(net.numerical_gradient(X, y), truth) < 1e-9
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "silu"])
+@pytest.mark.parametrize("scaling", ["minmax", "standard"])
+def test_the_series_serves_smooth_units_alone(activation: str, scaling: str) -> None:
+    data = load_dataset("digits", scaling=scaling)
+    found = fallbacks(TwoLayerNet(64, 50, 10, activation=activation, seed=0), data.X_train[:100], data.y_train[:100])
+    assert found == Fallbacks(gradients=1, samples=100, outliers=found.outliers)
+    assert found.outliers == (np.abs(data.X_train[:100]) > WINDOW / 1e-4).sum()
 
 
 def test_weights_of_samples_keep_the_series(rng: np.random.Generator) -> None:
@@ -354,14 +351,6 @@ def test_a_used_workspace_gives_the_bits_of_a_new_one(rng: np.random.Generator) 
             used = net.numerical_gradient(X[:n], y[:n], h=h)
             new = pickle.loads(pickle.dumps(net)).numerical_gradient(X[:n], y[:n], h=h)
             assert all(used[key].tobytes() == new[key].tobytes() for key in new)
-
-
-def test_a_workspace_keeps_the_arrays_of_six_shapes() -> None:
-    workspace = differences.Workspace()
-    kept = [workspace.get(np.ndarray, n) for n in range(1, 7)]
-    assert [workspace.get(np.ndarray, n) is kept[n - 1] for n in range(1, 7)] == [True] * 6
-    workspace.get(np.ndarray, 7)
-    assert workspace.get(np.ndarray, 2) is kept[1] and workspace.get(np.ndarray, 1) is not kept[0]
 
 
 def test_gradients_are_the_callers_own(rng: np.random.Generator) -> None:
