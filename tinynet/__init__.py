@@ -6,8 +6,6 @@ import importlib
 import typing
 
 from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
-from tinynet.data.datasets import Dataset, load_dataset, split_dataset
-from tinynet.data.samples import Samples, balanced_weights
 from tinynet.errors import (
     ConfigError,
     DataError,
@@ -23,13 +21,12 @@ from tinynet.gradients.numerical import gradient_descent, numerical_diff, numeri
 from tinynet.losses import cross_entropy, softmax
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
-from tinynet.training.checkpoints import Checkpoints
-from tinynet.training.history import Epoch, History
-from tinynet.training.loop import train
 
 if typing.TYPE_CHECKING:
     from tinynet.artifacts.model import Model, load_model
     from tinynet.checking.check_gradient import GradientReport, check_gradient
+    from tinynet.data.datasets import Dataset, load_dataset, split_dataset
+    from tinynet.data.samples import Samples, balanced_weights
     from tinynet.estimator import TinyNetClassifier
     from tinynet.reports.plots import (
         plot_calibration_curve,
@@ -39,6 +36,9 @@ if typing.TYPE_CHECKING:
         plot_precision_recall_curve,
         plot_roc_curve,
     )
+    from tinynet.training.checkpoints import Checkpoints
+    from tinynet.training.history import Epoch, History
+    from tinynet.training.loop import train
 
 __version__ = "0.1.0"
 
@@ -90,8 +90,13 @@ __all__ = [
 _LATER = {  # imported when they are asked for: `import tinynet` stays fast
     "tinynet.artifacts.model": ("Model", "load_model"),
     "tinynet.checking.check_gradient": ("GradientReport", "check_gradient"),
+    "tinynet.data.datasets": ("Dataset", "load_dataset", "split_dataset"),
+    "tinynet.data.samples": ("Samples", "balanced_weights"),
     "tinynet.estimator": ("TinyNetClassifier",),
     "tinynet.reports.plots": tuple(name for name in __all__ if name.startswith("plot_")),
+    "tinynet.training.checkpoints": ("Checkpoints",),
+    "tinynet.training.history": ("Epoch", "History"),
+    "tinynet.training.loop": ("train",),
 }
 
 
