@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from tinynet.config.loading import OWN_TABLE, data_file_values, load_config, preset_text, validated
+from tinynet.config.loading import OWN_TABLE, load_config, preset_text
 from tinynet.config.sections import OPTIONS, TOO_LARGE, Config
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -70,14 +70,11 @@ def commented_preset(name: str) -> str:
     ConfigError
         For an unknown name, with the nearest one.
     """
-    if name == "csv":
-        lines = [f"# {OWN_TABLE}"]
-        values = validated(data_file_values("data.csv"), name, {}).model_dump(exclude_none=True)
-        values["dataset"]["path"] = "data.csv"
-    else:
-        lines = [preset_text(name).splitlines()[0]]
-        values = load_config(name).model_dump(exclude_none=True)
-    others = {key for keys in OPTIONS.values() for key in keys}.difference(OPTIONS["csv"]) if name == "csv" else set()
+    is_table = name == "csv"
+    lines = [f"# {OWN_TABLE}" if is_table else preset_text(name).splitlines()[0]]
+    values = load_config("data.csv" if is_table else name).model_dump(exclude_none=True)
+    values["dataset"] |= {"path": "data.csv"} if is_table else {}
+    others = {key for keys in OPTIONS.values() for key in keys}.difference(OPTIONS["csv"]) if is_table else set()
     for section, about, keys in _sections():
         if section:
             lines += ["", _commented(f"[{section}]", about)]

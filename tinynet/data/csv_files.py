@@ -189,25 +189,18 @@ def _wrong_encoding(stream: Any, encoding: str, line: int, error: UnicodeError) 
 
 def _rows(lines: Iterator[str], separator: str | None) -> Iterator[Row]:
     """Yield the rows of a CSV file, at least one and all of the same length; blank lines are none."""
-    begin, head = 1, list[str]()
-    for line in lines:
-        if head or line.strip():
-            head.append(line)
-            if len(head) > HEAD:
-                break
-        else:
-            begin += 1
-    if not head:
-        raise DataError("is empty")
-    if declared := re.fullmatch(r"sep=(.)\s*", head[0]):  # a line for Excel
-        separator, begin, head = separator or declared[1], begin + 1, head[1:]
-    quote = "'" if re.fullmatch(r"\s*'[^']*'([\t;|, ]+'[^']*')*\s*", head[0] if head else "") else '"'
-    separator = separator or _separator(head, quote)
+    head = list(islice(lines, HEAD))
+    written = [line for line in head if line.strip()]
+    if written and (declared := re.fullmatch(r"sep=(.)\s*", written[0])):  # a line for Excel
+        separator = separator or declared[1]
+        head[head.index(written.pop(0))] = "\n"
+    quote = "'" if written and re.fullmatch(r"\s*'[^']*'([\t;|, ]+'[^']*')*\s*", written[0]) else '"'
+    separator = separator or _separator(written, quote)
     stream: Iterable[str] = chain(head, lines)
     if separator in ("space", " "):
         separator, stream = " ", (line.strip(" \r\n") for line in stream)
     reader = csv.reader(stream, delimiter=separator, quotechar=quote, skipinitialspace=True, strict=True)
-    skipped, width, n_rows = begin - 1, 0, 0
+    begin, width, n_rows = 1, 0, 0
     try:
         for cells in reader:
             if cells and cells != [""]:
@@ -217,7 +210,7 @@ def _rows(lines: Iterator[str], separator: str | None) -> Iterator[Row]:
                     raise DataError(_ragged(begin, cells, width))
                 n_rows += 1
                 yield begin, cells
-            begin = skipped + reader.line_num + 1
+            begin = reader.line_num + 1
     except csv.Error as error:
         cause = next((cause for words, cause in CAUSES.items() if words in str(error)), "cannot be divided into cells")
         raise DataError(f"line {begin}: {cause}") from error

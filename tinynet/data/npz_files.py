@@ -27,20 +27,8 @@ NAMES = {  # of the arrays of samples, the first before the others
     "X_test": ("X_test", "x_test"),
     "y_test": ("y_test",),
 }
-DAMAGE = (  # what zipfile and numpy raise on bytes that are no archive
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    tokenize.TokenError,
-    ValueError,
-    TypeError,
-    LookupError,
-    SyntaxError,
-    RuntimeError,
-    OverflowError,
-    EOFError,
-    MemoryError,
-)
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)  # what bytes raise that are none
+BAD_NPY = (tokenize.TokenError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
 
 
 def read_npz(
@@ -75,7 +63,7 @@ def read_npz(
                 return {name: _member(file, archive, members[name], name) for name in names}
         except InvalidValueError:
             raise
-        except DAMAGE as error:
+        except (*BAD_ZIP, *BAD_NPY) as error:
             raise DataError(f"no NPZ archive, or a damaged one: {shown_path(f'{error!s:.300}')}") from error
 
 

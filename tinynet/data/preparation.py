@@ -141,14 +141,13 @@ class Preparation:
         DataError
             Where they do not belong together.
         """
-        n, kinds = arrays["columns"].size, {"columns": "U", "fills": "f", "levels": "U", "n_levels": "i"}
-        kinds |= {"gap_levels": "b", "label": "U", "style": "U"}
-        for name, kind in kinds.items():
+        for name, kind in zip(ARRAYS, "UfUibUU", strict=True):
             if arrays[name].dtype.kind != kind or arrays[name].ndim != (name not in ("label", "style")):
                 raise DataError(f"{name} must be an array of kind {kind}, got {arrays[name].dtype}")
-        sizes, flat, is_gap = arrays["n_levels"], arrays["levels"].tolist(), arrays["gap_levels"].tolist()
+        fills, sizes = arrays["fills"], arrays["n_levels"]
+        flat, is_gap = arrays["levels"].tolist(), arrays["gap_levels"].tolist()
         whole = len(flat) == len(is_gap) == np.maximum(sizes, 0).sum() and (sizes >= -1).all()
-        if not whole or not len(arrays["fills"]) == len(sizes) == n or np.isinf(arrays["fills"]).any():
+        if not whole or not len(fills) == len(sizes) == len(arrays["columns"]) or np.isinf(fills).any():
             raise DataError("columns, fills, levels and n_levels do not belong together")
         ends = np.maximum(sizes, 0).cumsum().tolist()
         named = [None if gap else level for level, gap in zip(flat, is_gap, strict=True)]
@@ -160,7 +159,7 @@ class Preparation:
             style = Style(**style | {"missing_marks": tuple(map(str, style["missing_marks"]))})
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"style is damaged: {error}") from error
-        return cls(tuple(arrays["columns"].tolist()), arrays["fills"], levels, str(arrays["label"]), style)
+        return cls(tuple(arrays["columns"].tolist()), fills, levels, str(arrays["label"]), style)
 
 
 def _places(levels: Levels, column: Column) -> Array:

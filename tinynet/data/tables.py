@@ -102,20 +102,18 @@ def column_places(names: Sequence[str], wanted: Iterable[str | int], what: str) 
     DataError
         For one that is not there, naming those that are.
     """
-    places, absent = list[int](), list[str]()
+    places, absent = list[int](), list[str | int]()
     for one in wanted:
-        if isinstance(one, str) and one not in names:
-            absent.append(one)
-        elif not isinstance(one, str) and not 0 < abs(one) <= len(names):
-            raise DataError(
-                f"{what}: no column {one}; there are {len(names)}, counted from 1, or −1 the last: "
-                f"{some(names, MOST_NAMES)}"
-            )
+        if isinstance(one, str) and one in names:
+            places.append(names.index(one))
+        elif not isinstance(one, str) and 0 < abs(one) <= len(names):
+            places.append(one - 1 if one > 0 else len(names) + one)
         else:
-            places.append(names.index(one) if isinstance(one, str) else one - 1 if one > 0 else len(names) + one)
+            absent.append(one)
     if absent:
-        near = difflib.get_close_matches(absent[0], names, n=1)
+        near = difflib.get_close_matches(str(absent[0]), names, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
+        guess = guess if isinstance(absent[0], str) else f"there are {len(names)}, counted from 1, or −1 the last; "
         raise DataError(f"{what}: no column {some(absent)}; {guess}the columns are {some(names, MOST_NAMES)}")
     return places
 
@@ -290,7 +288,7 @@ def typed_name(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f"'[\"{name}\"]'"
 
 
-def some(names: Collection[str], most: int = 8) -> str:
+def some(names: Iterable[object], most: int = 8) -> str:
     """Return a few of many names for a message."""
     return listed([repr(name) for name in names], most)
 
