@@ -17,6 +17,8 @@ from tinynet.optimizers import SGD
 from tinynet.schedules import Schedule, constant, cosine, step
 from tinynet.storage.reading import shown_path
 
+SPLIT = ("validation_size", "test_size", "scaling")  # what load_dataset takes beside the options of a data set
+
 
 @dataclass
 class Run:
@@ -41,14 +43,8 @@ def prepare(config: Config, source: str = "config") -> Run:
     with _faults_of(f"{source}: network.hidden_units"):
         n_train = len(dataset.X_train)
         check_memory(f"{n.hidden_units:,} hidden units of {n_train:,} samples", 2 * n.hidden_units * n_train)
-        net = TwoLayerNet(
-            dataset.n_features,
-            n.hidden_units,
-            dataset.n_classes,
-            activation=n.activation,
-            weight_scale=n.weight_scale,
-            seed=config.seed,
-        )
+        sizes = dataset.n_features, n.hidden_units, dataset.n_classes
+        net = TwoLayerNet(*sizes, activation=n.activation, weight_scale=n.weight_scale, seed=config.seed)
     o = config.optimizer
     return Run(config, dataset, net, SGD(o.learning_rate, o.momentum, o.nesterov, o.weight_decay))
 
@@ -64,14 +60,7 @@ def load_data(config: Config, source: str = "config") -> Dataset:
     d = config.dataset
     load = load_dataset if d.path is not None else _load_once  # a file may be another by now
     with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path", d.path):
-        return load(
-            d.name,
-            seed=config.seed,
-            validation_size=d.validation_size,
-            test_size=d.test_size,
-            scaling=d.scaling,
-            **d.options,
-        )
+        return load(d.name, seed=config.seed, **d.model_dump(include={*SPLIT}), **d.options)
 
 
 _load_once = lru_cache(maxsize=1)(load_dataset)  # for the runs of a sweep, which share their data with the one before
@@ -92,11 +81,9 @@ def _faults_of(where: str, path: str | None = None) -> Iterator[None]:
 
 def schedule_of(config: Config) -> Schedule:
     """Return the learning rate by epochs done, as the config has it."""
-    o = config.optimizer
+    o, warmup = config.optimizer, config.optimizer.warmup_epochs
     if o.schedule == "cosine":
-        return cosine(o.learning_rate, epochs=config.training.epochs, warmup_epochs=o.warmup_epochs)
+        return cosine(o.learning_rate, epochs=config.training.epochs, warmup_epochs=warmup)
     if o.step_epochs is not None and o.step_factor is not None:  # a config has them with "step" alone
-        return step(
-            o.learning_rate, step_epochs=o.step_epochs, step_factor=o.step_factor, warmup_epochs=o.warmup_epochs
-        )
-    return constant(o.learning_rate, warmup_epochs=o.warmup_epochs)
+        return step(o.learning_rate, step_epochs=o.step_epochs, step_factor=o.step_factor, warmup_epochs=warmup)
+    return constant(o.learning_rate, warmup_epochs=warmup)

@@ -112,7 +112,20 @@ def read_values(source: str) -> dict[str, Any]:
 
 def parsed_file(source: str) -> dict[str, Any]:
     """Return what a preset or a file holds; the path of its data is as seen from its folder."""
-    return _parse(source, _text(source), json_format=source.lower().endswith(".json"))
+    text, name, is_json = _text(source), shown_path(source), source.lower().endswith(".json")
+    try:
+        values = json.loads(text, object_pairs_hook=_unique_keys) if is_json else tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError([f"{name}: nested too deeply for a config"]) from error
+    except ValueError as error:
+        lines = text.split("\n")
+        end = f"at line {len(lines)}, column {len(lines[-1]) + 1}"
+        message = _one_line(error).replace("at end of document", end)
+        raise ConfigError([f"{name}: not valid {'JSON' if is_json else 'TOML'}: {message}"]) from error
+    if not isinstance(values, dict):
+        raise ConfigError([f"{name}: must hold an object with sections, got {shown_value(values)}"])
+    values.pop("$schema", None)  # the editor's
+    return values
 
 
 def data_file_values(path: str) -> dict[str, Any]:
@@ -178,24 +191,6 @@ def _text(source: str) -> str:
     return text
 
 
-def _parse(source: str, text: str, *, json_format: bool) -> dict[str, Any]:
-    kind = "JSON" if json_format else "TOML"
-    try:
-        values = json.loads(text, object_pairs_hook=_unique_keys) if json_format else tomllib.loads(text)
-    except RecursionError as error:
-        raise ConfigError([f"{shown_path(source)}: nested too deeply for a config"]) from error
-    except ValueError as error:
-        lines = text.split("\n")
-        end = f"at line {len(lines)}, column {len(lines[-1]) + 1}"
-        message = _one_line(error).replace("at end of document", end)
-        raise ConfigError([f"{shown_path(source)}: not valid {kind}: {message}"]) from error
-    if isinstance(values, dict):
-        values.pop("$schema", None)  # the editor's
-    else:
-        raise ConfigError([f"{shown_path(source)}: must hold an object with sections, got {shown_value(values)}"])
-    return values
-
-
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = dict(pairs)
     if len(keys) < len(pairs):
@@ -221,11 +216,8 @@ def absolute_path(path: str, folder: str) -> str:
 
 def _fault(detail: ErrorDetails, source: str, overridden: Mapping[str, Any], *, several: bool) -> str:
     """Return one line: where, which key, what is allowed, what was received, and what to type instead."""
-    kind, value, key = (
-        detail["type"],
-        detail["input"],
-        ".".join(part for part in detail["loc"] if isinstance(part, str)),
-    )
+    kind, value = detail["type"], detail["input"]
+    key = ".".join(part for part in detail["loc"] if isinstance(part, str))
     where, hint = shown_path(source), ""
     if key in overridden:
         typed = overridden[key] if several else [overridden[key]]

@@ -81,18 +81,18 @@ def check_target(path: Path, kind: str, is_one: Callable[[Path], bool]) -> None:
     RunFolderError
         When `path` is a folder, a pipe or a device, in no folder, or a file of which `is_one` is false.
     """
-    name = shown_path(path)
     try:
         if path.is_dir():
-            raise RunFolderError(f"{name}: is a folder; name a file")
-        if not path.parent.is_dir():
-            raise RunFolderError(f"{name}: cannot be written: there is no folder {shown_path(path.parent)}")
-        if path.exists() and not (path.is_file() and is_one(path)):  # a pipe could keep us waiting for ever
-            raise RunFolderError(f"{name}: exists and is no {kind}; choose another file")
-    except RunFolderError:
-        raise
+            fault = "is a folder; name a file"
+        elif not path.parent.is_dir():
+            fault = f"cannot be written: there is no folder {shown_path(path.parent)}"
+        elif path.exists() and not (path.is_file() and is_one(path)):  # a pipe could keep us waiting for ever
+            fault = f"exists and is no {kind}; choose another file"
+        else:
+            return
     except OSError as error:
-        raise RunFolderError(f"{name}: cannot be written: {error.strerror}") from error
+        fault = f"cannot be written: {error.strerror or error}"
+    raise RunFolderError(f"{shown_path(path)}: {fault}")
 
 
 def sync_folder(folder: Path) -> None:
