@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pages import NASTY, Reader, fault, page, rewrite
@@ -21,8 +20,6 @@ from tinynet.reports import report as report_module
 from tinynet.reports.html import GENERATOR
 from tinynet.reports.report import write_report
 from tinynet.reports.run_page import run_page
-from tinynet.storage import writing as storage
-from tinynet.training.history import History
 
 # The command
 
@@ -44,22 +41,10 @@ def test_a_run_writes_the_report_that_the_command_would_write(tmp_path: Path, mo
         assert write_report([name], "again.html").read_bytes() == written
 
 
-def test_a_run_that_diverges_or_is_interrupted_has_a_report_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_run_that_diverges_has_a_report_too(tmp_path: Path) -> None:
     huge = ["network.activation='relu'", "network.weight_scale=1e300", "optimizer.learning_rate=100.0", "seed=1"]
-    assert main(["train", "iris", *huge, "--out", "bad"]) == 3
-    assert "The loss or its gradient stopped being finite" in Path("bad/report.html").read_text(encoding="utf-8")
-
-    def interrupted(*arguments: Any, checkpoints: Any, **options: Any) -> None:
-        checkpoints.on_start(History())
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("tinynet.experiments.run.train", interrupted)
-    assert main(["train", "iris", "--out", "cut"]) == 130
-    report = Reader(Path("cut/report.html").read_text(encoding="utf-8")).text
-    assert "The run was interrupted" in report and "No epoch has ended" in report
+    assert main(["train", "iris", *huge, "--out", str(tmp_path / "bad")]) == 3
+    assert "The loss or its gradient stopped being finite" in (tmp_path / "bad" / "report.html").read_text("utf-8")
 
 
 def test_a_report_that_cannot_be_written_fails_the_run(
@@ -75,15 +60,6 @@ def test_a_report_that_cannot_be_written_fails_the_run(
     go_on = "resume with: tinynet train --out x --resume"
     assert capsys.readouterr().err == f"tinynet: failed: x/report.html: No space left on device; {go_on}\n"
     assert Path("x/model.npz").is_file()
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-
-    def full_when_opened(path: Path, content: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(storage, "write_atomically", full_when_opened)
-    assert main(["report", "x"]) == 3
-    assert capsys.readouterr().err == "tinynet: failed: x/report.html: No space left on device\n"
 
 
 # The file

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from pages import Reader, charts, line, page, rewrite, table, train, trained, words
+from sklearn import metrics
 
 import tinynet
 from tinynet.artifacts.stored_runs import read_runs
@@ -82,23 +83,15 @@ def test_a_run_of_two_epochs_shows_its_loss_by_step(runs: Path) -> None:
     assert [note and note.split(":")[0] for note in notes] == [f"validation after epoch {n}" for n in (1, 2)]
 
 
-def test_the_confusion_matrix_counts_every_test_sample(runs: Path) -> None:
+def test_the_test_part_has_the_figures_of_scikit_learn(runs: Path) -> None:
     data, net = trained("digits")
-    head, *rows = table(page("digits"), "Confusion matrix")
-    assert head == ["true", *data.class_names]
-    predicted = net.predict(data.X_test)
-    for k, (name, *cells) in enumerate(rows):
-        counts = [sum(predicted[data.y_test == k] == j) for j in range(10)]
-        assert (name, [int(cell.replace("·", "0")) for cell in cells]) == (data.class_names[k], counts)
-
-
-def test_the_classes_have_the_scores_of_scikit_learn(runs: Path) -> None:
-    from sklearn.metrics import precision_recall_fscore_support
-
-    data, net = trained("digits")
-    precision, recall, f1, n = precision_recall_fscore_support(data.y_test, net.predict(data.X_test))
-    _, *rows = table(page("digits"), "Precision")
-    for row, *scores, n_samples in zip(rows, precision, recall, f1, n, strict=True):
+    predicted, html = net.predict(data.X_test), page("digits")
+    head, *rows = table(html, "Confusion matrix")
+    assert head == ["true", *data.class_names] and [row[0] for row in rows] == [*data.class_names]
+    counts = [[int(cell.replace("·", "0")) for cell in row[1:]] for row in rows]
+    assert counts == metrics.confusion_matrix(data.y_test, predicted).tolist()
+    by_class = metrics.precision_recall_fscore_support(data.y_test, predicted)
+    for row, *scores, n_samples in zip(table(html, "Precision")[1:], *by_class, strict=True):
         assert row[1:] == [str(n_samples), *(f"{100 * value:.1f} %" for value in scores)]
 
 

@@ -26,16 +26,10 @@ def test_an_axis_has_the_ticks_that_matplotlib_gives_it() -> None:
 
 
 def test_a_logarithmic_axis_has_ticks_at_1_2_and_5() -> None:
-    assert [label for _, label in Axis("loss", 0.015, 3.0, log=True).ticks()] == [
-        "0.02",
-        "0.05",
-        "0.1",
-        "0.2",
-        "0.5",
-        "1",
-        "2",
+    labels = [
+        [label for _, label in Axis("loss", low, high, log=True).ticks()] for low, high in ((0.015, 3), (1e-3, 1e2))
     ]
-    assert [label for _, label in Axis("loss", 1e-3, 1e2, log=True).ticks()][:3] == ["0.001", "0.01", "0.1"]
+    assert labels == [["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"], ["0.001", "0.01", "0.1", "1", "10", "100"]]
 
 
 def test_a_line_leaves_the_frame_in_an_arrow_and_comes_back() -> None:

@@ -99,6 +99,8 @@ def test_runs_that_differ_in_their_seeds_alone_are_one_setting(runs: Path) -> No
     html = page(*folders)
     assert "The runs differ in nothing but the seed" in html
     assert "all runs (n = 3)" in Reader(html).text and "What each key does" not in html
+    shutil.copytree(folders[0], "only/one")
+    assert "One run." in (html := page("only")) and "nothing but the seed" not in html
 
 
 def test_more_settings_than_a_chart_holds_have_a_chart_each(runs: Path) -> None:
@@ -202,11 +204,6 @@ def test_a_run_without_validation_leaves_curves_to_the_others(runs: Path) -> Non
     assert [row[0] for row in table(html, "All runs")[1:]] == ["0.1", "0"]
     assert "Validation loss by epoch" in charts(html)
     assert "Training loss by epoch" in charts(html)  # which both have
-
-
-def test_one_run_in_a_folder_is_one_run(runs: Path) -> None:
-    train(runs / "only" / "one", "iris", "training.epochs=2")
-    assert "One run." in (html := page("only")) and "nothing but the seed" not in html
 
 
 def test_huge_losses_or_no_finished_run_are_still_drawn(runs: Path) -> None:
