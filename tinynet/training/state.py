@@ -126,21 +126,19 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
                 f"{shown_path(path)}: has format version {cut(version)}, and this tinynet reads {FORMAT}; "
                 "resume with the version of tinynet that wrote it, or a newer one"
             )
-        stored = _with_defaults(meta["settings"])
-        same_rate = settings.get("learning_rate") == meta["learning_rate"]  # a callback has changed it since
-        if differing := differences(
-            stored | {"learning_rate": meta["learning_rate"]} if same_rate else stored, settings
-        ):
+        stored, rate = _with_defaults(meta["settings"]), float(meta["learning_rate"])
+        changed = {"learning_rate": rate} if settings.get("learning_rate") == rate else {}  # by a callback
+        if differing := differences(stored | changed, settings):
             raise RunFolderError(
                 f"{shown_path(path)}: was made with another {', another '.join(differing[:MAX_SHOWN])}"
             )
         groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
         arrays = read_npz(path, [f"{group}_{key}" for group in groups for key in params], compressed=False)
+        there = {group: {key: _array(arrays[f"{group}_{key}"], params[key]) for key in params} for group in groups}
         state = State(
             stored,
-            **{"velocity": {}}
-            | {group: {key: _array(arrays[f"{group}_{key}"], params[key]) for key in params} for group in groups},
-            learning_rate=float(meta["learning_rate"]),
+            **{group: there.get(group, {}) for group in GROUPS},
+            learning_rate=rate,
             step=int(meta["step"]),
             epoch_s=float(meta["epoch_s"]),
             history=_history(known["history"], bool(meta["stopped_early"]), meta.get("step_losses", [])),
