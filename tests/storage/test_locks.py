@@ -80,14 +80,6 @@ def test_fault_16_of_two_that_resume_a_run_exactly_one_writes(races: int) -> Non
         shutil.rmtree("x")
 
 
-def test_fault_16_a_folder_whose_writer_was_killed_is_free() -> None:
-    faults = Faults(50, "kill")
-    assert ended(forked(*TRAIN, prepare=faults.install)) == -signal.SIGKILL
-    assert Path("x/.lock").exists()
-    assert main(["train", "--out", "x", "--resume", "--quiet"]) == 0
-    assert not half_written("x") and not Path("x/.lock").exists()
-
-
 def test_fault_16_readers_are_never_kept_waiting_and_never_see_half_a_file() -> None:
     np.savez("rows.npz", X=np.zeros((2, 4)))
     assert main(list(TRAIN)) == 0

@@ -166,12 +166,6 @@ def test_fault_16_the_holder_is_named_and_the_kernel_releases_its_lock_when_it_i
     assert not list(Path().iterdir())
 
 
-def test_a_lock_that_nobody_holds_locks_nothing_whatever_stands_in_it() -> None:
-    Path(".lock").write_text("process 1 on elsewhere, and much more behind it" * 10, encoding="utf-8")
-    with only_writer(Path()):
-        assert Path(".lock").read_text(encoding="utf-8") == f"process {os.getpid()} on {socket.gethostname()}"
-
-
 def test_a_holder_that_does_not_say_who_it_is_or_too_much_is_told_in_one_line() -> None:
     said = {b"": "another process", b"\x1b[2J\n" * 1000: "'\\x1b[2J", b"\xff\xfe": "\\xff\\xfe is writing"}
     for text, named in said.items():
@@ -336,13 +330,6 @@ def test_a_new_folder_and_those_above_it_are_brought_to_the_disk(monkeypatch: py
     assert Path("a/b/c").is_dir() and synced == [Path("a/b"), Path("a"), Path()]
     make_folder(Path("a/b/c"))
     assert len(synced) == 3
-
-
-def test_a_folder_that_goes_away_meanwhile_is_no_matter_to_the_lock() -> None:
-    Path("run").mkdir()
-    with only_writer(Path("run")):
-        Path("run/.lock").unlink()
-        Path("run").rmdir()
 
 
 def test_a_folder_that_becomes_read_only_keeps_a_lock_that_locks_nothing() -> None:
