@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -455,26 +454,6 @@ def test_a_training_that_diverged_after_whole_epochs_goes_on_from_the_last_of_th
     assert list(paths(tmp_path)) == [6]
     del training.optimizer.update
     assert outcome(training, training.run(tmp_path, resume=True)) == whole_training()
-
-
-def test_a_rate_that_a_callback_lowered_before_the_training_failed_is_no_obstacle(tmp_path: Path) -> None:
-    def run(folder: Path | None, *failures: int) -> Any:
-        training, failures_left = Training(schedule=None, patience=None), list(failures)
-        history = None
-        training.optimizer = SGD(0.4, momentum=0.5)
-
-        def halve(row: Any) -> None:
-            if row.epoch in failures_left:
-                failures_left.remove(row.epoch)
-                raise ValueError("no more")
-            training.optimizer.learning_rate /= 2
-
-        while history is None:
-            with suppress(ValueError):
-                history = training.run(folder, on_epoch=halve, resume=folder is not None)
-        return outcome(training, history)
-
-    assert run(tmp_path, 3, 5) == run(None)
 
 
 def test_fault_11_another_activation_without_a_name_of_its_own_is_refused(tmp_path: Path) -> None:

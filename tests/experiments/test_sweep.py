@@ -11,16 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sweeping import QUICK, made_at, result, results, run_folders, statuses, swept, table
 
-import tinynet
 from tinynet.artifacts.run_folder import RunFolder
 from tinynet.cli.main import main
 from tinynet.config.loading import preset_text
-from tinynet.experiments import run, sweep, sweep_table
+from tinynet.experiments import sweep, sweep_table
 from tinynet.experiments.axes import load_grid
 from tinynet.experiments.sweep import create_sweep_folder, run_grid
 from tinynet.experiments.sweep_table import results_table, write_table
@@ -149,30 +147,6 @@ def test_a_sweep_tells_each_note_once(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["sweep", "iris", "seed=0..2", *QUICK, "training.batch_size=5000", "--quiet"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "tinynet: note: batch_size 5000 is larger than the 105 training samples: one batch an epoch"
-
-
-def test_blas_has_one_thread_in_a_run_and_the_number_it_had_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    def threads() -> list[int]:
-        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-
-    during: list[list[int]] = []
-    real = tinynet.train
-
-    def looks(*arguments: Any, **options: Any) -> Any:
-        during.append(threads())
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(run, "train", looks)
-    with threadpool_limits(2, "blas"):
-        swept("seed=0,1", *QUICK)
-        assert main(["train", "iris", *QUICK, "--quiet", "--out", "alone"]) == 0
-        assert set(threads()) == {2}
-    assert len(during) == 3 and {number for each in during for number in each} == {1}
-    for path in [*run_folders(), Path("alone")]:
-        blas = json.loads((path / "environment.json").read_text())["blas"]
-        assert blas and {library["num_threads"] for library in blas} == {1}
 
 
 # What is printed
