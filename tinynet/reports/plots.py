@@ -103,11 +103,8 @@ def _draw(ax: Axes, what: str, runs: Mapping[str, History]) -> None:
     for number, (label, history) in enumerate(runs.items()):
         for place, (part, values) in enumerate(parts_of(history, what).items()):
             k, name = (place, part) if alone else (number, _plain(label))
-            style: dict[str, Any] = {
-                "color": COLOURS[k % N_COLOURS],
-                "marker": MARKERS[k % len(MARKERS)],
-                "markersize": 4,
-            }
+            colour, marker = COLOURS[k % N_COLOURS], MARKERS[k % len(MARKERS)]
+            style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4}
             style["markevery"] = max(1, len(history) // MARKED_EPOCHS)
             style["label"] = name if alone or not place else None  # a run has one entry in the legend
             ax.plot(history["epoch"], values, DASHES[part], markerfacecolor="white" if place else None, **style)
