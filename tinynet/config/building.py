@@ -22,7 +22,7 @@ SPLIT = ("validation_size", "test_size", "scaling")  # what load_dataset takes b
 
 @dataclass
 class Run:
-    """A prepared run: everything that can be wrong in the config has been found out."""
+    """A run that is ready to train; nothing in its config is wrong any more."""
 
     config: Config
     dataset: Dataset
@@ -58,7 +58,7 @@ def load_data(config: Config, source: str = "config") -> Dataset:
         When they cannot be used.
     """
     d = config.dataset
-    load = load_dataset if d.path is not None else _load_once  # a file may be another by now
+    load = load_dataset if d.path is not None else _load_once  # a file may have changed since
     with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path", d.path):
         return load(d.name, seed=config.seed, **d.model_dump(include={*SPLIT}), **d.options)
 
@@ -68,7 +68,7 @@ _load_once = lru_cache(maxsize=1)(load_dataset)  # for the runs of a sweep, whic
 
 @contextmanager
 def _faults_of(where: str, path: str | None = None) -> Iterator[None]:
-    """Put `where` before every line of a fault; a data file that is the config itself is named once."""
+    """Put `where` before every line of a fault; a data file that stands for the config is named once."""
     try:
         yield
     except (InvalidValueError, InvalidTypeError) as error:

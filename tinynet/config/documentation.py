@@ -89,7 +89,7 @@ def commented_preset(name: str) -> str:
 
 
 def _commented(line: str, comment: str) -> str:
-    """Put a comment behind a line, and on lines of its own what is too long for that."""
+    """Put a comment behind a line; what does not fit goes on lines of its own."""
     beside, *below = textwrap.wrap(comment, LINE_LENGTH - max(COMMENT_COLUMN, len(line) + 1) - 2)
     return "\n".join([f"{line:{COMMENT_COLUMN - 1}} # {beside}", *(f"{'':{COMMENT_COLUMN}}# {more}" for more in below)])
 
@@ -106,7 +106,7 @@ def _sections() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _choices(key: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the types a key may have; that of a key which may be left out is not one."""
+    """Return the types that a key may have, without the null of a key that may be left out."""
     return [choice for choice in key.get("anyOf", [key]) if choice["type"] != "null"]
 
 

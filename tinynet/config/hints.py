@@ -44,13 +44,13 @@ ABSENT = (  # what other libraries let one choose: its names there, what tinynet
 
 
 def preset_names() -> list[str]:
-    """Return the names of the presets that tinynet brings along."""
+    """Return the names of tinynet's presets."""
     files = resources.files("tinynet.config").joinpath("presets").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def nearest_keys(key: str, others: Iterable[str] = ()) -> list[tuple[float, str]]:
-    """Return the three of all keys and `others` that are most like `key`, each with its likeness from 0 to 1."""
+    """Return the three names, of all keys and `others`, that are most like `key`, each with a likeness from 0 to 1."""
     section, _, last = key.lower().replace("-", "_").rpartition(".")
 
     def likeness(name: str) -> tuple[float, bool]:
@@ -87,7 +87,7 @@ def unknown_override(key: str, text: str, *, several: bool) -> str:
 
 
 def proposal(key: str, text: str, *, several: bool = False) -> str:
-    """Return "; write KEY=VALUE" with the allowed value nearest to `text`, ready for the shell; '' if there is none.
+    """Return "; write KEY=VALUE" with the allowed value nearest to `text`, quoted for the shell; "" if there is none.
 
     `several` asks for more than one value where `text` has more than one, as a sweep needs them.
     """

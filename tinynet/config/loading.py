@@ -25,10 +25,10 @@ from tinynet.data.options import data_path
 from tinynet.errors import ConfigError, DataError, RunFolderError, did_you_mean
 from tinynet.storage.reading import differences, read_text, shown_path
 
-MAX_BYTES = 2**16  # a config is text that somebody wrote
+MAX_BYTES = 2**16  # people write configs by hand
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
 OWN_TABLE = "Your own table, from a file: 'tinynet presets csv > mine.toml', and put its name there."
-MAX_FAULTS = 20  # reported; whoever made more reads no further
+MAX_FAULTS = 20  # more than this are only counted
 
 
 def preset_text(name: str) -> str:
@@ -88,7 +88,7 @@ def config_from(values: dict[str, Any], source: str, overrides: Iterable[str] = 
 
 
 def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise RunFolderError where values by dotted key differ from those that `folder` was begun with."""
+    """Raise RunFolderError when values by dotted key differ from those with which the run in `folder` began."""
     if differing := differences(before, now):
         raise RunFolderError(f"{shown_path(folder)} was begun with another config: {', '.join(differing)}")
 
@@ -124,7 +124,7 @@ def parsed_file(source: str) -> dict[str, Any]:
         raise ConfigError([f"{name}: not valid {'JSON' if is_json else 'TOML'}: {message}"]) from error
     if not isinstance(values, dict):
         raise ConfigError([f"{name}: must hold an object with sections, got {shown_value(values)}"])
-    values.pop("$schema", None)  # the editor's
+    values.pop("$schema", None)  # only editors use it
     return values
 
 

@@ -1,4 +1,4 @@
-"""The words KEY=VALUE of a command line: which keys they set, and an answer to each that sets none."""
+"""The KEY=VALUE words of a command line: what they set, and what to type instead of those that are wrong."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_overrides(words: Iterable[str], source: str, *, several: bool = False) 
 
 
 def _joined(words: list[str]) -> list[str]:
-    """Return `words`, with the three of "KEY = VALUE" made one where no shell can have meant anything else."""
+    """Return `words`, with the parts of "KEY = VALUE" joined into one word."""
     joined: list[str] = []
     for word in words:
         before = joined[-1] if joined else ""

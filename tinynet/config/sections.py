@@ -26,7 +26,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "circles": ("n_samples", "noise", "factor"),
     "blobs": ("n_samples", "n_features", "centers", "cluster_std"),
 } | OWN
-ONLY_WITH: dict[str, tuple[str, list[str]]] = {  # a key, and the values of another that alone need it
+ONLY_WITH: dict[str, tuple[str, list[str]]] = {  # a key, and the values of another key for which it has a meaning
     "optimizer.step_epochs": ("optimizer.schedule", ["step"]),
     "optimizer.step_factor": ("optimizer.schedule", ["step"]),
     **{
@@ -302,14 +302,14 @@ class Config(Section):
         for key in ("path", "test_path"):
             path = getattr(self.dataset, key)
             if folder is not None and path is not None and Path(path).is_relative_to(here):
-                target = folder.resolve()  # behind a link ".." leads elsewhere, to whoever came by another way
+                target = folder.resolve()  # from behind a symbolic link, ".." would lead elsewhere
                 if target.is_relative_to(here) and target == Path(os.path.abspath(folder)):
                     values["dataset"][key] = os.path.relpath(path, target)
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def shown_value(value: object) -> str:
-    """Return a value for a message: in one line, cut when long, and "0.1" not to be taken for 0.1."""
+    """Return a value for a message: on one line, cut when long, with quotes around text, so that "0.1" is not 0.1."""
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, str) and len(value) <= 100 else reprlib.repr(value)

@@ -162,7 +162,7 @@ def put(values: dict[str, Any], key: str, value: Any) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            return  # the file's fault, which validation reports
+            return  # a fault of the file, which validation reports
     if value is None:
         values.pop(last, None)
     else:

@@ -1,4 +1,4 @@
-"""CSV files as people have them: the separator, header and encoding found or refused by their cause."""
+"""CSV files as people have them: separator, header and encoding are found, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tinynet.storage.reading import FilePath, open_regular_file
 Array = npt.NDArray[Any]
 Row = tuple[int, list[str]]  # the line it begins on, and its cells
 
-SEPARATORS = ("\t", ";", "|", ",")  # the later ones are the likelier to stand inside a cell
+SEPARATORS = ("\t", ";", "|", ",")  # a later one is more likely to be part of a cell
 MAX_LINE = 2**24  # bytes, enough for half a million columns
 BLOCK = 2**20  # bytes read at once
-CHUNK = 2**17  # cells converted at once
+CHUNK = 2**17  # cells in a block of text
 NUL = "\0"  # which no cell holds
 HEAD = 20  # lines that the separator is found from
 ENCODINGS = ("cp1252", "big5", "gb18030", "shift_jis", "euc_kr")
@@ -59,7 +59,7 @@ DEFAULT_STYLE = Style()
 
 
 class _Levels(dict[str, int]):
-    """Numbers the texts of a column in order of their appearance."""
+    """Numbers the texts of a column in the order in which they appear."""
 
     def __missing__(self, text: str) -> int:
         self[text] = number = len(self)
@@ -219,7 +219,7 @@ def _rows(lines: Iterator[str], separator: str | None) -> Iterator[Row]:
 
 
 def _separator(head: list[str], quote: str) -> str:
-    """Return the separator that divides the first lines into most columns, all into as many where one does."""
+    """Return the separator that gives the most columns; one that gives every line the same number comes first."""
 
     def n_cells(separator: str) -> tuple[bool, int]:
         lines = [" ".join(line.split()) for line in head] if separator == " " else head
@@ -269,7 +269,7 @@ def _numbers(block: str, style: Style) -> Array:
 
 
 def _is_header(line: int, names: list[str], columns: list[Column], style: Style) -> bool:
-    """Return whether the first line names the columns; where the cells below it do not tell, ask."""
+    """Return whether the first line names the columns; DataError asks for `dataset.header` where that is not clear."""
     n_numbers, is_below, is_new = 0, False, False
     for name, column in zip(names, columns, strict=True):
         if name in style.missing_marks:  # a gap tells nothing
@@ -280,7 +280,7 @@ def _is_header(line: int, names: list[str], columns: list[Column], style: Style)
             return True  # a name above numbers
         else:
             is_below |= name in column.levels
-            is_new |= name not in column.levels and 2 * len(column.levels) <= len(column.values)  # others repeat
+            is_new |= name not in column.levels and 2 * len(column.levels) <= len(column.values)  # the others repeat
     whole = [int(name) for name in names if re.fullmatch(r"\d{1,9}", name)]
     counts = len(whole) == len(names) > 2 and whole == list(range(whole[0], whole[0] + len(whole)))
     doubtful = counts or is_new if n_numbers else is_below or len(set(names)) < len(names)

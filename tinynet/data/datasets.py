@@ -119,7 +119,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """16 hexadecimal digits that another number, label or name in any part would make others.
+        """16 hexadecimal digits that change with any number, label or name in any part.
 
         Numbers count to six decimals of the largest of their column in the training part: in the last bits another
         machine may scale them otherwise.
@@ -337,7 +337,7 @@ def _fit_scaling(name: str, X: Any) -> Scaling:
         offset, largest = column_ends(X)
         scale = spread = largest - offset
     if name == "standard":
-        constant = spread == 0  # where rounding of the mean must not pass for a spread
+        constant = spread == 0  # the rounding of its mean must not count as a spread
         mean, deviation = _moments(X)
         offset, scale = np.where(constant, X[0], mean), np.where(constant, 0.0, deviation)
     return Scaling(name, offset, np.where(scale * LARGEST < 1, 1.0, scale))

@@ -1,4 +1,4 @@
-"""The arrays of NPZ archives. What a file claims is checked before it is believed; nothing is unpickled."""
+"""The arrays of NPZ archives. What a file claims is checked before it is used; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = {  # of the arrays of samples, the first before the others
     "X_test": ("X_test", "x_test"),
     "y_test": ("y_test",),
 }
-BAD_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)  # what bytes raise that are none
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)  # raised for damaged bytes
 BAD_NPY = (tokenize.TokenError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
 
 
@@ -86,7 +86,10 @@ def read_npz_samples(path: FilePath) -> dict[str, Array]:
 
 def _member(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Array:
     """Return one array of an archive."""
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others take what memory they declare
+    if info.compress_type not in (
+        zipfile.ZIP_STORED,
+        zipfile.ZIP_DEFLATED,
+    ):  # others may take any memory
         raise DataError(f"array {name} is compressed by method {info.compress_type}, which NumPy does not use")
     with archive.open(info) as stream:
         shape, fortran_order, dtype = _npy_header(stream)

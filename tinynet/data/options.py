@@ -1,4 +1,4 @@
-"""What may be asked for of a table, checked: the keys of [dataset] in a config, the options of `load_dataset`."""
+"""The options of a table, checked: the keys of [dataset] in a config, the arguments of `load_dataset`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OWN = {
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What is made of the columns of a table; each is a key of [dataset] in a config."""
+    """What becomes of the columns of a table; each field is a key of [dataset] in a config."""
 
     label: Place = -1
     exclude: tuple[Place, ...] = ()
@@ -52,7 +52,7 @@ def check_options(name: str, allowed: Collection[str], given: Mapping[str, Any])
 
 
 def table_options(name: str, allowed: Collection[str], given: dict[str, Any]) -> TableOptions:
-    """Return what is asked for of a table's columns, or raise naming the option that cannot be."""
+    """Return the options of a table, or raise an error that names the wrong one."""
     check_options(name, allowed, given)
     asked = {**vars(DEFAULT_STYLE), **vars(DEFAULT_OPTIONS)}
     asked |= {option: value for option, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""From the columns of a table to features: what is learned from the training part, and done to every later row."""
+"""From the columns of a table to features: fitted to the training part, and applied to every later row."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Preparation:
         return frozenset(name for name, levels in zip(self.columns, self.levels, strict=True) if levels is not None)
 
     def as_text(self, names: list[str]) -> list[int]:
-        """Return the places of the columns that are read as text: those with levels, and those of no feature."""
+        """Return the places of the columns to read as text: those with levels, and those that are no features."""
         return [place for place, name in enumerate(names) if name in self.text or name not in self.columns]
 
     def gap_faults(self, table: Table) -> list[str]:
@@ -94,7 +94,7 @@ class Preparation:
     def table(self, X: Any) -> Table:
         """Return raw rows of Python as a table: a data frame, or rows in the order of `columns`.
 
-        Rows of an archive that was trained on without all of its columns have them all.
+        Rows of an archive have all of its columns, also those that were left out of training.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Preparation:
         return [table.columns[place] for place in column_places(table.names, self.columns, "the model")]
 
     def arrays(self) -> dict[str, Array]:
-        """Return what was learned as plain arrays."""
+        """Return what was fitted, as plain arrays."""
         flat = [level for levels in self.levels for level in levels or ()]
         return {
             "columns": np.array(self.columns),
@@ -134,7 +134,7 @@ class Preparation:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Preparation:
-        """Return what `arrays` of `ARRAYS` hold.
+        """Return the preparation that `arrays`, named as in `ARRAYS`, hold.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What somebody careful would say about a table before its figures are believed; nothing here stops a training."""
+"""What a careful colleague would remark about a table. No remark stops a training."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tinynet.data.tables import Column, Table, listed, looks_like_dates, typed_n
 Array = npt.NDArray[Any]
 
 IDENTIFIER = re.compile(r"(.*[\s_-])?id", re.IGNORECASE)
-RARE = 3  # of a class in a part; with fewer its figures tell nothing
+RARE = 3  # rows of a class in a part; fewer say nothing about it
 IMBALANCE = 10  # largest class / smallest
 TOLD, MAJORITY = 0.99, 0.9  # share of rows that one column tells, where the largest class has less than this
-SAMPLE = 1000  # rows that columns are sieved with before all rows are looked at
+SAMPLE = 1000  # rows that decide which columns are looked at in full
 ROWS_A_LEVEL = 3  # on average; with fewer a level tells the label by chance
 
 
 def class_remarks(counts: Array, names: Sequence[str], parts: Mapping[str, Array], n_features: int) -> list[str]:
-    """Return what is to say about the classes: rare ones, imbalance, and more features than rows.
+    """Return remarks on the classes: rare ones, imbalance, and more features than rows.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def class_remarks(counts: Array, names: Sequence[str], parts: Mapping[str, Array
 
 
 def column_remarks(table: Table, y: Array) -> list[str]:
-    """Return what is to say about columns, from the rows of a training part and their labels, one for each row."""
+    """Return remarks on columns, from the rows of a training part and their labels."""
     identifiers = [column.name for column in table.columns if _is_identifier(column)]
     telling = [one.name for one in _telling(table.columns, y) if one.name not in identifiers]
     dates = [column.name for column in table.columns if looks_like_dates(column)]

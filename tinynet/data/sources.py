@@ -1,4 +1,4 @@
-"""Your own tables, from a CSV or NPZ file or a data frame: which columns are features, and what is wrong with any."""
+"""Your own tables, from a CSV or NPZ file or a data frame: which columns are features, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def has_objects(X: Any) -> bool:
     """Return whether X is a data frame, or holds text or other objects beside numbers."""
     if hasattr(X, "columns") or isinstance(X, np.ndarray):
         return hasattr(X, "columns") or X.dtype.kind == "O"
-    with suppress(ValueError):  # rows of several lengths, which are told of elsewhere
+    with suppress(ValueError):  # rows of several lengths, which are refused elsewhere
         return np.asarray(X).dtype.kind in "OU"
     return False
 
@@ -270,18 +270,18 @@ def labels_of(rows: Table, label: Column, class_names: Collection[str]) -> Array
 def table_summary(source: Source, preparation: Preparation) -> list[dict[str, Any]]:
     """Return a row for each column of a table: its name, kind, levels, gaps, and what was done with it."""
     rows: list[dict[str, Any]] = []
-    prepared = dict(zip(preparation.columns, preparation.levels, strict=True))
+    prepared = dict(zip(preparation.columns, zip(preparation.levels, preparation.fills, strict=True), strict=True))
     for column in source.X.columns:
-        n_gaps, levels = int(column.gaps.sum()), prepared.get(column.name, ())
-        kind = "numbers" if column.levels is None else "text"
+        n_gaps, is_text = int(column.gaps.sum()), column.levels is not None
+        levels, fill = prepared.get(column.name, (None, None))
         if column.name not in prepared:
             done = "left out: constant in the training part"
-        elif levels is None:
-            done = f"gaps filled with the median {preparation.fills[preparation.columns.index(column.name)]:g}"
-            done = done if n_gaps and source.options.missing == IMPUTE else "as it is"
-        else:
+        elif levels is not None:
             done = f"{len(levels)} columns of 0 and 1"
-        n_levels = None if column.levels is None else len(column.levels)
+        else:
+            is_filled = n_gaps and source.options.missing == IMPUTE
+            done = f"gaps filled with the median {fill:g}" if is_filled else "as it is"
+        kind, n_levels = ("text", len(column.levels)) if is_text else ("numbers", None)
         rows.append({"column": column.name, "kind": kind, "levels": n_levels, "gaps": n_gaps, "done": done})
     for name, why in source.left_out.items():
         rows.append({"column": name, "kind": None, "levels": None, "gaps": None, "done": f"left out: {why}"})

@@ -119,21 +119,21 @@ def column_places(names: Sequence[str], wanted: Iterable[str | int], what: str) 
 
 
 def is_number(text: str, decimal: str = ".") -> bool:
-    """Return whether `text` is a finite number; Python's own 1_0 is none."""
+    """Return whether `text` is a finite number; 1_0, which Python takes for 10, is none."""
     with suppress(ValueError):
         return math.isfinite(float(with_a_point(text) if decimal == "," else text)) and "_" not in text
     return False
 
 
 def with_a_point(text: str) -> str:
-    """Return a number that is written with a decimal comma as Python writes it, and other text as no number."""
+    """Return a number with a decimal comma as Python writes it, and any other text so that it is no number."""
     if COMMA_NUMBER.fullmatch(text.strip()):
         return text.replace(".", "").replace(",", ".")
     return f"{text}," if "." in text else text
 
 
 def level_order(level: str) -> tuple[int, float, str]:
-    """Return what sorts levels: numbers by their size, before words, and 1 beside 01."""
+    """Return the sort key of a level: numbers come first, by size, with 01 beside 1."""
     return (0, float(level), level) if is_number(level) else (1, 0.0, level)
 
 
@@ -208,7 +208,7 @@ def _is_null(value: Any) -> bool:
 
 
 def _as_text(value: Any) -> str:
-    """Return what stands for a value among text: 1.0 is 1, as it is among numbers."""
+    """Return a value as text: 1.0 is "1"."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -15,14 +15,14 @@ from tinynet.storage.reading import shown_path
 from tinynet.storage.writing import HALF, still_has_name
 
 LOCK = ".lock"
-NAME_S = 0.2  # who has just taken a lock has written its name after so long
+NAME_S = 0.2  # within this time, whoever has just taken a lock writes its name into it
 
 Check = Callable[[], None]
 
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[Check]:
-    """Be the one who writes into `folder`, by a lock on a file that the kernel releases when the process dies.
+    """Hold the lock of `folder`: only one process writes there. The kernel releases it when the process dies.
 
     Files half written by a process that was killed are removed; readers are never kept waiting.
 
@@ -37,11 +37,11 @@ def only_writer(folder: Path) -> Iterator[Check]:
     LockedError
         When another process, or another thread, is writing there; it is named.
     RunFolderError
-        When what stands in the lock's place is none.
+        When the file in the lock's place is no lock.
     OSError
         When the folder cannot be written.
     """
-    import fcntl  # not there on every system
+    import fcntl  # not every system has it
 
     path = folder / LOCK
     with open(path, "r+", encoding="utf-8", errors="backslashreplace", opener=_open_lock) as file:
@@ -49,7 +49,7 @@ def only_writer(folder: Path) -> Iterator[Check]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not still_has_name(path, ours):
-                raise BlockingIOError  # the one who held it has just removed it
+                raise BlockingIOError  # its holder has just removed it
         except BlockingIOError as error:
             time.sleep(NAME_S)
             file.seek(0)
@@ -87,7 +87,7 @@ def _open_lock(name: str, _: int) -> int:
     except PermissionError as error:
         try:
             descriptor = os.open(name, os.O_RDONLY | flags)
-        except FileNotFoundError:  # it is the folder that may not be written
+        except FileNotFoundError:  # the folder itself may not be written
             raise error from None
     if not _remove_free(Path(name), descriptor):
         return descriptor
@@ -96,12 +96,12 @@ def _open_lock(name: str, _: int) -> int:
 
 
 def _is_plain(file: os.stat_result) -> bool:
-    """Return whether it is a file that has one name: in a stranger's folder it may be a link to anything, or a pipe."""
+    """Return whether it is a regular file with one name: in a stranger's folder it may be a link or a pipe."""
     return stat.S_ISREG(file.st_mode) and file.st_nlink <= 1
 
 
 def _remove_half_written(folder: Path) -> None:
-    """Remove what killed processes had half written, and nothing that somebody is at: a report's, for example."""
+    """Remove what killed processes left half written, but nothing that a process is still writing."""
     for path in folder.glob(".*.tmp"):
         with suppress(FileNotFoundError, PermissionError):
             if HALF.fullmatch(path.name) and _is_plain(path.lstat()):

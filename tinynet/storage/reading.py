@@ -1,4 +1,4 @@
-"""Reading files without believing what their names promise, and paths as messages show them."""
+"""Careful reading of files, and how messages show paths."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def open_regular_file(path: FilePath) -> Iterator[BinaryIO]:
                 raise DataError("is not a file")
             with open(path, "rb") as file:
                 yield file
-    except UnicodeEncodeError as error:  # half of a surrogate pair, which no name of a file holds
+    except UnicodeEncodeError as error:  # half of a surrogate pair, which no file name holds
         raise DataError(f"{name}: is not a file") from error
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
@@ -64,7 +64,7 @@ def read_text(path: FilePath, most: int) -> str:
 
 
 def decoded(content: bytes) -> str:
-    """Return text in UTF-8; DataError names the line where it is none."""
+    """Return bytes as text; DataError names the line that is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -73,7 +73,7 @@ def decoded(content: bytes) -> str:
 
 
 def shown_path(path: FilePath) -> str:
-    """Return a path or a name for a message: in one line whatever is in it, and cut where it is very long."""
+    """Return a path or a name for a message: on one line whatever is in it, and cut when it is very long."""
     text = os.fspath(path)
     text = text if len(text) <= MAX_SHOWN else f"{text[:100]}…{text[101 - MAX_SHOWN :]}"
     return text if text and text.isprintable() else repr(text)
@@ -100,7 +100,7 @@ def cut(value: object, most: int = 60) -> str:
 
 
 def typed_path(path: FilePath) -> str:
-    """Return a path as it is typed into bash, in one line whatever stands in it."""
+    """Return a path as it is typed into bash, on one line whatever is in it."""
     text = os.fspath(path)
     if text.isprintable():
         return shlex.quote(text)

@@ -33,23 +33,23 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
             temporary.replace(path)
-    except BaseException:  # a second ^C among them
+    except BaseException:  # also a second ^C
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
 
 
 def _begun(path: Path) -> BinaryIO:
-    """Open a new file, locked as long as it is open, so that nobody takes it for what a killed process left."""
-    import fcntl  # not there on every system
+    """Open a new file and lock it, so that no process takes it for one that a killed process left."""
+    import fcntl  # not every system has it
 
     while True:
         file = path.open("xb")  # a link is not followed
-        with suppress(OSError):  # where a file system has no locks, a file that needs none is written all the same
+        with suppress(OSError):  # a file system without locks is no reason not to write
             fcntl.flock(file, fcntl.LOCK_EX)
         if still_has_name(path, os.fstat(file.fileno())):
             return file
-        file.close()  # somebody was faster
+        file.close()  # another process was faster
 
 
 def write_named(path: Path, content: bytes) -> None:
@@ -96,7 +96,7 @@ def check_target(path: Path, kind: str, is_one: Callable[[Path], bool]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk: all renames in it are safe only after this."""
+    """Bring the names in a folder to the disk: renames in it are safe only after this."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -113,12 +113,12 @@ def make_folder(folder: Path) -> None:
 
 
 def left_behind(name: str) -> bool:
-    """Return whether a file is a lock, or what a killed process had half written: nothing that anybody would miss."""
+    """Return whether a file is a lock, or what a killed process left half written."""
     return (name.startswith(".") and name.endswith(".lock")) or HALF.fullmatch(name) is not None
 
 
 def still_has_name(path: Path, file: os.stat_result) -> bool:
-    """Return whether a file still has its name, which nobody else has taken meanwhile."""
+    """Return whether a file still has its name, and no other file has taken it."""
     try:
         return os.path.samestat(path.lstat(), file)
     except FileNotFoundError:
