@@ -135,7 +135,7 @@ class RunWriter:
     def begin(self, so_far: History) -> None:
         """Write what is known before the first epoch."""
         folder, config = self.folder, self.run.config
-        self.about = self.about or environment()
+        self.about = environment() if self.about is None else self.about
         unchanged = False
         if self.resume:
             with suppress(OSError):  # damaged: it is about to be replaced
@@ -174,9 +174,8 @@ class RunWriter:
                 save_figure(plot_loss_curve(history), self.folder.curve)
             if self.report:
                 shown = self.run if self.pictures else NO_PICTURES
-                with (
-                    nullcontext() if status in TRAINED else suppress(OSError)
-                ):  # the error that ended the run matters more
+                # after a run that did not end well, its own error matters more
+                with nullcontext() if status in TRAINED else suppress(OSError):
                     self._write_page(Summary.model_validate(finite(summary)), shown)
         finally:
             sync_folder(self.folder.path)
