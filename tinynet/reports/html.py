@@ -90,8 +90,8 @@ def table(caption: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], ki
     ]
     for first, *others in rows:
         cells = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in map(text, others))
-        short = len(str(first)) < 20
-        name = text(first).replace(" ", "\u00a0") if short else _breakable(first)
+        is_long = isinstance(first, Html) or len(str(first)) > 20
+        name = _breakable(first if is_long else str(first).replace(" ", "\u00a0"))
         lines.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
     return Html("\n".join([*lines, "</tbody>\n</table></div>"]))
 
