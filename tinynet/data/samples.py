@@ -149,6 +149,7 @@ class ScaledRows:
 
     def __init__(self, base: Array, rows: Array, offset: Array | float = 0.0, scale: Array | float = 1.0) -> None:
         self.base, self.rows, self.offset, self.scale = base, rows, offset, scale
+        self.moved = bool(np.any(offset))  # x - 0 is x, at the cost of a pass over all of them
         self.shape = len(rows), base.shape[1]
         self.nbytes = 8 * self.shape[0] * self.shape[1]
 
@@ -164,8 +165,10 @@ class ScaledRows:
 
     def take(self, which: Any, axis: int = 0, out: Array | None = None, mode: str = "raise") -> Array:
         """Return some of the rows, as `np.take` does."""
-        rows = np.subtract(self.base[self.rows[which]], self.offset, out=out, dtype=np.float64)
-        return np.asarray(np.divide(rows, self.scale, out=rows))
+        rows = self.base[self.rows[which]]
+        if self.moved:
+            rows = out = np.subtract(rows, self.offset, out=out, dtype=np.float64)
+        return np.asarray(np.divide(rows, self.scale, out=out, dtype=np.float64))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return all rows, which take `nbytes` of memory."""
