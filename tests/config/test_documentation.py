@@ -1,4 +1,4 @@
-"""What explains a config: the JSON Schema, the table of keys, and the comments of the presets."""
+"""The documentation of a config: the JSON Schema, the table of keys, and the comments in the presets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:
-    """Return a config of iris with one more value in it."""
+    """Return a config for iris with one more value."""
     config: dict[str, Any] = {"dataset": {"name": "iris"}}
     section, _, last = key.rpartition(".")
     (config.setdefault(section, {}) if section else config)[last] = value
@@ -43,14 +43,14 @@ def keys_in(text: str, line: str) -> list[str]:
 # The schema
 
 
-def test_the_schema_is_one_and_says_which_dialect() -> None:
+def test_the_schema_is_valid_and_names_its_dialect() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     assert json.loads(schema_text()) == schema()
     assert schema()["$schema"] == jsonschema.Draft202012Validator.META_SCHEMA["$id"]
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_holds_to_the_schema(name: str) -> None:
+def test_every_preset_conforms_to_the_schema(name: str) -> None:
     VALIDATOR.validate(tomllib.loads(preset_text(name)))
     VALIDATOR.validate(tomllib.loads(commented_preset(name)))
     VALIDATOR.validate(json.loads(load_config(name).to_json()))
@@ -77,7 +77,7 @@ def test_every_preset_holds_to_the_schema(name: str) -> None:
         ("training", {}, 3),
     ],
 )
-def test_the_schema_allows_and_refuses_what_a_config_does(key: str, good: Any, bad: Any, tmp_path: Path) -> None:
+def test_the_schema_accepts_and_refuses_what_a_config_does(key: str, good: Any, bad: Any, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     owner = next((name for name, options in OPTIONS.items() if key.removeprefix("dataset.") in options), "")
     for value, is_good in ((good, True), (bad, False)):
@@ -93,7 +93,7 @@ def test_the_schema_allows_and_refuses_what_a_config_does(key: str, good: Any, b
                 load_config(str(file))
 
 
-def test_an_unknown_key_is_not_in_the_schema() -> None:
+def test_the_schema_refuses_an_unknown_key() -> None:
     assert not VALIDATOR.is_valid(nested("epochs", 3))
     assert not VALIDATOR.is_valid(nested("training.epoch", 3))
     assert not VALIDATOR.is_valid({})
@@ -106,7 +106,7 @@ def test_the_table_in_the_docs_is_current() -> None:
     assert (DOCS / "config.md").read_text(encoding="utf-8") == key_table()
 
 
-def test_the_table_has_every_key_once_with_all_that_is_to_say() -> None:
+def test_the_table_lists_every_key_once_with_all_details() -> None:
     assert keys_in(key_table(), r"\| `(\w+)` \|.*") == dotted_keys()
     rows = [line.split(" | ") for line in key_table().splitlines() if line.startswith("| `")]
     assert all(len(row) == 5 for row in rows)
@@ -122,7 +122,7 @@ def test_the_table_has_every_key_once_with_all_that_is_to_say() -> None:
 
 
 @pytest.mark.parametrize("name", ["moons", "circles", "blobs"])
-def test_the_options_of_synthetic_data_state_the_values_they_have_when_unset(name: str) -> None:
+def test_synthetic_data_options_state_their_values_when_unset(name: str) -> None:
     for option in OPTIONS[name]:
         default = inspect.signature(DATASETS[name]).parameters[option].default
         (row,) = (line for line in key_table().splitlines() if line.startswith(f"| `{option}` "))
@@ -133,16 +133,16 @@ def test_the_options_of_synthetic_data_state_the_values_they_have_when_unset(nam
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_a_printed_preset_is_the_same_config_and_has_every_key_with_a_comment(name: str, tmp_path: Path) -> None:
+def test_a_printed_preset_loads_the_same_and_explains_every_key(name: str, tmp_path: Path) -> None:
     text = commented_preset(name)
-    (tmp_path / "my.toml").write_text(text, encoding="ascii")  # whatever the locale of who prints it
+    (tmp_path / "my.toml").write_text(text, encoding="ascii")  # whatever the locale
     assert load_config(str(tmp_path / "my.toml")) == load_config(name)
     assert keys_in(text, r"(?:# )?(\w+) = .+ # \S.*") == dotted_keys()
     assert max(map(len, text.splitlines())) <= 120
     assert text.splitlines()[0] == preset_text(name).splitlines()[0]
 
 
-def test_a_key_that_is_not_set_may_be_taken_out_of_its_comment(tmp_path: Path) -> None:
+def test_a_commented_key_can_be_uncommented(tmp_path: Path) -> None:
     file, tried = tmp_path / "my.toml", 0
     for data, others in {"moons": "factor|n_features", "circles": "n_features", "blobs": "noise|factor"}.items():
         text = commented_preset("moons").replace('name = "moons"', f'name = "{data}"')

@@ -1,4 +1,4 @@
-"""Configs: presets, files, overrides, and what each fault of a config gets."""
+"""Configs: presets, files, overrides, and the answer to each fault in a config."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def faults(text: str | bytes | None = IRIS, *overrides: str, file: str = "my.toml") -> tuple[str, ...]:
-    """Return the faults of a config text and overrides; without a text, those of the preset or file `file`."""
+    """Return the faults of a config text with overrides; without a text, of the preset or file `file`."""
     if text is not None:
         Path(file).write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ConfigError) as caught:
@@ -49,7 +49,7 @@ def faults(text: str | bytes | None = IRIS, *overrides: str, file: str = "my.tom
 
 
 def check_fault(parts: str, text: str | bytes | None = IRIS, *overrides: str, file: str = "my.toml") -> None:
-    """Hold that there is one fault, which begins with the first of `parts` and has all of them in this order."""
+    """Check that there is one fault: it begins with the first of `parts` and has all of them in order."""
     (fault,) = faults(text, *overrides, file=file)
     rest, expected = fault, parts.split(" ... ")
     assert fault.startswith(expected[0]), fault
@@ -58,10 +58,10 @@ def check_fault(parts: str, text: str | bytes | None = IRIS, *overrides: str, fi
         rest = rest.partition(part)[2]
 
 
-# Presets and files that are right
+# Valid presets and files
 
 
-def test_every_preset_loads_and_is_the_same_when_written_and_read() -> None:
+def test_every_preset_survives_being_written_and_read() -> None:
     assert preset_names() == ["breast_cancer", "digits", "digits-2bit", "digits-sign", "iris", "moons", "wine"]
     for name in preset_names():
         config = load_config(name)
@@ -76,7 +76,7 @@ def test_every_preset_loads_and_is_the_same_when_written_and_read() -> None:
         assert "null" not in config.to_json()
 
 
-def test_a_dataset_is_all_that_a_config_must_name() -> None:
+def test_a_config_needs_nothing_but_a_dataset() -> None:
     plain, schema = "[dataset]\r\nname = 'iris'\r\n", '"$schema" = "config.schema.json"\n'
     Path("my.toml").write_text(plain)
     config = load_config("my.toml")
@@ -95,7 +95,7 @@ def test_a_schedule_of_steps_divides_by_ten_unless_told() -> None:
     assert load_config("iris").optimizer.step_factor is None
 
 
-def test_overrides_take_the_place_of_what_the_file_has() -> None:
+def test_overrides_replace_the_values_in_the_file() -> None:
     words = ["optimizer.learning_rate=0.5", "training.epochs = 3", "network.activation='quantised:4'"]
     config = load_config("moons", [*words, "optimizer.nesterov=true", "dataset.noise=1 # too much"])
     assert (config.optimizer.learning_rate, config.optimizer.nesterov) == (0.5, True)
@@ -103,10 +103,10 @@ def test_overrides_take_the_place_of_what_the_file_has() -> None:
     assert config.dataset.options == {"n_samples": 1000, "noise": 1.0}
     assert config.optimizer.momentum == load_config("moons").optimizer.momentum
     Path("my.toml").write_text(IRIS)
-    assert load_config("my.toml", ["training.epochs=2"]).training.epochs == 2  # a section that the file has not
+    assert load_config("my.toml", ["training.epochs=2"]).training.epochs == 2  # a section that the file does not have
 
 
-def test_a_path_is_as_seen_from_the_config_or_the_command_line(tmp_path: Path) -> None:
+def test_a_path_is_relative_to_the_config_or_the_command_line(tmp_path: Path) -> None:
     Path("sub").mkdir()
     Path("sub/my.toml").write_text('[dataset]\nname = "csv"\npath = "flowers.csv"\n', encoding="utf-8")
     assert load_config("sub/my.toml").dataset.path == str(tmp_path / "sub" / "flowers.csv")
@@ -123,10 +123,10 @@ def test_the_config_and_the_library_allow_the_same_names() -> None:
     assert all(OPTIONS[name] == OWN[name] for name in OWN)
 
 
-# Faults of files
+# Faults in files
 
 
-def test_fault_01_a_file_that_cannot_be_read() -> None:
+def test_fault_01_a_file_that_cannot_be_read_is_named_with_the_reason() -> None:
     Path("folder.toml").mkdir()
     Path("loop.toml").symlink_to("loop.toml")
     os.mkfifo("pipe.toml")
@@ -154,13 +154,13 @@ def test_fault_01_the_folder_of_a_run_instead_of_its_config() -> None:
     check_fault("runs: neither ... the config of that run folder is runs/config.json", None, file="runs")
 
 
-def test_fault_01_an_empty_file_and_one_of_comments_alone() -> None:
+def test_fault_01_a_file_without_content_is_refused() -> None:
     for content in (b"", b" \n\t\n", b"\n"):
         check_fault("my.toml: is empty; 'tinynet presets digits' prints a config", content)
     check_fault("my.toml: dataset: missing; dataset.name must be one of  ... digits, moons", "# nothing\n")
 
 
-def test_fault_02_a_file_that_is_no_toml_or_json_is_answered_with_the_place() -> None:
+def test_fault_02_invalid_toml_or_json_is_answered_with_the_place() -> None:
     for text, place in {
         "seed = 1\nname = iris\n": "(at line 2, column 8)",
         "seed = 1\nname = ": "(at line 2, column 8)",
@@ -177,7 +177,7 @@ def test_fault_02_a_file_that_is_no_toml_or_json_is_answered_with_the_place() ->
         check_fault(f"my.json: must hold an object with sections, got {shown}", text, file="my.json")
 
 
-def test_fault_03_a_file_that_is_not_utf_8() -> None:
+def test_fault_03_a_file_that_is_not_utf_8_is_answered_with_the_line() -> None:
     for content, place in {
         b'# fine\nname = "\xe9"\n': "line 2: not UTF-8: byte 0xe9",
         b"\n\n\xe9": "line 3: not UTF-8: byte 0xe9",
@@ -186,7 +186,7 @@ def test_fault_03_a_file_that_is_not_utf_8() -> None:
         check_fault(f"my.toml: {place}", content)
 
 
-def test_fault_04_an_unknown_section_or_key_is_answered_with_the_nearest() -> None:
+def test_fault_04_an_unknown_key_is_answered_with_the_nearest() -> None:
     for text, parts in {
         IRIS + "[trainning]\nepochs = 1\n": "trainning; nearest: training, ",
         IRIS + "[optimizer]\nmomentun = 0.5\n": "optimizer.momentun; nearest: optimizer.momentum, ",
@@ -206,7 +206,7 @@ def test_fault_04_an_unknown_section_or_key_is_answered_with_the_nearest() -> No
         assert nearest_key(written) == meant
 
 
-def test_fault_05_a_value_of_the_wrong_type() -> None:
+def test_fault_05_a_value_of_the_wrong_type_is_refused() -> None:
     for line, message in {
         'optimizer.learning_rate = "0.1"': "must be a valid number, got '0.1'",
         "optimizer.nesterov = 1": "must be a valid boolean, got 1",
@@ -223,7 +223,7 @@ def test_fault_05_a_value_of_the_wrong_type() -> None:
     check_fault("my.json: seed: ... got None", '{"dataset": {"name": "iris"}, "seed": null}', file="my.json")
 
 
-def test_fault_06_a_value_out_of_range() -> None:
+def test_fault_06_a_value_out_of_range_is_refused() -> None:
     for override, allowed in {
         "optimizer.learning_rate=0": "greater than 0",
         "optimizer.learning_rate=inf": "a finite number",
@@ -241,7 +241,7 @@ def test_fault_06_a_value_out_of_range() -> None:
     assert load_config("iris", ["gradient.h=2.3e-16"]).gradient.h == 2.3e-16
 
 
-def test_fault_06_values_that_exclude_each_other() -> None:
+def test_fault_06_values_that_exclude_each_other_are_refused() -> None:
     check_fault("my.toml: training: training.epochs 20 ... warmup_epochs", f"{IRIS}[optimizer]\nwarmup_epochs = 50\n")
     check_fault("my.toml: dataset.test_size:  ... 0.9 + 0.2", IRIS + "validation_size = 0.9\n")
     for text, words, parts in [
@@ -261,7 +261,7 @@ def test_fault_06_values_that_exclude_each_other() -> None:
     assert load_config("iris", ["optimizer.warmup_epochs=1.9", "training.epochs=2"]).optimizer.warmup_epochs == 1.9
 
 
-def test_fault_07_an_unknown_name_is_answered_with_the_nearest_and_all() -> None:
+def test_fault_07_an_unknown_name_is_answered_with_all_names() -> None:
     for line, parts in {
         "dataset.name = 'digit'": "'digits', 'moons', 'iris' ... got 'digit'; did you mean 'digits'?",
         "dataset.scaling = 'min_max'": "'minmax', 'standard' or 'none' ... did you mean 'minmax'?",
@@ -279,7 +279,7 @@ def test_fault_07_an_unknown_name_is_answered_with_the_nearest_and_all() -> None
         preset_text("digit")
 
 
-def test_fault_08_an_override_that_is_no_override() -> None:
+def test_fault_08_an_override_that_cannot_be_parsed_is_refused() -> None:
     for word in ("seed", "=", "=1", "", "-5", "seed:1"):
         check_fault("command line:  ... KEY=VALUE in one word; write seed=", IRIS, word)
     check_fault("command line: seed: given twice", IRIS, "seed=1", "seed = 1")
@@ -293,7 +293,7 @@ def test_fault_13_a_number_beyond_every_machine_is_refused() -> None:
     check_fault("command line: optimizer.learning_rate: must be a ", IRIS, "optimizer.learning_rate=1" + "0" * 400)
 
 
-def test_fault_14_what_no_config_holds_is_refused() -> None:
+def test_fault_14_excessive_length_and_nesting_are_refused() -> None:
     check_fault("my.toml: line 1: longer than 2,000 characters", "# " + "x" * 5000)
     check_fault("my.toml: line 2: longer than 2,000 characters", "\n" + "a." * 1500 + "a = 1")
     check_fault("my.toml: nested too deeply", "a = " + "[" * 1990)
@@ -302,7 +302,7 @@ def test_fault_14_what_no_config_holds_is_refused() -> None:
     check_fault("my.toml: unknown key dataset.a; nearest", IRIS + ".".join("a" * 990) + " = 1\n")
 
 
-def test_fault_14_what_is_as_long_as_is_allowed_is_read() -> None:
+def test_fault_14_the_longest_allowed_values_are_read() -> None:
     longest = "#" * 2000 + "\n"
     n_lines, rest = divmod(2**16 - len(IRIS), len(longest))
     Path("my.toml").write_text(IRIS + n_lines * longest + rest * "#")
@@ -310,7 +310,7 @@ def test_fault_14_what_is_as_long_as_is_allowed_is_read() -> None:
     assert load_config("iris", ["training.epochs=5" + 1999 * " "]).training.epochs == 5
 
 
-def test_fault_14_a_file_of_100_megabytes_is_refused_without_being_read() -> None:
+def test_fault_14_a_file_of_100_megabytes_is_not_read() -> None:
     with Path("large.toml").open("wb") as sparse:
         sparse.truncate(100_000_000)
     tracemalloc.start()
@@ -322,17 +322,17 @@ def test_fault_14_a_file_of_100_megabytes_is_refused_without_being_read() -> Non
     assert peak < 10**6
 
 
-def test_fault_14_a_file_of_faults_is_answered_with_the_first_and_their_number() -> None:
+def test_fault_14_a_config_with_many_faults_lists_the_first_20() -> None:
     for file in ("my.toml", "my.json"):
         for n_keys, n_faults in ((3000, 21), (19, 20)):
             keys = [f"key{number}" for number in range(n_keys)]
             text = json.dumps(dict.fromkeys(keys, 1), indent=0) if file == "my.json" else " = 1\n".join([*keys, ""])
             found = faults(text, file=file)
-            assert len(found) == n_faults  # with the dataset that is missing
+            assert len(found) == n_faults  # one of them is the missing dataset
             assert ("2981 more faults" in found[-1]) == (n_keys == 3000)
 
 
-def test_fault_15_names_of_folders() -> None:
+def test_fault_15_names_that_no_folder_can_have_are_refused() -> None:
     odd = ["../up", "a\\b", "..", "a..b", ".", ".hidden", "-rf", "", " a", "a ", "a\tb", "a\nb", "\x1b", "~", "$x"]
     for name in odd:
         text = json.dumps({"name": name, "dataset": {"name": "iris"}})
@@ -381,7 +381,7 @@ batch_size = "100"
     ]
 
 
-def test_fault_11_keys_that_differ_from_those_a_run_was_begun_with_are_named() -> None:
+def test_fault_11_keys_that_differ_from_the_runs_config_are_named() -> None:
     long = "/somewhere" * 10
     cases: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
         ({"path": f"{long}/here.csv"}, {"path": f"{long}/there.csv"}, ["path (…", "/here.csv there, …", "/there.csv"]),
@@ -399,7 +399,7 @@ def test_the_origin_of_a_config_names_file_and_command_line() -> None:
     assert origin("my own.toml", ["seed=1"]) == "my own.toml and command line"
 
 
-# Whatever is in a file or on the command line, the answer is a Config or a ConfigError
+# Random files and command lines give a Config or a ConfigError
 
 KEYS = st.sampled_from([*dotted_keys(), "dataset", "training", "x", "network.x"])
 WORDS = st.sampled_from(["1", "0", "-1", "0.5", "1e400", "nan", "true", '"iris"', '"moons"', '"relu"', '"quantised:3"'])
@@ -439,7 +439,7 @@ def config_or_faults(source: str, overrides: list[str]) -> None:
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TOML_TEXTS, JSON_TEXTS, OVERRIDES)
-def test_any_file_is_a_config_or_a_fault(text: str, content: bytes, overrides: list[str]) -> None:
+def test_any_file_gives_a_config_or_a_config_error(text: str, content: bytes, overrides: list[str]) -> None:
     Path("any.toml").write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
     config_or_faults("any.toml", overrides)
     Path("any.json").write_bytes(content)
@@ -448,5 +448,5 @@ def test_any_file_is_a_config_or_a_fault(text: str, content: bytes, overrides: l
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.builds("{}={}".format, KEYS, WORDS), max_size=2) | OVERRIDES)
-def test_any_overrides_of_a_preset_are_a_config_or_faults(overrides: list[str]) -> None:
+def test_any_overrides_give_a_config_or_a_config_error(overrides: list[str]) -> None:
     config_or_faults("moons", overrides)

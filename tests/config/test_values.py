@@ -1,4 +1,4 @@
-"""Values on the command line: what is typed, and what a key of each type makes of it."""
+"""Values on the command line: what is typed, and how a key of each type reads it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_several_values_are_a_list_or_a_range() -> None:
             assert typed_values(key, text) == axis, f"{key}={text}"
 
 
-def test_fault_08_what_is_no_value_of_its_key_is_refused() -> None:
+def test_fault_08_a_value_that_does_not_fit_its_key_is_refused() -> None:
     refused = {
         "seed": ["", "1,,2", "1,", "[]", "4..0", "1..999999", "ten", "1\nname = 'x'", "[" * 1999, "1" * 3000],
         "name": ['"\\q"'],
@@ -67,7 +67,7 @@ def test_fault_08_what_is_no_value_of_its_key_is_refused() -> None:
         assert fault.startswith(f"command line: {key}: ") and fault.isprintable() and len(fault) < 400
 
 
-def test_null_takes_a_key_away_as_if_it_were_not_in_the_file() -> None:
+def test_null_removes_a_key_as_if_it_were_not_in_the_file() -> None:
     for key in dotted_keys():
         if key == "dataset.name":
             continue
@@ -83,7 +83,7 @@ LINES = (Path(__file__).parent / "command_lines.txt").read_text(encoding="utf-8"
 
 
 def understood(line: str) -> dict[str, Any]:
-    """Return what a line sets beside the preset: keys and values for train, axes for sweep."""
+    """Return what a line changes in the preset: keys and values for train, axes for sweep."""
     options = parsed(shlex.split(line))
     if options.command == "sweep":
         return load_grid(options.config, options.overrides).axes
@@ -92,7 +92,7 @@ def understood(line: str) -> dict[str, Any]:
     return {key: value for key, value in config.items() if value != preset[key]}
 
 
-def test_a_line_is_understood_or_answered_with_one_that_is() -> None:
+def test_a_command_line_is_accepted_or_answered_with_one_that_is() -> None:
     assert len(LINES) >= 136
     for line, expected in (map(str.strip, entry.split(" => ")) for entry in LINES):
         try:
@@ -106,7 +106,7 @@ def test_a_line_is_understood_or_answered_with_one_that_is() -> None:
             )
 
 
-def test_all_keys_are_where_an_unknown_one_says_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_key_says_where_all_keys_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config("iris", ["zzz=3"])
     assert "nearest: " in caught.value.faults[0]
@@ -116,7 +116,7 @@ def test_all_keys_are_where_an_unknown_one_says_they_are(capsys: pytest.CaptureF
     assert all(f"| `{key.rpartition('.')[2]}` |" in listed for key in dotted_keys())
 
 
-def test_a_list_of_columns_is_one_value_and_a_list_of_lists_an_axis() -> None:
+def test_a_list_of_columns_is_a_value_and_a_list_of_lists_an_axis() -> None:
     for text, expected in {
         "a": [["a"]],
         "a,b": [["a", "b"]],
@@ -131,7 +131,7 @@ def test_a_list_of_columns_is_one_value_and_a_list_of_lists_an_axis() -> None:
         assert typed_values("dataset.exclude", text) == expected, text
 
 
-def test_keys_that_one_value_of_an_axis_needs_are_dropped_for_the_others(
+def test_keys_needed_by_one_value_of_an_axis_are_dropped_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Your own data in CSV: read as its owner meant it, or refused with the line and column."""
+"""Your own CSV data: read as the owner meant it, or refused with line and column."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def csv_file(content: str | bytes) -> Path:
 
 
 def read(path: Path, **options: Any) -> tuple[list[list[float]], list[str], tuple[str, ...]]:
-    """Return the rows of the numbers, the labels and the names of the features of a file."""
+    """Return the rows of numbers, the labels and the feature names of a file."""
     data = load_dataset("csv", path=path, **WHOLE, **options)
     order = np.lexsort(data.X_train.T[::-1])
     return data.X_train[order].tolist(), [data.class_names[k] for k in data.y_train[order]], data.feature_names
@@ -49,7 +49,7 @@ def is_as_meant(read: Any, names: tuple[str, ...] = ("a", "b")) -> bool:
     return bool(read == ([row[:2] for row in meant], [row[2] for row in meant], names))
 
 
-# CSV as it should be
+# CSV that is read
 
 
 def test_a_csv_file_gives_the_data_set_of_its_arrays() -> None:
@@ -69,13 +69,13 @@ def test_fault_18_the_separator_is_found_or_given(separator: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "  \n"])
-def test_fault_18_line_ends_and_blank_lines_are_no_matter(end: str) -> None:
+def test_fault_18_line_ends_and_blank_lines_do_not_matter(end: str) -> None:
     assert is_as_meant(read(csv_file(text(end=end))))
     assert is_as_meant(read(csv_file(end + text(end=end))))
     assert is_as_meant(read(csv_file("\ufeff" + text(end=end).replace(",", " ,  ").rstrip(end))))
 
 
-def test_fault_18_quoted_cells_may_hold_separators_quotes_and_line_ends() -> None:
+def test_fault_18_quoted_cells_may_hold_separators_and_line_ends() -> None:
     content = '"length, cm","the ""width""","kind\nof thing"\n"1.5", 2,"one, or ""1"""\n3, "4", "ö"\n'
     table = read_csv(csv_file(content), Style(header=True))
     assert table.names == ["length, cm", 'the "width"', "kind\nof thing"] and table.lines.tolist() == [3, 4]
@@ -83,7 +83,7 @@ def test_fault_18_quoted_cells_may_hold_separators_quotes_and_line_ends() -> Non
     assert table.columns[2].levels == ('one, or "1"', "ö")
 
 
-def test_fault_18_thousands_of_columns(rng: np.random.Generator) -> None:
+def test_fault_18_thousands_of_columns_are_read(rng: np.random.Generator) -> None:
     X = rng.standard_normal((6, 5000))
     content = io.StringIO()
     csv.writer(content).writerows([[*range(5000), "y"], *([*row, "ab"[i % 2]] for i, row in enumerate(X.tolist()))])
@@ -92,13 +92,13 @@ def test_fault_18_thousands_of_columns(rng: np.random.Generator) -> None:
     assert table.names[4999] == "4999"
 
 
-def test_fault_18_without_a_header_columns_are_named_by_their_numbers() -> None:
+def test_fault_18_without_a_header_columns_are_numbered() -> None:
     assert is_as_meant(read(csv_file(text(header=""))), ("column 1", "column 2"))
     assert is_as_meant(read(csv_file(text(header="")), header=False), ("column 1", "column 2"))
 
 
 @pytest.mark.parametrize("label", ["answer", 2, -2])
-def test_the_label_column_is_named_or_counted_from_one(label: Any) -> None:
+def test_the_label_column_is_given_by_name_or_number_from_one(label: Any) -> None:
     rows = [[a, name, b] for a, b, name in ROWS]
     assert is_as_meant(read(csv_file(text(rows, header="a,answer,b")), label=label))
 
@@ -118,38 +118,36 @@ def test_the_label_column_may_be_the_first() -> None:
         (["9007199254740993", "9007199254740992"], ("9007199254740992", "9007199254740993")),
     ],
 )
-def test_fault_22_class_names_are_kept_and_numbers_stand_in_their_order(
-    labels: list[str], names: tuple[str, ...]
-) -> None:
+def test_fault_22_class_names_are_kept_and_numbers_are_sorted(labels: list[str], names: tuple[str, ...]) -> None:
     path = csv_file(text([[i, 0, labels[i % 2]] for i in range(20)]))
     assert load_dataset("csv", path=path, **WHOLE).class_names == names
 
 
-def test_fault_22_a_column_of_fractions_is_no_label() -> None:
+def test_fault_22_a_label_column_of_fractions_is_refused() -> None:
     with pytest.raises(DataError, match="label column 'answer' must hold whole numbers or words"):
         load_dataset("csv", path=csv_file(text([[1, 2, 0.5], [1, 2, 1.5]] * 9)))
 
 
-# CSV that is refused, with the place
+# CSV that is refused
 
 
 @pytest.mark.parametrize("content", ["", "\n", "  \r\n\n", '""\n'])
-def test_fault_17_csv_empty(content: str) -> None:
+def test_fault_17_an_empty_csv_is_refused(content: str) -> None:
     assert fault(csv_file(content)) == "is empty"
 
 
-def test_fault_17_csv_header_only() -> None:
+def test_fault_17_a_csv_with_only_a_header_is_refused() -> None:
     assert fault(csv_file("a,b,answer\n")) == "has a header only"
 
 
-def test_fault_17_csv_folder_or_pipe() -> None:
+def test_fault_17_a_folder_or_pipe_is_refused() -> None:
     assert fault(Path("nowhere.csv")) == "cannot be read: No such file or directory"
     Path("folder.csv").mkdir()
     os.mkfifo("pipe.csv")
     assert fault(Path("folder.csv")) == fault(Path("pipe.csv")) == "is not a file"
 
 
-def test_fault_17_csv_ragged_row() -> None:
+def test_fault_17_a_ragged_row_is_refused() -> None:
     assert fault(csv_file(text() + "1,2\n")) == "line 22 has 2 columns, the rows before it have 3"
     assert fault(csv_file('a,b,"ans\nwer"\n\n1,2,x\n1,2,x,\n')).startswith("line 5 has 4 columns")
     assert fault(csv_file("a,b,c\n1,2,x,9\n")) == "line 2 has 4 columns, the rows before it have 3"
@@ -164,11 +162,11 @@ def test_fault_17_csv_ragged_row() -> None:
         ('"1,5",1,no', "column 'a': '1,5' in line 22"),
     ],
 )
-def test_fault_17_csv_text_where_a_number_belongs(row: str, message: str) -> None:
+def test_fault_17_text_in_a_column_of_numbers_is_named(row: str, message: str) -> None:
     assert message in fault(csv_file(text() + row + "\n"))
 
 
-def test_fault_17_csv_missing_label_column() -> None:
+def test_fault_17_a_missing_label_column_is_named() -> None:
     said = fault(csv_file(text()), label="anwser")
     assert said == "label: no column 'anwser'; did you mean 'answer'? the columns are 'a', 'b', 'answer'"
     for label in (0, 4, -4):
@@ -177,7 +175,7 @@ def test_fault_17_csv_missing_label_column() -> None:
     assert fault(wide, label="species").endswith("'x29' and 970 more")
 
 
-def test_fault_17_csv_missing_values_where_they_are_refused() -> None:
+def test_fault_17_missing_values_are_refused_on_request() -> None:
     content = text() + "1,,no\n?,NA,yes\n"
     assert "3 values are missing in 'a', 'b': lines 22, 23; dataset.missing" in fault(
         csv_file(content), missing="refuse"
@@ -196,7 +194,7 @@ def test_fault_17_csv_missing_values_where_they_are_refused() -> None:
         ("a,b\n1,x" + "y" * 200_000 + "\n", "line 2: a cell longer than"),
     ],
 )
-def test_fault_18_csv_that_cannot_be_read_is_refused_with_the_line(content: str, message: str) -> None:
+def test_fault_18_a_csv_that_cannot_be_read_is_refused_with_the_line(content: str, message: str) -> None:
     assert fault(csv_file(content)).startswith(message)
 
 
@@ -209,11 +207,11 @@ def test_fault_18_csv_that_cannot_be_read_is_refused_with_the_line(content: str,
         (b"a,b\n" + b"1" * (MAX_LINE + 1), "line 2 is longer than 16,777,216 bytes"),
     ],
 )
-def test_fault_14_csv_that_is_no_text_is_refused_with_the_line(content: bytes, message: str) -> None:
+def test_fault_14_a_csv_that_is_not_text_is_refused_with_the_line(content: bytes, message: str) -> None:
     assert fault(csv_file(content)).startswith(message)
 
 
-def test_fault_14_a_path_with_a_nul_byte() -> None:
+def test_fault_14_a_path_with_a_nul_byte_is_refused() -> None:
     with pytest.raises(DataError, match=r"^'a\\x00b.csv': is not a file$"):
         load_dataset("csv", path="a\0b.csv")
 
@@ -247,30 +245,30 @@ def test_a_wrong_option_is_named_before_the_file_is_opened(options: Any, kind: t
         ("x,y,z\n1,,a\n,2,b\n", -1, "every row has a gap"),
     ],
 )
-def test_a_table_without_usable_labels_or_rows_is_a_fault(content: str, label: int, message: str) -> None:
+def test_a_table_without_usable_labels_or_rows_is_refused(content: str, label: int, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(csv_file(content), label=label, missing="drop")
 
 
 @pytest.mark.parametrize(("label", "others"), [(2, "13"), (-2, "13"), (3, "12"), (-1, "12")])
-def test_a_last_column_whose_first_cell_is_empty_is_a_column(label: int, others: str) -> None:
+def test_a_last_column_with_an_empty_first_cell_is_kept(label: int, others: str) -> None:
     table = csv_file("1,2,\n3,4,5\n1,6,6\n3,4,7\n")
     _, labels, names = read(table, label=label, missing="drop")
     assert names == tuple(f"column {place}" for place in others)
     assert sorted(labels) == (["4", "4", "6"] if abs(label) == 2 else ["5", "6", "7"])
 
 
-def test_a_separator_behind_every_line_makes_no_column() -> None:
+def test_a_separator_at_the_end_of_every_line_adds_no_column() -> None:
     assert read(csv_file("1,2,\n3,4,\n1,6,\n"), label=-2)[2] == ("column 2",)
 
 
-def test_a_table_of_gaps_alone_is_refused_by_its_cause() -> None:
+def test_a_table_with_nothing_but_gaps_is_refused() -> None:
     np.savez("own.npz", X=np.full((2, 2), np.nan), y=np.arange(2))
     with pytest.raises(DataError, match="no column is left for the features; left out are 'x0', 'x1'"):
         load_dataset("npz", path="own.npz", missing="refuse")
 
 
-# Whatever the bytes
+# Random tables and random bytes
 
 
 CELLS = st.one_of(st.floats().map(str), st.sampled_from(["", "no", "yes", "1", '"', "NA", "\r", "\0", "é", "_", " "]))
@@ -279,7 +277,7 @@ TABLES = st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=12)
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TABLES, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n", "\r"]), st.integers(-3, 3))
-def test_a_table_of_anything_gives_a_data_set_or_a_fault(
+def test_any_table_gives_a_data_set_or_a_data_error(
     rows: list[list[str]], separator: str, end: str, label: int
 ) -> None:
     attempt(Path("own.csv"), end.join(separator.join(row) for row in rows).encode(), label=label, **WHOLE)
@@ -287,5 +285,5 @@ def test_a_table_of_anything_gives_a_data_set_or_a_fault(
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["csv", "npz"]), st.binary(max_size=200))
-def test_bytes_of_any_kind_give_a_data_set_or_a_fault(kind: str, content: bytes) -> None:
+def test_any_bytes_give_a_data_set_or_a_data_error(kind: str, content: bytes) -> None:
     attempt(Path(f"own.{kind}"), content)

@@ -24,9 +24,7 @@ def test_every_sample_file_is_explained() -> None:
     ("file", "source", "label"),
     [("iris.csv", load_iris, "species"), ("breast_cancer.csv", load_breast_cancer, "diagnosis")],
 )
-def test_a_file_is_the_data_of_scikit_learn_with_the_names_of_its_classes(
-    file: str, source: Callable[[], Any], label: str
-) -> None:
+def test_a_sample_file_holds_the_data_of_scikit_learn(file: str, source: Callable[[], Any], label: str) -> None:
     bunch = source()
     with (DATA / file).open(encoding="utf-8", newline="") as text:
         header, *rows = csv.reader(text)

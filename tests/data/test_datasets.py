@@ -50,7 +50,7 @@ def two_classes(n: int = 40) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_named_data_set_is_float64_rows_and_labels_in_three_parts(name: str) -> None:
+def test_every_data_set_has_three_parts_of_float64_rows_and_labels(name: str) -> None:
     data = load_dataset(name)
     n_samples, n_features, n_classes = SHAPES[name]
     assert (data.name, data.n_features, data.n_classes) == (name, n_features, n_classes)
@@ -112,12 +112,12 @@ def test_a_split_is_a_partition(seed: int, n_classes: int, n: int, validation_si
     assert (names[labels(data)] == y[rows(data).ravel().astype(int)]).all()
 
 
-def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
+def test_the_seed_decides_the_split() -> None:
     first, second, other = (load_dataset("iris", seed=seed) for seed in (7, 7, 8))
     assert identical(first, second) and not identical(first, other)
 
 
-def test_the_seed_decides_the_points_of_synthetic_data_too() -> None:
+def test_the_seed_also_decides_the_points_of_synthetic_data() -> None:
     first, second, other = (load_dataset("moons", seed=seed, scaling="none") for seed in (7, 7, 8))
     assert identical(first, second)
     assert set(rows(first).ravel()).isdisjoint(rows(other).ravel())
@@ -130,17 +130,17 @@ def test_a_part_of_size_zero_is_empty_but_keeps_its_columns() -> None:
 
 
 @pytest.mark.parametrize("name", ["digits", "wine"])
-def test_minmax_is_fitted_on_the_training_part_alone(name: str) -> None:
+def test_minmax_is_fitted_on_the_training_part_only(name: str) -> None:
     scaled, raw = load_dataset(name), load_dataset(name, scaling="none")
     assert scaled.X_train.min() == 0.0 and scaled.X_train.max() == 1.0
     low, high = raw.X_train.min(axis=0), raw.X_train.max(axis=0)
     for part in PARTS:
         expected = (getattr(raw, f"X_{part}") - low) / np.where(high == low, 1.0, high - low)
         np.testing.assert_allclose(getattr(scaled, f"X_{part}"), expected, rtol=1e-14)
-    assert rows(scaled).max() > 1.0  # rows that were not looked at may lie outside
+    assert rows(scaled).max() > 1.0  # rows outside the training part may exceed 1
 
 
-def test_standard_is_fitted_on_the_training_part_alone() -> None:
+def test_standard_is_fitted_on_the_training_part_only() -> None:
     scaled, raw = load_dataset("wine", scaling="standard"), load_dataset("wine", scaling="none")
     np.testing.assert_allclose(scaled.X_train.mean(axis=0), 0.0, atol=1e-13)
     np.testing.assert_allclose(scaled.X_train.std(axis=0), 1.0, rtol=1e-13)
@@ -149,14 +149,14 @@ def test_standard_is_fitted_on_the_training_part_alone() -> None:
     assert np.abs(scaled.X_test.mean(axis=0)).max() > 0.01
 
 
-def test_the_scaling_serves_rows_that_come_later() -> None:
+def test_the_scaling_can_be_applied_to_later_rows() -> None:
     scaled, raw = load_dataset("wine", scaling="standard"), load_dataset("wine", scaling="none")
     assert scaled.scaling.name == "standard"
     assert (scaled.scaling.transform(raw.X_test) == scaled.X_test).all()
     assert (raw.scaling.transform(raw.X_test) == raw.X_test).all()
 
 
-def test_the_arrays_of_the_caller_are_left_alone() -> None:
+def test_the_callers_arrays_are_not_modified() -> None:
     X, y = two_classes()
     before = X.copy()
     data = split_dataset(X, y, scaling="none")
@@ -164,7 +164,7 @@ def test_the_arrays_of_the_caller_are_left_alone() -> None:
     np.testing.assert_array_equal(X, before)
 
 
-def test_options_of_synthetic_data_reach_scikit_learn() -> None:
+def test_options_of_synthetic_data_are_passed_to_scikit_learn() -> None:
     data = load_dataset("blobs", n_samples=200, n_features=3, centers=4, cluster_std=0.0, scaling="none")
     assert (len(rows(data)), data.n_features, data.n_classes) == (200, 3, 4)
     assert len(np.unique(rows(data), axis=0)) == 4
@@ -233,7 +233,7 @@ def test_fault_6_a_part_too_small_for_every_class_is_named(
         ("blobs", {"n_samples": 10**6, "n_features": 10**8}),
     ],
 )
-def test_fault_13_data_larger_than_memory_is_refused_before_allocation(name: str, options: Any) -> None:
+def test_fault_13_data_too_large_for_memory_are_not_allocated(name: str, options: Any) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(InvalidValueError, match=r"samples of .* GiB; this machine has"):
@@ -243,13 +243,13 @@ def test_fault_13_data_larger_than_memory_is_refused_before_allocation(name: str
         tracemalloc.stop()
 
 
-def test_fault_13_more_centers_than_samples_are_refused_before_allocation() -> None:
+def test_fault_13_more_centers_than_samples_are_refused() -> None:
     with pytest.raises(InvalidValueError, match="centers must be at most n_samples, got 1000000000000"):
         load_dataset("blobs", centers=10**12)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_fault_20_values_that_are_not_finite_are_counted_and_placed(value: float) -> None:
+def test_fault_20_values_that_are_not_finite_are_counted_and_located(value: float) -> None:
     X, y = np.zeros((20, 3)), np.arange(20) % 2
     X[4, 2] = X[9, 0] = value
     with pytest.raises(DataError, match="2 values that are nan or inf, the first in row 4, column 2"):
@@ -266,13 +266,13 @@ def test_fault_20_values_that_are_not_finite_are_counted_and_placed(value: float
         (np.full((4, 1), "a"), "real numbers"),
     ],
 )
-def test_fault_21_an_X_that_is_no_table_of_numbers_is_refused(X: Any, message: str) -> None:
+def test_fault_21_an_X_that_is_not_a_table_of_numbers_is_refused(X: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         split_dataset(X, np.arange(len(X)) % 2)
 
 
 @pytest.mark.parametrize("y", [[0, 1, 0], np.zeros((40, 1)), 0])
-def test_fault_21_a_y_of_another_length_is_refused(y: Any) -> None:
+def test_fault_21_a_y_of_the_wrong_length_is_refused(y: Any) -> None:
     with pytest.raises(DataError, match="one label for each of the 40 rows of X, got shape"):
         split_dataset(two_classes()[0], y)
 
@@ -291,7 +291,7 @@ def test_fault_21_a_y_of_another_length_is_refused(y: Any) -> None:
 def test_fault_22_labels_become_numbers_and_their_names_are_kept(
     low: Any, high: Any, names: tuple[str, ...], dtype: Any
 ) -> None:
-    X = two_classes()[0]  # row numbers, of which the even ones get the higher label
+    X = two_classes()[0]  # row numbers; even rows get the higher label
     data = split_dataset(X, np.array([high, low] * 20, dtype=dtype), scaling="none")
     assert data.class_names == names
     assert (labels(data) == (rows(data)[:, 0] + 1) % 2).all()
@@ -331,7 +331,7 @@ def test_a_class_of_three_has_one_in_every_part() -> None:
 
 @pytest.mark.parametrize("scaling", ["standard", "minmax"])
 @pytest.mark.parametrize("constant", [0.1, 1e149, 1e-300])
-def test_fault_23_a_constant_column_is_moved_and_never_divided_by_zero(constant: float, scaling: str) -> None:
+def test_fault_23_a_constant_column_is_never_divided_by_zero(constant: float, scaling: str) -> None:
     X, y = two_classes()
     data = split_dataset(np.column_stack([X, np.full(40, constant)]), y, scaling=scaling)
     assert (rows(data)[:, 1] == 0.0).all()
@@ -340,7 +340,7 @@ def test_fault_23_a_constant_column_is_moved_and_never_divided_by_zero(constant:
 
 
 @pytest.mark.parametrize("scaling", ["standard", "minmax"])
-def test_fault_23_a_column_that_hardly_varies_in_training_stays_finite_elsewhere(scaling: str) -> None:
+def test_fault_23_a_nearly_constant_column_stays_finite(scaling: str) -> None:
     X, y = two_classes()
     plain = split_dataset(X, y, scaling="none")
     tiny, huge = np.isin(X[:, 0], plain.X_train[0]), np.isin(X[:, 0], plain.X_test[0])
@@ -350,7 +350,7 @@ def test_fault_23_a_column_that_hardly_varies_in_training_stays_finite_elsewhere
 
 
 @pytest.mark.parametrize("value", [1e160, -1e308])
-def test_fault_24_values_whose_squares_overflow_are_counted_and_placed(value: float) -> None:
+def test_fault_24_values_whose_squares_overflow_are_located(value: float) -> None:
     X, y = np.zeros((20, 3)), np.arange(20) % 2
     X[4, 2] = X[9, 0] = value
     with pytest.raises(
@@ -360,7 +360,7 @@ def test_fault_24_values_whose_squares_overflow_are_counted_and_placed(value: fl
 
 
 @pytest.mark.parametrize("scaling", ["standard", "minmax", "none"])
-def test_fault_24_the_largest_allowed_values_are_scaled_without_a_warning(scaling: str) -> None:
+def test_fault_24_the_largest_allowed_values_scale_without_warning(scaling: str) -> None:
     X, y = two_classes()
     data = split_dataset(np.where(X % 4 < 2, 1e150, -1e150), y, scaling=scaling)
     assert np.isfinite(rows(data)).all()
@@ -394,7 +394,7 @@ def test_fault_25_every_layout_of_X_gives_the_same_bits(rng: np.random.Generator
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_digest_knows_every_part_and_name_but_not_the_last_bits(name: str) -> None:
+def test_a_digest_covers_every_part_and_name_but_not_the_last_bits(name: str) -> None:
     data = load_dataset(name, scaling="standard")
     for part in PARTS:
         X, y = getattr(data, f"X_{part}").copy(), getattr(data, f"y_{part}").copy()
@@ -412,7 +412,7 @@ def test_a_digest_knows_every_part_and_name_but_not_the_last_bits(name: str) -> 
         assert dataclasses.replace(data, **changed).digest != data.digest
 
 
-def test_a_digest_takes_columns_of_zeros_and_of_huge_numbers() -> None:
+def test_a_digest_accepts_columns_of_zeros_and_of_huge_numbers() -> None:
     X = np.array([[0.0, 1e-150], [0.0, 1e-150], [1.0, 1e150]])
     parts: dict[str, Any] = {f"X_{part}": X[:2] for part in PARTS}
     parts |= {f"y_{part}": np.array([0, 1]) for part in PARTS}

@@ -1,4 +1,4 @@
-"""Your own data in NPZ: the arrays that are there, and never what a file merely claims."""
+"""Your own NPZ data: what the arrays hold, never what a file merely claims."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_npz_file_gives_the_data_set_of_its_arrays(save: Any, dtype: str, ord
     assert own.class_names == ("off", "on") and own.feature_names == ("x0", "x1", "x2")
 
 
-def test_arrays_that_are_not_compressed_are_mapped_and_not_read() -> None:
+def test_uncompressed_arrays_are_mapped_and_not_read() -> None:
     X, y = np.zeros((1000, 1000)), np.arange(1000)
     npz_file(X=X, y=y)
     tracemalloc.start()
@@ -58,21 +58,21 @@ def test_arrays_that_are_not_compressed_are_mapped_and_not_read() -> None:
         data["X"][0, 0] = 1.0
 
 
-def test_fault_19_npz_missing_array() -> None:
+def test_fault_19_a_missing_array_is_named() -> None:
     assert fault(npz_file(x=[[1.0]], labels=[1])) == "no array 'y'; it has 'x', 'labels'"
     np.savez("own.npz")
     assert fault(Path("own.npz")) == "no array 'X', 'y'; it has none"
 
 
 class Bomb:
-    """Leaves a file behind when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __reduce__(self) -> Any:
-        """Name what unpickling would call."""
+        """Return what unpickling would call."""
         return Path.touch, (Path("exploded"),)
 
 
-def test_fault_19_npz_objects_are_refused_and_never_loaded() -> None:
+def test_fault_19_objects_are_refused_and_never_unpickled() -> None:
     path = npz_file(X=np.array([Bomb(), 1.0], dtype=object), y=[0, 1])
     assert fault(path).startswith("array X holds Python objects, which are never loaded")
     with zipfile.ZipFile(path, "w") as archive:
@@ -98,13 +98,13 @@ def test_fault_19_npz_objects_are_refused_and_never_loaded() -> None:
         (np.zeros((4, 2)), np.array([""] * 4, dtype="U0"), "label column 'y' holds nothing but gaps"),
     ],
 )
-def test_fault_19_npz_wrong_shapes_and_types(X: Any, y: Any, message: str) -> None:
+def test_fault_19_wrong_shapes_and_types_are_refused(X: Any, y: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load_dataset("npz", path=npz_file(X=X, y=y))
 
 
 def header(shape: str, descr: str = "<f8") -> bytes:
-    """Return the beginning of an NPY file that declares what it likes."""
+    """Return the header of an NPY file with any declaration."""
     fields = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(fields)) + fields
 
@@ -128,7 +128,7 @@ def crafted(X: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
         ("4", "no NPZ archive, or a damaged one: "),
     ],
 )
-def test_fault_19_npz_a_declared_shape_is_not_believed(shape: str, message: str, compression: int) -> None:
+def test_fault_19_a_declared_shape_is_not_trusted(shape: str, message: str, compression: int) -> None:
     path = crafted(header(shape) + bytes(64), compression)
     tracemalloc.start()
     try:
@@ -148,24 +148,24 @@ def test_fault_19_npz_a_declared_shape_is_not_believed(shape: str, message: str,
         (header("(4, 2)", "<U1") + struct.pack("<I", 0xD800) * 8, "array X holds text that is no Unicode"),
     ],
 )
-def test_fault_19_npz_crafted_contents(content: bytes, message: str) -> None:
+def test_fault_19_crafted_contents_are_refused(content: bytes, message: str) -> None:
     assert message in fault(crafted(content))
 
 
-def test_fault_19_npz_both_formats_of_a_header_are_read() -> None:
+def test_fault_19_both_formats_of_a_header_are_read() -> None:
     second = b"\x93NUMPY\x02\x00" + struct.pack("<I", len(header("(4, 2)")[10:])) + header("(4, 2)")[10:]
     for begin in (header("(4, 2)"), second):
         X = read_npz(crafted(begin + np.arange(8.0).tobytes()), ["X"])["X"]
         assert X.tolist() == np.arange(8.0).reshape(4, 2).tolist()
 
 
-def test_fault_19_npz_text_of_either_byte_order_is_read() -> None:
+def test_fault_19_text_of_either_byte_order_is_read() -> None:
     np.savez("own.npz", y=np.array(["a", "ö"], dtype=">U1"))
     assert read_npz("own.npz", ["y"])["y"].tolist() == ["a", "ö"]
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_fault_19_npz_truncated_or_damaged(save: Any) -> None:
+def test_fault_19_a_truncated_or_damaged_file_is_refused(save: Any) -> None:
     save("own.npz", **arrays())
     path, whole = Path("own.npz"), Path("own.npz").read_bytes()
     for length in range(0, len(whole), 37):
@@ -176,7 +176,7 @@ def test_fault_19_npz_truncated_or_damaged(save: Any) -> None:
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_fault_19_npz_one_flipped_bit_in_a_long_array_is_seen(save: Any) -> None:
+def test_fault_19_one_flipped_bit_in_a_long_array_is_detected(save: Any) -> None:
     save("own.npz", X=np.random.default_rng(0).random((4000, 2)), y=np.arange(4000) % 2)
     path, whole = Path("own.npz"), Path("own.npz").read_bytes()
     path.write_bytes(whole[:30_000] + bytes([whole[30_000] ^ 1]) + whole[30_001:])
@@ -191,7 +191,9 @@ def test_fault_13_a_compressed_array_larger_than_memory_is_refused(monkeypatch: 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.booleans(), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=6)), max_size=4))
-def test_a_changed_archive_gives_a_data_set_or_a_fault(compressed: bool, changes: list[tuple[float, bytes]]) -> None:
+def test_a_changed_archive_gives_a_data_set_or_a_data_error(
+    compressed: bool, changes: list[tuple[float, bytes]]
+) -> None:
     buffer = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(buffer, **arrays(10))
     content = bytearray(buffer.getvalue())
@@ -203,5 +205,5 @@ def test_a_changed_archive_gives_a_data_set_or_a_fault(compressed: bool, changes
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80), st.sampled_from([b"", header("(4, 2)"), header("(4,)", "<i8")[:-12]]))
-def test_a_crafted_array_gives_a_data_set_or_a_fault(content: bytes, begin: bytes) -> None:
+def test_a_crafted_array_gives_a_data_set_or_a_data_error(content: bytes, begin: bytes) -> None:
     attempt(Path("own.npz"), crafted(begin + content).read_bytes())

@@ -1,4 +1,4 @@
-"""Tables as people have them: text, gaps, codes, odd files; each is trained on, or refused with the key that helps."""
+"""Tables as people have them: text, gaps, codes, odd files; each is read, or refused with the key that helps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def table(n: int = 60, seed: int = 0, **columns: Any) -> dict[str, list[Any]]:
-    """Return columns of numbers with gaps, of text with gaps, and labels; others are added or take their place."""
+    """Return columns of numbers and text with gaps, and labels; `columns` adds to these or replaces them."""
     rng = np.random.default_rng(seed)
     length: list[Any] = rng.normal(50, 9, n).round(2).tolist()
     colour: list[Any] = rng.choice(COLOURS, n).tolist()
@@ -62,7 +62,7 @@ def same(one: Dataset, other: Dataset) -> None:
 
 
 @pytest.mark.parametrize(("scaling", "scaler"), [("standard", StandardScaler), ("minmax", MinMaxScaler)])
-def test_preparation_is_that_of_a_column_transformer_fitted_to_training(scaling: str, scaler: Any) -> None:
+def test_preparation_equals_a_column_transformer_fitted_on_training(scaling: str, scaler: Any) -> None:
     columns = table(200)
     data = load_dataset("csv", path=own(columns), scaling=scaling, seed=4)
     y = np.array([data.class_names.index(name) for name in columns["kind"]])
@@ -103,7 +103,7 @@ def test_codes_become_columns_of_0_and_1_where_they_are_named() -> None:
     same(data, load(columns, categorical=[3]))
 
 
-def test_excluded_columns_are_left_out_by_name_or_number_and_need_not_be_usable() -> None:
+def test_columns_are_excluded_by_name_or_number_even_unusable_ones() -> None:
     columns = table(note=[f"note {i}" for i in range(60)])
     for exclude in (["note", "weight"], [4, -3], ["note", 3]):
         assert load(columns, exclude=[*exclude[:1], "weight"]).feature_names[:2] == ("length", "colour=blue")
@@ -132,11 +132,11 @@ def test_a_table_of_pixels_is_a_set_of_images() -> None:
         load(columns | {"digit": [0, 1] * 20}, image_shape=[2, 2])
 
 
-# Faults, by their numbers
+# Numbered faults
 
 
 @pytest.mark.parametrize(("mark", "others"), [("NA", ("yes", "no")), ("?", ("1", "2")), ("  ", ("1", "2"))])
-def test_fault_44_a_gap_among_labels_is_no_class(mark: str, others: tuple[str, str]) -> None:
+def test_fault_44_a_gap_among_labels_is_not_a_class(mark: str, others: tuple[str, str]) -> None:
     columns: dict[str, list[Any]] = {"a": list(range(20)), "y": [*others] * 9 + [mark, mark]}
     assert "2 labels are missing in 'y': lines 20, 21; dataset.missing=\"drop\"" in fault(own(columns))
     data = load(columns, missing="drop")
@@ -146,7 +146,7 @@ def test_fault_44_a_gap_among_labels_is_no_class(mark: str, others: tuple[str, s
 
 
 @pytest.mark.parametrize("gap", [None, float("nan")])
-def test_fault_44_a_gap_of_python_among_labels_is_no_class(gap: Any) -> None:
+def test_fault_44_none_and_nan_among_labels_are_not_classes(gap: Any) -> None:
     y = ["yes", "no"] * 9 + [gap, "no"]
     with pytest.raises(DataError, match="1 label is missing in 'y': row 18"):
         split_dataset(np.arange(20.0)[:, None], np.array(y, dtype=object))
@@ -168,21 +168,21 @@ def test_fault_45_labels_of_arrays_are_numbers() -> None:
 @pytest.mark.parametrize(
     "first", ["0,1,2", "2019,2020,kind", "60,2,c0", "3,1,zzz"], ids=["counted", "years", "metadata", "strange"]
 )
-def test_fault_46_a_doubtful_first_line_is_asked_about(first: str) -> None:
+def test_fault_46_an_ambiguous_first_line_must_be_declared(first: str) -> None:
     content = f"{first}\n" + "5,3,1\n4,2,0\n" * 9 if first == "0,1,2" else f"{first}\n" + "5,3,c0\n4,2,c1\n" * 9
     content = content.replace("60,2,c0", "60,2,c2")
     assert "line 1: is it a header, or the first row" in fault(own(content))
     assert len(load(content, header=True).y_train) == 18
 
 
-def test_fault_46_letters_alone_without_a_header_are_asked_about() -> None:
+def test_fault_46_a_table_of_letters_must_declare_its_header() -> None:
     content = "x,s,s,p\n" + "b,s,t,e\nx,y,s,p\n" * 10
     assert "dataset.header=true or false tells" in fault(own(content))
     data = load(content, header=False)
     assert data.feature_names[:2] == ("column 1=b", "column 1=x") and len(data.y_train) == 21
 
 
-def test_fault_46_a_line_that_tells_excel_the_separator() -> None:
+def test_fault_46_a_line_with_excels_separator_is_skipped() -> None:
     data = load("sep=;\na;b;y\n" + "1,5;2;u\n2;3;v\n" * 5, decimal=",")
     assert data.feature_names == ("a", "b") and data.X_train[:, 0].max() == 2.0
 
@@ -195,7 +195,7 @@ def test_fault_47_a_first_column_without_a_name_is_left_out() -> None:
     same(load(r_rows), data)
 
 
-def test_fault_48_text_with_few_levels_many_levels_and_gaps() -> None:
+def test_fault_48_text_becomes_a_column_for_each_level_and_for_gaps() -> None:
     data = load(table())
     assert data.X_train[5, 1:5].tolist() == [0, 0, 0, 1] and data.X_train[:, 1:5].sum() == 60
     many = table(name=[f"level {i % 51:05}" for i in range(60)])
@@ -216,7 +216,7 @@ def test_fault_48_a_level_that_training_never_saw_is_all_zeros() -> None:
     raise AssertionError("violet was in every training part")
 
 
-def test_fault_49_gaps_in_numbers_a_column_and_a_row_of_nothing_else() -> None:
+def test_fault_49_gaps_are_filled_or_dropped_or_refused() -> None:
     columns = table(empty=["NA"] * 60)
     for name in ("length", "colour", "weight"):
         columns[name][9] = ""
@@ -255,7 +255,7 @@ def test_fault_50_all_unusable_columns_are_named_together() -> None:
         assert all(word in line for word in words), line
 
 
-def test_fault_51_identifiers_and_columns_that_tell_the_label_are_remarked_on() -> None:
+def test_fault_51_identifiers_and_leaking_columns_get_a_remark() -> None:
     columns = table(120)
     columns["kind"] = ["no", "yes"] * 60
     rng = np.random.default_rng(3)
@@ -271,7 +271,7 @@ def test_fault_51_identifiers_and_columns_that_tell_the_label_are_remarked_on() 
     assert "dataset.exclude=answer" in remarks
 
 
-def test_rare_classes_imbalance_and_wide_tables_are_remarked_on() -> None:
+def test_rare_classes_imbalance_and_wide_tables_get_a_remark() -> None:
     y = ["often"] * 56 + ["rare"] * 4
     columns = table(weight=[0, 1] * 30) | {"kind": y}
     remarks = load_dataset("csv", path=own(columns)).remarks
@@ -316,17 +316,17 @@ def test_fault_52_odd_files_are_read(content: Any, options: Any) -> None:
         (gzip.compress(written(table()).encode())[:-9], "compressed by gzip, and damaged"),
     ],
 )
-def test_fault_52_files_of_other_kinds_are_refused_by_their_cause(content: bytes, message: str) -> None:
+def test_fault_52_files_of_other_kinds_are_refused_with_the_reason(content: bytes, message: str) -> None:
     assert message in fault(own(content))
 
 
-def test_fault_52_a_decimal_comma_takes_thousands_with_it() -> None:
+def test_fault_52_a_decimal_comma_allows_points_between_thousands() -> None:
     data = load("a;y\n" + "1.234,5;u\n12;v\n,5;u\n7;v\n" * 5, decimal=",")
     assert sorted(set(data.X_train.ravel().tolist())) == [0.5, 7.0, 12.0, 1234.5]
     assert "'1.5'" in fault(own("a;y\n" + "1,5;u\n2;v\n" * 20 + "1.5;u\n"), decimal=",")
 
 
-def test_fault_53_npz_of_images_one_hot_labels_and_a_test_part() -> None:
+def test_fault_53_images_one_hot_labels_and_test_arrays_are_read() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 255, (40, 5, 4), dtype=np.uint8), np.arange(40) % 3
     np.savez("plain.npz", X=X.reshape(40, 20), y=y)
@@ -349,12 +349,12 @@ def test_fault_53_npz_of_images_one_hot_labels_and_a_test_part() -> None:
     np.testing.assert_array_equal(data.X_test, X[:7].reshape(7, 20))
 
 
-def test_fault_44_a_gap_among_the_labels_of_a_test_part_is_no_class() -> None:
+def test_fault_44_a_gap_among_test_labels_is_not_a_class() -> None:
     X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
     np.savez("own.npz", X=X, y=y, X_test=X[:3], y_test=[0.0, np.nan, 1.0])
     with pytest.raises(DataError, match="1 label is missing in 'y_test': row 1"):
         load_dataset("npz", path="own.npz")
-    for names in (["1.5", "2.5"], ["NA", "no"]):  # words that are classes, where they are no marks
+    for names in (["1.5", "2.5"], ["NA", "no"]):  # words that are classes when they are not missing marks
         np.savez("own.npz", X=X, y=np.array(names)[y], X_test=X[:3], y_test=np.array(names)[y[:3]])
         assert load_dataset("npz", path="own.npz", missing_marks=["?"]).y_test.tolist() == [0, 1, 0]
 
@@ -368,7 +368,7 @@ def test_gaps_in_an_npz_file_are_filled() -> None:
     assert load_dataset("npz", path="own.npz", missing="drop", **WHOLE).X_train.shape == (39, 2)
 
 
-def test_fault_54_home_and_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_54_home_and_variables_in_paths_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     own(table())
     monkeypatch.setenv("HOME", os.getcwd())
     monkeypatch.setenv("TABLES", os.getcwd())
@@ -376,14 +376,14 @@ def test_fault_54_home_and_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -
         same(load_dataset("csv", path=path), load_dataset("csv", path="own.csv"))
 
 
-def test_fault_55_a_class_too_small_for_all_parts_is_named_as_it_is_spelled() -> None:
+def test_fault_55_a_class_too_small_for_all_parts_keeps_its_spelling() -> None:
     columns: dict[str, list[Any]] = {"a": list(range(40)), "y": ["01"] * 2 + ["1", "10"] * 19}
     with pytest.raises(DataError, match=r"class '01' has 2 of 40 samples.*validation_size=0\.1, test_size=0\.2"):
         load_dataset("csv", path=own(columns))
     assert load_dataset("csv", path="own.csv", validation_size=0).class_names == ("01", "1", "10")
 
 
-def test_fault_56_a_part_that_a_small_table_cannot_fill_is_named_by_its_size() -> None:
+def test_fault_56_a_part_that_a_small_table_cannot_fill_is_named() -> None:
     own({"a": list(range(12)), "y": ["u", "v", "w"] * 4})
     for size, words in ((0.2, "the validation part would have 1 of 12"), (0.8, "the training part would have 1 of 12")):
         with pytest.raises(DataError, match=words + r".*too few for 3 classes \(validation_size=0\.1, test_size="):

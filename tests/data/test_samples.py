@@ -1,4 +1,4 @@
-"""Samples: what is checked, in which order they are visited, and that their type changes no bit."""
+"""Samples: what is checked, the order they are visited in, and that their type changes no bit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_batches_visit_every_sample_once_with_label_and_weight(rng: np.random.Ge
         np.testing.assert_array_equal(np.concatenate(part), whole[order])
 
 
-def test_batches_begin_where_an_epoch_was_left(rng: np.random.Generator) -> None:
+def test_batches_continue_where_an_epoch_stopped(rng: np.random.Generator) -> None:
     samples = Samples(*problem(rng))
     whole = [batch.X.copy() for batch in samples.batches(7, seed=0, epoch=1)]
     rest = [batch.X.copy() for batch in samples.batches(7, seed=0, epoch=1, done=3)]
@@ -60,7 +60,7 @@ def test_fault_25_any_type_and_layout_of_X_gives_the_same_bits(
 
 
 @pytest.mark.parametrize("scaling", ["minmax", "standard", "none"])
-def test_large_data_stay_as_they_came_and_are_scaled_by_the_batch(
+def test_large_data_keep_their_type_and_are_scaled_by_the_batch(
     scaling: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
     X, y = rng.integers(0, 256, (200, 4)).astype(np.uint8), np.arange(200) % 3
@@ -87,7 +87,7 @@ def test_large_data_stay_as_they_came_and_are_scaled_by_the_batch(
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float32", "scaled"])
-def test_checkpoints_know_data_by_their_numbers(kind: str, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_checkpoints_identify_data_by_their_values(kind: str, tmp_path: Path, rng: np.random.Generator) -> None:
     X, y = problem(rng)
     other: Any = ScaledRows(X, np.arange(len(X))) if kind == "scaled" else X.astype(kind)
     options: dict[str, Any] = {"batch_size": 7, "seed": 0}
@@ -99,7 +99,7 @@ def test_checkpoints_know_data_by_their_numbers(kind: str, tmp_path: Path, rng: 
         train(TwoLayerNet(4, 5, 3), other, y, SGD(0.01), epochs=3, checkpoints=again, **options)
 
 
-def test_samples_keep_the_type_they_come_in() -> None:
+def test_samples_keep_the_type_of_their_input() -> None:
     X = np.arange(6, dtype=np.uint8).reshape(3, 2)
     assert Samples(X, [0, 1, 0]).X is X
     assert next(Samples(X, [0, 1, 0]).batches(2, 0, 1)).X.dtype == np.float64
@@ -113,11 +113,11 @@ def test_fault_20_nan_is_named_in_any_type_of_number(dtype: Any) -> None:
         Samples(X, [0] * 5)
 
 
-def test_large_finite_numbers_whose_sum_overflows_are_taken() -> None:
+def test_large_finite_numbers_whose_sum_overflows_are_accepted() -> None:
     assert len(Samples(np.full((4, 2), 1e308), [0, 1, 0, 1])) == 4
 
 
-def test_a_network_takes_samples_that_fit_it_and_names_others(rng: np.random.Generator) -> None:
+def test_a_network_names_samples_that_do_not_fit_it(rng: np.random.Generator) -> None:
     net, (X, y) = TwoLayerNet(4, 5, 3, seed=0), problem(rng)
     samples = Samples(X, y)
     assert net.samples(samples) is samples

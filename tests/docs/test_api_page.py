@@ -1,4 +1,4 @@
-"""docs/api.md: every public name with what its docstring says, as the script writes it today."""
+"""docs/api.md: every public name with its docstring, as the script writes the page today."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 ENTRIES = dict(re.findall(r"^##+ (\S+)\n(.*?)(?=^##|\Z)", PAGE, flags=re.MULTILINE | re.DOTALL))
 
 
-def test_the_page_is_current_and_its_script_has_40_lines_or_fewer() -> None:
+def test_the_page_is_current_and_its_script_is_short() -> None:
     written = subprocess.run([sys.executable, "-W", "error", str(SCRIPT)], capture_output=True, check=True)
     assert written.stdout.decode() == PAGE, "python scripts/write_api_page.py > docs/api.md"
     assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 40
 
 
-def test_a_public_name_has_an_entry_that_begins_with_its_docstring() -> None:
+def test_every_public_name_has_an_entry_with_its_docstring() -> None:
     for name in tinynet.__all__:
         thing = getattr(tinynet, name)
         docstring = inspect.getdoc(thing) or ""
@@ -37,7 +37,7 @@ def test_a_public_name_has_an_entry_that_begins_with_its_docstring() -> None:
                 assert f"{name}.{key}" in ENTRIES
 
 
-def test_the_names_outside_the_package_that_the_pages_use_have_entries() -> None:
+def test_names_that_pages_import_from_modules_have_entries() -> None:
     functions = {name for name, thing in vars(schedules).items() if inspect.isfunction(thing) and name[0] != "_"}
     own = {name for name in functions if getattr(schedules, name).__module__ == "tinynet.schedules"}
     assert {"constant"} < own and {f"schedules.{name}" for name in own} <= ENTRIES.keys()

@@ -1,4 +1,4 @@
-"""The pages in docs/: their commands and examples, run in order, print what stands below them; nothing is left out."""
+"""The pages in docs/: all commands and examples, run in order, print what the page shows below them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VARYING = {"check.md"}  # timings and rounding, which tests/checking/test_networ
 
 
 def printed_by(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what a command prints where tinynet is installed; tinynet alone needs no process of its own."""
+    """Return what a command prints; plain tinynet commands run in this process."""
     if command.startswith("tinynet ") and not set(command) & set("|<>;&*$"):
         main(shlex.split(command)[1:])
         return "".join(capsys.readouterr())
@@ -41,27 +41,27 @@ def printed_by(command: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def run_python(examples: str, names: dict[str, object], page: str) -> None:
-    """Run examples that know `names`, and leave those that they make there."""
+    """Run examples with `names` defined, and add the names that they define."""
     session = doctest.DocTestParser().get_doctest(examples, names, page, None, 0)
     assert session.examples
     assert doctest.DocTestRunner().run(session, clear_globs=False).failed == 0
     names.update(session.globs)
 
 
-@pytest.mark.filterwarnings("ignore::tinynet.NumericalWarning")  # a reader is told on stderr, which no page shows
-def test_the_pages_typed_in_their_order_in_one_clone_print_what_they_say(
+@pytest.mark.filterwarnings("ignore::tinynet.NumericalWarning")  # warnings go to stderr, which no page shows
+def test_typing_the_pages_in_order_prints_what_they_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run_script: Run
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in ("data", "docs", "scripts"):
         shutil.copytree(ROOT / folder, folder)
     for page in (page for page in PAGES if page not in ELSEWHERE):
-        with warnings.catch_warnings():  # each page has a Python of its own
+        with warnings.catch_warnings():  # the warning filters of a page end with it
             typed(page, capsys, run_script)
 
 
 def typed(page: str, capsys: pytest.CaptureFixture[str], run_script: Run) -> None:
-    """Type all that a page shows, and compare what it prints."""
+    """Type everything a page shows, and compare the output."""
     names: dict[str, object] = {}
     for file, language, block in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):
         if file:
@@ -77,7 +77,7 @@ def typed(page: str, capsys: pytest.CaptureFixture[str], run_script: Run) -> Non
                 assert is_as_printed or page in VARYING, f"{page}: {command}:\n{output}"
 
 
-def test_the_index_names_every_page_and_the_readme_names_the_index() -> None:
+def test_the_index_lists_every_page_and_the_readme_links_the_index() -> None:
     listed = set(re.findall(r"\]\(([\w.]+)\)", INDEX))
     assert listed == {path.name for path in DOCS.iterdir() if path.is_file()} - {"README.md"}
     assert len(PAGES) == len(set(PAGES)) == len(listed) - 1
@@ -98,7 +98,7 @@ def test_a_page_of_the_walk_is_short_and_leads_to_the_next() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
+def test_the_links_of_a_page_are_not_broken(page: str) -> None:
     text = BLOCK.sub("", (DOCS / page).read_text(encoding="utf-8"))
     for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
         path = DOCS / target if target else DOCS / page

@@ -29,7 +29,7 @@ def test_a_document_is_short(name: str, most: int) -> None:
     assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= most
 
 
-def test_the_python_of_the_readme_prints_what_the_readme_says() -> None:
+def test_the_python_examples_in_the_readme_run_as_printed() -> None:
     examples = "".join(block for language, block in BLOCKS if language == "python")
     session = doctest.DocTestParser().get_doctest(examples, {}, "README.md", "README.md", 0)
     result = doctest.DocTestRunner().run(session)
@@ -37,13 +37,13 @@ def test_the_python_of_the_readme_prints_what_the_readme_says() -> None:
 
 
 @pytest.mark.parametrize("end", ["tinynet train digits", "python -m pytest"])
-def test_one_line_near_the_top_installs_everything_and_does_the_main_thing(end: str) -> None:
+def test_one_line_near_the_top_installs_and_runs_the_main_command(end: str) -> None:
     (line,) = (line for line in COMMANDS if line.endswith(end))
     assert README.splitlines().index(line) < 30
     assert line.startswith("python3 -m venv .venv && .venv/bin/python -m pip install ")
 
 
-def test_every_command_of_the_readme_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_in_the_readme_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     trained, swept = [], []
 
@@ -77,7 +77,7 @@ def test_the_readme_names_every_room_and_script() -> None:
     assert {path.name for path in (ROOT / "scripts").glob("*.py")} <= set(re.findall(r"`(\w+\.py)`", README))
 
 
-def test_the_readme_names_no_file_that_is_not_there() -> None:
+def test_every_file_the_readme_names_exists() -> None:
     named = set(re.findall(r"`(?:\w+/)?(\w+\.py)`", README))
     assert named <= {path.name for folder in ("tinynet", "scripts") for path in (ROOT / folder).rglob("*.py")}
     for link in re.findall(r"\]\(([^):]+)\)", README):
@@ -86,7 +86,7 @@ def test_the_readme_names_no_file_that_is_not_there() -> None:
     assert width > height > 400
 
 
-def test_the_readme_in_chinese_keeps_step_with_the_readme() -> None:
+def test_the_chinese_readme_keeps_step_with_the_english_one() -> None:
     chinese = (ROOT / "README.zh-TW.md").read_text(encoding="utf-8")
     assert re.findall(r"^```(\w*)\n(.*?)^```$", chinese, flags=re.MULTILINE | re.DOTALL) == BLOCKS
     for what, pattern in {
@@ -102,14 +102,14 @@ def test_the_readme_in_chinese_keeps_step_with_the_readme() -> None:
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
-def test_every_file_that_a_page_for_developers_names_is_there(name: str) -> None:
+def test_every_file_named_on_a_developer_page_exists(name: str) -> None:
     named = re.findall(r"`((?:[\w-]+/)*[\w-]+\.(?:py|md))`", (ROOT / name).read_text(encoding="utf-8"))
     assert len(named) > 10
     for path in named:
         assert any((ROOT / folder / path).is_file() for folder in ("", "tinynet")), path
 
 
-def test_the_pictures_of_a_run_show_the_figures_that_the_readme_prints(
+def test_the_pictures_of_a_run_show_the_figures_in_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

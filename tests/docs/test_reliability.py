@@ -9,7 +9,7 @@ from fault_table import PAGE, ROW, current
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def test_every_fault_has_a_test_that_carries_its_number_and_the_table_is_current() -> None:
+def test_every_fault_has_a_test_and_the_table_is_current() -> None:
     rows = ROW.findall(TEXT)
     numbers = [int(number) for number, *_ in rows]
     assert numbers == sorted(set(numbers)) and numbers[:43] == list(range(1, 44))

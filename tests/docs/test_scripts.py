@@ -1,4 +1,4 @@
-"""The programs in scripts/: each runs without a warning, draws its figure, prints the right numbers and is short."""
+"""The programs in scripts/: each is short, runs without a warning, draws its figure and prints the right numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from programs import Run
 
 FOLDER = Path(__file__).parents[2] / "scripts"
-ELSEWHERE = {  # no figure of their own: test_benchmarks.py, test_api_page.py, test_gradcheck.py
+ELSEWHERE = {  # they draw no figure and have their own tests
     FOLDER / "benchmark_gradients.py",
     FOLDER / "figure.py",
     FOLDER / "write_api_page.py",
@@ -38,14 +38,14 @@ def line_with(words: str, printed: str) -> str:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_a_script_has_40_lines_or_fewer_and_names_its_figure_after_itself(script: Path) -> None:
+def test_a_script_is_short_and_names_its_figure_after_itself(script: Path) -> None:
     source = script.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 40
     assert f'figure_argument(__doc__, "{script.stem}.png")' in source
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_a_script_writes_a_figure_that_is_not_blank_and_nothing_else(script: Path, run_script: Run) -> None:
+def test_a_script_writes_a_figure_and_nothing_else(script: Path, run_script: Run) -> None:
     printed, figure = run_script(script.stem)
     assert printed.strip()
     assert [path.name for path in figure.parent.iterdir()] == ["figure.png"]
@@ -56,7 +56,7 @@ def test_a_script_writes_a_figure_that_is_not_blank_and_nothing_else(script: Pat
         assert (half.min(axis=2) < 0.9).mean() > 0.01
 
 
-def test_a_script_tells_its_argument_and_refuses_a_wrong_one(tmp_path: Path) -> None:
+def test_a_script_explains_its_argument_and_refuses_others(tmp_path: Path) -> None:
     for argument, status, expected in [
         ("--help", 0, "default: numerical_diff.png"),
         ("no/figure.png", 2, "there is no folder 'no'"),
@@ -64,7 +64,7 @@ def test_a_script_tells_its_argument_and_refuses_a_wrong_one(tmp_path: Path) -> 
         ("figure.svg", 0, "slope at 5"),
     ]:
         command = [sys.executable, "-W", "error", str(FOLDER / "numerical_diff.py"), argument]
-        display = {**os.environ, "MPLBACKEND": "tkagg", "DISPLAY": ""}  # a display that is not there
+        display = {**os.environ, "MPLBACKEND": "tkagg", "DISPLAY": ""}  # no such display
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=display)
         assert ended.returncode == status and expected in ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr and [path.name for path in tmp_path.iterdir()] in ([], ["figure.svg"])
@@ -77,14 +77,14 @@ def test_the_figure_in_the_docs_is_what_the_script_draws(name: str, run_script: 
 
 
 def tiles(image: Path) -> Array:
-    """Return the mean colours of squares of 20 pixels, of which other fonts change little, another curve much."""
+    """Return the mean colours of squares of 20 pixels: another font changes them little, another curve much."""
     pixels = matplotlib.image.imread(image)[..., :3]
     height, width = pixels.shape[0] // 20, pixels.shape[1] // 20
     means = pixels[: height * 20, : width * 20].reshape(height, 20, width, 20, 3).mean(axis=(1, 3))
     return np.asarray(means)
 
 
-def test_numerical_diff_prints_the_slopes_of_the_textbook_and_counts_the_lost_steps(run_script: Run) -> None:
+def test_numerical_diff_prints_textbook_slopes_and_lost_steps(run_script: Run) -> None:
     printed, _ = run_script("numerical_diff")
     assert numbers(line_with("slope at 5", printed)) == [
         5,
@@ -129,12 +129,12 @@ def test_two_by_three_measures_what_the_chain_rule_gives(run_script: Run) -> Non
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("training_loop", 95), ("train_digits", 96), ("train_moons", 95)])
-def test_a_trained_network_reaches_the_accuracy_that_is_asked_of_it(name: str, wanted: float, run_script: Run) -> None:
+def test_a_trained_network_reaches_the_required_accuracy(name: str, wanted: float, run_script: Run) -> None:
     printed, _ = run_script(name)
     assert wanted <= numbers(line_with("test accuracy", printed))[0] <= 100
 
 
-def test_train_digits_begins_at_chance_and_lowers_the_loss(run_script: Run) -> None:
+def test_train_digits_starts_at_chance_and_lowers_the_loss(run_script: Run) -> None:
     printed, _ = run_script("train_digits")
     (before,) = numbers(line_with("before training", printed))
     losses = [numbers(line)[1] for line in printed.splitlines() if line.startswith("epoch")]
@@ -142,13 +142,13 @@ def test_train_digits_begins_at_chance_and_lowers_the_loss(run_script: Run) -> N
     assert len(losses) == 4 and losses == sorted(losses, reverse=True) and losses[-1] < before / 10
 
 
-def test_the_loop_written_out_lowers_the_loss_of_its_batches(run_script: Run) -> None:
+def test_training_loop_lowers_the_loss_of_its_batches(run_script: Run) -> None:
     printed, _ = run_script("training_loop")
     steps, losses = zip(*(numbers(line) for line in printed.splitlines()[:-1]), strict=True)
     assert steps == (100, 200, 300, 400) and losses[0] < math.log(10) / 10 and losses[-1] < losses[0] / 2
 
 
-def test_hard_thresholds_learn_from_wide_differences_alone(run_script: Run) -> None:
+def test_hard_thresholds_learn_from_wide_differences_only(run_script: Run) -> None:
     printed, _ = run_script("train_hard_threshold")
     lines = [numbers(line) for line in printed.splitlines()]
     assert [line[0] for line in lines] == [1e-4, 0.2, 0.5, 1.0, 1e-4]
@@ -156,7 +156,7 @@ def test_hard_thresholds_learn_from_wide_differences_alone(run_script: Run) -> N
     assert narrow < 85 and min(wide) > 93 and max(wide) > tanh - 1.5
 
 
-def test_workers_give_the_same_bits_at_every_cost_of_f(run_script: Run) -> None:
+def test_workers_give_the_same_bits_however_slow_f_is(run_script: Run) -> None:
     printed, _ = run_script("workers")
     lines = printed.splitlines()
     assert len(lines) == 4 and all(line.endswith("give the same bits") for line in lines)

@@ -1,4 +1,4 @@
-"""Programs in the shape of the textbook's chapter 4: what a reader brings along runs as it is."""
+"""Programs in the style of the textbook's chapter 4: a reader's own code runs unchanged."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def function_2(x: Array) -> Any:
     return x[0] ** 2 + x[1] ** 2
 
 
-def test_slopes_and_gradients_of_plain_functions_print_the_figures_of_the_book() -> None:
+def test_slopes_and_gradients_match_the_figures_in_the_book() -> None:
     slopes = [numerical_diff(function_1, x) for x in (5, 10)]
     assert slopes == pytest.approx([0.1999999999990898, 0.2999999999986347], abs=2e-12)  # the book divides by 2h
     for x in ([3.0, 4.0], [0.0, 2.0], [3.0, 0.0]):
@@ -78,10 +78,10 @@ def test_gradient_descent_ends_where_the_book_says() -> None:
     for lr, end in [(0.1, "[-6.11110793e-10  8.14814391e-10]"), (1e-10, "[-2.99999994  3.99999992]")]:
         assert str(gradient_descent(function_2, init_x=np.array([-3.0, 4.0]), lr=lr, step_num=100)) == end
     end = gradient_descent(function_2, np.array([-3.0, 4.0]), 10.0, 100)
-    assert end == pytest.approx([-2.58983747e13, -1.29524862e12], rel=0.3)  # where x + h is x; mostly rounding
+    assert end == pytest.approx([-2.58983747e13, -1.29524862e12], rel=0.3)  # x + h is x there; mostly rounding
 
 
-def test_a_function_that_ignores_its_argument_gives_the_gradient_of_the_weights_it_looks_at() -> None:
+def test_f_may_ignore_its_argument_and_read_the_weights_itself() -> None:
     net, x, t = SimpleNet(), np.array([0.6, 0.9]), np.array([0, 0, 1])
     before = net.W.copy()
 
@@ -94,7 +94,7 @@ def test_a_function_that_ignores_its_argument_gives_the_gradient_of_the_weights_
     assert np.array_equal(net.W, before)
 
 
-def test_a_networks_own_weights_move_under_the_idiom_of_the_book(rng: np.random.Generator) -> None:
+def test_the_books_update_line_changes_the_networks_weights(rng: np.random.Generator) -> None:
     net = TwoLayerNet(6, 4, 3, seed=0)
     x, t = rng.standard_normal((5, 6)), np.eye(3)[[0, 2, 1, 1, 0]]
     grads = net.numerical_gradient(x, t)
@@ -104,7 +104,7 @@ def test_a_networks_own_weights_move_under_the_idiom_of_the_book(rng: np.random.
         np.testing.assert_allclose(grads[key], loop, atol=1e-10)
 
 
-def test_the_training_loop_of_the_book_learns_the_digits(rng: np.random.Generator) -> None:
+def test_the_training_loop_in_the_book_learns_the_digits(rng: np.random.Generator) -> None:
     data = load_dataset("digits")
     (x_train, t_train), (x_test, t_test) = (
         (X, np.eye(10)[y]) for X, y in [(data.X_train, data.y_train), (data.X_test, data.y_test)]
@@ -126,7 +126,7 @@ def test_the_training_loop_of_the_book_learns_the_digits(rng: np.random.Generato
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_ones_own_network_is_trained_by_the_optimizer(momentum: float, rng: np.random.Generator) -> None:
+def test_the_optimizer_trains_a_readers_own_network(momentum: float, rng: np.random.Generator) -> None:
     x = rng.standard_normal((30, 2))
     t = np.eye(2)[(x[:, 0] > x[:, 1]).astype(int)]
     net, optimizer = OwnNet(2, 3, 2, rng), SGD(0.5, momentum)

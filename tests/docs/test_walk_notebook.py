@@ -1,4 +1,4 @@
-"""docs/walk.ipynb: it runs from top to bottom, says what the pages say, and is kept without outputs."""
+"""docs/walk.ipynb: it runs from top to bottom, agrees with the pages, and is stored without outputs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ PATH = DOCS / "walk.ipynb"
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    """Return what the cells of the notebook give, in order."""
+    """Return the outputs of the notebook's cells, in order."""
     folder = tmp_path_factory.mktemp("notebook")
     notebook = nbformat.read(PATH, as_version=4)
     client = NotebookClient(notebook, startup_timeout=300, timeout=300, resources={"metadata": {"path": str(folder)}})
-    client.execute(env=os.environ | {"MPLBACKEND": "agg"})  # whatever is set there, figures are shown in place
+    client.execute(
+        env=os.environ | {"MPLBACKEND": "agg"}
+    )  # figures are shown inline whatever is set in the environment
     assert list(folder.iterdir()) == []
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def test_it_is_a_valid_notebook_without_outputs() -> None:
+def test_the_notebook_is_valid_and_has_no_outputs() -> None:
     notebook = nbformat.read(PATH, as_version=4)
     nbformat.validate(notebook)
     assert PATH.stat().st_size < 20_000
@@ -34,7 +36,7 @@ def test_it_is_a_valid_notebook_without_outputs() -> None:
         assert cell.get("outputs", []) == [] and cell.get("execution_count") is None
 
 
-def test_it_walks_in_the_order_of_the_pages_and_links_each() -> None:
+def test_the_notebook_follows_the_order_of_the_pages_and_links_each() -> None:
     text = "\n".join(cell.source for cell in nbformat.read(PATH, as_version=4).cells if cell.cell_type == "markdown")
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     pages = re.findall(r"^(\d)\. \[([^]]+)\]\(([\w.]+)\)", index, flags=re.MULTILINE)
@@ -54,11 +56,11 @@ def test_its_cells_print_the_figures_of_the_pages(outputs: list[Any]) -> None:
     assert matrix in pages
 
 
-def test_its_fast_gradient_is_that_of_the_loop(outputs: list[Any]) -> None:
+def test_its_fast_gradient_equals_that_of_the_loop(outputs: list[Any]) -> None:
     printed = "".join(output.get("text", "") for output in outputs)
     (apart,) = re.findall(r"times as fast; no entry is more than (\S+) apart", printed)
     assert 0 < float(apart) < 1e-10
 
 
-def test_it_draws_a_figure_in_every_part_that_has_one(outputs: list[Any]) -> None:
+def test_every_part_draws_the_figure_its_page_has(outputs: list[Any]) -> None:
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 6

@@ -231,7 +231,7 @@ def test_samples_of_weight_0_are_as_good_as_not_there(parameters: dict[str, Any]
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {0: 3, 1: 1, 2: 0.5}], ids=str)
-def test_integer_weights_are_samples_repeated(class_weight: Any) -> None:
+def test_integer_weights_equal_repeated_samples(class_weight: Any) -> None:
     weights = np.random.default_rng(0).integers(0, 4, 150)
     model = small(class_weight=class_weight, batch_size=100000)
     with pytest.warns(UserWarning, match="one batch an epoch"):

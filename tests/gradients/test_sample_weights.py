@@ -1,4 +1,4 @@
-"""Weights of samples, in the loss, its differences and training: as if each sample were there so many times."""
+"""Sample weights in the loss, its differences and training: an integer weight repeats the sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def problem(rng: np.random.Generator, n: int = 20) -> tuple[Any, Any]:
 
 def network(activation: str = "tanh") -> TwoLayerNet:
     net = TwoLayerNet(5, 4, 3, activation=activation, seed=1)
-    net.params["W1"][:, 0] = 0.0  # this unit of relu stands on its kink in every sample
+    net.params["W1"][:, 0] = 0.0  # with relu this unit is at its kink in every sample
     return net
 
 
@@ -40,14 +40,16 @@ def bits(arrays: dict[str, Any]) -> list[bytes]:
 @pytest.mark.parametrize("h", [1e-4, 0.5])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("method", ["loop", "exact", "series", "auto"])
-def test_integer_weights_are_samples_repeated(method: str, activation: str, h: float, rng: np.random.Generator) -> None:
+def test_integer_weights_equal_repeated_samples(
+    method: str, activation: str, h: float, rng: np.random.Generator
+) -> None:
     (X, y), weights, net = problem(rng), counts(rng), network(activation)
     repeated = X.repeat(weights, axis=0), y.repeat(weights)
     assert net.loss(X, y, sample_weight=weights) == pytest.approx(net.loss(*repeated), rel=1e-14)
     gradient = net.numerical_gradient(X, y, h=h, method=method, sample_weight=weights)
     rounding = 4 * EPS / h if method == "loop" else 1e-13
     if method == "series" and (activation, h) != ("tanh", 1e-4):
-        rounding = 1e-6  # that of float32: the series is not meant for these
+        rounding = 1e-6  # the precision of float32: the series is not meant for these
     assert largest_error(gradient, net.numerical_gradient(*repeated, h=h, method=method)) < rounding
     assert largest_error(gradient, net.numerical_gradient(X, y, h=h, method=method)) > 1e-3
 
@@ -59,14 +61,14 @@ def bent(a: Any) -> Any:
 @pytest.mark.parametrize(
     ("activation", "value", "size"), [(bent, 3.7e-4, 1.0), ("relu", 300.0, 0.01)], ids=["small kink", "large z"]
 )
-def test_what_the_series_cannot_do_for_one_heavy_sample_is_seen_among_many_light_ones(
+def test_one_heavy_sample_beyond_the_series_is_noticed(
     activation: Any, value: float, size: float, rng: np.random.Generator
 ) -> None:
     X, y = rng.standard_normal((100, 5)), rng.integers(0, 3, 100)
     net = TwoLayerNet(5, 1, 3, activation=activation, seed=0)
     net.params["b1"][:], net.params["W2"][:] = 4.0, [[size, -2 * size, 3 * size]]
     direction = net.params["W1"][:, 0]
-    X[7] = direction * (value - 4.0) / (direction @ direction)  # so that a is the value, where all others are near 4
+    X[7] = direction * (value - 4.0) / (direction @ direction)  # a is `value` here, and near 4 in all other samples
     weights = np.ones(100)
     weights[7] = 1e12
     truth = extended_gradient(net.params, net.activation.function, X, y, 1e-4, weights)
@@ -74,20 +76,18 @@ def test_what_the_series_cannot_do_for_one_heavy_sample_is_seen_among_many_light
 
 
 @pytest.mark.parametrize("method", ["loop", "exact", "series", "auto"])
-def test_weights_that_are_all_the_same_give_the_bits_of_none(method: str, rng: np.random.Generator) -> None:
+def test_equal_weights_give_the_same_bits_as_no_weights(method: str, rng: np.random.Generator) -> None:
     (X, y), net = problem(rng), network()
     for weight in (1, 0.1, 1e300, 5e-324):
         same = np.full(20, weight)
-        assert weighted(X, y, same)[2] is None  # and cost nothing
+        assert weighted(X, y, same)[2] is None  # and they cost nothing
         assert net.loss(X, y, sample_weight=same) == net.loss(X, y)
         gradient = net.numerical_gradient(X, y, method=method, sample_weight=same)
         assert bits(gradient) == bits(net.numerical_gradient(X, y, method=method))
 
 
 @pytest.mark.parametrize("method", ["loop", "auto"])
-def test_a_sample_of_weight_0_is_not_there_even_where_its_loss_is_infinite(
-    method: str, rng: np.random.Generator
-) -> None:
+def test_a_sample_of_weight_0_has_no_effect_even_at_infinite_loss(method: str, rng: np.random.Generator) -> None:
     (X, y), net, weights = problem(rng), network("relu"), rng.random(20)
     X[3], weights[[3, 8]] = 1e308, 0.0
     kept = weights > 0
@@ -101,7 +101,7 @@ def test_a_sample_of_weight_0_is_not_there_even_where_its_loss_is_infinite(
     assert bits(nets[0].params) == bits(nets[1].params)
 
 
-def test_training_on_weights_is_training_on_repeated_samples(rng: np.random.Generator) -> None:
+def test_training_with_weights_equals_training_on_repeated_samples(rng: np.random.Generator) -> None:
     (X, y), (X_val, y_val), weights, weights_val = problem(rng), problem(rng), counts(rng), counts(rng)
     light = [X, y, X_val, y_val, weights, weights_val]
     repeated = [part.repeat(weights, axis=0) for part in (X, y)]
@@ -131,7 +131,7 @@ def test_a_weight_counts_in_a_batch_of_one() -> None:
     assert largest_error(steps, network().numerical_gradient(X, y, sample_weight=weights)) < 1e-13
 
 
-def test_an_accuracy_of_all_right_is_exactly_one(rng: np.random.Generator) -> None:
+def test_a_perfect_weighted_accuracy_is_exactly_one(rng: np.random.Generator) -> None:
     X, net = problem(rng)[0], network()
     history = train(net, X, net.predict(X), SGD(1e-9), epochs=1, batch_size=20, seed=0, sample_weight=rng.random(20))
     assert history["train_accuracy"] == [1.0]
@@ -149,7 +149,7 @@ def test_an_accuracy_of_all_right_is_exactly_one(rng: np.random.Generator) -> No
         ([0] * 20, "sample_weight is zero for every sample; at least one must be above 0"),
     ],
 )
-def test_what_is_no_weight_is_refused(weights: Any, message: str, rng: np.random.Generator) -> None:
+def test_an_invalid_weight_is_refused(weights: Any, message: str, rng: np.random.Generator) -> None:
     (X, y), net = problem(rng), network()
     with pytest.raises(DataError, match=message):
         net.loss(X, y, sample_weight=weights)
@@ -158,14 +158,14 @@ def test_what_is_no_weight_is_refused(weights: Any, message: str, rng: np.random
 
 
 @pytest.mark.parametrize("kind", ["float16", "float32", "longdouble", "uint8", "int64", "bool", "list"])
-def test_however_weights_are_stored_the_gradient_is_the_same(kind: str, rng: np.random.Generator) -> None:
+def test_the_type_of_the_weights_does_not_change_the_gradient(kind: str, rng: np.random.Generator) -> None:
     (X, y), net, weights = problem(rng), network(), np.arange(20) % 2 if kind == "bool" else np.arange(20) % 7
     stored = weights.tolist() if kind == "list" else weights.astype(kind)
     plain = net.numerical_gradient(X, y, sample_weight=weights.astype(np.float64))
     assert bits(net.numerical_gradient(X, y, sample_weight=stored)) == bits(plain)
 
 
-def test_a_training_is_resumed_with_the_weights_it_began_with(rng: np.random.Generator, tmp_path: Path) -> None:
+def test_a_training_resumes_only_with_the_weights_it_began_with(rng: np.random.Generator, tmp_path: Path) -> None:
     (X, y), weights, nets = problem(rng), rng.random(20), [network(), network()]
     settings: dict[str, Any] = {"batch_size": 7, "seed": 0, "sample_weight": weights}
     train(nets[0], X, y, SGD(0.1), epochs=2, checkpoints=Checkpoints(tmp_path), **settings)
@@ -176,7 +176,7 @@ def test_a_training_is_resumed_with_the_weights_it_began_with(rng: np.random.Gen
         train(network(), X, y, SGD(0.1), epochs=4, checkpoints=Checkpoints(tmp_path, resume=True), batch_size=7, seed=0)
 
 
-def test_weights_are_left_as_they_are(rng: np.random.Generator) -> None:
+def test_weights_are_not_modified(rng: np.random.Generator) -> None:
     (X, y), weights = problem(rng), np.linspace(0.0, 3.0, 20)
     weights.flags.writeable = False
     network().numerical_gradient(X, y, sample_weight=weights)

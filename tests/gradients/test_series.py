@@ -90,10 +90,10 @@ def build(problem: dict[str, Any]) -> tuple[TwoLayerNet, Any, Any, float, Any]:
 
 
 def check(problem: dict[str, Any]) -> None:
-    """Hold "auto" to 1e-9 of the largest entry, plus the rounding of a shifted activation in each sample."""
+    """Check that "auto" is within 1e-9 of the largest entry, plus the rounding of a shifted activation."""
     net, X, y, h, weights = build(problem)
     activation = extended_sigmoid if net.activation.name == "sigmoid" else net.activation.function
-    with np.errstate(over="ignore"):  # of the oracle alone
+    with np.errstate(over="ignore"):  # only in the oracle
         truth = extended_gradient(net.params, activation, X, y, h, weights)
     workspace = differences.Workspace()
     gradient = differences.difference_quotients(net.params, net.activation, X, y, h, "auto", workspace, weights)
@@ -112,7 +112,7 @@ def check(problem: dict[str, Any]) -> None:
 
 
 def check_fallbacks(problem: dict[str, Any], moves: Any, a: Any, found: Fallbacks) -> None:
-    """Hold what was measured or exact to what the problem needs, and a tame one to the series alone."""
+    """Check that pairs were measured where the problem needs it, and that a tame problem needs none."""
     beyond = moves > WINDOW
     assert found.outliers == beyond.sum()
     if problem["activation"] in ("relu", "sign", leaky):  # a kink or jump at 0
@@ -124,19 +124,19 @@ def check_fallbacks(problem: dict[str, Any], moves: Any, a: Any, found: Fallback
 
 @given(problems)
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-def test_auto_is_the_difference_quotient_whatever_the_inputs(problem: dict[str, Any]) -> None:
+def test_auto_gives_the_difference_quotient_for_any_input(problem: dict[str, Any]) -> None:
     check(problem)
 
 
 @pytest.mark.soak
 @given(problems, st.tuples(st.integers(1, 40), st.integers(1, 30), st.integers(1, 30), st.integers(2, 12)))
 @settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
-def test_auto_is_the_difference_quotient_in_two_thousand_cases(problem: dict[str, Any], shape: Any) -> None:
+def test_auto_gives_the_difference_quotient_in_two_thousand_cases(problem: dict[str, Any], shape: Any) -> None:
     check(problem | {"shape": shape})
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "silu", "relu", gelu, softsign, bent])
-def test_ordinary_scaling_is_exact_to_twelve_digits(activation: Any) -> None:
+def test_ordinary_scaling_gives_twelve_correct_digits(activation: Any) -> None:
     data = load_dataset("digits")
     X, y = data.X_train[:30], data.y_train[:30]
     net = TwoLayerNet(64, 5, 10, activation=activation, seed=0)
@@ -170,7 +170,7 @@ def test_a_kink_or_jump_anywhere_in_the_window_is_found(jump: float, size: float
         assert one_pair(broken, h) < 1e-9 + 4 * EPS / h
 
 
-def test_output_weights_of_both_signs_are_guarded_by_their_whole_span() -> None:
+def test_the_guard_uses_the_whole_range_of_the_output_weights() -> None:
     params = {"W1": np.zeros((1, 2)), "b1": np.zeros(2), "W2": np.array([[0, 1e4, -3e4], [0, 2, 1]]), "b2": np.zeros(3)}
     X, labels, tanh = np.array([[1.0], [0.5]]), np.array([1, 2]), TwoLayerNet(1, 2, 3, activation="tanh").activation
     by = {
@@ -184,9 +184,9 @@ def test_output_weights_of_both_signs_are_guarded_by_their_whole_span() -> None:
     assert default["W1"].tobytes() == by["auto"].tobytes()
 
 
-def test_a_kink_goes_unseen_where_the_guards_are_off() -> None:
+def test_without_guards_a_kink_goes_unnoticed() -> None:
     net = TwoLayerNet(3, 4, 3, activation="relu", seed=0)
-    net.params["W1"][:] = 0.0  # every unit stands on its kink
+    net.params["W1"][:] = 0.0  # every unit is at its kink
     X, y = np.ones((2, 3)), np.array([0, 1])
     truth = extended_gradient(net.params, net.activation.function, X, y, 1e-3)
     assert largest_error(net.numerical_gradient(X, y, h=1e-3), truth) < 1e-10
@@ -204,7 +204,7 @@ def test_the_measured_slope_is_within_its_bound(f: Callable[[Any], Any], a: floa
 
 
 @given(st.integers(0, 2**32), st.integers(2, 12), st.floats(-30, 30), st.sampled_from([1e-3, 1e-2]), st.floats(-1, 1))
-def test_the_cumulants_leave_out_what_the_bounds_say(
+def test_the_neglected_cumulants_are_within_their_bound(
     seed: int, k: int, bias: float, shift: float, ratio: float
 ) -> None:
     """S |s| R (|u| (u² + s²) R³ / 24 + 0.29 ρ⁴) at most, S = 1 − p of the label, R the range of W2[j, :]."""
@@ -226,7 +226,7 @@ def test_the_cumulants_leave_out_what_the_bounds_say(
 
 
 def fallbacks(net: TwoLayerNet, X: Any, y: Any, h: float = 1e-4, weights: Any = None) -> Fallbacks:
-    """Return what the series did not give alone, after holding the gradient to the exact one."""
+    """Return what the series alone did not give, after comparing the gradient with the exact one."""
     workspace = differences.Workspace()
     arguments = (net.params, net.activation, X, y, h)
     gradient = differences.difference_quotients(*arguments, workspace=workspace, weights=weights)
@@ -236,7 +236,7 @@ def fallbacks(net: TwoLayerNet, X: Any, y: Any, h: float = 1e-4, weights: Any = 
 
 
 def flat(activation: Any, X: Any, W2: Any, h: float) -> Fallbacks:
-    """Return the fallbacks of a network whose units all stand at a = 0."""
+    """Return the fallbacks of a network whose units are all at a = 0."""
     W2 = np.array(W2, float)
     net = TwoLayerNet(X.shape[1], len(W2), W2.shape[1], activation=activation, seed=0)
     net.params["W1"][:], net.params["W2"][:] = 0.0, W2
@@ -244,7 +244,7 @@ def flat(activation: Any, X: Any, W2: Any, h: float) -> Fallbacks:
 
 
 @pytest.mark.parametrize(("part", "fails"), [(0.99, 0), (1.01, 7)])
-def test_each_bound_of_the_series_is_asked(part: float, fails: int) -> None:
+def test_each_bound_of_the_series_is_checked(part: float, fails: int) -> None:
     X = np.full((7, 2), 1.0)
     assert flat(lambda a: a, X, [[0.0, 100 * part]], 1e-4).exact == fails  # moves a logit by STEEP
     assert flat(lambda a: a, 3 * X, [[0.0, 100 / 3 * part]], 1e-4).exact == fails
@@ -255,7 +255,7 @@ def test_each_bound_of_the_series_is_asked(part: float, fails: int) -> None:
             assert bent.measured == fails * m
 
 
-def test_only_pairs_beside_a_kink_are_measured() -> None:
+def test_only_pairs_near_a_kink_are_measured() -> None:
     data = load_dataset("digits")
     X, y = data.X_train[:100], data.y_train[:100]
     net = TwoLayerNet(64, 50, 10, activation="relu", seed=0)
@@ -278,14 +278,14 @@ def test_an_outlier_costs_the_other_features_nothing(rng: np.random.Generator) -
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "silu"])
 @pytest.mark.parametrize("scaling", ["minmax", "standard"])
-def test_the_series_serves_smooth_units_alone(activation: str, scaling: str) -> None:
+def test_smooth_units_need_nothing_but_the_series(activation: str, scaling: str) -> None:
     data = load_dataset("digits", scaling=scaling)
     found = fallbacks(TwoLayerNet(64, 50, 10, activation=activation, seed=0), data.X_train[:100], data.y_train[:100])
     assert found == Fallbacks(gradients=1, samples=100, outliers=found.outliers)
     assert found.outliers == (np.abs(data.X_train[:100]) > WINDOW / 1e-4).sum()
 
 
-def test_weights_of_samples_keep_the_series(rng: np.random.Generator) -> None:
+def test_sample_weights_do_not_disable_the_series(rng: np.random.Generator) -> None:
     X, y, weights = rng.random((30, 5)), rng.integers(0, 3, 30), 10 ** rng.uniform(-6, 6, 30)
     for activation in ("tanh", "silu"):
         net = TwoLayerNet(5, 4, 3, activation=activation, seed=0)
@@ -293,7 +293,7 @@ def test_weights_of_samples_keep_the_series(rng: np.random.Generator) -> None:
         assert found == Fallbacks(gradients=1, samples=30)
 
 
-def test_what_makes_a_gradient_slow_is_said_with_its_cause(rng: np.random.Generator) -> None:
+def test_a_slow_gradient_is_explained_with_its_cause(rng: np.random.Generator) -> None:
     X, y = rng.random((40, 5)), rng.integers(0, 3, 40)
     net = TwoLayerNet(5, 4, 3, activation="relu", seed=0)
     assert net.slow_steps() == []
@@ -312,7 +312,7 @@ def many_problems(rng: np.random.Generator) -> list[tuple[TwoLayerNet, Any, Any,
     X, y = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
     cases = [("tanh", 1e-4), ("relu", 1e-3), ("sign", 1e-4), ("sign", 0.5), ("quantised:4", 0.5), ("tanh", 0.5)]
     problems = [(TwoLayerNet(5, 4, 3, activation=name, seed=1), X, y, h) for name, h in cases]
-    outlier = X * np.where(np.arange(40) == 3, 1e4, 1.0)[:, None]  # whose z is too large for the output layer's series
+    outlier = X * np.where(np.arange(40) == 3, 1e4, 1.0)[:, None]  # z is too large for the output layer's series
     return [*problems, (TwoLayerNet(5, 4, 3, activation="relu", weight_scale=0.5, seed=1), outlier, y, 1e-4)]
 
 
@@ -328,14 +328,14 @@ def test_blocks_do_not_change_the_gradient(rng: np.random.Generator, monkeypatch
         assert largest_error(three, net.numerical_gradient(X[:30], y[:30], h=h)) < 1e-12
 
 
-def test_a_series_is_a_series_for_every_h(rng: np.random.Generator) -> None:
+def test_method_series_uses_the_series_at_any_h(rng: np.random.Generator) -> None:
     net, X, y, _ = many_problems(rng)[0]
     series, whole = (net.numerical_gradient(X, y, h=0.5, method=method) for method in ("series", "exact"))
     assert 1e-6 < largest_error(series, whole) < 1
 
 
 @pytest.mark.parametrize("margin", [30, 45, 60, 95, 102, 250])
-def test_what_is_learned_for_sure_has_a_gradient_all_the_same(margin: int, rng: np.random.Generator) -> None:
+def test_confident_predictions_still_have_a_gradient(margin: int, rng: np.random.Generator) -> None:
     X, y = 0.1 * rng.standard_normal((12, 5)), np.arange(12) % 3
     X[:, :3], net = np.eye(3)[y], TwoLayerNet(5, 4, 3, seed=1)
     net.params["W1"][:3, :3] = np.eye(3)
@@ -353,7 +353,7 @@ def test_a_used_workspace_gives_the_bits_of_a_new_one(rng: np.random.Generator) 
             assert all(used[key].tobytes() == new[key].tobytes() for key in new)
 
 
-def test_gradients_are_the_callers_own(rng: np.random.Generator) -> None:
+def test_the_caller_owns_the_returned_gradients(rng: np.random.Generator) -> None:
     for net, X, y, h in many_problems(rng):
         first = net.numerical_gradient(X, y, h=h)
         kept = {key: entry.copy() for key, entry in first.items()}
@@ -394,7 +394,7 @@ def test_working_memory_of_a_wide_network_stays_below_64_megabytes(activation: s
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("key", ["W1", "b1", "W2", "b2"])
 @pytest.mark.parametrize("h", [1e-4, 0.5])
-def test_a_gradient_is_right_or_nan_but_never_a_wrong_number(value: float, key: str, h: float) -> None:
+def test_a_gradient_is_right_or_nan_but_never_wrong(value: float, key: str, h: float) -> None:
     for activation in ("tanh", "relu", "sign", "quantised:4"):
         rng = np.random.default_rng(3)
         X, y = rng.standard_normal((9, 5)), rng.integers(0, 3, 9)
@@ -411,7 +411,7 @@ def test_a_gradient_is_right_or_nan_but_never_a_wrong_number(value: float, key: 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("scale", [1e8, 1e13, 1e16, 1e30, 1e100])
-def test_weights_whose_cubes_float32_does_not_hold_get_a_finite_gradient(activation: str, scale: float) -> None:
+def test_weights_whose_cubes_overflow_float32_give_finite_gradients(activation: str, scale: float) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((16, 4)), rng.integers(0, 3, 16)
     net = TwoLayerNet(4, 10, 3, activation=activation, seed=0)

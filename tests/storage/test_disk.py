@@ -1,4 +1,4 @@
-"""What reaches the disk, and in which order; and disks that are full, read-only or gone while a run writes."""
+"""What reaches the disk and in which order; disks that are full, read-only or gone while a run writes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ WITHOUT = "no strace on this machine ('apt-get install strace'); .ci/run install
 CALLS = "mkdir,mkdirat,write,writev,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat"
 MANY = ("training.epochs=50", "training.batch_size=105", "training.checkpoint_every_s=0", "--quiet")
 TRAIN = ("train", "iris", *MANY, "--out", "x")
-MADE_AGAIN = ("loss_curve.png", "report.html", "sweep.csv")  # from the rest, by a command
+MADE_AGAIN = ("loss_curve.png", "report.html", "sweep.csv")  # a command makes them again from the other files
 
-Event = tuple[str, ...]  # a call, and the files that it names
+Event = tuple[str, ...]  # a call and the files it names
 
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -51,10 +51,10 @@ def traced(folder: Path, *words: str) -> list[Event]:
 
 
 def unsafe(events: list[Event]) -> list[str]:
-    """Return what a loss of power could cost, given the calls in order."""
+    """Return what a power cut could lose, given the calls in order."""
     faults: list[str] = []
-    dirty, unnamed, promised = set[str](), set[str](), ""  # content, names, and a name that something was promised for
-    made = set[str]()  # folders
+    dirty, unnamed, promised = set[str](), set[str](), ""  # files not synced, names not synced, and a name to sync next
+    made = set[str]()  # folders not synced
     for call, *files in [*events, ("end", "of all")]:
         file, name = files[-1], os.path.basename(files[-1])
         if promised and (call, file) != ("fsync", os.path.dirname(promised)):
@@ -83,9 +83,7 @@ def unsafe(events: list[Event]) -> list[str]:
 
 @pytest.mark.skipif(STRACE is None and not os.environ.get("CI"), reason=WITHOUT)
 @pytest.mark.parametrize("command", [["train", "iris"], ["sweep", "iris", "seed=0..1"]], ids=["train", "sweep"])
-def test_fault_32_data_reach_the_disk_before_their_name_and_the_name_before_anything_else(
-    command: list[str], tmp_path: Path
-) -> None:
+def test_fault_32_data_are_synced_first_then_the_name(command: list[str], tmp_path: Path) -> None:
     short = ("training.epochs=2", "training.batch_size=60", "training.checkpoint_every_s=0")
     events = traced(tmp_path / "x", *command, *short)
     assert unsafe(events) == []
@@ -101,7 +99,7 @@ def test_fault_32_data_reach_the_disk_before_their_name_and_the_name_before_anyt
 
 
 def running(*words: str, prepare: Callable[[], object] = lambda: None, steps: int = 5) -> ForkProcess:
-    """Start a command and return its process when it has saved so many steps."""
+    """Start a command and return its process once it has saved that many steps."""
     process = forked(*words, prepare=prepare)
     while process.is_alive() and saved_steps("x") < steps:
         process.join(0.002)
@@ -110,13 +108,13 @@ def running(*words: str, prepare: Callable[[], object] = lambda: None, steps: in
 
 
 def stopped(process: ForkProcess, why: str) -> None:
-    """Hold that a training ends with 3 and one line that says why and how to go on."""
+    """Check that a run exits with 3 and one line that says why and how to resume."""
     assert ended(process) == 3
     (line,) = SAID.read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(rf"tinynet: failed: x\S*: {why}; resume with: tinynet train .*", line)
 
 
-def test_fault_33_a_limit_on_the_size_of_files_ends_the_real_command_with_3_and_what_it_saved_is_resumed() -> None:
+def test_fault_33_a_run_that_hits_a_file_size_limit_can_be_resumed() -> None:
     whole = reference(TRAIN)
     limited = ["bash", "-c", 'ulimit -f 9; exec "$0" "$@"', TINYNET, *TRAIN]
     done = subprocess.run(limited, capture_output=True, text=True, timeout=120)
@@ -148,7 +146,7 @@ def may_mount() -> bool:
 @pytest.mark.parametrize(
     "command", [TRAIN, ("sweep", "iris", *MANY, "seed=0..1", "--out", "x")], ids=["train", "sweep"]
 )
-def test_fault_33_a_full_disk_ends_with_3_and_what_was_saved_is_resumed_when_there_is_room(
+def test_fault_33_a_run_on_a_full_disk_can_be_resumed(
     command: tuple[str, ...],
 ) -> None:
     whole = reference(command)
@@ -169,7 +167,7 @@ def test_fault_33_a_full_disk_ends_with_3_and_what_was_saved_is_resumed_when_the
         assert outcomes("x") == whole
 
 
-def test_fault_33_a_folder_made_read_only_under_a_run_ends_it_with_3_and_it_is_resumed_afterwards() -> None:
+def test_fault_33_a_run_whose_folder_becomes_read_only_can_resume() -> None:
     whole = reference(TRAIN)
     process = running(*TRAIN, prepare=obey_permissions)
     Path("x").chmod(0o555)
@@ -180,7 +178,7 @@ def test_fault_33_a_folder_made_read_only_under_a_run_ends_it_with_3_and_it_is_r
     assert outcomes("x") == whole
 
 
-def test_fault_33_a_folder_moved_away_under_a_run_ends_it_with_3_and_it_is_resumed_where_it_is() -> None:
+def test_fault_33_a_run_whose_folder_is_moved_can_be_resumed_there() -> None:
     whole = reference(TRAIN)
     process = running(*TRAIN)
     Path("x").rename("elsewhere")
@@ -190,7 +188,7 @@ def test_fault_33_a_folder_moved_away_under_a_run_ends_it_with_3_and_it_is_resum
     assert outcomes("elsewhere") == whole
 
 
-def test_fault_33_a_folder_deleted_under_a_run_ends_it_with_3_and_the_run_can_begin_anew() -> None:
+def test_fault_33_a_run_whose_folder_is_deleted_can_start_again() -> None:
     whole = reference(TRAIN)
     process = running(*TRAIN)
     Path("x").rename("trash")

@@ -1,4 +1,4 @@
-"""One run folder, one writer: whoever comes second is refused and told who is there; readers are not kept waiting."""
+"""One run folder, one writer: a second one is refused and told who holds the lock; readers never wait."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def race(*words: str, also: str = "") -> None:
-    """Start one command twice at the same moment; the one that may write ends after the other was refused.
+    """Start one command twice at the same moment; the winner ends after the other was refused.
 
-    The refused one names it, or says `also`, and nothing else.
+    The other prints one line that names the winner, or the line `also`.
     """
     barrier, over = FORK.Barrier(2), FORK.Event()
 
@@ -60,7 +60,7 @@ def race(*words: str, also: str = "") -> None:
 
 @pytest.mark.parametrize("races", [1, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("command", [TRAIN, SWEEP], ids=["train", "sweep"])
-def test_fault_16_of_two_that_begin_in_one_folder_one_writes(command: tuple[str, ...], races: int) -> None:
+def test_fault_16_of_two_runs_started_in_one_folder_one_writes(command: tuple[str, ...], races: int) -> None:
     whole = reference(command)
     between = "tinynet: x holds a sweep already; resume it with --resume, or choose another folder with --out"
     for _ in range(races):
@@ -70,17 +70,17 @@ def test_fault_16_of_two_that_begin_in_one_folder_one_writes(command: tuple[str,
 
 
 @pytest.mark.parametrize("races", [2, pytest.param(80, marks=pytest.mark.soak)])
-def test_fault_16_of_two_that_resume_a_run_exactly_one_writes(races: int) -> None:
+def test_fault_16_of_two_processes_resuming_a_run_one_writes(races: int) -> None:
     whole = reference(TRAIN)
     for number in range(races):
-        faults = Faults(40 + number % 30, "kill")  # so that there is something to go on with
+        faults = Faults(40 + number % 30, "kill")  # leaves something to resume
         assert ended(forked(*TRAIN, prepare=faults.install)) == -signal.SIGKILL
         race("train", "--out", "x", "--resume", "--quiet")
         assert outcomes("x") == whole and not half_written("x")
         shutil.rmtree("x")
 
 
-def test_fault_16_readers_are_never_kept_waiting_and_never_see_half_a_file() -> None:
+def test_fault_16_readers_never_wait_and_never_see_half_a_file() -> None:
     np.savez("rows.npz", X=np.zeros((2, 4)))
     assert main(list(TRAIN)) == 0
     writer = forked("train", "--out", "x", "--resume", "training.epochs=20", "--quiet")

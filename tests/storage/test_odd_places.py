@@ -1,4 +1,4 @@
-"""Links and pipes where a run folder, or a file in one, is expected: read safely, or passed over."""
+"""Links and pipes where a run folder or one of its files is expected: read safely, or skipped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tinynet.artifacts.run_folder import RunFolder
 from tinynet.artifacts.stored_runs import MAX_JSON, read_ending
 from tinynet.cli.main import main
 
-COMMAND_S = 60  # a command that waits for a pipe would wait for ever
-LIMITED = 'ulimit -v 8000000; exec "$0" "$@"'  # KiB, before all memory is taken
+COMMAND_S = 60  # a command that opened a pipe would wait for ever
+LIMITED = 'ulimit -v 8000000; exec "$0" "$@"'  # KiB; fails before the machine runs out of memory
 CSV = "a,b,label\n" + "".join(f"{n % 7},{n % 5},{'no' if n % 3 else 'yes'}\n" for n in range(60))
 CONFIG = '[dataset]\nname = "csv"\npath = "data.csv"\n[network]\nhidden_units = 3\n[training]\nepochs = 2\n'
 
@@ -39,7 +39,7 @@ ODD: dict[str, Callable[[Path, str], object]] = {
 }
 
 
-def test_what_is_no_summary_is_moved_aside_with_its_run_and_the_run_is_trained_again() -> None:
+def test_a_run_with_an_unreadable_summary_is_trained_again() -> None:
     swept("seed=0..4", *QUICK)
     whole, runs = results("s"), run_folders()
     for make, run in zip(ODD.values(), runs, strict=False):
@@ -64,9 +64,7 @@ def named_data(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("place", ["../elsewhere/deep/runs", "results/of/2024"])
-def test_a_run_behind_a_link_finds_its_data_by_every_way_into_its_folder(
-    place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_behind_a_link_finds_its_data_by_any_path(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("data.csv").write_text(CSV, encoding="utf-8")
     Path("my.toml").write_text(CONFIG, encoding="utf-8")
     Path(place).mkdir(parents=True)
@@ -84,7 +82,7 @@ def test_a_run_behind_a_link_finds_its_data_by_every_way_into_its_folder(
         assert "cannot be found" not in Path("report.html").read_text(encoding="utf-8")
 
 
-def test_a_run_in_the_project_itself_names_its_data_as_seen_from_its_folder() -> None:
+def test_a_run_in_the_project_names_its_data_by_a_relative_path() -> None:
     Path("data.csv").write_text(CSV, encoding="utf-8")
     Path("my.toml").write_text(CONFIG, encoding="utf-8")
     assert main(["train", "my.toml", "--out", "a/../runs/x", "--quiet"]) == 0

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and folders with one writer."""
+"""Files that are written whole or not at all, and folders with one writer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 class Calls:
-    """The calls that bring a file to the disk, in order; the one numbered `fails` raises `error` instead."""
+    """The calls that bring a file to the disk, in order; call number `fails` raises `error` instead."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: int = -1, error: BaseException | None = None) -> None:
         self.made: list[str] = []
@@ -60,7 +60,7 @@ class Calls:
             raise self.error
 
 
-def test_the_data_are_on_disk_before_the_name_and_the_name_once_the_folder_is_synced(
+def test_a_file_is_synced_then_renamed_then_its_folder_is_synced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
@@ -85,13 +85,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert [path.name for path in Path().iterdir()] == ["file"]
 
 
-def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle() -> None:
+def test_a_temporary_file_left_under_the_same_pid_is_replaced() -> None:
     Path(f".file.{os.getpid()}.tmp").write_bytes(b"half")
     write_atomically(Path("file"), b"new")
     assert [path.name for path in Path().iterdir()] == ["file"]
 
 
-def test_a_folder_that_is_gone_or_may_not_be_written_is_an_error() -> None:
+def test_writing_into_a_missing_or_read_only_folder_fails() -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(Path("gone/file"), b"new")
     with pytest.raises(FileNotFoundError):
@@ -105,7 +105,7 @@ def test_a_folder_that_is_gone_or_may_not_be_written_is_an_error() -> None:
     assert [path.read_bytes() for path in Path("mine").iterdir()] == [b"old"]
 
 
-def test_what_is_left_behind_goes_by_its_name() -> None:
+def test_left_over_files_are_recognised_by_name() -> None:
     assert all(map(left_behind, (".lock", ".training.lock", ".file.12.tmp", ".model.npz.7.tmp")))
     assert not any(map(left_behind, ("file.tmp", "x.lock", ".hidden", ".tmp.txt", "config.json", "lock")))
 
@@ -113,7 +113,7 @@ def test_what_is_left_behind_goes_by_its_name() -> None:
 # One writer
 
 
-def test_a_second_writer_is_refused_and_the_first_is_named_in_this_process_too() -> None:
+def test_a_second_writer_in_the_same_process_is_refused() -> None:
     with only_writer(Path()):
         for other in (Path(), Path().absolute()):
             with pytest.raises(RunFolderError) as caught, only_writer(other):
@@ -127,7 +127,7 @@ def test_a_second_writer_is_refused_and_the_first_is_named_in_this_process_too()
     assert not list(Path().iterdir())
 
 
-def test_a_run_and_its_checkpoints_have_one_lock() -> None:
+def test_a_run_and_its_checkpoints_share_one_lock() -> None:
     seen: list[set[str]] = []
 
     def look(_: object) -> None:
@@ -151,7 +151,7 @@ def test_the_lock_is_released_when_the_writer_fails() -> None:
         pass
 
 
-def test_fault_16_the_holder_is_named_and_the_kernel_releases_its_lock_when_it_is_killed() -> None:
+def test_fault_16_a_killed_process_no_longer_holds_the_lock() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, "."], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -166,7 +166,7 @@ def test_fault_16_the_holder_is_named_and_the_kernel_releases_its_lock_when_it_i
     assert not list(Path().iterdir())
 
 
-def test_a_holder_that_does_not_say_who_it_is_or_too_much_is_told_in_one_line() -> None:
+def test_any_content_of_a_lock_gives_a_message_of_one_line() -> None:
     said = {b"": "another process", b"\x1b[2J\n" * 1000: "'\\x1b[2J", b"\xff\xfe": "\\xff\\xfe is writing"}
     for text, named in said.items():
         with only_writer(Path()):
@@ -178,13 +178,11 @@ def test_a_holder_that_does_not_say_who_it_is_or_too_much_is_told_in_one_line() 
 
 
 @pytest.mark.parametrize("left", ["nothing", "another"])
-def test_a_lock_that_was_removed_while_it_was_waited_for_is_not_taken(
-    left: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_removed_while_waiting_for_it_is_not_taken(left: str, monkeypatch: pytest.MonkeyPatch) -> None:
     flock = fcntl.flock
 
     def late(file: Any, operation: int) -> None:
-        Path(".lock").unlink()  # as its holder does at its end
+        Path(".lock").unlink()  # as the holder does when it ends
         if left == "another":
             Path(".lock").touch()
         flock(file, operation)
@@ -197,14 +195,14 @@ def test_a_lock_that_was_removed_while_it_was_waited_for_is_not_taken(
         pass
 
 
-def test_half_written_files_of_killed_processes_are_removed_and_no_others() -> None:
+def test_only_half_written_files_of_killed_processes_are_removed() -> None:
     for name in (".model.npz.1.tmp", "mine.tmp", "model.npz", ".hidden"):
         Path(name).touch()
     with only_writer(Path()):
         assert {path.name for path in Path().iterdir()} == {".lock", "mine.tmp", "model.npz", ".hidden"}
 
 
-def test_a_file_that_somebody_is_writing_is_nobodys_left_over() -> None:
+def test_a_file_that_is_being_written_is_not_removed() -> None:
     seen: list[str] = []
 
     def while_it_is_written(descriptor: int) -> None:
@@ -217,7 +215,7 @@ def test_a_file_that_somebody_is_writing_is_nobodys_left_over() -> None:
     assert seen == [f".report.html.{os.getpid()}.tmp"] and Path("report.html").read_bytes() == b"whole"
 
 
-def test_a_file_that_was_taken_for_a_left_over_as_it_was_begun_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_file_removed_as_a_leftover_is_created_again(monkeypatch: pytest.MonkeyPatch) -> None:
     flock, removed = fcntl.flock, list[str]()
 
     def late(file: Any, operation: int) -> None:
@@ -232,7 +230,7 @@ def test_a_file_that_was_taken_for_a_left_over_as_it_was_begun_is_begun_anew(mon
 
 
 def make_odd(path: Path, what: str) -> None:
-    """Put something into the place of a file; links lead to one that is precious."""
+    """Create something in the place of a file; links point to a precious one."""
     Path("precious").write_text("precious", encoding="utf-8")
     makers: dict[str, Callable[[], object]] = {
         "folder": path.mkdir,
@@ -245,7 +243,7 @@ def make_odd(path: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["folder", "link", "hard link", "pipe", "foreign"])
-def test_what_only_looks_like_a_left_over_stays(what: str) -> None:
+def test_a_path_that_only_looks_like_a_leftover_stays(what: str) -> None:
     path = Path(".x.tmp" if what == "foreign" else ".x.12.tmp")
     make_odd(path, what)
     with only_writer(Path()):
@@ -254,14 +252,14 @@ def test_what_only_looks_like_a_left_over_stays(what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["hard link", "pipe", "link"])
-def test_what_stands_in_the_place_of_a_lock_is_refused_and_stays_as_it_was(what: str) -> None:
+def test_a_lock_path_that_is_not_a_plain_file_is_refused(what: str) -> None:
     make_odd(Path(".lock"), what)
     with pytest.raises(RunFolderError, match=r"^\.lock: is no lock of tinynet's; remove it$"), only_writer(Path()):
         raise AssertionError
     assert Path("precious").read_text(encoding="utf-8") == "precious" and os.path.lexists(".lock")
 
 
-def test_fault_16_another_users_lock_is_read_while_it_is_held_and_replaced_when_it_was_left_behind() -> None:
+def test_fault_16_another_users_lock_is_respected_only_while_held() -> None:
     Path().chmod(0o777)
     with only_writer(Path()):
         Path(".lock").chmod(0o644)
@@ -269,7 +267,7 @@ def test_fault_16_another_users_lock_is_read_while_it_is_held_and_replaced_when_
         with another_user(), pytest.raises(RunFolderError, match=holder), only_writer(Path()):
             raise AssertionError
         assert Path(".lock").exists()
-    Path(".lock").write_text("process 1 on elsewhere", encoding="utf-8")  # it was killed
+    Path(".lock").write_text("process 1 on elsewhere", encoding="utf-8")  # its holder was killed
     Path(".lock").chmod(0o644)
     with another_user(), only_writer(Path()):
         assert Path(".lock").stat().st_uid == os.geteuid()
@@ -277,7 +275,7 @@ def test_fault_16_another_users_lock_is_read_while_it_is_held_and_replaced_when_
     assert not Path(".lock").exists()
 
 
-def test_another_users_lock_that_is_replaced_as_it_is_looked_at_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_users_lock_replaced_meanwhile_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     Path().chmod(0o777)
     Path(".lock").touch(0o644)
     flock, third = fcntl.flock, list[int]()
@@ -297,7 +295,7 @@ def test_another_users_lock_that_is_replaced_as_it_is_looked_at_is_not_removed(m
     assert Path(".lock").read_text(encoding="utf-8") == "a third one"
 
 
-def test_a_file_is_written_where_there_are_no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_written_even_where_locks_are_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(file: Any, operation: int) -> None:
         raise OSError(95, "Operation not supported")
 
@@ -306,12 +304,12 @@ def test_a_file_is_written_where_there_are_no_locks(monkeypatch: pytest.MonkeyPa
     assert Path("predictions.csv").read_bytes() == b"whole"
 
 
-def test_who_holds_a_lock_finds_out_that_the_folder_was_moved_and_leaves_the_others_lock_alone() -> None:
+def test_the_holder_notices_that_its_folder_was_moved() -> None:
     Path("run").mkdir()
     with only_writer(Path("run")) as check:
         check()
         Path("run").rename("moved")
-        check()  # what is written then has no place, and fails by itself
+        check()  # no new folder yet: a write there fails by itself
         Path("run").mkdir()
         with pytest.raises(
             RunFolderError, match=r"^run: the lock of this process is not there any more: its folder was"
@@ -323,7 +321,7 @@ def test_who_holds_a_lock_finds_out_that_the_folder_was_moved_and_leaves_the_oth
     assert Path("run/.lock").exists()
 
 
-def test_a_new_folder_and_those_above_it_are_brought_to_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_folder_and_its_parents_are_synced(monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
     monkeypatch.setattr(storage, "sync_folder", synced.append)
     make_folder(Path("a/b/c"))
@@ -332,7 +330,7 @@ def test_a_new_folder_and_those_above_it_are_brought_to_the_disk(monkeypatch: py
     assert len(synced) == 3
 
 
-def test_a_folder_that_becomes_read_only_keeps_a_lock_that_locks_nothing() -> None:
+def test_a_lock_left_in_a_read_only_folder_locks_nothing() -> None:
     Path("run").mkdir()
     Path("run").chmod(0o777)
     with ExitStack() as writer:
@@ -346,7 +344,7 @@ def test_a_folder_that_becomes_read_only_keeps_a_lock_that_locks_nothing() -> No
         pass
 
 
-def test_a_folder_that_is_not_there_or_may_not_be_written_is_an_error() -> None:
+def test_locking_a_missing_or_read_only_folder_fails() -> None:
     with pytest.raises(FileNotFoundError), only_writer(Path("gone")):
         raise AssertionError
     Path("mine").mkdir(mode=0o555)
@@ -355,7 +353,7 @@ def test_a_folder_that_is_not_there_or_may_not_be_written_is_an_error() -> None:
 
 
 def hold_once(path: str, begin: Any, inside: Any, most: Any, taken: Any) -> None:
-    """Try again and again to be the writer; count those who are so at the same time."""
+    """Try repeatedly to be the writer; count how many write at the same time."""
     begin.wait()
     for _ in range(50):
         try:
@@ -370,7 +368,7 @@ def hold_once(path: str, begin: Any, inside: Any, most: Any, taken: Any) -> None
             pass
 
 
-def test_of_processes_that_race_for_a_folder_one_writes_at_a_time() -> None:
+def test_racing_processes_write_one_at_a_time() -> None:
     begin, counters = FORK.Barrier(2), [FORK.Value("i", 0) for _ in range(3)]
     racers = [FORK.Process(target=hold_once, args=(".", begin, *counters)) for _ in range(2)]
     for racer in racers:
