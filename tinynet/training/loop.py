@@ -32,7 +32,7 @@ from tinynet.schedules import Schedule
 from tinynet.training.checkpoints import Checkpoints, copied, rate_of
 from tinynet.training.divergence import advice
 from tinynet.training.history import Epoch, History
-from tinynet.training.progress import progress_bar
+from tinynet.training.progress import epoch_figures, progress_bar
 from tinynet.training.state import State, Sums
 
 MAX_EPOCHS_BY_STEP, MAX_STEP_LOSSES = 2, 10_000  # a longer training records no loss of single steps
@@ -167,7 +167,7 @@ def train(
                 state.epoch_s = time.perf_counter() - started
                 pause()
             row = task.record(state)
-            show(_figures(row))
+            show(epoch_figures(row))
             answer = None if on_epoch is None else on_epoch(row)
             if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
                 state.history.stopped_early = True
@@ -321,14 +321,6 @@ class _Task:
         return DivergedError(
             epoch, state.step, rate, loss, advice(before, part, self.h, in_all, state.good if epoch == 1 else None)
         )
-
-
-def _figures(row: Epoch) -> str:
-    """Return what stands behind the progress bar, in few columns."""
-    loss, accuracy = f"loss={row.train_loss:.4f}", f"accuracy={row.train_accuracy:.4f}"
-    if math.isnan(row.validation_loss):
-        return f"{loss}, {accuracy}"
-    return f"{loss} (validation {row.validation_loss:.4f}), {accuracy} ({row.validation_accuracy:.4f})"
 
 
 @contextmanager

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from tinynet.training.history import Epoch
 
 LINE_EVERY_S = 30.0
 LINE_SHARE = 0.1  # of all; a line waits for both
@@ -40,6 +43,14 @@ def progress_bar(
                 bar.update()
 
             yield show
+
+
+def epoch_figures(row: Epoch) -> str:
+    """Return what stands behind the progress bar, in few columns."""
+    loss, accuracy = f"loss={row.train_loss:.4f}", f"accuracy={row.train_accuracy:.4f}"
+    if math.isnan(row.validation_loss):
+        return f"{loss}, {accuracy}"
+    return f"{loss} (validation {row.validation_loss:.4f}), {accuracy} ({row.validation_accuracy:.4f})"
 
 
 def _lines(total: int, done: int, unit: str, write: Callable[[str], object]) -> Callable[[str], None]:
