@@ -334,6 +334,14 @@ def test_method_series_uses_the_series_at_any_h(rng: np.random.Generator) -> Non
     assert 1e-6 < largest_error(series, whole) < 1
 
 
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_loss_beyond_float32_has_all_its_cumulants(activation: str) -> None:
+    X, y, net = np.array([[0.5]]), np.array([0]), TwoLayerNet(1, 1, 2, activation=activation, seed=0)
+    net.params = {"W1": np.ones((1, 1)), "b1": np.ones(1), "W2": np.array([[0.0, -20.0]]), "b2": np.array([120.0, 0.0])}
+    truth = extended_gradient(net.params, net.activation.function, X, y, 1e-4)
+    assert largest_error(net.numerical_gradient(X, y), truth) < 1e-9
+
+
 @pytest.mark.parametrize("margin", [30, 45, 60, 95, 102, 250])
 def test_confident_predictions_still_have_a_gradient(margin: int, rng: np.random.Generator) -> None:
     X, y = 0.1 * rng.standard_normal((12, 5)), np.arange(12) % 3

@@ -268,8 +268,8 @@ class _Series:
             self._output_layer(at, weights)
         at.e *= 1 / (self.T * len(self.X))
         np.dot(at.e.T, self.D, out=at.lin)
-        if faint:
-            unfit = np.arange(a.size)
+        if faint:  # neither have the cumulants any digits: all of it is exact
+            unfit, self.spread, at.moments[1:] = np.arange(a.size), np.inf, np.nan
         if unfit is not None:
             self.aside.append((unfit + rows.start * a.shape[1], at.tables(unfit)))
             if sum(len(pairs) for pairs, _ in self.aside) > MAX_ASIDE:
