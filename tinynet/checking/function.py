@@ -24,26 +24,33 @@ Array = npt.NDArray[Any]
 NOISE_STEPS = (-48, -34, -22, -22)  # powers of 2, in units of x; the last, which may cross a kink, is tried twice
 NOISE_POINTS = 9
 REPEATS = 12  # evaluations that say how far a function without a fixed value spreads
+NO_BOUNDS = (-math.inf, math.inf)
 FAR = (0.0, -1.0, 3.0)  # times x: where a function that is flat here may vary
 
 
-def leaves(tree: Any, name: str = "", top: bool = True) -> Iterator[tuple[str, Any]]:
-    """Yield the arrays of nested dicts, lists and tuples, each with a name such as layers[0].W; None is a leaf.
+def leaves(tree: Any) -> list[tuple[str, Any]]:
+    """Return the arrays of nested dicts, lists and tuples, each with a name such as layers[0].W; None is a leaf.
 
     Examples
     --------
     >>> [name for name, _ in leaves({"layers": [{"W": np.ones(2)}], 0: np.ones(1), "0": np.ones(1)})]
     ['layers[0].W', '[0]', '0']
     """
+    found: list[tuple[str, Any]] = []
+    rebuilt(tree, lambda name, value: found.append((name or "x", value)))
+    return found
+
+
+def rebuilt(tree: Any, leaf: Callable[[str, Any], Any], name: str = "") -> Any:
+    """Return nested dicts, lists and tuples like `tree`, whose leaves are what `leaf` makes of name and array."""
     if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            own = f"{'.' if name else ''}{key}" if isinstance(key, str) else f"[{key!r}]"
-            yield from leaves(value, name + own, False)
-    elif is_nested(tree):
-        for number, value in enumerate(tree):
-            yield from leaves(value, f"{name}[{number}]", False)
-    else:
-        yield "x" if top else name, tree
+        dot = "." if name else ""
+        names = {key: f"{dot}{key}" if isinstance(key, str) else f"[{key!r}]" for key in tree}
+        return {key: rebuilt(value, leaf, name + names[key]) for key, value in tree.items()}
+    if is_nested(tree):
+        parts = [rebuilt(value, leaf, f"{name}[{number}]") for number, value in enumerate(tree)]
+        return parts if isinstance(tree, list) else tuple(parts)
+    return leaf(name, tree)
 
 
 def is_nested(value: Any) -> bool:
@@ -54,16 +61,6 @@ def is_nested(value: Any) -> bool:
     )
 
 
-def rebuilt(tree: Any, values: Iterator[Any]) -> Any:
-    """Return nested dicts, lists and tuples like `tree` with other leaves."""
-    if isinstance(tree, Mapping):
-        return {key: rebuilt(value, values) for key, value in tree.items()}
-    if is_nested(tree):
-        parts = [rebuilt(value, values) for value in tree]
-        return parts if isinstance(tree, list) else tuple(parts)
-    return next(values)
-
-
 class MovableFunction:
     """A function of arrays, nested in dicts, lists and tuples or given one by one, and the means to move them.
 
@@ -72,9 +69,10 @@ class MovableFunction:
     """
 
     def __init__(self, f: Callable[..., Any], arguments: tuple[Any, ...], bounds: Any = None) -> None:
-        tree = arguments if len(arguments) > 1 else arguments[0]
-        named = list(leaves(tree))
-        self.f, self.is_nested, self.names = f, len(arguments) > 1 or is_nested(tree), [name for name, _ in named]
+        self.f, self.several = f, len(arguments) > 1
+        self.tree = arguments if self.several else arguments[0]
+        named = leaves(self.tree)
+        self.is_nested, self.names = self.several or is_nested(self.tree), [name for name, _ in named]
         if len(set(self.names)) < len(named):
             raise InvalidValueError(f"x has two arrays of one name: {', '.join(self.names)}")
         given = {name: value for name, value in named if value is not None}
@@ -84,8 +82,7 @@ class MovableFunction:
         moved = {name: value for name, value in given.items() if name not in self.held}
         self.arrays = {name: _working_array(self.title("x", name), value) for name, value in moved.items()}
         self.copied = [name for name, array in self.arrays.items() if array is not given[name]]
-        values = (self.arrays.get(name, value) for name, value in named)
-        self.arguments = tuple(rebuilt(argument, values) for argument in arguments) if self.copied else arguments
+        self.arguments = self._arguments(self.arrays) if self.copied else arguments
         self.bounds = _checked_bounds(bounds, self.arrays)
         self.scales = {name: _typical_size(array) for name, array in self.arrays.items()}
         self.moved = False  # whether any step has changed the value
@@ -94,6 +91,11 @@ class MovableFunction:
         self.roundoff = EPS
         self._value = math.nan
         self._far: float | None = None
+
+    def _arguments(self, arrays: Mapping[str, Array]) -> Any:
+        """Return the arguments of f with other arrays."""
+        tree = rebuilt(self.tree, lambda name, value: arrays.get(name or "x", value))
+        return tree if self.several else (tree,)
 
     def title(self, what: str, name: str) -> str:
         """Return what a message calls an array: such as grad['W1'], or grad where there is only one."""
@@ -146,7 +148,7 @@ class MovableFunction:
 
     def direction(self, name: str, rng: np.random.Generator) -> Array:
         """Return steps of the size of the entries, powers of two with random signs, so that x takes them exactly."""
-        array, (low, high) = self.arrays[name], self.bounds or (-math.inf, math.inf)
+        array, (low, high) = self.arrays[name], self.bounds or NO_BOUNDS
         _, exponents = np.frexp(np.where(array == 0, self.scales[name], np.abs(array)))
         steps = np.ldexp(1.0, exponents - 1)
         signs = rng.choice([-1.0, 1.0], array.shape)
@@ -157,11 +159,10 @@ class MovableFunction:
         """Return Im f(x + ih) / h: Lyness and Moler (1967), Squire and Trapp, SIAM Rev. 40 (1998)."""
         wide = {key: array.astype(np.complex128) for key, array in self.arrays.items()}
         wide[name][index] += 1j * h
-        values = (wide.get(key, value) for key, (_, value) in zip(self.names, leaves(self.arguments), strict=True))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                value = np.asarray(self.f(*rebuilt(self.arguments, values)))
+                value = np.asarray(self.f(*self._arguments(wide)))
             if value.dtype.kind != "c" or value.size != 1:
                 raise TypeError(f"it returned {value.dtype} of shape {value.shape}")
         except (TypeError, np.exceptions.ComplexWarning) as error:
@@ -184,8 +185,10 @@ class MovableFunction:
 
     def is_inside(self) -> bool:
         """Say whether x is within its bounds where it is now."""
-        low, high = self.bounds or (None, None)
-        return low is None or all(bool(np.all((low <= x) & (x <= high))) for x in self.arrays.values())
+        if self.bounds is None:
+            return True
+        low, high = self.bounds
+        return all(bool(np.all((low <= x) & (x <= high))) for x in self.arrays.values())
 
     def value_or_nan(self) -> float:
         """Return f where x is now, nan where that is outside of its domain or its bounds."""
@@ -200,17 +203,18 @@ class MovableFunction:
         self.moved = self.moved or value != self._value
         return value
 
-    def value_at(self, steps: Mapping[str, Array]) -> float:
+    def value_at(self, *moves: tuple[Array, Array | float]) -> float:
         """Return f with arrays moved."""
-        with self.shifted(*((self.arrays[name], step) for name, step in steps.items())):
+        with self.shifted(*moves):
             return self.value_or_nan()
 
     def far_change(self) -> float:
         """Return how much f changes at most where all of x is multiplied, far away; 0 where it does not use x."""
         if self._far is None:
-            moves = [{name: (factor - 1) * array for name, array in self.arrays.items()} for factor in FAR]
-            moves += [{name: sign - array for name, array in self.arrays.items()} for sign in (1.0, -1.0)]
-            changes = np.abs([self.value_at(move) - self._value for move in moves])
+            arrays = self.arrays.values()
+            moves = [[(array, (factor - 1) * array) for array in arrays] for factor in FAR]
+            moves += [[(array, sign - array) for array in arrays] for sign in (1.0, -1.0)]
+            changes = np.abs([self.value_at(*move) - self._value for move in moves])
             self._far = float(changes[np.isfinite(changes)].max(initial=0.0))
         return self._far
 
@@ -224,9 +228,8 @@ class MovableFunction:
             step = 2.0 ** max(power, 4 - bits)
             if 200 * step > longest:
                 continue
-            directions = {name: self.direction(name, rng) for name in self.arrays}
-            points = range(1, 1 + NOISE_POINTS)
-            values = [self.value_at({name: k * step * move for name, move in directions.items()}) for k in points]
+            moves = [(array, step * self.direction(name, rng)) for name, array in self.arrays.items()]
+            values = [self.value_at(*((array, k * move) for array, move in moves)) for k in range(1, 1 + NOISE_POINTS)]
             if not np.all(np.isfinite(values)):
                 continue
             level, seen = noise_level(values)
@@ -261,14 +264,12 @@ def _checked_bounds(bounds: Any, arrays: Mapping[str, Array]) -> tuple[Array, Ar
         return None
     if not isinstance(bounds, list | tuple) or len(bounds) != 2:
         raise InvalidTypeError(f"bounds must be a pair (low, high), got {bounds!r}")
-    ends = [-math.inf if bounds[0] is None else bounds[0], math.inf if bounds[1] is None else bounds[1]]
-    low, high = (np.asarray(end, np.float64) for end in ends)
+    low, high = (np.array(no if end is None else end, np.float64) for end, no in zip(bounds, NO_BOUNDS, strict=True))
     for name, array in arrays.items():
         try:
             outside = int(np.sum(~((low <= array) & (array <= high))))
         except ValueError as error:
-            shapes = f"{low.shape} and {high.shape}, {name} has {array.shape}"
-            raise InvalidValueError(f"bounds have the shapes {shapes}") from error
+            raise InvalidValueError(f"bounds do not fit the shape of {name}, {array.shape}: {error}") from error
         if outside:
             raise InvalidValueError(f"{outside} entries of {name} are outside of bounds")
     return low, high

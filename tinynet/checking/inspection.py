@@ -295,7 +295,7 @@ class Inspection:
             noise=max(self.here.noise, EPS * abs(self.here.value)),
             n_samples=self.n_samples,
             probes=probes,
-            value_at=lambda step: function.value_at({name: step}),
+            value_at=lambda step: function.value_at((function.arrays[name], step)),
             shifted=partial(self._shifted, name) if is_callable else None,
         )
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,11 +100,9 @@ class Check:
         extended = Extended(net, self.X, self.labels)
         self.truth = extended.truth(self.weights, self.h).astype(np.float64)
         self.scale = float(np.abs(self.truth).max()) or 1.0
-        self.got, loop = (self.quotients(self.h, method) for method in (self.method, "loop"))
-        self.errors = {
-            method: np.nan_to_num(np.abs(quotients - self.truth), nan=np.inf) / self.scale
-            for method, quotients in {"loop": loop, self.method: self.got}.items()
-        }
+        found = {method: self.quotients(method, self.h) for method in (self.method, "loop")}
+        self.got = found[self.method]
+        self.errors = {m: np.nan_to_num(np.abs(q - self.truth), nan=np.inf) / self.scale for m, q in found.items()}
         promised = self.method in ("auto", "exact")
         self.bound = bound(net, self.X, self.labels, self.h, self.scale) if promised else math.nan
         X = data.X_train[: max(1, MAX_PAIRS // max(net.shapes["W1"]))]
@@ -115,7 +114,7 @@ class Check:
         has_jumps = any(kink.is_jump for kink in self.kinks)
         self.curve = self._shares_of_windows(windows) if has_jumps else self._error_curve(extended)
 
-    def quotients(self, h: float, method: str) -> Array:
+    def quotients(self, method: str, h: float) -> Array:
         """Return the entries of the gradient of `method` for the weights; the loop is run for these alone."""
         if method != "loop":
             gradient = self.net.numerical_gradient(self.X, self.labels, h=h, method=method)
@@ -143,22 +142,18 @@ class Check:
         The widest step whose error is within twice the smallest is recommended: rounding only falls with h.
         """
         slopes, slope_errors = (values.astype(np.float64) for values in extended.slopes(self.weights))
-        scale = float(np.abs(slopes).max()) or 1.0
-        steps = _with_step(STEPS, self.h)
-
-        def errors(quotients: Callable[[float], npt.NDArray[Any]]) -> Array:
-            return np.array([float(np.abs(quotients(h).astype(np.float64) - slopes).max()) for h in steps]) / scale
-
-        own = errors(lambda h: self.quotients(h, self.method))
-        loop = own if self.method == "loop" else errors(lambda h: self.quotients(h, "loop"))
-        truncation = errors(lambda h: extended.quotients(self.weights, h))
+        scale, steps = float(np.abs(slopes).max()) or 1.0, _with_step(STEPS, self.h)
+        ways: dict[str, Callable[[float], Any]] = {method: partial(self.quotients, method) for method in self.errors}
+        ways["truncation"] = partial(extended.quotients, self.weights)
+        quotients = {name: np.array([way(h) for h in steps]).astype(np.float64) for name, way in ways.items()}
+        columns = {name: np.abs(found - slopes).max(axis=1) / scale for name, found in quotients.items()}
         slope_error = float(slope_errors.max()) / scale
         rounding = EPS * max(1.0, float(np.abs(extended.logits).max())) / (steps * scale)
-        truncation[truncation < 4 * np.maximum(rounding, slope_error)] = np.nan
-        known = np.nan_to_num(own, nan=np.inf)
+        columns["truncation"][columns["truncation"] < 4 * np.maximum(rounding, slope_error)] = np.nan
+        known = np.nan_to_num(columns[self.method], nan=np.inf)
         recommended = float(steps[known <= GOOD * known.min()][0])
         what = "error against the slope, the limit of the quotient for h to 0"
-        return Curve(what, steps, {self.method: own, "loop": loop, "truncation": truncation}, recommended, slope_error)
+        return Curve(what, steps, columns, recommended, slope_error)
 
     def _shares_of_windows(self, windows: Array) -> Curve:
         steps = _with_step(WIDTHS, self.h)
@@ -185,12 +180,11 @@ class Check:
         return "\n\n".join([f"{headline(self.run)}\n{samples}; {weights}", *parts]) + "\n"
 
     def _engine_text(self) -> str:
-        own, methods = self.errors[self.method], dict.fromkeys((self.method, "loop"))
-        rows = [["", "weights", *methods, f"worst of {self.method}"]]
+        rows = [["", "weights", *self.errors, f"worst of {self.method}"]]
         for key in self.net.params:
             of_key = np.array([name == key for name, _ in self.weights])
-            largest = (f"{self.errors[method][of_key].max():.1e}" for method in methods)
-            worst = self.weights[int(np.where(of_key, own, -1.0).argmax())]
+            largest = (f"{errors[of_key].max():.1e}" for errors in self.errors.values())
+            worst = self.weights[int(np.where(of_key, self.errors[self.method], -1.0).argmax())]
             rows.append([key, f"{of_key.sum()}", *largest, label(*worst)])
         verdict = "kept" if self.fault() is None else "EXCEEDED"
         if math.isnan(self.bound):

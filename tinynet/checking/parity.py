@@ -191,16 +191,18 @@ class Parity:
 
     def fault(self) -> str | None:
         """Return what is wrong, in a line; None when nothing is."""
+        loss, gap = self.moments[-1].backpropagation_loss, self.first.get("unexplained")
         if self.diverged is not None:
             return str(self.diverged)
-        loss, gap = self.moments[-1].backpropagation_loss, self.first.get("unexplained")
         if not math.isfinite(loss):
             return f"the loss of the training by backpropagation became {loss}; try a smaller learning rate"
-        if gap is None:
-            return None
         return (
-            f"parity is not shown: in step {gap.step} the gradients differ by {gap.size:.1e} of the largest entry, "
-            f"most in {gap.entry}; neither rounding nor truncation explains so much, and no kink is near"
+            None
+            if gap is None
+            else (
+                f"parity is not shown: in step {gap.step} the gradients differ by {gap.size:.1e} of the largest entry, "
+                f"most in {gap.entry}; neither rounding nor truncation explains so much, and no kink is near"
+            )
         )
 
     def _moments_text(self) -> str:
