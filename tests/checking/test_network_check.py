@@ -18,8 +18,8 @@ from tinynet import TwoLayerNet
 from tinynet.activations import get_activation
 from tinynet.checking import network_check as check_module
 from tinynet.checking.extended_precision import Extended
-from tinynet.checking.kinks import Kink, find_kinks, reaches
-from tinynet.checking.network_check import Check, bound, check
+from tinynet.checking.network_check import Check, bound, check, reaches
+from tinynet.checking.slopes import Kink, find_kinks
 from tinynet.cli.main import main
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config

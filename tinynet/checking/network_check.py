@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tinynet.artifacts.environment import blas_threads
 from tinynet.checking.entries import label, sample_indices
 from tinynet.checking.extended_precision import EPS, Extended, Weight
-from tinynet.checking.kinks import find_kinks, reaches
+from tinynet.checking.slopes import Kink, find_kinks
 from tinynet.config.building import Run
 from tinynet.errors import DivergedError, NumericalWarning
 from tinynet.gradients.numerical import textbook_gradient
@@ -277,6 +277,18 @@ def rounding_bound(net: TwoLayerNet, X: Array, labels: npt.NDArray[np.intp], h: 
     others[np.arange(len(labels)), labels] = 0.0
     unit = float(others.sum(axis=1).mean()) * max(1.0, float(np.ptp(net.params["W2"], axis=1).max()))
     return 4 * float(np.finfo(np.float64).eps) * a / h * unit
+
+
+def reaches(a: Array, X: Array, kinks: Sequence[Kink]) -> Array:
+    """Return the smallest h at which the window of each pair (sample, unit) holds a kink, shape as `a`.
+
+    The window is a ± h max(1, |x|), with the largest x of the sample: as far as one weight or bias moves a. It is
+    infinite where there is no kink.
+    """
+    places = np.array([-np.inf, *(kink.at for kink in kinks), np.inf])
+    above = np.searchsorted(places[1:-1], a) + 1
+    distances = np.minimum(a - places[above - 1], places[above] - a)
+    return np.asarray(distances / np.maximum(1.0, np.abs(X).max(axis=1, keepdims=True)))
 
 
 def _with_step(steps: Array, h: float) -> Array:

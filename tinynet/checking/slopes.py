@@ -1,4 +1,4 @@
-"""The slope of a function along a line, with an error bar: what ``inspection.py`` holds a gradient against.
+"""The slope of a function along a line, with an error bar, and the kinks of a function of one number.
 
 Nothing here knows what the line runs through, nor what a gradient should be.
 """
@@ -12,9 +12,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tinynet.gradients.extrapolation import choose_steps
 
+Array = npt.NDArray[Any]
 Line = Callable[[float], tuple[float, float]]  # t -> where the line was evaluated, after rounding, and the value
 
 EPS = float(np.finfo(np.float64).eps)
@@ -26,6 +28,11 @@ FINER = 6  # steps below, where no two agree
 COMPLEX_STEP = 2.0**-70  # of the scale of x: no subtraction, so nothing cancels
 STEADY = 0.25  # by so much of itself the ratio of slopes that follow a power of h may change
 JUMP = 7.0  # that ratio, where f jumps: a jump divided by h grows eightfold with every step
+POINTS = 2**13  # of the first grid over the range of a
+PARTS, ROUNDS = 8, 5  # an interval with a bend is cut into so many parts, so many times
+FAINT = 1e-3  # bends below this fraction of the mean slope are none
+NOISE = 64 * EPS  # of a bend, in units of value / width
+MOST = 1024
 
 
 @dataclass(frozen=True)
@@ -223,3 +230,45 @@ def _is_kink(ladder: Sequence[Slope]) -> bool:
 def bend_stays(bend: Any, of_longer: Any, shrunk: float) -> Any:
     """Say whether a change of slope is that of a kink, which stays when the step shrinks: a smooth one goes with it."""
     return bend > math.cbrt(shrunk) * of_longer
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A place where the slope of the activation changes at once, or its value does."""
+
+    at: float
+    is_jump: bool
+
+
+def find_kinks(activation: Callable[[Array], Array], low: float, high: float) -> list[Kink]:
+    """Return the kinks and jumps of `activation` between `low` and `high`, at most 1,024 of them.
+
+    The bend of three neighbouring points, the change of the slope from one interval to the next, goes with
+    the width of the intervals where the function is smooth. At a kink it stays as it is however fine the
+    grid, at a jump it grows as the grid gets finer. The grid is finest around 0.
+    """
+    grid = np.sinh(np.linspace(np.arcsinh(low), np.arcsinh(high), POINTS))
+    values, widths = activation(grid), np.diff(grid)
+    slopes = np.diff(values) / widths
+    bends, widths = np.abs(np.diff(slopes)), np.maximum(widths[1:], widths[:-1])
+    faint = FAINT * float(np.ptp(values)) / (high - low)
+    peaks = np.flatnonzero(bends > faint + NOISE * np.abs(values[1:-1]) / widths)
+    peaks = peaks[np.argsort(bends[peaks])[::-1][:MOST]]
+    places, seen, width = grid[1:-1][peaks], bends[peaks], widths[peaks]
+    coarse, grown = width, np.ones(len(peaks))
+    for _ in range(ROUNDS):
+        width = width / PARTS
+        fine = places[:, None] + width[:, None] * np.arange(-PARTS, PARTS + 1)
+        values = activation(fine)
+        bends = np.abs(np.diff(values, 2, axis=1)) / width[:, None]
+        best = bends.argmax(axis=1)
+        rows = np.arange(len(best))
+        bend, places = bends[rows, best], fine[rows, best + 1]
+        kept = bend_stays(bend, seen, 1 / PARTS) & (bend > faint + NOISE * np.abs(values[rows, best + 1]) / width)
+        grown = bend / seen
+        places, seen, coarse, width, grown = (each[kept] for each in (places, bend, coarse, width, grown))
+    kinks: list[Kink] = []
+    for n in np.argsort(places):
+        if not kinks or places[n] - kinks[-1].at > coarse[n]:
+            kinks.append(Kink(round(float(places[n]), 6) + 0.0, bool(grown[n] > PARTS / 2)))
+    return kinks
