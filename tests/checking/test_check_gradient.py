@@ -117,6 +117,13 @@ def test_a_kink_beyond_the_step_is_none() -> None:
     assert not slope.kink and slope.value == pytest.approx(-1, abs=1e-12)
 
 
+def test_an_error_of_1_percent_beside_a_kink_that_is_near_is_found() -> None:
+    x = np.array([-0.496, -0.4962])
+    right = np.array([2 * (1 - np.tanh(x[0]) ** 2), 0.0])
+    assert check_gradient(lambda x: 2 * np.tanh(x.max()), right, x).ok
+    assert [entry.label for entry in check_gradient(lambda x: 2 * np.tanh(x.max()), 1.01 * right, x).wrong] == ["x[0]"]
+
+
 def test_beyond_both_slopes_of_a_kink_is_wrong_all_the_same() -> None:
     report = check_gradient(lambda x: np.abs(x).sum(), np.array([1.5, 1.0]), np.array([0.0, 2.0]))
     assert [entry.label for entry in report.wrong] == ["x[0]"]

@@ -169,12 +169,12 @@ class Inspection:
             ladder = slopes.careful_slope(line, here, (low, high), sharp)
             return min(sharp, ladder, key=lambda slope: slope.error)
         special = ladder.flat or ladder.kink or ladder.side or math.isinf(ladder.value)
-        if special or math.isinf(sharp.error) or (math.isinf(ladder.error) and off > allowed):
-            found = ladder
-        elif _agree(sharp, ladder):  # a rough f has no ladder: there the extrapolation may acquit, not accuse
-            found = min(ladder, sharp, key=lambda slope: slope.error)
-        else:
-            found = replace(ladder, error=max(ladder.error, abs(ladder.value - sharp.value)))
+        found, rough = ladder, math.isinf(ladder.error)  # a rough f: the extrapolation alone accuses no gradient
+        if not special and math.isfinite(sharp.error) and not (rough and off > allowed):
+            if _agree(sharp, ladder):
+                found = min(ladder, sharp, key=lambda slope: slope.error)
+            elif not _is_sharp(ladder, abs(ladder.value)):
+                found = replace(ladder, error=abs(ladder.value - sharp.value))
         self.missed[name] += math.isfinite(got) and abs(got - found.value) > MANY * found.error
         return found
 

@@ -138,22 +138,22 @@ def _ratios(c: Comparison) -> Iterator[tuple[Array, Array, str]]:
     use = c.telling & c.wrong
     if use.sum() > 2:
         yield c.pick(c.x)[use], c.values[use] / c.expected[use], "every ratio as 1 + ε/x"
-    found = []
+    by_row = []
     for row in sorted({index[0] for index, wrong in zip(c.indices, c.wrong, strict=True) if wrong and c.got.ndim == 2}):
         here = np.array([index[0] == row for index in c.indices]) & c.telling
         ratio = c.values[here] / c.expected[here]
         if ratio.size > 1 and np.ptp(ratio) <= 0.05 * abs(ratio.mean() - 1):
             terms = np.exp(c.x[row] - c.x[row].max())
-            found.append((terms[int(np.argmin(c.got[row]))] / terms.sum(), ratio.mean()))
-    yield *np.array(found).reshape(-1, 2).T, "the ratio of every row as 1 + ε/p of its label"
-    found, what = [], "the ratio of every sample as 1 + ε/p of its label"
+            by_row.append((terms[int(np.argmin(c.got[row]))] / terms.sum(), ratio.mean()))
+    yield *np.array(by_row).reshape(-1, 2).T, "the ratio of every row as 1 + ε/p of its label"
+    by_loss, what = [], "the ratio of every sample as 1 + ε/p of its label"
     if c.n_samples is None:
         factor, what = c.factor(c.values), "the ratio here and at other x as 1 + ε/p, where p is exp(−loss)"
         if not (factor > 0 and abs(factor - 1) > 1e-9):
             return
-        found = [(c.loss, factor)]
-    found += [(loss, np.abs(given).max() / abs(slope)) for loss, slope, given in (p() for p in c.probes) if slope]
-    loss, ratio = np.array(found).reshape(-1, 2).T
+        by_loss = [(c.loss, factor)]
+    by_loss += [(loss, np.abs(given).max() / abs(slope)) for loss, slope, given in (p() for p in c.probes) if slope]
+    loss, ratio = np.array(by_loss).reshape(-1, 2).T
     use = np.isfinite(ratio) & (np.abs(loss) < 700) & (np.abs(ratio - 1) > 1e-7)
     p, ratio = np.exp(-loss[use]), ratio[use]
     yield (p / ratio if ratio.size and np.median(ratio) > 1 else p), ratio, what  # exp(−loss) is p + ε where f has it
