@@ -128,6 +128,11 @@ def test_auto_gives_the_difference_quotient_for_any_input(problem: dict[str, Any
     check(problem)
 
 
+def test_jumps_whose_leading_terms_cancel_keep_the_rest() -> None:
+    problem = {"seed": 1, "shape": (6, 1, 12, 2), "activation": "quantised:4", "h": 1e-05, "input_scale": 0.01}
+    check(problem | {"weight_scale": 0.001, "oddity": "outliers", "heaviest": 1.0})
+
+
 @pytest.mark.soak
 @given(problems, st.tuples(st.integers(1, 40), st.integers(1, 30), st.integers(1, 30), st.integers(2, 12)))
 @settings(max_examples=2000, suppress_health_check=[HealthCheck.too_slow])

@@ -271,7 +271,11 @@ class _Series:
         if faint:  # neither have the cumulants any digits: all of it is exact
             unfit, self.spread, at.moments[1:] = np.arange(a.size), np.inf, np.nan
         if unfit is not None:
-            self.aside.append((unfit + rows.start * a.shape[1], at.tables(unfit)))
+            tables, (s, j) = at.tables(unfit), np.divmod(unfit, a.shape[1])
+            W, scale = self.D[:, j] - self.D[labels[s], j], self.T * len(self.X)
+            own = scale if weights is None else scale / weights[s, 0]
+            tables[3] = np.add.reduce(at.e[:, s] * W * W) * own - (tables[2] * own) ** 2  # κ2 in full: jumps are large
+            self.aside.append((unfit + rows.start * a.shape[1], tables))
             if sum(len(pairs) for pairs, _ in self.aside) > MAX_ASIDE:
                 self._measure_pairs()
             at.C[0][unfit] = B.reshape(-1)[unfit] = 0.0
