@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +25,12 @@ def environment() -> dict[str, Any]:
 
     from tinynet import __version__
 
-    packages = ("numpy", "scipy", "scikit-learn", "matplotlib", "pydantic")
+    modules = {"numpy": "numpy", "scipy": "scipy", "scikit-learn": "sklearn"}
+    modules |= {"matplotlib": "matplotlib", "pydantic": "pydantic"}
+    known = {name: getattr(sys.modules.get(module), "__version__", None) for name, module in modules.items()}
     return {
         "versions": {"python": platform.python_version(), "tinynet": __version__}
-        | {name: version(name) for name in packages},
+        | {name: loaded or version(name) for name, loaded in known.items()},  # `version` reads files
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
