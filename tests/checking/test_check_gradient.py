@@ -283,6 +283,8 @@ def test_where_no_two_steps_agree_nothing_is_decided_and_nothing_passes() -> Non
     ("arguments", "options", "message"),
     [
         ((3, None, NORMAL), {}, "f must be callable, or have params, loss and gradient; got int"),
+        ((cube, NORMAL), {}, "x is missing"),
+        ((types.SimpleNamespace(params={}, loss=cube), NORMAL, NORMAL), {}, "neither gradient nor numerical_gradient"),
         ((cube, 3 * NORMAL[:2] ** 2, NORMAL), {}, "grad must have the shape of x, \\(6, 4\\), got \\(2, 4\\)"),
         ((cube, NORMAL.T, NORMAL), {}, "got \\(4, 6\\): transposed\\?"),
         ((cube, NORMAL, NORMAL[0]), {}, "got \\(6, 4\\): not summed over the 6 samples\\?"),
@@ -303,7 +305,7 @@ def test_where_no_two_steps_agree_nothing_is_decided_and_nothing_passes() -> Non
     ],
 )
 def test_what_cannot_be_checked_is_refused_with_the_reason(
-    arguments: tuple[Any, Any, Any], options: dict[str, Any], message: str
+    arguments: tuple[Any, ...], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises((InvalidTypeError, InvalidValueError), match=message) as refusal:
         check_gradient(*arguments, **options)
@@ -417,12 +419,6 @@ def test_bounds_that_do_not_fit_are_refused() -> None:
     for bounds, message in (((0, 1), "outside of bounds"), (3, "pair"), (([0] * 3, [1] * 3), "shapes")):
         with pytest.raises((ValueError, TypeError), match=message):
             check_gradient(cube, cube_gradient, 2 + np.abs(NORMAL[0]), bounds=bounds)
-
-
-def test_a_network_without_any_gradient_is_refused() -> None:
-    net = types.SimpleNamespace(params={"w": NORMAL}, loss=lambda X, y: 0.0)
-    with pytest.raises(TypeError, match="neither gradient nor numerical_gradient"):
-        check_gradient(net, SAMPLES, CLASSES)
 
 
 def test_the_page_holds_the_table_that_the_script_prints_and_a_missing_peer_says_so(

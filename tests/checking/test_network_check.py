@@ -85,17 +85,6 @@ def test_a_wrong_config_is_answered_in_a_line_and_nothing_is_created(capsys: pyt
     assert not list(Path().iterdir())
 
 
-def test_a_folder_that_holds_something_is_refused_before_anything_is_measured(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("c").mkdir()
-    Path("c", "mine").touch()
-    monkeypatch.setattr(check_module, "check", None)
-    assert main(["check", "iris", "--out", "c"]) == 2
-    assert "c is not empty" in capsys.readouterr().err
-    assert [path.name for path in Path("c").iterdir()] == ["mine"]
-
-
 def test_a_loss_that_is_not_finite_has_no_gradient_to_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "iris", "network.activation='relu'", "network.weight_scale=1e200"]) == 3
     assert capsys.readouterr().err.startswith("tinynet: the loss became")

@@ -164,15 +164,10 @@ def check_gradient(
     if not x:
         raise InvalidTypeError("x is missing: check_gradient(f, grad, x), or check_gradient(net, X, y)")
     if hasattr(f, "params") and hasattr(f, "loss"):
-        return _report(_inspection_of_net(f, grad, x[0], options))
+        return GradientReport(*_inspection_of_net(f, grad, x[0], options).run())
     if not callable(f):
         raise InvalidTypeError(f"f must be callable, or have params, loss and gradient; got {type(f).__name__}")
-    return _report(Inspection(MovableFunction(f, x, options.bounds), grad, options))
-
-
-def _report(inspection: Inspection) -> GradientReport:
-    entries, mistakes, n_entries = inspection.run()
-    return GradientReport(tuple(entries), tuple(mistakes), tuple(inspection.notes), n_entries)
+    return GradientReport(*Inspection(MovableFunction(f, x, options.bounds), grad, options).run())
 
 
 def _inspection_of_net(net: Any, X: Any, y: Any, options: Options) -> Inspection:

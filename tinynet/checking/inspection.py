@@ -73,8 +73,8 @@ class Inspection:
         self.notes: list[str] = []
         self.missed: Counter[str] = Counter()  # entries of an array that many steps have shown to be far off
 
-    def run(self) -> tuple[list[Entry], list[Mistake], int]:
-        """Return the entries that were measured, the worst first, the mistakes, and how many entries there are."""
+    def run(self) -> tuple[tuple[Entry, ...], tuple[Mistake, ...], tuple[str, ...], int]:
+        """Return the measured entries, the worst first, the mistakes, notes, and how many entries there are."""
         self.got = self._given()
         self.largest = {name: float(np.abs(got[np.isfinite(got)]).max(initial=0.0)) for name, got in self.got.items()}
         self.here = self.function.here(self.rng)
@@ -86,7 +86,7 @@ class Inspection:
             mistakes = [Mistake(kinds.UNDECIDED, ", ".join(entries), "every error bar is too long to say anything")]
         self._note_entries(measured)
         ranked = sorted(measured, key=lambda entry: (entry.verdict != "wrong", -entry.deviation))
-        return ranked, mistakes, sum(array.size for array in self.got.values())
+        return tuple(ranked), tuple(mistakes), tuple(self.notes), sum(array.size for array in self.got.values())
 
     def _given(self) -> dict[str, Array]:
         """Return copies of the arrays of the gradient, which must be shaped as x; None is a gradient of zeros."""

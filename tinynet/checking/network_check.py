@@ -120,13 +120,12 @@ class Check:
             gradient = self.net.numerical_gradient(self.X, self.labels, h=h, method=method)
             return np.array([gradient[key][index] for key, index in self.weights])
         params = [self.net.params[key][tuple(slice(i, i + 1) for i in index)] for key, index in self.weights]
-
-        def loss(_: Any) -> float:
-            return mean_loss(self.net.logits(self.X), self.labels)
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NumericalWarning)  # an h that is lost to rounding is part of the curve
-            return np.array([textbook_gradient(loss, param, h).item() for param in params])
+            return np.array([textbook_gradient(self._loss, param, h).item() for param in params])
+
+    def _loss(self, _: Any) -> float:
+        return mean_loss(self.net.logits(self.X), self.labels)
 
     def _draw_weights(self) -> list[Weight]:
         passes = MAX_OF_LOOP / (len(self.X) * self.net.n_parameters)
