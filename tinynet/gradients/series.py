@@ -159,7 +159,8 @@ class _Pairs:
         self.a = self.z = np.empty((0, m))  # set for each block
         self.rows, self.own, self.ones, self.classes = np.arange(n), np.arange(n), np.ones(n), np.ones(k)
         # views, which take time to make
-        self.each_C, self.slopes, self.rough = self.C.reshape(self.c.shape), self.C[0].reshape(n, m), self.c[2:]
+        self.each_C, self.slopes = self.C.reshape(self.c.shape), self.C[0].reshape(n, m)
+        self.rough, self.size = self.c[2:].reshape(2, -1), self.work.reshape(2, -1)
         self.flat_c1, self.flat_rough, self.flat_z3 = self.c[0].ravel(), self.rough.ravel(), self.z3.ravel()
         self.flat_e, self.flat_e32 = self.e.ravel(), self.e32.ravel()
         self.each_c, self.each_moment, self.each_work = tuple(self.c), tuple(self.moments), tuple(self.work)
@@ -291,19 +292,16 @@ class _Series:
         """
         if not self.spread <= MAX_SPREAD:
             return np.arange(at.lin.size)
-        c1, rough, swing = (
-            at.flat_c1,
-            at.rough.reshape(2, -1),
-            self.reach * self.spread / self.T,
-        )  # of logits, for a slope of 1
-        slopes2 = float(np.dot(c1, c1))
+        c1, rough, size = at.flat_c1, at.rough, at.size
+        slopes2, swing = float(np.dot(c1, c1)), self.reach * self.spread / self.T  # of logits, for a slope of 1
         steep = not slopes2**0.5 * swing <= STEEP and not _largest(c1) * swing <= STEEP
         limit: Any = ROUGH * (slopes2 / c1.size) ** 0.5
         if self.weights is not None:
             limit = ROUGH * np.abs(c1)
         elif not steep and np.dot(at.flat_rough, at.flat_rough) <= limit**2:
             return None
-        size, unfit = np.abs(rough, out=at.work.reshape(2, -1)), np.empty(0, np.intp)
+        np.abs(rough, out=size)
+        unfit = np.empty(0, np.intp)
         if self.weights is not None or not np.maximum.reduce(size, axis=None) <= limit:
             unfit = np.flatnonzero(np.logical_not(np.maximum(size[0], size[1], out=size[0]) <= limit))
         if len(unfit) > c1.size // 256:  # many: do they differ by more than rounding?
