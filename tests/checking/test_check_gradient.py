@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gradient_cases import BROKEN, CLASSES, NORMAL, RIGHT, SAMPLES, SQUARE, Network, cube
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import checkers
@@ -144,6 +144,7 @@ def test_complex_steps_and_extrapolation_are_sharper_than_differences() -> None:
     assert bars["complex"] < bars["richardson"] < bars["central"] / 10
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32), st.floats(-12, 12), st.sampled_from([-1.0, 0.999, 1.001, 3.0]))
 def test_the_scale_of_x_does_not_matter(seed: int, power: float, factor: float) -> None:
     unit = 10.0**power
@@ -152,6 +153,7 @@ def test_the_scale_of_x_does_not_matter(seed: int, power: float, factor: float) 
     assert not check_gradient(lambda x: np.sum(np.sin(x / unit)), factor * np.cos(x / unit) / unit, x).ok
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32))
 def test_kinks_near_and_far_accuse_nobody(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -332,7 +334,7 @@ def test_an_f_that_changes_its_argument_is_refused_and_undone() -> None:
 
 @pytest.mark.parametrize("size", [10**3.5, 1e4, 1e6, 1e7])
 def test_fault_65_large_x_is_measured_by_how_f_varies(size: float) -> None:
-    x = size * (1 + np.random.default_rng(1).random(60))
+    x = size * (1 + np.random.default_rng(1).random(20))
     near = x + 0.3
     for f, gradient in (
         (lambda x: np.sum(np.sin(x)), np.cos),
@@ -340,7 +342,7 @@ def test_fault_65_large_x_is_measured_by_how_f_varies(size: float) -> None:
         (lambda x: np.sum(np.exp(-((x - near) ** 2))), lambda x: -2 * (x - near) * np.exp(-((x - near) ** 2))),
     ):
         assert {entry.verdict for entry in check_gradient(f, gradient, x).entries} == {"right"}
-        assert len(check_gradient(f, lambda x, right=gradient: 1.0001 * right(x), x).wrong) == 60
+        assert len(check_gradient(f, lambda x, right=gradient: 1.0001 * right(x), x).wrong) == 20
 
 
 def test_fault_66_a_step_beyond_the_domain_counts_as_not_finite_and_is_said() -> None:
