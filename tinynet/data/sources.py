@@ -269,19 +269,19 @@ def labels_of(rows: Table, label: Column, class_names: Collection[str]) -> Array
 
 def table_summary(source: Source, preparation: Preparation) -> list[dict[str, Any]]:
     """Return a row for each column of a table: its name, kind, levels, gaps, and what was done with it."""
-    rows: list[dict[str, Any]] = []
-    prepared = dict(zip(preparation.columns, zip(preparation.levels, preparation.fills, strict=True), strict=True))
+    rows, is_filled = list[dict[str, Any]](), source.options.missing == IMPUTE
+    levels, fills = (
+        dict(zip(preparation.columns, own, strict=True)) for own in (preparation.levels, preparation.fills)
+    )
     for column in source.X.columns:
-        n_gaps, is_text = int(column.gaps.sum()), column.levels is not None
-        levels, fill = prepared.get(column.name, (None, None))
-        if column.name not in prepared:
+        n_gaps, done = int(column.gaps.sum()), "as it is"
+        if column.name not in levels:
             done = "left out: constant in the training part"
-        elif levels is not None:
-            done = f"{len(levels)} columns of 0 and 1"
-        else:
-            is_filled = n_gaps and source.options.missing == IMPUTE
-            done = f"gaps filled with the median {fill:g}" if is_filled else "as it is"
-        kind, n_levels = ("text", len(column.levels)) if is_text else ("numbers", None)
+        elif column.levels is not None:
+            done = f"{len(levels[column.name])} columns of 0 and 1"
+        elif n_gaps and is_filled:
+            done = f"gaps filled with the median {fills[column.name]:g}"
+        kind, n_levels = ("numbers", None) if column.levels is None else ("text", len(column.levels))
         rows.append({"column": column.name, "kind": kind, "levels": n_levels, "gaps": n_gaps, "done": done})
     for name, why in source.left_out.items():
         rows.append({"column": name, "kind": None, "levels": None, "gaps": None, "done": f"left out: {why}"})
