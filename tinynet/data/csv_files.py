@@ -238,9 +238,10 @@ def _read_columns(rows: Iterator[Row], width: int) -> tuple[list[int], list[list
     """Return the line of each row, and for each column its cells in blocks of text, with NUL between them."""
     lines, columns = list[int](), [list[str]() for _ in range(width)]
     while chunk := list(islice(rows, max(1, CHUNK // width))):
-        lines += [line for line, _ in chunk]
-        for blocks, cells in zip(columns, zip(*(cells for _, cells in chunk), strict=True), strict=True):
-            blocks.append(NUL.join(cells))
+        numbers, cells = zip(*chunk, strict=True)
+        lines += numbers
+        for blocks, column in zip(columns, zip(*cells, strict=True), strict=True):
+            blocks.append(NUL.join(column))
         check_memory(f"a table of {len(lines):,} rows or more with {width} columns", len(lines) * width)
     return lines, columns
 
@@ -262,9 +263,10 @@ def _numbers(block: str, style: Style) -> Array:
     cells = block.split(NUL)
     if style.decimal == ",":
         cells = [with_a_point(cell) for cell in cells]
-    with suppress(ValueError):
-        return np.fromiter(map(float, cells), np.float64, len(cells))
-    cells, gaps = [cell.strip() for cell in cells], dict.fromkeys(style.missing_marks, "nan")
+    gaps = dict.fromkeys(style.missing_marks, "nan")
+    with suppress(ValueError):  # blanks around a gap are rare, and to strip all cells takes time
+        return np.fromiter(map(float, map(gaps.get, cells, cells)), np.float64, len(cells))
+    cells = list(map(str.strip, cells))
     return np.fromiter(map(float, map(gaps.get, cells, cells)), np.float64, len(cells))
 
 
