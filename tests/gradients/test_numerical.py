@@ -245,12 +245,6 @@ def test_f_may_write_into_its_own_large_array_in_a_worker() -> None:
     np.testing.assert_allclose(numerical_gradient(partial(doubled, own), np.ones(2), workers=2), 2.0, atol=1e-10)
 
 
-def test_workers_that_share_memory_do_not_disturb_each_other(rng: np.random.Generator) -> None:
-    x = rng.standard_normal(200)
-    with ThreadPoolExecutor(8) as pool:
-        assert (numerical_gradient(sum_of_squares, x, workers=pool.map) == numerical_gradient(sum_of_squares, x)).all()
-
-
 def test_the_futures_of_a_cluster_are_waited_for() -> None:
     with ThreadPoolExecutor(2) as pool:
 
