@@ -199,6 +199,10 @@ def test_importing_tinynet_loads_no_library_but_numpy() -> None:
     assert python(f"import sys, tinynet; print(sys.modules.keys() & set({heavy}))") == "set()"
 
 
+def test_a_module_that_nothing_has_imported_is_an_attribute() -> None:
+    assert python("import tinynet as t; print(t.schedules.__name__, hasattr(t, 'other'))") == "tinynet.schedules False"
+
+
 def test_importing_tinynet_changes_no_state_of_others() -> None:
     code = """
 import random, warnings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import typing
 
 from tinynet.activations import get_activation, quantised, relu, sigmoid, silu
@@ -101,10 +101,12 @@ _LATER = {  # imported when they are asked for: `import tinynet` stays fast
 
 
 def __getattr__(name: str) -> object:
-    """Import what is in `_LATER`."""
+    """Import what is in `_LATER`, or a module of the package that nothing has imported yet."""
     for module, names in _LATER.items():
         if name in names:
             return getattr(importlib.import_module(module), name)
+    if not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}"):
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
