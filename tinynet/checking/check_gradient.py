@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 from tinynet.checking.entries import Entry
 from tinynet.checking.function import MovableFunction
@@ -86,13 +86,6 @@ class GradientReport:
         return ", ".join([f"{len(self.entries):,} of {self.n_entries:,} entries measured", *found])
 
 
-class Rarely(TypedDict, total=False):
-    """Options of `check_gradient` that are seldom given."""
-
-    seed: int
-    bounds: Any
-
-
 def check_gradient(
     f: Any,
     grad: Any,
@@ -101,7 +94,8 @@ def check_gradient(
     rtol: float = 1e-6,
     method: str = "central",
     sample: int | None = 64,
-    **rarely: Unpack[Rarely],
+    seed: int = 0,
+    bounds: Any = None,
 ) -> GradientReport:
     """Hold a gradient against measured slopes, each with an error bar, and say what is wrong with it.
 
@@ -131,9 +125,10 @@ def check_gradient(
     sample : int of at least 1, optional
         An array with more entries is sampled, so that rows and columns are met evenly, and held as a whole
         against the slope along a random direction. None: every entry is measured.
-    **rarely
-        ``seed``, of the sample and of the directions, an int, 0 unless given; ``bounds``, a pair (low, high) of numbers
-        or arrays that every array can be compared with: f is asked nowhere else. None for either is no bound.
+    seed : int
+        Of the sample and of the random directions.
+    bounds : pair (low, high) of numbers or arrays, optional
+        What every array can be compared with: f is asked nowhere else. None for either is no bound.
 
     Returns
     -------
@@ -160,7 +155,7 @@ def check_gradient(
     >>> [mistake.kind for mistake in report.mistakes], report.worst.label
     (['sign flipped'], 'x[1, 1]')
     """
-    options = Options(h, rtol, method, sample, **rarely)
+    options = Options(h, rtol, method, sample, seed, bounds)
     if not x:
         raise InvalidTypeError("x is missing: check_gradient(f, grad, x), or check_gradient(net, X, y)")
     if hasattr(f, "params") and hasattr(f, "loss"):
