@@ -13,9 +13,9 @@ from tinynet.artifacts.run_folder import RunFolder
 from tinynet.artifacts.stored_runs import StoredRun, Summary, read_runs
 from tinynet.config.building import Run, prepare
 from tinynet.errors import ConfigError
+from tinynet.reports.comparison_page import comparison_page
 from tinynet.reports.html import GENERATOR
 from tinynet.reports.run_page import run_page
-from tinynet.reports.sweep_page import comparison_page
 from tinynet.storage.reading import FilePath
 from tinynet.storage.writing import check_target, write_atomically, write_named
 

@@ -13,9 +13,9 @@ from tinynet.artifacts.run_folder import TRAINED
 from tinynet.artifacts.stored_runs import MissingRun, StoredRun
 from tinynet.reports import comparison, html
 from tinynet.reports.comparison import Setting, accuracy_of, loss_of, part_of, test_accuracy_of
+from tinynet.reports.comparison_charts import curve_charts, effect_charts
 from tinynet.reports.html import Cell, Html
 from tinynet.reports.remarks import kept_epoch
-from tinynet.reports.sweep_charts import curve_charts, effect_charts
 
 
 def comparison_page(
