@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over its own debugging pipe: no library, no port, no request of ours."""
+"""A headless Chromium, driven over its own debugging pipe: no library, no port, no request of ours."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Page:
             self.events.append(answer)
 
     def open(self, path: Path, width: int, *, dark: bool = False) -> None:
-        """Load a file into a window of `width` pixels and wait until it is there."""
+        """Load a file into a window of `width` pixels and wait until it has loaded."""
         self.events.clear()
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -58,13 +58,13 @@ class Page:
             self.events.append(self._message())
 
     def value(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression, evaluated from outside the page's own policy."""
+        """Return the value of a JavaScript expression; the page's security policy does not apply to it."""
         answer = self.send("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def screenshot(self, path: Path, height: int | None = None) -> None:
-        """Write the whole page, or so much of its top, as PNG."""
+        """Write the whole page, or only its top, as PNG."""
         width, whole = self.value("innerWidth"), self.value("document.documentElement.scrollHeight")
         clip = {"x": 0, "y": 0, "width": width, "height": height or whole, "scale": 1}
         shot = self.send("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
@@ -81,7 +81,7 @@ class Page:
 
 @contextmanager
 def browser() -> Iterator[Page]:
-    """Start Chromium with a profile of its own, and end it with all its processes."""
+    """Start Chromium with its own profile, and end it with all its processes."""
     assert CHROMIUM is not None
     (to_read, into), (out_of, to_write) = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

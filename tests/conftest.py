@@ -22,7 +22,7 @@ from tinynet.experiments import run
 from tinynet.reports.plots import plot_loss_curve
 
 matplotlib.use("agg")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is started to ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with SIGINT ignored
 settings.register_profile("tinynet", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("tinynet")
 
@@ -34,26 +34,26 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in a folder of the test's own, which others may write into."""
+    """Run the test in its own folder, which others may write into."""
     tmp_path.chmod(0o777)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def plain_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let runs in this process draw empty curves: drawing takes longest of all that a short run does."""
+    """Let runs in this process draw empty curves: drawing is the slowest part of a short run."""
     monkeypatch.setattr(run, "plot_loss_curve", lambda history: Figure(figsize=(0.1, 0.1)))
 
 
 @pytest.fixture
 def real_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let runs in this process draw what they draw for a user."""
+    """Let runs in this process draw real curves."""
     monkeypatch.setattr(run, "plot_loss_curve", plot_loss_curve)
 
 
 @pytest.fixture(scope="session")
 def make(tmp_path_factory: pytest.TempPathFactory) -> programs.Make:
-    """Return a function that has a folder made, once for all the processes of a test run, and gives its path."""
+    """Return a function that makes a folder, once for all processes of a test run, and returns its path."""
     root = tmp_path_factory.getbasetemp()
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
 
@@ -72,7 +72,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> programs.Make:
 
 @pytest.fixture(scope="session")
 def made_runs(make: programs.Make) -> Path:
-    """Return the folders that the tests copy: three runs, and a sweep in which one run diverged."""
+    """Return the folders that tests copy: three runs, and a sweep with one diverged run."""
     return make("runs", _train_runs)
 
 
@@ -90,7 +90,7 @@ def _train_runs(root: Path) -> None:
 
 @pytest.fixture
 def runs(made_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a copy of the folders, in which the test stands."""
+    """Return a copy of the folders, as the current folder."""
     shutil.copytree(made_runs, tmp_path / "runs")
     monkeypatch.chdir(tmp_path / "runs")
     return tmp_path / "runs"
@@ -98,5 +98,5 @@ def runs(made_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture(scope="session")
 def run_script(make: programs.Make) -> programs.Run:
-    """Return a function that runs a script, once, and gives what it printed and where its figure is."""
+    """Return a function that runs a script once and returns its output and the path of its figure."""
     return programs.runner(make)

@@ -1,4 +1,4 @@
-"""What the tests of crashes share: commands in copies of this process, calls that fail, and what a run came to."""
+"""Shared by the tests of crashes: commands in forked processes, calls that fail, and the outcome of a run."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tinynet.cli.main import main
 from tinynet.training import state as checkpoint
 
 FORK = multiprocessing.get_context("fork")
-CALLS = ("fsync", "open", "mkdir", "rename", "replace", "unlink", "remove", "rmdir")  # of the module os
-SAID = Path("said")  # where a forked command's words go
+CALLS = ("fsync", "open", "mkdir", "rename", "replace", "unlink", "remove", "rmdir")  # in the module os
+SAID = Path("said")  # the output of a forked command
 Outcome = dict[str, Any]
 
 
 def forked(*words: str, prepare: Callable[[], object] = lambda: None, said: Path = SAID) -> ForkProcess:
-    """Start `tinynet` with `words` in a copy of this process, which need not import anything."""
+    """Start `tinynet` with `words` in a fork of this process, which need not import anything."""
 
     def command() -> None:
         sys.stdout = sys.stderr = said.open("w", encoding="utf-8")
@@ -55,7 +55,7 @@ def ended(process: ForkProcess, timeout_s: float = 120) -> int:
 
 
 def outcome(folder: str | Path) -> Outcome:
-    """Return all that a run came to, but for durations: its files' content and the last state, bit for bit."""
+    """Return the outcome of a run without durations: its files and its last state, bit for bit."""
     folder = Path(folder)
     model, metrics = result(folder)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -70,12 +70,12 @@ def outcome(folder: str | Path) -> Outcome:
 
 
 def half_written(folder: str | Path) -> list[Path]:
-    """Return what an attempt that ended badly has left below a folder; a lock that nobody holds is none of it."""
+    """Return what a failed attempt has left below a folder, except locks that nobody holds."""
     return [path for path in Path(folder).rglob(".*") if path.suffix != ".lock" and path.name != ".lock"]
 
 
 def cut_short(folder: str | Path) -> list[Path]:
-    """Return the files below a folder that are not whole, but for those that hide and the growing metrics.csv."""
+    """Return the files below a folder that are not whole, except hidden ones and the growing metrics.csv."""
     ends = {".json": b"}\n", ".html": b"</html>\n", ".png": b"IEND\xaeB`\x82"}
     cut = []
     for path in (path for path in Path(folder).rglob("*") if path.is_file() and not path.name.startswith(".")):
@@ -89,13 +89,13 @@ def cut_short(folder: str | Path) -> list[Path]:
 
 
 def saved_steps(folder: str | Path) -> int:
-    """Return the step of the newest checkpoint in a run folder, or the sum over those of a sweep."""
+    """Return the step of the newest checkpoint in a run folder, or the sum over the runs of a sweep."""
     folders = [path for path in (Path(folder), *Path(folder).glob("*")) if path.is_dir()]
     return sum(max(checkpoint.paths(path), default=0) for path in folders)
 
 
 def outcomes(folder: str | Path) -> dict[str, Outcome]:
-    """Return what a run, or each run of a sweep, came to."""
+    """Return the outcome of a run, or of each run of a sweep."""
     if not Path(folder, "sweep.json").exists():
         return {"": outcome(folder)}
     assert statuses(str(folder)) == ["completed"] * len(run_folders(str(folder)))
@@ -104,7 +104,7 @@ def outcomes(folder: str | Path) -> dict[str, Outcome]:
 
 @cache
 def reference(command: tuple[str, ...]) -> dict[str, Outcome]:
-    """Return what a command comes to in this process, which has imported everything after that; it is run once."""
+    """Return the outcome of a command run once in this process, which also imports all it needs."""
     assert main(list(command)) == 0
     whole = outcomes("x")
     shutil.rmtree("x")
@@ -112,13 +112,13 @@ def reference(command: tuple[str, ...]) -> dict[str, Outcome]:
 
 
 def to_go_on(command: tuple[str, ...], folder: str | Path) -> tuple[str, ...]:
-    """Return what resumes a command in its folder: the same again where not even the config was written."""
+    """Return the command that resumes another: the same again where not even the config was written."""
     kind, name = command[0], {"train": "config.json", "sweep": "sweep.json"}[command[0]]
     return (kind, str(Path(folder, name)), "--resume", "--quiet") if Path(folder, name).exists() else command
 
 
 class Faults:
-    """Counts the calls that change files; the one with the number `at` fails, all from it on, or it is the last.
+    """Counts the calls that change files; call number `at` fails, all from it on fail, or it is the last.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Faults:
         self.count, self.saved = FORK.Value("i"), FORK.Value("i")
 
     def install(self) -> None:
-        """Put the faults into this process, which is to end with them."""
+        """Install the faults in this process, which does not outlive them."""
         for name in CALLS:
             setattr(os, name, self._met_before(name, getattr(os, name)))
         read: Any = io.open
@@ -155,7 +155,7 @@ class Faults:
         vars(io)["open"] = vars(builtins)["open"] = opened
 
     def meet(self, call: str, half: Callable[[], object] = lambda: None) -> None:
-        """Count a call, and fail or die in its place; the dying do `half` of it first."""
+        """Count a call, and fail or die instead of it; before dying, do `half` of it."""
         self.count.value += 1
         if self.count.value == self.at:
             self.saved.value = saved_steps(self.watched)

@@ -1,4 +1,4 @@
-"""The tests of every numbered fault, as docs/reliability.md lists them; run as a script it writes them there."""
+"""The tests of every numbered fault, as docs/reliability.md lists them; run as a script, it updates the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.*?) \| (.*?) \|$", re.MULTILINE)
 
 
 def tests_of_faults() -> dict[int, str]:
-    """Return for every fault the files with its tests, and how many there are in each."""
+    """Return, for every fault, the files with its tests and the number in each."""
     found: dict[int, Counter[str]] = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for number in re.findall(r"^def test_fault_(\d\d)_\w+", path.read_text(encoding="utf-8"), re.MULTILINE):
@@ -24,7 +24,7 @@ def tests_of_faults() -> dict[int, str]:
 
 
 def current(page: str) -> str:
-    """Return the page with the tests as they are."""
+    """Return the page with the current tests."""
     tests = tests_of_faults()
     return ROW.sub(lambda row: f"| {row[1]} | {row[2]} | {row[3]} | {tests.get(int(row[1]), '')} |", page)
 

@@ -1,4 +1,4 @@
-"""What a target of tests/fuzzing.py is fed with, chosen by what code it reaches; for ``pip install atheris``.
+"""Coverage-guided input for a target of tests/fuzzing.py; needs ``pip install atheris``.
 
 ``python tests/fuzz_atheris.py TARGET -timeout=5 -rss_limit_mb=1024 -max_total_time=180``
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Let libFuzzer choose what hypothesis draws, so that every input is one of the target's."""
-    import atheris  # it has no place among the extras: for few systems and versions of Python is there a wheel
+    """Let libFuzzer choose what hypothesis draws, so that every input fits the target."""
+    import atheris  # not an extra, because it has wheels for few systems and Python versions
 
     with atheris.instrument_imports(include=["tinynet", "zipfile", "csv", "tomllib", "numpy.lib"]):
         import fuzzing
@@ -25,7 +25,7 @@ def main() -> None:
     target = fuzzing.TARGETS[name]()
     target.read(target.whole)
     warnings.simplefilter("error")
-    warnings.simplefilter("default", DeprecationWarning)  # of hypothesis, which atheris has rewritten
+    warnings.simplefilter("default", DeprecationWarning)  # from hypothesis, which atheris has instrumented
     Path("corpus").mkdir()
     for number in range(100):  # hypothesis draws nothing from an input that is too short
         Path("corpus", str(number)).write_bytes(random.Random(number).randbytes(40 * number + 40))

@@ -41,7 +41,7 @@ from tinynet.training.checkpoints import Keeper
 
 DEADLINE_S = 5
 CHECKPOINT = "checkpoint-000000006.npz"
-MEMORY = 2**30  # bytes, beyond what the imports and the libraries' threads have taken
+MEMORY = 2**30  # bytes, beyond what imports and library threads have taken
 QUICK = ("training.epochs=2", "network.hidden_units=3")
 Bytes = st.SearchStrategy[bytes]
 
@@ -49,7 +49,7 @@ Bytes = st.SearchStrategy[bytes]
 
 
 def damaged(seeds: list[bytes], words: list[bytes]) -> Bytes:
-    """Return whole inputs of which parts are cut out, said twice, put elsewhere or exchanged for `words` and others."""
+    """Return valid inputs with parts cut, repeated, moved, or replaced by `words` and others."""
     part = st.tuples(st.floats(0, 1), st.floats(0, 1) | st.just(0.0), st.sampled_from(["put", "cut", "twice", "move"]))
     new = st.sampled_from(words) | st.binary(max_size=6)
     changes = st.lists(st.tuples(part, new), min_size=1, max_size=5)
@@ -103,7 +103,7 @@ CRAFTED = st.builds(
 def archive(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", compression) as file:
-        warnings.simplefilter("ignore")  # a name twice
+        warnings.simplefilter("ignore")  # the same name twice
         for name, content in members:
             file.writestr(name, content)
     return buffer.getvalue()
@@ -114,7 +114,7 @@ def whole_archive(arrays: dict[str, Any], compression: int = zipfile.ZIP_STORED)
 
 
 def archives(arrays: dict[str, Any]) -> Bytes:
-    """Return NPZ archives that are damaged, or have members that are crafted, twice there or otherwise compressed."""
+    """Return NPZ archives that are damaged, or whose members are crafted, repeated or compressed differently."""
     whole = {f"{name}.npy": npy(array) for name, array in arrays.items()}
     odd = [npy(array) for array in ODD_ARRAYS]
     member = CRAFTED | damaged(list(whole.values()), [b"(", b"'", b"O", b"9", b"-", b",", b"\n", b"\xff"])
@@ -166,7 +166,7 @@ def encoded(texts: list[str]) -> list[bytes]:
 
 @dataclass(frozen=True)
 class Target:
-    """What readers take whole, the same damaged, and the readers, which use the current folder alone."""
+    """Valid input, the same input damaged, and the reader, which uses only the current folder."""
 
     whole: Any
     inputs: st.SearchStrategy[Any]
@@ -174,7 +174,7 @@ class Target:
 
 
 def answer(read: Callable[..., object], *arguments: Any, **options: Any) -> str:
-    """Return the fault that tinynet names, in printable lines; '' when it takes the input."""
+    """Return the fault that tinynet names, in printable lines; '' when it accepts the input."""
     try:
         read(*arguments, **options)
     except TinynetError as error:
@@ -317,7 +317,7 @@ SWEEP_TABLE = b'run,status,error\nrun,completed,\nlost,killed,signal 9\nother,fa
 
 
 def run_folders() -> st.SearchStrategy[dict[str, bytes]]:
-    """Return files to put into the place of those of a run, and beside it."""
+    """Return files that replace those of a run, and others beside it."""
     words = [*encoded(WORDS + CELLS), b"null", b"1e308", b"-1", b"NaN", b"-Infinity", b"</script>", b"..", b"/"]
     whole = run_files() | {"../sweep.csv": SWEEP_TABLE}
     names = ["config.json", "summary.json", "environment.json", "metrics.csv", "../sweep.csv"]
@@ -379,7 +379,7 @@ class TooLongError(Exception):
 
 @contextmanager
 def deadline() -> Iterator[None]:
-    """Stop what takes longer than 5 s."""
+    """Stop an example that takes longer than 5 s."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise TooLongError(f"still busy after {DEADLINE_S} s")
@@ -394,14 +394,14 @@ def deadline() -> Iterator[None]:
 
 
 def limit_memory() -> None:
-    """Refuse this process more than 1 GiB beyond what it has."""
+    """Limit this process to 1 GiB beyond what it has."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def fed(target: Target, n_examples: int, **options: Any) -> Any:
-    """Return a test that feeds a target `n_examples` inputs in the current folder, each to be answered in 5 s."""
+    """Return a test that gives a target `n_examples` inputs in the current folder, with 5 s for each."""
 
     @settings(max_examples=n_examples, database=None, suppress_health_check=list(HealthCheck), **options)
     @given(target.inputs)
@@ -413,12 +413,12 @@ def fed(target: Target, n_examples: int, **options: Any) -> Any:
 
 
 def main(name: str, n_examples: int, seed_number: int = 0) -> None:
-    """Feed one target within the limits; print the number of examples, the seconds, and the memory in all."""
+    """Run one target within the limits; print the number of examples, the seconds and the total memory."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         warnings.simplefilter("error")
         target = TARGETS[name]()
-        target.read(target.whole)  # imports what it needs
+        target.read(target.whole)  # the first call imports what the target needs
         limit_memory()
         began = time.perf_counter()
         seed(seed_number)(fed(target, n_examples, deadline=None, phases=[Phase.generate, Phase.shrink]))()

@@ -1,4 +1,4 @@
-"""Gradients to be checked: wrong ones, each with the mistake it was given, and right ones from every hard corner."""
+"""Gradients to check: wrong ones, each with its mistake, and right ones from every hard case."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASSES = np.arange(12) % 3
 
 @dataclass
 class Case:
-    """The arguments of `check_gradient`, and the kind and place it has to name, if any."""
+    """The arguments of `check_gradient`, and the kind and place that it must name, if any."""
 
     arguments: tuple[Any, ...]
     kind: str = ""
@@ -31,7 +31,7 @@ class Case:
 
 
 class Network:
-    """A textbook network: tanh, softmax, cross-entropy, and backpropagation in which a mistake can be made."""
+    """A textbook network: tanh, softmax, cross-entropy, and backpropagation with an optional mistake."""
 
     def __init__(self, mistake: str = "", eps: float = 0.0, activation: str = "tanh") -> None:
         rng = np.random.default_rng(3)

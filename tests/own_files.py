@@ -1,4 +1,4 @@
-"""Files that somebody may give as data, and what answers them."""
+"""Data files of any content, and how tinynet answers them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinynet import DataError, Dataset, TinynetError, load_dataset
 
 
 def fault(path: Path, **options: Any) -> str:
-    """Return what is wrong with a file, without its name, which comes first."""
+    """Return the message about a file, without the file name at its start."""
     with pytest.raises(DataError) as info:
         load_dataset(path.suffix[1:], path=path, **options)
     message = str(info.value)
@@ -20,7 +20,7 @@ def fault(path: Path, **options: Any) -> str:
 
 
 def attempt(path: Path, content: bytes, **options: Any) -> None:
-    """Load a file of these bytes: a data set comes back, or an error of tinynet's with a line a fault."""
+    """Load a file of these bytes: it gives a data set, or an error of tinynet with one line per fault."""
     path.write_bytes(content)
     try:
         assert isinstance(load_dataset(path.suffix[1:], path=path, **options), Dataset)

@@ -35,7 +35,7 @@ def train(folder: Path, source: str, *overrides: str) -> Path:
 
 
 class Reader(HTMLParser):
-    """Reads a page and holds that every tag is closed."""
+    """Reads a page and checks that every tag is closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def rewrite(path: str, change: Callable[[Any], object]) -> None:
 
 
 def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the one line that answers a wrong command line, which changes nothing."""
+    """Return the one line that answers a wrong command line; check that nothing changed."""
     before = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
     assert main(["report", *arguments]) == 2
     out, err = capsys.readouterr()
@@ -115,7 +115,7 @@ def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def trained(name: str) -> tuple[tinynet.Dataset, tinynet.TwoLayerNet]:
-    """Return the data and the network of a run, put together without the report's help."""
+    """Return the data and the network of a run, without using the report's code."""
     config = json.loads(Path(name, "config.json").read_text())
     parts = {key: config["dataset"][key] for key in ("scaling", "validation_size", "test_size")}
     options = {key: config["dataset"][key] for key in ("n_samples", "noise") if key in config["dataset"]}

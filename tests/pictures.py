@@ -1,4 +1,4 @@
-"""The pictures of a digits run in docs/images, which hold the run's figures; run as a script it draws them."""
+"""The pictures of a digits run in docs/images, with the run's figures in them; run as a script, it draws them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from PIL.PngImagePlugin import PngInfo
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PICTURES = ("report.png", "digits_loss_curve.png")
-WIDTH, HEIGHT = 1240, 1445  # of the top of the report, in pixels
+WIDTH, HEIGHT = 1240, 1445  # pixels of the top of the report
 
 
 def figures(printed: str) -> str:
-    """Return the line of a run, or of a page that shows one, that the pictures are known by."""
+    """Return the line with a run's figures in its output, or in a page that shows it."""
     return next(line for line in printed.splitlines() if line.startswith("test accuracy"))
 
 
 def figures_of(picture: str) -> str:
-    """Return the line of the run that a picture shows."""
+    """Return the line with the figures of the run that a picture shows."""
     with Image.open(IMAGES / picture) as image:
         return str(image.info.get("figures", ""))
 
 
 def draw() -> None:
-    """Train, photograph the report, and write both pictures with the figures of the run in them."""
+    """Train, take a screenshot of the report, and write both pictures with the run's figures in them."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "digits")
         command = [sys.executable, "-m", "tinynet", "train", "digits", "--out", str(run)]

@@ -1,4 +1,4 @@
-"""Runs the programs in scripts/, each once in all tests."""
+"""Runs the programs in scripts/, each once for all tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Run = Callable[[str], tuple[str, Path]]
 
 
 def runner(make: Make) -> Run:
-    """Return a function that runs a script in a folder of its own and gives what it printed and where its figure is."""
+    """Return a function that runs a script in its own folder and returns its output and the path of its figure."""
 
     def printed_and_figure(name: str) -> tuple[str, Path]:
         def run(folder: Path) -> None:

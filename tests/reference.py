@@ -1,4 +1,4 @@
-"""The slow, obvious oracles: the loop in extended precision, and backpropagation by the chain rule."""
+"""Slow, simple oracles: the loop in extended precision, and backpropagation by the chain rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 def extended_loss(
     params: dict[str, Array], activation: Callable[[Array], Array], X: Array, labels: Array, weights: Any = None
 ) -> Any:
-    """Return the mean cross-entropy, weighted where there are weights, every operation in np.longdouble."""
+    """Return the mean cross-entropy, weighted if there are weights, with every operation in np.longdouble."""
     z = activation(X @ params["W1"] + params["b1"])
     logits = z @ params["W2"] + params["b2"]
     rows, top = np.arange(len(X)), logits.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What the tests of checkpoints share: a small training, its interruption, and crafted files."""
+"""Shared by the tests of checkpoints: a small training, its interruption, and crafted files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tinynet.errors import Interrupted
 from tinynet.schedules import cosine
 from tinynet.training.state import DIGEST, paths
 
-N_STEPS = 3  # an epoch, the last of them short
+N_STEPS = 3  # steps an epoch; the last batch is smaller
 EPOCHS = 8
 
 
@@ -55,7 +55,7 @@ class Training:
         return train(self.net, X, y, self.optimizer, **arguments)
 
     def run_until(self, step: int, folder: Path, number: int = signal.SIGINT, **changes: Any) -> Interrupted:
-        """Send a signal in the midst of a step; return how the training was interrupted."""
+        """Send a signal in the middle of a step; return how the training was interrupted."""
         update = self.optimizer.update
         n_updates = max(paths(folder), default=0) if folder.is_dir() else 0
 
@@ -76,7 +76,7 @@ class Training:
 
 
 def outcome(training: Training, history: History) -> Any:
-    """Return the bits of all that a training leaves, but for durations."""
+    """Return the bits of everything a training leaves, except durations."""
     parts = [training.net.params, training.optimizer.velocity]
     arrays = [{key: array.tobytes() for key, array in part.items()} for part in parts]
     return *arrays, str(untimed(history)), history.stopped_early, training.optimizer.learning_rate
@@ -87,16 +87,16 @@ def untimed(history: Any) -> list[Epoch]:
 
 
 def sealed(content: bytes) -> bytes:
-    """Return an archive with the digest that makes it a checkpoint, whatever it holds."""
+    """Return an archive with the digest of a checkpoint, whatever it contains."""
     content = content[:-2] + struct.pack("<H", DIGEST)
     return content + hashlib.sha256(content).hexdigest().encode()
 
 
 def archive(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
-    """Return an archive of members, sealed."""
+    """Return an archive of members, with its digest."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", compression) as file:
-        warnings.simplefilter("ignore")  # a name twice
+        warnings.simplefilter("ignore")  # the same name twice
         for name, content in members.items():
             file.writestr(f"{name}.npy", content)
     return sealed(buffer.getvalue())
@@ -114,7 +114,7 @@ def npy(array: Any, *, pickled: bool = False) -> bytes:
 
 
 def altered(checkpoint: Path, change: Callable[[dict[str, bytes]], object]) -> bytes:
-    """Return a checkpoint with other members and the digest that belongs to them."""
+    """Return a checkpoint with other members and their digest."""
     there = members(checkpoint)
     change(there)
     return archive(there)

@@ -1,4 +1,4 @@
-"""Giving up what lets root pass every permission, or being another user altogether."""
+"""Drop root's right to ignore permissions, or become another user."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 
 NOBODY = 65534
 PASSING_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-VERSION = 0x20080522  # of the structures that capget and capset take
+VERSION = 0x20080522  # version of the structures of capget and capset
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _capabilities() -> tuple[ctypes.Array[ctypes.c_uint32], ctypes.Array[ctypes.c_uint32]]:
-    """Return the header, and effective, permitted and inheritable capabilities in two halves of 32 bits."""
+    """Return the header, and the effective, permitted and inheritable capabilities in two halves of 32 bits."""
     header, sets = (ctypes.c_uint32 * 2)(VERSION, 0), (ctypes.c_uint32 * 6)()
     assert LIBC.capget(header, sets) == 0, os.strerror(ctypes.get_errno())
     return header, sets
 
 
 def obey_permissions() -> None:
-    """Let permissions hold for this thread, as they do for whoever is not root. It still owns what it owned.
+    """Make permissions apply to this thread, as to any user but root. It still owns its files.
 
-    Root who becomes nobody instead could not read a package that lies in a folder of mode 700.
+    If root became nobody instead, it could not read a package in a folder of mode 700.
     """
     header, sets = _capabilities()
     sets[0] &= ~PASSING_PERMISSIONS
@@ -32,7 +32,7 @@ def obey_permissions() -> None:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Run the block as somebody whom permissions stop."""
+    """Run the block as a user to whom permissions apply."""
     header, sets = _capabilities()
     obey_permissions()
     try:
@@ -43,7 +43,7 @@ def unprivileged() -> Iterator[None]:
 
 @contextmanager
 def another_user() -> Iterator[None]:
-    """Run the block as nobody when root runs the tests; what it needs must be imported before."""
+    """Run the block as the user nobody when root runs the tests; import what it needs before."""
     user = os.geteuid()
     os.seteuid(user or NOBODY)
     try:

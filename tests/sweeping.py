@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: running one, here or as a command, and reading its folder."""
+"""Shared by the tests of sweeps: run one, here or as a command, and read its folder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def results(folder: str) -> dict[str, Result]:
 
 
 def result(path: Path) -> Result:
-    """Return model.npz of a run, and metrics.csv without the durations."""
+    """Return model.npz of a run, and its metrics.csv without durations."""
     return (path / "model.npz").read_bytes(), untimed_metrics(path)
 
 
@@ -56,14 +56,14 @@ def swept(*words: str, out: str = "s", status: int = 0) -> None:
 
 
 def command(*words: str) -> subprocess.Popen[str]:
-    """Start the real command in a process group of its own, as a terminal does."""
+    """Start the real command in its own process group, as a terminal does."""
     return subprocess.Popen(
         [TINYNET, "sweep", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
 def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str] | ForkProcess) -> Any:
-    """Wait until something happened while `process` runs, and return it."""
+    """Wait for something to happen while `process` runs, and return it."""
     while (process.poll() if isinstance(process, subprocess.Popen) else process.exitcode) is None:
         if found := happened():
             return found

@@ -1,4 +1,4 @@
-"""Named activations, and what is asked of a user's own."""
+"""Named activations, and what a user's own must satisfy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_named_activations_have_their_textbook_values(name: str, expected: list[
 
 
 @pytest.mark.parametrize("levels", [2, 3, 4, 16])
-def test_a_quantised_unit_has_so_many_equally_spaced_levels(levels: int) -> None:
+def test_a_quantised_unit_has_equally_spaced_levels(levels: int) -> None:
     z = np.unique(get_activation(f"quantised:{levels}")(np.linspace(-2, 2, 10001)).round(12))
     np.testing.assert_allclose(z, np.linspace(-1, 1, levels), atol=1e-12)
 
@@ -54,7 +54,7 @@ def test_extremes_do_not_overflow_and_nan_stays_nan(name: str) -> None:
     assert np.isnan(activation(np.array([np.nan]))).all()
 
 
-def test_sign_is_numpys(rng: np.random.Generator) -> None:
+def test_sign_equals_numpys_sign(rng: np.random.Generator) -> None:
     edges = [0.0, 5e-324, 2.3e-308, 1e-300, 1e308, math.inf, math.nan, *rng.standard_normal(50)]
     for values in (np.array(edges), -np.array(edges)):
         np.testing.assert_array_equal(get_activation("sign")(values.copy()), np.sign(values))
@@ -65,7 +65,7 @@ def test_a_callable_may_return_booleans_or_integers() -> None:
     assert z.dtype == np.float64 and z.tolist() == [0.0, 1.0]
 
 
-def test_a_ufunc_of_python_objects_is_called_as_any_other_function() -> None:
+def test_a_ufunc_of_python_objects_is_called_like_any_function() -> None:
     X, objects = [[1.0, 2.0]], np.frompyfunc(math.tanh, 1, 1)
     nets = [TwoLayerNet(2, 3, 2, activation=tanh, seed=0) for tanh in (objects, np.tanh)]
     np.testing.assert_allclose(nets[0].logits(X), nets[1].logits(X), rtol=1e-15)
@@ -85,7 +85,7 @@ def test_fault_07_an_unknown_activation_names_the_nearest(name: str, message: st
         get_activation(name)
 
 
-def test_what_is_neither_name_nor_callable_is_refused() -> None:
+def test_an_activation_must_be_a_name_or_a_callable() -> None:
     with pytest.raises(TypeError, match="a name or an elementwise callable"):
         get_activation(3)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The benchmark: what it measures is what it says, and it runs to its end with and without the other libraries."""
+"""The benchmark: it measures what it claims, and it runs with and without the other libraries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmarks.report import Table, three_digits
 from tinynet import SGD, TwoLayerNet, train
 from tinynet.activations import sigmoid
 
-STARTING = ("mnist_shaped", "startup", "sweep", "table")  # parts that start a process for each figure
+STARTING = ("mnist_shaped", "startup", "sweep", "table")  # these start a process for each figure
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "benchmark_gradients.py"
 SMALL = Shape("moons", 2, 7, 2, batch_size=20)
 SAMPLED = Shape("digits", 64, 6, 10, batch_size=20, sample=75)
@@ -63,7 +63,7 @@ def flat(gradient: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(("n", "weight_scale"), [(1, 1.0), (30, 1.0), (30, 300.0)])  # 300: exp would overflow
-def test_the_benchmarks_backpropagation_is_the_chain_rule(
+def test_the_benchmarks_backpropagation_follows_the_chain_rule(
     n: int, weight_scale: float, rng: np.random.Generator
 ) -> None:
     slopes: dict[str, Any] = {
@@ -84,7 +84,7 @@ def test_the_benchmarks_backpropagation_is_the_chain_rule(
                 assert largest_error(measured(net.params, X, y), truth) < 1e-12, activation
 
 
-def test_backpropagation_leaves_its_arguments_alone(rng: np.random.Generator) -> None:
+def test_backpropagation_does_not_modify_its_arguments(rng: np.random.Generator) -> None:
     net = TwoLayerNet(6, 5, 4, seed=3)
     X, y = rng.standard_normal((9, 6)), rng.integers(0, 4, 9)
     before = flat(net.params).tobytes() + X.tobytes() + y.tobytes()
@@ -96,7 +96,7 @@ def test_backpropagation_leaves_its_arguments_alone(rng: np.random.Generator) ->
     ("slope", "smooth"),
     [("tanh slope", np.tanh), ("identity", lambda a: a + 0.5), ("clipped", lambda a: a.clip(-1, 1))],
 )
-def test_a_straight_through_gradient_is_the_true_one_of_units_with_that_slope(
+def test_a_straight_through_gradient_is_exact_for_units_of_its_slope(
     slope: str, smooth: Any, rng: np.random.Generator
 ) -> None:
     net = TwoLayerNet(5, 6, 3, activation=smooth, weight_scale=0.8, seed=1)
@@ -107,7 +107,7 @@ def test_a_straight_through_gradient_is_the_true_one_of_units_with_that_slope(
     assert largest_error(straight_through(net, thresholds.SLOPES["none"], X, y), truth) > 0.1
 
 
-def test_a_frozen_first_layer_learns_in_its_second_alone(rng: np.random.Generator) -> None:
+def test_a_frozen_first_layer_leaves_training_to_the_second(rng: np.random.Generator) -> None:
     net = TwoLayerNet(5, 6, 3, activation="sign", seed=1)
     X, y = rng.standard_normal((40, 5)), rng.integers(0, 3, 40)
     frozen = straight_through(net, thresholds.SLOPES["none"], X, y)
@@ -127,7 +127,7 @@ def test_the_benchmarks_truth_is_the_loop_in_extended_precision(shape: Shape, ac
     assert problem.n_entries == len(truth) if shape.sample is None else 60 <= problem.n_entries <= 75
 
 
-def test_a_sample_visits_every_unit_and_is_spread_over_all_weights() -> None:
+def test_a_sample_visits_every_unit_and_spreads_over_all_weights() -> None:
     problem = Problem(SAMPLED)
     visited = np.arange(len(problem.theta))[problem.entries]
     assert set(visited[visited < 64 * 6] % 6) == set(range(6))
@@ -136,17 +136,17 @@ def test_a_sample_visits_every_unit_and_is_spread_over_all_weights() -> None:
 
 @pytest.mark.parametrize("shape", [SMALL, SAMPLED], ids=["all entries", "a sample"])
 @pytest.mark.parametrize("name", [name for name in INSTALLED if name not in LIBRARIES])
-def test_tinynets_methods_and_backpropagation_give_what_they_say(name: str, shape: Shape) -> None:
+def test_tinynets_methods_and_backpropagation_are_accurate(name: str, shape: Shape) -> None:
     assert_right_twice(BY_NAME[name], shape)
 
 
 @pytest.mark.parametrize("name", [name for name in INSTALLED if name in LIBRARIES])
-def test_every_installed_peer_gives_what_it_says(name: str) -> None:
+def test_every_installed_peer_is_accurate(name: str) -> None:
     program = (
         "import test_benchmarks as t\n"
         f"for shape in (t.SMALL, t.SAMPLED): t.assert_right_twice(t.BY_NAME[{name!r}], shape)\n"
         "print('right')"
-    )  # a process of its own: JAX and PyTorch start threads, and other tests fork
+    )  # in its own process: JAX and PyTorch start threads, and other tests fork
     path = os.pathsep.join([str(SCRIPT.parents[1]), str(Path(__file__).parent)])
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
@@ -165,14 +165,14 @@ def assert_right_twice(method: Method, shape: Shape) -> None:
     assert problem.theta.tobytes() == before
 
 
-def test_a_wrong_method_is_seen_in_the_error_column() -> None:
+def test_a_wrong_method_shows_in_the_error_column() -> None:
     problem = Problem(SMALL)
     wrong = Method("wrong", "quotient", False, lambda problem: lambda: 1.001 * extended_quotients(problem))
     result = gradients.compare(problem, (wrong,), rounds=1, budget_s=1.0)["wrong"]
     assert result.error == pytest.approx(1e-3, rel=0.01)
 
 
-def test_a_sampled_method_is_charged_for_all_weights() -> None:
+def test_the_time_of_a_sampled_method_is_scaled_to_all_weights() -> None:
     problem = Problem(SAMPLED)
     names = ("loop", "tinynet exact")
     results = gradients.compare(problem, tuple(BY_NAME[name] for name in names), rounds=1, budget_s=1.0)
@@ -182,7 +182,7 @@ def test_a_sampled_method_is_charged_for_all_weights() -> None:
     assert timing is not None and results["loop"].ratios[0] == timing.ratios[0] * results["loop"].factor
 
 
-def test_every_round_visits_every_method_beside_the_reference() -> None:
+def test_every_round_runs_every_method_and_the_reference() -> None:
     visits: list[str] = []
     runs = {name: (lambda name=name: visits.append(name)) for name in ("a", "b")}
     timings = measure.interleave(runs, lambda: visits.append("reference"), rounds=3, budget_s=60.0)
@@ -190,23 +190,23 @@ def test_every_round_visits_every_method_beside_the_reference() -> None:
     assert [len(timing.ratios) for timing in timings.values()] == [3, 3]
 
 
-def test_a_method_that_has_used_its_budget_sits_out() -> None:
+def test_a_method_that_has_used_its_budget_is_skipped() -> None:
     timings = measure.interleave({"slow": lambda: None}, lambda: None, rounds=5, budget_s=1e-6)
     assert len(timings["slow"].ratios) == 1
 
 
 def test_ratios_are_taken_within_a_round() -> None:
     slow, quick = measure.Timing(ratios=[4.0, 100.0, 6.0, 1.0]), measure.Timing(ratios=[2.0, 10.0, 2.0])
-    assert slow.over(quick) == 3.0  # the median of 2, 10 and 3; the quick one sat out the last round
+    assert slow.over(quick) == 3.0  # the median of 2, 10 and 3; the quick one skipped the last round
 
 
-def test_a_ratio_is_the_methods_duration_over_the_references() -> None:
+def test_a_ratio_divides_by_the_duration_of_the_reference() -> None:
     runs = {"slow": lambda: time.sleep(0.05)}
     timing = measure.interleave(runs, lambda: time.sleep(0.001), rounds=2, budget_s=1.0)["slow"]
     assert timing.duration_s >= 0.05 and min(timing.ratios) > 1.0
 
 
-def test_a_ratio_between_methods_counts_the_weights_that_were_not_visited() -> None:
+def test_a_ratio_of_methods_includes_the_weights_not_visited() -> None:
     sampled = gradients.Result(BY_NAME["loop"], measure.Timing(ratios=[8.0]), factor=3.0)
     whole = gradients.Result(BY_NAME["tinynet auto"], measure.Timing(ratios=[2.0]))
     assert sampled.over(whole) == "12.0"
@@ -221,15 +221,13 @@ def test_a_ratio_between_methods_counts_the_weights_that_were_not_visited() -> N
         ([0.99, 0.5, 1.01], "extrapolated from 50 entries"),
     ],
 )
-def test_a_row_says_what_was_extrapolated_and_when_the_core_was_exceeded_or_shared(
-    cores: list[float], remark: str
-) -> None:
+def test_a_row_marks_extrapolation_and_a_shared_core(cores: list[float], remark: str) -> None:
     timing = measure.Timing(durations_s=[0.4, 0.5, 0.6], ratios=[10.0, 10.0, 10.0], cores=cores)
     result = gradients.Result(BY_NAME["loop"], timing, error=1e-11, factor=4.0)
     assert result.cells(50)[2:] == ["2.00 s", "40.0 [40.0, 40.0]", "1.0e-11", "3", remark]
 
 
-def test_evaluations_and_errors_of_slopes_are_those_of_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluations_and_errors_of_slopes_are_recorded_per_method(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [task.name for task in slopes.tasks()]
     assert len(set(names)) == 102 and len(names) > 800
     ways = {"off by 1 %, says 2 %": lambda f, x: (f(x) * 0 + 1.01, 0.02), "fails": lambda f, x: (np.nan, np.nan)}
@@ -243,12 +241,12 @@ def test_evaluations_and_errors_of_slopes_are_those_of_their_way(monkeypatch: py
     ]
 
 
-def test_the_cores_in_use_are_measured() -> None:
+def test_the_number_of_cores_in_use_is_measured() -> None:
     timings = measure.interleave({"idle": lambda: time.sleep(0.05)}, lambda: None, rounds=1, budget_s=1.0)
     assert timings["idle"].cores[0] < 0.5
 
 
-def test_a_command_is_timed_where_it_runs_with_what_it_prints_and_fails_when_it_ends_otherwise(tmp_path: Path) -> None:
+def test_a_command_is_timed_and_must_end_as_expected(tmp_path: Path) -> None:
     program = "import os, sys, time; time.sleep(0.1); print(os.getcwd()); sys.exit('no such thing')"
     elapsed, printed = measure.timed("-c", program, status=1, cwd=tmp_path)
     assert elapsed >= 0.1 and printed == f"{tmp_path}\n"
@@ -262,18 +260,18 @@ def test_a_difference_between_methods_is_taken_seed_by_seed() -> None:
     assert thresholds.beside(accuracies, "ours", "ours") == ""
 
 
-def test_working_memory_is_what_a_method_holds_beyond_the_gradient() -> None:
+def test_working_memory_excludes_the_gradient_itself() -> None:
     problem = Problem(Shape("digits", 64, 50, 10, batch_size=100))
 
     def prepare(problem: Problem) -> Any:
-        workspace = np.ones(10**6)  # 8 MB that stay, and 8 MB for the time of a call
+        workspace = np.ones(10**6)  # 8 MB that stay, and 8 MB during a call
         return lambda: np.multiply(workspace, 2.0)[: len(problem.theta)].copy()
 
     peak = memory.peak_bytes(problem, Method("greedy", "quotient", False, prepare))
-    assert peak == pytest.approx(16e6, abs=1e4)  # the gradient has 30 kB
+    assert peak == pytest.approx(16e6, abs=1e4)  # the gradient takes 30 kB
 
 
-def test_test_images_are_made_of_test_digits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_test_images_are_made_only_from_test_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     blank, full = np.zeros((3, 64)), np.full((3, 64), 16.0)
     source = SimpleNamespace(X_train=blank, y_train=np.zeros(3), X_test=full, y_test=np.ones(3))
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: source)
@@ -292,7 +290,7 @@ def test_images_are_reproducible() -> None:
     assert 0.2 < (first[0] > 0).mean() < 0.6
 
 
-def test_thresholds_are_trained_from_the_start_and_batches_of_train() -> None:
+def test_thresholds_train_with_the_weights_and_batches_of_train() -> None:
     data = images(0, n_train=130, n_test=10)
     _, gradient = thresholds.METHODS["tanh, quotients with h = 1e-4"]
     net = thresholds.trained(data, "tanh", gradient, epochs=2, seed=4)
@@ -301,7 +299,7 @@ def test_thresholds_are_trained_from_the_start_and_batches_of_train() -> None:
     assert flat(net.params).tobytes() == flat(same.params).tobytes()
 
 
-def test_a_table_is_valid_markdown_and_numbers_keep_three_digits() -> None:
+def test_a_table_is_valid_markdown_with_three_digit_numbers() -> None:
     text = Table("Title", ("a", "b"), [["1", "22"]], "note").markdown()
     assert text == "### Title\n\n| a | b  |\n|---|----|\n| 1 | 22 |\n\nnote"
     assert [three_digits(value) for value in (0.0123, 9.996, 999.9, 1234567.0)] == [
@@ -312,16 +310,14 @@ def test_a_table_is_valid_markdown_and_numbers_keep_three_digits() -> None:
     ]
 
 
-def test_without_scipys_differences_their_row_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_says_when_scipys_differences_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize._numdiff", None)
     results = gradients.compare(Problem(SMALL), METHODS[:2], rounds=1, budget_s=1.0)
     assert results["loop"].timing is not None and results["SciPy approx_derivative"].timing is None
 
 
 @pytest.mark.parametrize("left_out", [STARTING, pytest.param((), marks=pytest.mark.soak)], ids=["some", "all"])
-def test_the_command_runs_to_its_end_where_other_libraries_are_missing(
-    left_out: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_the_command_runs_without_the_other_libraries(left_out: tuple[str, ...], tmp_path: Path) -> None:
     chosen = [part for part in runpy.run_path(str(SCRIPT))["PARTS"] if part not in left_out]
     command = [sys.executable, "-c", WITHOUT, str(SCRIPT), "--quick", "--output", str(tmp_path / "out")]
     command += ["--part", *chosen]
@@ -378,11 +374,11 @@ def test_the_command_runs_to_its_end_where_other_libraries_are_missing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
-def test_the_command_has_40_lines_or_fewer() -> None:
+def test_the_benchmark_script_has_40_lines_or_fewer() -> None:
     assert len(SCRIPT.read_text(encoding="utf-8").splitlines()) <= 40
 
 
-def test_an_output_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_made_gives_one_line(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("")
     command = [sys.executable, str(SCRIPT), "--quick", "--output", str(taken)]

@@ -1,4 +1,4 @@
-"""Errors: caught by ordinary except clauses, whole after pickling, and naming what was received."""
+"""Errors: ordinary except clauses catch them, they survive pickling, and they name what was received."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ERRORS: list[tuple[TinynetError, type[Exception]]] = [
 
 
 @pytest.mark.parametrize(("error", "ordinary"), ERRORS)
-def test_an_ordinary_except_clause_catches_it(error: TinynetError, ordinary: type[Exception]) -> None:
+def test_an_ordinary_except_clause_catches_each_error(error: TinynetError, ordinary: type[Exception]) -> None:
     for kind in (ordinary, TinynetError):
         with pytest.raises(kind) as caught:
             raise error
@@ -63,7 +63,7 @@ def test_the_warning_is_a_user_warning() -> None:
 
 @pytest.mark.parametrize("duplicate", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("error", [error for error, _ in ERRORS])
-def test_an_error_is_whole_after_pickling_and_copying(error: TinynetError, duplicate: Callable[[Any], Any]) -> None:
+def test_an_error_survives_pickling_and_copying(error: TinynetError, duplicate: Callable[[Any], Any]) -> None:
     other = duplicate(error)
     assert type(other) is type(error)
     assert str(other) == str(error)
@@ -85,20 +85,20 @@ def test_a_config_error_has_a_line_for_every_fault() -> None:
         (math.nan, math.nan, "the loss became nan in epoch 3, step 17; try a smaller learning rate"),
     ],
 )
-def test_a_diverged_run_says_where(loss: float, learning_rate: float, message: str) -> None:
+def test_a_divergence_names_epoch_and_step(loss: float, learning_rate: float, message: str) -> None:
     error = DivergedError(3, 17, learning_rate, loss)
     assert str(error).startswith(message)
     assert (error.epoch, error.step, error.history) == (3, 17, None)
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3)])
-def test_any_integer_type_is_an_integer(value: Any) -> None:
+def test_any_integer_type_is_accepted_as_an_integer(value: Any) -> None:
     number = check_integer("n", value, 1, 3)
     assert number == 3 and type(number) is int
 
 
 @pytest.mark.parametrize("value", [True, 3.0, "3", None, np.float64(3), Decimal(3), np.bool_(True), [3]])
-def test_what_is_no_integer_is_a_type_error(value: Any) -> None:
+def test_anything_but_an_integer_is_a_type_error(value: Any) -> None:
     with pytest.raises(InvalidTypeError, match="n must be an integer, got "):
         check_integer("n", value, 1)
 
@@ -113,13 +113,13 @@ def test_an_integer_out_of_range_names_its_limits(value: int, maximum: int | Non
 
 
 @pytest.mark.parametrize("value", [0.25, np.float32(0.25), Fraction(1, 4), np.float64(0.25)])
-def test_any_real_type_is_a_number(value: Any) -> None:
+def test_any_real_type_is_accepted_as_a_number(value: Any) -> None:
     number = check_number("x", value, 0.25, 1.0)
     assert number == 0.25 and type(number) is float
 
 
 @pytest.mark.parametrize("value", [True, "0.25", None, 1j, Decimal("0.25"), np.array([0.25])])
-def test_what_is_no_number_is_a_type_error(value: Any) -> None:
+def test_anything_but_a_number_is_a_type_error(value: Any) -> None:
     with pytest.raises(InvalidTypeError, match="x must be a number, got "):
         check_number("x", value)
 
@@ -142,7 +142,7 @@ def test_a_number_out_of_range_names_its_limits(value: Any, limits: Any, message
     assert str(caught.value).startswith(message)
 
 
-def test_a_step_size_is_finite_and_above_zero() -> None:
+def test_a_step_size_must_be_finite_and_above_zero() -> None:
     assert check_step_size(5e-324) == 5e-324
     for h in (0.0, -1e-4, math.nan, math.inf):
         with pytest.raises(InvalidValueError, match="h must be a finite number above 0"):
@@ -159,11 +159,11 @@ def test_a_choice_is_returned_or_the_nearest_is_named() -> None:
         check_choice("method", ["auto"], ["auto"])
 
 
-def test_a_name_near_to_nothing_gets_the_list_alone() -> None:
+def test_a_name_close_to_no_other_gets_only_the_list() -> None:
     assert did_you_mean("zzz", ["auto", "exact"]) == "; allowed: auto, exact"
 
 
-def test_memory_is_refused_with_the_size_asked_for_and_the_size_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_memory_error_names_the_size_needed_and_available(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 2**18, "SC_PAGE_SIZE": 4096}.__getitem__)
     check_memory("the weights", 2**27)
     with pytest.raises(InvalidValueError, match=r"would take 1\.0 GiB"):
@@ -178,7 +178,7 @@ def test_a_size_beyond_any_float_is_refused_like_any_other() -> None:
         check_memory("the weights", 10**400)
 
 
-def test_a_missing_extra_is_installed_into_this_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_names_a_command_for_this_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for clone, what in ((ROOT, "-e '.[onnx]'"), (tmp_path, f"-e '{ROOT}[onnx]'")):
         monkeypatch.chdir(clone)
         assert errors.missing_extra("onnx", "onnx").endswith(f" -m pip install {what}")

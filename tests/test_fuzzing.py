@@ -1,4 +1,4 @@
-"""Readers of configs, data, models, runs and checkpoints, fed with what is damaged or crafted: never a traceback."""
+"""Readers of configs, data, models, runs and checkpoints get damaged and crafted input: never a traceback."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_is_whole_is_taken(name: str) -> None:
+def test_undamaged_input_is_accepted(name: str) -> None:
     target = TARGETS[name]()
     assert set(target.read(target.whole)) == {""}
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_is_damaged_or_crafted_is_taken_or_named(name: str) -> None:
+def test_damaged_or_crafted_input_is_accepted_or_named(name: str) -> None:
     fuzzing.fed(TARGETS[name](), EXAMPLES[name])()
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", TARGETS)
-def test_ten_thousand_inputs_are_answered_within_five_seconds_and_a_gibibyte(name: str) -> None:
+def test_ten_thousand_inputs_stay_within_time_and_memory_limits(name: str) -> None:
     command = [sys.executable, fuzzing.__file__, name, str(SOAK[name]), str(time.time_ns() % 2**32)]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (process.returncode, process.stderr) == (0, "")
     print(process.stdout)
 
 
-# What the deadline and the limit of memory are worth
+# The limits of time and memory work
 
 
 def test_an_input_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_an_input_that_takes_a_gibibyte_is_stopped() -> None:
     assert process.stdout == "half\n" and process.stderr.endswith("MemoryError\n")
 
 
-# What was found
+# Faults that fuzzing has found
 
 
 def own_npz(**changes: bytes) -> bytes:
@@ -115,17 +115,17 @@ FOUND: dict[str, tuple[str, Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", FOUND)
-def test_what_fuzzing_found_is_named(what: str) -> None:
+def test_faults_found_by_fuzzing_are_named(what: str) -> None:
     name, given, message = FOUND[what]
     assert any(message in line for line in TARGETS[name]().read(given()))
 
 
-def test_half_a_surrogate_pair_is_no_file() -> None:
+def test_a_path_with_half_a_surrogate_pair_is_no_file() -> None:
     assert answer(load_dataset, "csv", path="\ud800.csv") == r"'\ud800.csv': is not a file"
 
 
 @pytest.mark.parametrize("name", ["summary.json", "environment.json", "metrics.csv"])
-def test_a_pipe_in_a_run_folder_is_not_waited_for(name: str) -> None:
+def test_a_pipe_in_a_run_folder_does_not_block(name: str) -> None:
     fuzzing.read_folder({})
     Path("runs/run", name).unlink()
     os.mkfifo(f"runs/run/{name}")

@@ -1,4 +1,4 @@
-"""The order of the modules, what they import and when, and the names the package offers."""
+"""The order of the modules, what they import and when, and the package's public names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import tinynet
 
 ROOT = Path(tinynet.__file__).parent
-ORDER = (  # a room imports from those before it, and its own modules without a circle
+ORDER = (  # a room imports from those before it; its own modules have no import cycle
     "errors",
     "activations",
     "losses",
@@ -61,7 +61,7 @@ AT_MODULE_LEVEL = {
     ("config.values", "pydantic"),
     ("artifacts.stored_runs", "pydantic"),
 }
-SHORTCUTS = {  # methods that lead to what lies above them, imported when they are called
+SHORTCUTS = {  # methods that import from a room above when they are called
     ("network", "artifacts.model"),
     ("training.history", "reports.plots"),
 }
@@ -71,7 +71,7 @@ MODULES = {
 }
 
 
-def test_the_picture_of_the_layers_shows_every_module_in_its_place() -> None:
+def test_the_picture_of_the_rooms_shows_every_module_in_its_place() -> None:
     page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
     lines = re.findall(r"^((?:[a-z]+ +)+)", page.split("```")[1], flags=re.MULTILINE)
     shown = [name for line in reversed(lines) for name in line[:62].split()]
@@ -88,7 +88,7 @@ def layer(module: str) -> str:
 
 
 def nodes(tree: ast.AST, *, inside_functions: bool) -> Iterator[ast.AST]:
-    """Walk what runs: not the blocks for type checkers, and function bodies only on request."""
+    """Walk the code that runs: skip blocks for type checkers, and function bodies unless asked for."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             continue
@@ -124,7 +124,7 @@ def own(names: set[str]) -> set[str]:
 
 
 def needs(module: str, tree: ast.AST) -> set[str]:
-    """Return the modules of tinynet that `module` imports at any time, but for shortcuts."""
+    """Return the modules of tinynet that `module` imports at any time, except shortcuts."""
     return {name for name in own(imports(tree, inside_functions=True)) if (module, name) not in SHORTCUTS}
 
 
@@ -138,7 +138,7 @@ def python(code: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
-def test_the_walk_sees_imports_where_they_are() -> None:
+def test_the_syntax_walk_finds_every_import() -> None:
     tree = ast.parse(
         "import a.b\nfrom tinynet import errors, train, __version__\nfrom tinynet.reports.plots import new_figure\n"
         "if TYPE_CHECKING:\n    import c\ndef f():\n    import d\nclass K:\n    import e\n"
@@ -156,7 +156,7 @@ def test_imports_point_downwards_only() -> None:
             assert below or layer(imported) == layer(module), f"{module} imports {imported}"
 
 
-def test_the_modules_import_one_another_without_a_circle() -> None:
+def test_modules_import_one_another_without_a_cycle() -> None:
     waiting = {module: needs(module, tree) for module, tree in MODULES.items()}
     assert waiting["experiments.run"] >= {"config.building", "reports.plots"}
     while waiting:
@@ -174,7 +174,7 @@ def test_a_library_is_imported_only_where_and_when_it_is_used() -> None:
         assert {(module, library) for library in at_once} <= AT_MODULE_LEVEL
 
 
-def test_the_core_needs_numpy_alone_until_it_is_asked_for_more() -> None:
+def test_the_core_needs_only_numpy_at_import() -> None:
     for module, tree in MODULES.items():
         if layer(module) in NUMPY_ALONE:
             assert foreign(imports(tree, inside_functions=False)) <= {"numpy"}, module
@@ -199,11 +199,11 @@ def test_importing_tinynet_loads_no_library_but_numpy() -> None:
     assert python(f"import sys, tinynet; print(sys.modules.keys() & set({heavy}))") == "set()"
 
 
-def test_a_module_that_nothing_has_imported_is_an_attribute() -> None:
+def test_a_module_not_yet_imported_is_an_attribute() -> None:
     assert python("import tinynet as t; print(t.schedules.__name__, hasattr(t, 'other'))") == "tinynet.schedules False"
 
 
-def test_importing_tinynet_changes_no_state_of_others() -> None:
+def test_importing_tinynet_changes_no_global_state() -> None:
     code = """
 import random, warnings
 import numpy as np
@@ -215,7 +215,7 @@ print(before == state())
     assert python(code) == "True"
 
 
-def test_all_names_every_public_thing_in_order() -> None:
+def test_all_lists_every_public_name_in_order() -> None:
     public = {
         name
         for name, value in vars(tinynet).items()
@@ -230,7 +230,7 @@ def test_all_names_every_public_thing_in_order() -> None:
     assert set(tinynet.__all__) == namespace.keys() - {"__builtins__"}
 
 
-def test_every_public_thing_has_a_docstring() -> None:
+def test_every_public_name_has_a_docstring() -> None:
     for name in tinynet.__all__:
         thing = getattr(tinynet, name)
         assert thing.__doc__ and not thing.__doc__.startswith(f"{name}("), "what dataclass writes is none"

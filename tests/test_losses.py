@@ -39,7 +39,7 @@ def test_cross_entropy_agrees_with_extended_precision(logits: Any, label: int) -
     assert cross_entropy(logits, labels) == pytest.approx(float(expected), rel=1e-13, abs=1e-18)
 
 
-def test_logits_of_ten_thousand_give_finite_and_right_losses() -> None:
+def test_logits_of_ten_thousand_give_finite_correct_losses() -> None:
     assert cross_entropy([[1e4, -1e4]], [0]) == 0.0
     assert cross_entropy([[1e4, -1e4]], [1]) == 2e4
     assert softmax([[1e4, -1e4]]).tolist() == [[1.0, 0.0]]
@@ -80,7 +80,7 @@ def test_fault_28_a_label_outside_the_classes_is_named(label: int) -> None:
         ([[0], [1, 2]], "y must be a table of numbers, every row of the same length"),
     ],
 )
-def test_fault_22_labels_that_are_none_are_refused(y: Any, message: str) -> None:
+def test_fault_22_invalid_labels_are_refused(y: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cross_entropy(np.zeros((2, 3)), y)
 
@@ -90,11 +90,11 @@ def test_logits_must_have_two_dimensions() -> None:
         cross_entropy([1.0, 2.0], [0])
 
 
-def test_fault_26_a_sparse_matrix_is_refused_by_name_and_a_table_is_taken() -> None:
+def test_fault_26_a_sparse_matrix_is_refused_and_a_table_accepted() -> None:
     from scipy.sparse import csr_array
 
     class Table:
-        """What pandas and polars are to NumPy: something that can be asked for its array."""
+        """A stand-in for pandas and polars: an object with an `__array__` method."""
 
         def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
             return np.arange(6.0).reshape(3, 2)

@@ -43,7 +43,7 @@ def test_parameters_have_the_textbook_names_and_shapes() -> None:
     assert net.n_parameters == 4 * 3 + 3 + 3 * 2 + 2
 
 
-def test_weights_are_scaled_by_fan_in_unless_told_otherwise() -> None:
+def test_weights_are_scaled_by_fan_in_by_default() -> None:
     net = TwoLayerNet(400, 100, 10, seed=0)
     assert net.params["W1"].std() == pytest.approx(0.05, rel=0.02)
     assert net.params["W2"].std() == pytest.approx(0.1, rel=0.05)
@@ -80,7 +80,7 @@ def test_every_method_agrees_with_backpropagation(name: str, method: str, rng: n
 
 @pytest.mark.parametrize("h", [1e-4, 0.5])
 @pytest.mark.parametrize("name", NAMES)
-def test_exact_is_the_difference_quotient_of_extended_precision(name: str, h: float, rng: np.random.Generator) -> None:
+def test_exact_equals_the_quotient_in_extended_precision(name: str, h: float, rng: np.random.Generator) -> None:
     X, y = small_problem(rng)
     X[rng.random(X.shape) < 0.3] = 0.0
     net = TwoLayerNet(5, 4, 3, activation=name, seed=1)
@@ -89,7 +89,7 @@ def test_exact_is_the_difference_quotient_of_extended_precision(name: str, h: fl
     loop = largest_error(net.numerical_gradient(X, y, h=h, method="loop"), truth)
     assert exact < 3e-12 if h == 1e-4 else exact < 1e-14
     assert loop < 1e-9
-    if name != "silu":  # whose own rounding is the same in both
+    if name != "silu":  # its own rounding is the same in both
         assert exact < loop
 
 
@@ -101,7 +101,7 @@ def test_exact_is_the_difference_quotient_of_extended_precision(name: str, h: fl
     st.sampled_from([0.0, 0.3, 1.0, 5.0, 50.0]),
     st.sampled_from([1e-3, 1.0, 30.0]),
 )
-def test_exact_holds_for_saturated_and_scaled_networks(
+def test_exact_is_accurate_for_saturated_and_scaled_networks(
     seed: int, shape: tuple[int, int, int, int], name: str, h: float, weight_scale: float, input_scale: float
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -137,9 +137,7 @@ def test_working_memory_stays_below_64_megabytes(shape: tuple[int, int, int, int
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("key", ["W1", "b1", "W2", "b2"])
-def test_parameters_that_are_not_finite_give_nan_and_no_warning(
-    key: str, value: float, rng: np.random.Generator
-) -> None:
+def test_parameters_that_are_not_finite_give_nan_silently(key: str, value: float, rng: np.random.Generator) -> None:
     X, y = small_problem(rng)
     for name in ("tanh", "relu", "sign"):
         net = TwoLayerNet(5, 4, 3, activation=name, seed=0)
@@ -149,7 +147,7 @@ def test_parameters_that_are_not_finite_give_nan_and_no_warning(
         assert any(np.isnan(grad).any() for grad in net.numerical_gradient(X, y).values())
 
 
-def test_a_function_used_as_activation_equals_the_named_one(rng: np.random.Generator) -> None:
+def test_a_function_as_activation_equals_the_named_one(rng: np.random.Generator) -> None:
     X, y = small_problem(rng)
     named, own = (TwoLayerNet(5, 4, 3, activation=act, seed=0).numerical_gradient(X, y) for act in ("silu", silu))
     assert all((named[key] == own[key]).all() for key in named)
@@ -190,18 +188,18 @@ def test_fault_25_every_layout_of_X_gives_the_same_bits(rng: np.random.Generator
         (np.array([["a"] * 5]), "real numbers"),
     ],
 )
-def test_fault_21_an_X_of_another_shape_is_refused(X: Any, message: str) -> None:
+def test_fault_21_an_X_of_the_wrong_shape_is_refused(X: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TwoLayerNet(5, 4, 3, seed=0).loss(X, np.zeros(len(X), dtype=int))
 
 
-def test_fault_21_labels_of_another_length_are_refused() -> None:
+def test_fault_21_labels_of_the_wrong_length_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(2,\), one label a sample, got \(3,\)"):
         TwoLayerNet(5, 4, 3, seed=0).loss(np.zeros((2, 5)), [0, 1, 2])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_fault_20_missing_values_are_counted_and_placed(value: float) -> None:
+def test_fault_20_missing_values_are_counted_and_located(value: float) -> None:
     X = np.zeros((4, 5))
     X[2, 3] = X[3, 0] = value
     with pytest.raises(ValueError, match="2 values that are nan or inf, the first in row 2, column 3"):
@@ -213,12 +211,12 @@ def test_values_whose_sum_overflows_are_still_finite() -> None:
     assert net.predict(np.full((4, 5), 1e308)).shape == (4,)
 
 
-def test_fault_27_another_number_of_features_is_refused() -> None:
+def test_fault_27_the_wrong_number_of_features_is_refused() -> None:
     with pytest.raises(ValueError, match="X has 6 features, the network was made for 5"):
         TwoLayerNet(5, 4, 3, seed=0).predict(np.zeros((1, 6)))
 
 
-def test_fault_13_a_network_larger_than_memory_is_refused_before_allocation() -> None:
+def test_fault_13_a_network_too_large_for_memory_is_not_allocated() -> None:
     with pytest.raises(ValueError, match="GiB of memory"):
         TwoLayerNet(64, 10**12, 10)
 
@@ -229,13 +227,13 @@ def test_impossible_sizes_are_refused(sizes: Any) -> None:
         TwoLayerNet(*sizes)
 
 
-def test_an_unknown_method_names_the_nearest() -> None:
+def test_an_unknown_method_is_answered_with_the_nearest() -> None:
     with pytest.raises(ValueError, match="did you mean 'exact'"):
         TwoLayerNet(1, 1, 2).numerical_gradient([[1.0]], [0], method="exat")
 
 
 @pytest.mark.parametrize("replacement", [np.zeros((5, 4), dtype=np.float32), np.zeros((4, 5)), None])
-def test_a_replaced_parameter_of_another_kind_is_named(replacement: Any) -> None:
+def test_a_parameter_replaced_by_another_type_is_named(replacement: Any) -> None:
     net = TwoLayerNet(5, 4, 3)
     net.params["W1"] = replacement
     with pytest.raises((ValueError, TypeError), match=r"params\['W1'\] must"):

@@ -1,4 +1,4 @@
-"""SGD against its formula, worked out by hand."""
+"""SGD against its formula, calculated by hand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_weight_decay_adds_to_the_gradient_before_the_velocity() -> None:
     assert trace(SGD(0.1, momentum=0.5, weight_decay=0.1), [1.0, 1.0]) == pytest.approx([0.89, 0.7261], abs=1e-15)
 
 
-def test_arrays_change_in_place_and_gradients_do_not() -> None:
+def test_parameters_change_in_place_and_gradients_do_not() -> None:
     w, g = np.ones(2), np.ones(2)
     optimizer = SGD(0.1, momentum=0.9, weight_decay=0.1)
     for _ in range(3):
@@ -47,7 +47,7 @@ def test_arrays_change_in_place_and_gradients_do_not() -> None:
     assert (w < 1).all() and (g == 1).all()
 
 
-def test_the_default_is_plain_descent_at_a_rate_of_one_hundredth() -> None:
+def test_the_default_is_plain_descent_at_a_rate_of_0_01() -> None:
     assert trace(SGD(), [1.0, -2.0]) == pytest.approx([0.99, 1.01], abs=1e-15)
 
 
@@ -70,7 +70,7 @@ def test_fault_06_a_hyper_parameter_out_of_range_is_refused(arguments: dict[str,
 
 
 @pytest.mark.parametrize("value", ["0.1", True, None])
-def test_fault_05_a_learning_rate_of_another_type_is_refused(value: Any) -> None:
+def test_fault_05_a_learning_rate_of_the_wrong_type_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="learning_rate must be a number"):
         SGD(value)
 
@@ -85,7 +85,7 @@ def test_mismatched_keys_or_shapes_change_nothing(grads: dict[str, Any]) -> None
     assert all((param == 1.0).all() for param in params.values())
 
 
-def test_an_optimizer_of_another_network_is_refused() -> None:
+def test_an_optimizer_used_with_another_network_is_refused() -> None:
     optimizer = SGD(0.1, momentum=0.9)
     optimizer.update({"a": np.ones(2)}, {"a": np.ones(2)})
     with pytest.raises(ValueError, match=r"^shapes of 'a' differ: params \(3,\), grads \(4,\), velocity \(2,\)$"):

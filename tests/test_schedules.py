@@ -1,4 +1,4 @@
-"""Learning-rate schedules: their formulas, their limits, and what training makes of them."""
+"""Learning-rate schedules: their formulas, their limits, and how training uses them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_constant_rate_is_the_same_bits_at_any_time(rate: float, t: float) -> 
 
 
 @given(RATES, TIMES, st.integers(1, 30), st.floats(0.01, 0.99))
-def test_a_step_multiplies_by_the_factor_after_every_so_many_epochs(
+def test_a_step_schedule_applies_its_factor_every_few_epochs(
     rate: float, t: float, step_epochs: int, factor: float
 ) -> None:
     expected = rate
@@ -39,12 +39,14 @@ def test_a_step_multiplies_by_the_factor_after_every_so_many_epochs(
     assert step(rate, step_epochs=step_epochs, step_factor=factor)(t) == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_step_divides_by_ten_unless_told() -> None:
+def test_a_step_schedule_divides_by_ten_by_default() -> None:
     assert [step(1.0, step_epochs=2)(t) for t in (1.999, 2.0, 3.999, 4.0)] == pytest.approx([1, 0.1, 0.1, 0.01])
 
 
 @given(RATES, TIMES, st.integers(50, 100), WARMUPS)
-def test_a_cosine_falls_as_loshchilov_and_hutter_have_it(rate: float, t: float, epochs: int, warmup: float) -> None:
+def test_a_cosine_follows_the_formula_of_loshchilov_and_hutter(
+    rate: float, t: float, epochs: int, warmup: float
+) -> None:
     half_angle = np.pi / 2 * np.clip((np.longdouble(t) - warmup) / (epochs - warmup), 0, 1)  # (1 + cos 2x) / 2 = cos² x
     expected = float(rate * np.cos(half_angle) ** 2) * (t / warmup if t < warmup else 1.0)
     assert cosine(rate, epochs=epochs, warmup_epochs=warmup)(t) == pytest.approx(expected, rel=1e-9, abs=1e-15 * rate)
@@ -59,7 +61,7 @@ def test_a_cosine_ends_at_zero_and_stays_there() -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 @given(rate=RATES, warmup=st.floats(1e-3, 49))
-def test_a_warm_up_rises_in_a_straight_line_to_the_rate(name: str, rate: float, warmup: float) -> None:
+def test_a_warm_up_rises_linearly_to_the_rate(name: str, rate: float, warmup: float) -> None:
     schedule = EVERY[name](rate, warmup_epochs=warmup)
     times = np.linspace(0, warmup, 9)
     assert [schedule(t) for t in times] == pytest.approx(rate * np.arange(9) / 8)
@@ -67,7 +69,7 @@ def test_a_warm_up_rises_in_a_straight_line_to_the_rate(name: str, rate: float, 
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_schedule_gives_the_same_bits_in_any_order_of_times(name: str, rng: np.random.Generator) -> None:
+def test_a_schedule_does_not_depend_on_the_order_of_calls(name: str, rng: np.random.Generator) -> None:
     times = rng.uniform(0, 50, 100)
     forwards = [EVERY[name](0.1, warmup_epochs=3)(t) for t in times]
     schedule = EVERY[name](0.1, warmup_epochs=3)
@@ -117,7 +119,7 @@ def same_bits(first: TwoLayerNet, second: TwoLayerNet) -> bool:
 
 
 class Recorder(SGD):
-    """SGD that remembers the rate of every step."""
+    """SGD that records the rate of every step."""
 
     def __init__(self) -> None:
         super().__init__(1.0, momentum=0.5)
@@ -128,36 +130,36 @@ class Recorder(SGD):
         super().update(params, grads)
 
 
-def test_a_step_takes_the_rate_at_its_middle_and_the_last_of_an_epoch_is_recorded() -> None:
+def test_a_step_uses_the_rate_at_its_middle() -> None:
     optimizer = Recorder()
     _, recorded = trained(optimizer, lambda t: 0.01 * t, epochs=2)
     assert optimizer.rates == pytest.approx([0.01 * t / 6 for t in (1, 3, 5, 7, 9, 11)])
     assert recorded == [optimizer.rates[2], optimizer.rates[5]]
 
 
-def test_a_constant_schedule_trains_to_the_bits_of_none() -> None:
+def test_a_constant_schedule_gives_the_same_bits_as_none() -> None:
     without, rates = trained(SGD(0.3, momentum=0.9), None)
-    for momentum_and_rate in ((0.9, 0.3), (0.9, 0.7)):  # the schedule's rate takes the place of the optimizer's
+    for momentum_and_rate in ((0.9, 0.3), (0.9, 0.7)):  # the schedule's rate replaces the optimizer's
         with_schedule, recorded = trained(SGD(momentum_and_rate[1], momentum=momentum_and_rate[0]), constant(0.3))
         assert same_bits(without, with_schedule)
         assert recorded == rates == [0.3] * 3
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_no_step_of_a_training_run_has_length_zero(name: str) -> None:
+def test_no_step_of_a_run_has_a_rate_of_zero(name: str) -> None:
     optimizer = Recorder()
     trained(optimizer, EVERY[name](0.1, warmup_epochs=2), epochs=50)
     assert len(optimizer.rates) == 150
     assert 0 < min(optimizer.rates) <= max(optimizer.rates) <= 0.1
 
 
-def test_the_sum_of_the_rates_of_a_cosine_is_that_of_its_mean() -> None:
+def test_the_rates_of_a_cosine_average_half_the_rate() -> None:
     optimizer = Recorder()
     trained(optimizer, cosine(0.1, epochs=10), epochs=10)
     assert sum(optimizer.rates) == pytest.approx(30 * 0.05)
 
 
-def test_a_training_run_in_two_halves_has_the_rates_of_one() -> None:
+def test_a_run_in_two_halves_has_the_same_rates_as_one() -> None:
     whole, half = Recorder(), Recorder()
     schedule = cosine(0.1, epochs=6, warmup_epochs=1)
     trained(whole, schedule, epochs=6)
@@ -176,7 +178,7 @@ def test_a_training_run_in_two_halves_has_the_rates_of_one() -> None:
         (SGD(0.1), lambda t: None, InvalidTypeError, r"schedule\(0\.166667\) must be a number, got None"),
     ],
 )
-def test_a_schedule_that_gives_no_rate_is_refused_before_anything_is_changed(
+def test_a_schedule_without_a_valid_rate_is_refused_at_once(
     optimizer: Any, schedule: Any, kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message):
@@ -185,7 +187,7 @@ def test_a_schedule_that_gives_no_rate_is_refused_before_anything_is_changed(
     assert not optimizer.velocity
 
 
-def test_a_schedule_needs_an_optimizer_that_has_a_rate() -> None:
+def test_a_schedule_needs_an_optimizer_with_a_rate() -> None:
     class Plain:
         def update(self, params: Any, grads: Any) -> None:
             pass

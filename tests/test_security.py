@@ -1,4 +1,4 @@
-"""What SECURITY.md promises of folders from strangers, where no other test holds it."""
+"""Promises of SECURITY.md about folders from strangers that no other test checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinynet.storage.locks import only_writer
 from tinynet.storage.writing import write_atomically
 
 
-def test_a_link_in_a_strangers_folder_is_not_written_through(tmp_path: Path) -> None:
+def test_writing_does_not_follow_a_link_in_a_strangers_folder(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("mine", encoding="utf-8")
     folder = tmp_path / "run"
@@ -28,9 +28,7 @@ def test_a_link_in_a_strangers_folder_is_not_written_through(tmp_path: Path) -> 
     assert (precious.read_text(encoding="utf-8"), (folder / "summary.json").read_bytes()) == ("mine", b"{}")
 
 
-def test_a_link_in_place_of_a_run_under_way_is_not_written_through(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_writing_does_not_follow_a_link_that_replaces_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["sweep", "iris", "seed=0..1", *QUICK, "--quiet", "--out", "s"]) == 0
     run = next(path for path in Path("s").iterdir() if path.is_dir())

@@ -1,4 +1,4 @@
-"""A stored model: it predicts what the network predicted, and nothing but a model is taken for one."""
+"""A stored model: it predicts what the network predicted, and nothing else is accepted as a model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def changed(folder: Path, **arrays: Any) -> Path:
-    """Replace arrays of the model; None takes one away."""
+    """Replace arrays of the model; None removes one."""
     with np.load(folder / "model.npz", allow_pickle=False) as model:
         whole = dict(model) | arrays
     np.savez(folder / "model.npz", **{name: array for name, array in whole.items() if array is not None})
@@ -70,7 +70,7 @@ def test_a_model_read_back_gives_the_same_bits_for_raw_rows(folder: Path) -> Non
     assert model.net.activation.name == "tanh" and model.predict(RAW.X_test[:0]).shape == (0,)
 
 
-def test_a_model_is_its_own_when_the_file_is_gone(folder: Path) -> None:
+def test_a_model_does_not_need_its_file_after_loading(folder: Path) -> None:
     model = load_model(str(folder))
     (folder / "model.npz").unlink()
     before = model.predict_proba(RAW.X_test)
@@ -93,15 +93,15 @@ def test_fault_27_rows_that_do_not_fit_are_refused(X: Any, message: str, folder:
             predict(X)
 
 
-def test_a_folder_without_a_model_is_no_run(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_not_a_run(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         assert fault(path).startswith(f"{path}: no run folder: it has no model.npz")
     assert "no NPZ archive" in fault(Path(__file__))
     assert fault(tmp_path / "a\nb\0").endswith("which 'tinynet train' leaves in one")
 
 
-def test_a_model_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)  # the folders around it are closed to others
+def test_a_model_without_read_permission_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)  # the folders above it are closed to others
     Path("model.npz").chmod(0)
     with unprivileged():
         assert fault(Path(".")) == "model.npz: cannot be read: Permission denied"
@@ -144,7 +144,7 @@ def test_fault_19_a_truncated_model_is_refused(folder: Path) -> None:
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, len(model_bytes(NET, DATA)) - 1), change=st.binary(min_size=1, max_size=8))
-def test_a_changed_model_is_a_model_or_a_fault(place: int, change: bytes, folder: Path) -> None:
+def test_a_changed_model_gives_a_model_or_a_data_error(place: int, change: bytes, folder: Path) -> None:
     content = bytearray(model_bytes(NET, DATA))
     content[place : place + len(change)] = change
     (folder / "model.npz").write_bytes(content)
@@ -158,7 +158,7 @@ def model_of(class_names: tuple[str, ...]) -> Model:
     return Model(TwoLayerNet(4, 2, len(class_names), seed=0), DATA.scaling, class_names, DATA.feature_names)
 
 
-def test_predictions_are_a_label_and_a_probability_for_each_class() -> None:
+def test_predictions_have_a_label_and_a_probability_per_class() -> None:
     header, *rows = predictions_csv(model_of(("a", "b, or c")), RAW.X_test).splitlines()
     assert header == 'label,probability_a,"probability_b, or c"' and len(rows) == 30
     for row, expected in zip(rows, model_of(("a", "b")).predict_proba(RAW.X_test), strict=True):
@@ -167,7 +167,7 @@ def test_predictions_are_a_label_and_a_probability_for_each_class() -> None:
         np.testing.assert_allclose([float(cell) for cell in probabilities], expected, rtol=5e-6)
 
 
-def test_the_label_is_that_of_predict_where_probabilities_round_to_the_same() -> None:
+def test_the_label_is_right_where_probabilities_look_equal() -> None:
     model = model_of(("a", "b"))
     for key, value in (("W1", 0.0), ("W2", 0.0), ("b2", [0.0, 1e-17])):
         model.net.params[key][...] = value
@@ -188,7 +188,7 @@ def test_the_label_is_that_of_predict_where_probabilities_round_to_the_same() ->
         ("a=b", "a=b"),
     ],
 )
-def test_fault_45_a_class_keeps_its_spelling_but_for_a_spreadsheet(name: str, cell: str) -> None:
+def test_fault_45_a_class_keeps_its_spelling_except_in_spreadsheets(name: str, cell: str) -> None:
     model = model_of((name, name))
     for spreadsheet, label in ((False, name), (True, cell)):
         rows = predictions_csv(model, RAW.X_test, spreadsheet=spreadsheet).splitlines()
@@ -212,7 +212,7 @@ def test_rows_are_read_in_the_order_of_the_features(kind: str, tmp_path: Path) -
     np.testing.assert_array_equal(model.read(path), X)
 
 
-def test_a_header_of_numbers_is_known_by_the_names_of_the_features(tmp_path: Path) -> None:
+def test_a_header_of_numbers_is_recognised_by_feature_names(tmp_path: Path) -> None:
     model = Model(TwoLayerNet(2, 2, 2, seed=0), DATA.scaling, ("a", "b"), ("0", "1"))
     (tmp_path / "rows.csv").write_text("1,0\n5,7\n", encoding="utf-8")
     np.testing.assert_array_equal(model.read(tmp_path / "rows.csv"), [[7.0, 5.0]])

@@ -1,4 +1,4 @@
-"""An exported model: onnxruntime finds in it what tinynet does, and nothing else is overwritten."""
+"""An exported model: onnxruntime agrees with tinynet, and no other file is overwritten."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def model_of(name: str = "iris", activation: Any = "tanh", scaling: str = "standard", size: float = 1.0) -> Model:
-    """Return a network whose units are spread over the whole range of the activation."""
+    """Return a network whose units cover the whole range of the activation."""
     data = load_dataset(name, scaling=scaling)
     net = TwoLayerNet(data.n_features, 20, data.n_classes, activation=activation, weight_scale=size, seed=1)
     net.params["b1"] += np.linspace(-2.0, 2.0, 20)
@@ -61,7 +61,7 @@ def session(path: Path) -> Any:
 
 
 def outcome(path: Path, X: Any) -> Any:
-    """Return the labels and probabilities that onnxruntime finds."""
+    """Return the labels and probabilities of onnxruntime."""
     return session(path).run(["label", "probabilities"], {"X": X})
 
 
@@ -70,7 +70,7 @@ def rows(data: Dataset) -> Any:
 
 
 def fault(model: Model, path: Path) -> str:
-    """Return the one line that refuses an export, which leaves everything as it was."""
+    """Return the one line that refuses an export; check that nothing changed."""
     before = {entry: entry.is_file() and entry.read_bytes() for entry in Path().iterdir()}
     with pytest.raises((ConfigError, InvalidValueError, RunFolderError)) as caught:
         export_onnx(model, path)
@@ -80,19 +80,17 @@ def fault(model: Model, path: Path) -> str:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda activation: str(activation).partition(" at ")[0])
-def test_onnxruntime_gives_the_probabilities_and_labels_of_raw_rows(
-    activation: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_onnxruntime_gives_the_same_answers_for_raw_rows(activation: Any, capfd: pytest.CaptureFixture[str]) -> None:
     model, X = model_of("wine", activation), rows(RAW["wine"])
     difference = export_onnx(model, FILE)
     labels, probabilities = outcome(FILE, X)
     np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=0, atol=1e-12)
     assert probabilities.dtype == np.float64 and difference <= 1e-12
     assert labels.tolist() == model.predict(X).tolist() and len(set(labels)) > 1
-    assert capfd.readouterr() == ("", "")  # not a word from the libraries
+    assert capfd.readouterr() == ("", "")  # no output from the libraries
 
 
-def test_a_file_takes_any_number_of_rows_and_says_what_it_takes_and_gives() -> None:
+def test_a_file_takes_any_number_of_rows_and_declares_its_types() -> None:
     export_onnx(model_of(), FILE)
     for n in (1, 7):
         labels, probabilities = outcome(FILE, np.zeros((n, 4)))
@@ -106,7 +104,7 @@ def test_a_file_takes_any_number_of_rows_and_says_what_it_takes_and_gives() -> N
     ]
 
 
-def test_the_names_of_classes_and_features_are_kept_whatever_stands_in_them() -> None:
+def test_any_names_of_classes_and_features_are_kept() -> None:
     names, features = ("a{}", 'b, "c"', "Übermut\n山"), ("w", "x", "=y", "z z")
     model = model_of()
     model = Model(model.net, model.scaling, names, features)
@@ -120,7 +118,7 @@ def test_the_names_of_classes_and_features_are_kept_whatever_stands_in_them() ->
     assert len(set(labels)) > 1
 
 
-def test_the_same_model_gives_the_same_bytes_and_a_file_that_onnx_finds_no_fault_in() -> None:
+def test_the_same_model_gives_the_same_valid_bytes() -> None:
     for name in ("a.onnx", "b.onnx"):
         export_onnx(model_of(activation="quantised:4"), Path(name))
     assert (Path("a.onnx")).read_bytes() == (Path("b.onnx")).read_bytes()
@@ -134,7 +132,7 @@ def test_an_onnx_file_is_replaced() -> None:
     assert [*Path().iterdir()] == [FILE]
 
 
-def test_what_is_no_onnx_file_is_not_overwritten() -> None:
+def test_a_file_that_is_not_onnx_is_not_overwritten() -> None:
     for content in (b"", b"my notes\n", bytes(range(256)), b"PK\x03\x04" + bytes(100)):
         Path("thesis.txt").write_bytes(content)
         message = fault(model_of(), Path("thesis.txt"))
@@ -143,7 +141,7 @@ def test_what_is_no_onnx_file_is_not_overwritten() -> None:
     assert fault(model_of(), Path("..")) == "..: is a folder; name a file"
 
 
-def test_a_function_of_ones_own_is_refused_also_under_a_known_name() -> None:
+def test_a_custom_function_is_refused_even_under_a_known_name() -> None:
     def tanh(a: Any) -> Any:
         return np.tanh(2 * a)
 
@@ -167,7 +165,7 @@ def test_a_file_that_onnxruntime_contradicts_is_not_written(monkeypatch: pytest.
     assert message.startswith("onnxruntime finds other probabilities than tinynet, by up to 0.")
 
 
-def test_weights_so_huge_that_rounding_decides_are_named() -> None:
+def test_weights_too_large_to_agree_with_onnxruntime_are_named() -> None:
     model = model_of()
     model.net.params["W2"][:] = 1e14 * np.array([1.0, 1.0 + 1e-15, 1.0 - 1e-15]) * np.linspace(-1.0, 1.0, 20)[:, None]
     message = fault(model, FILE)
@@ -209,7 +207,7 @@ def test_the_command_writes_the_file_and_says_how_it_was_checked(iris: str, caps
     assert set(labels) <= {"setosa", "versicolor", "virginica"}
 
 
-def test_fault_33_a_full_disk_is_a_failure_and_what_was_there_stays(
+def test_fault_33_a_full_disk_fails_and_keeps_the_old_file(
     iris: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, content: bytes) -> None:
@@ -221,7 +219,7 @@ def test_fault_33_a_full_disk_is_a_failure_and_what_was_there_stays(
 
 
 def fitted(scaler: Any = None, activation: str = "relu", names: Any = None) -> tuple[Any, Any]:
-    """Return a classifier, behind `scaler` where there is one, and the raw rows that it was fitted on."""
+    """Return a classifier, after `scaler` if there is one, and the raw rows that it was fitted on."""
     data = RAW["wine"]
     X = rows(data)
     y = np.arange(3)[np.concatenate([data.y_train, data.y_validation, data.y_test])]
@@ -274,13 +272,13 @@ def test_graph_and_classifier_agree_on_extreme_rows(activation: str) -> None:
     known = ~np.isnan(probabilities).any(axis=1)
     np.testing.assert_allclose(probabilities[known], model.predict_proba(extreme)[known], rtol=0, atol=1e-12)
     assert labels[known].tolist() == model.predict(extreme)[known].tolist()
-    for value in (np.nan, np.inf):  # the classifier refuses what the graph lets through
+    for value in (np.nan, np.inf):  # the classifier refuses what the graph accepts
         with pytest.raises(ValueError, match=r"NaN|infinity"):
             model.predict(np.full((1, 13), value))
     assert np.isnan(outcome(FILE, np.full((1, 13), np.nan))[1]).all()
 
 
-def test_a_model_without_class_names_is_exported_with_their_numbers() -> None:
+def test_a_model_without_class_names_is_exported_with_numbers() -> None:
     model = model_of()
     nameless = Model(model.net, model.scaling, (), model.feature_names)
     export_onnx(nameless, FILE)
@@ -300,7 +298,7 @@ def test_a_model_without_class_names_is_exported_with_their_numbers() -> None:
     ],
     ids=["not fitted", "another step", "another classifier", "a scaler that clips"],
 )
-def test_what_cannot_be_exported_is_named(other: Any) -> None:
+def test_a_model_that_cannot_be_exported_is_named(other: Any) -> None:
     if hasattr(other, "steps"):
         other.fit(rows(RAW["wine"]), np.arange(178) % 2)
     with pytest.raises(InvalidTypeError, match="export takes"):

@@ -1,4 +1,4 @@
-"""Models of tables with text and gaps: raw rows through the run folder, ONNX and scikit-learn give the same."""
+"""Models of tables with text and gaps: run folder, ONNX and scikit-learn agree on raw rows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tinynet.artifacts.model import Model, model_bytes
 from tinynet.artifacts.onnx_export import export_onnx
 from tinynet.cli.main import main
 
-NAMES = ["length", "label", "code", "weight"]  # one is called as an output of the graph
+NAMES = ["length", "label", "code", "weight"]  # one has the name of an output of the graph
 NEW = np.array([[None, "violet", 1, 0.5], [51.5, None, 7, 0.0], [3.0, 'a "b"', 2, None]], dtype=object)
 OPTIONS: dict[str, Any] = {"categorical": ["code"], "scaling": "standard", "validation_size": 0, "test_size": 0}
 
 
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> Any:
-    """Return raw rows of four columns and a label, which table.csv holds too."""
+    """Return raw rows of four columns and a label, which are also in table.csv."""
     monkeypatch.chdir(tmp_path)
     length: list[Any] = rng.normal(50, 9, 90).round(2).tolist()
     label: list[Any] = rng.choice(["red", "green", 'a "b"', "ö, é"], 90).tolist()
@@ -61,7 +61,7 @@ def by_onnx(model: Model, rows: Any) -> Any:
     return session, session.run(["label", "probabilities"], inputs)
 
 
-def test_raw_rows_get_the_same_from_the_folder_onnx_and_a_pipeline(rows: Any) -> None:
+def test_folder_onnx_and_pipeline_agree_on_raw_rows(rows: Any) -> None:
     model, raw = model_of(load_dataset("csv", path="table.csv", **OPTIONS)), np.concatenate([rows, NEW])
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     median = make_pipeline(FunctionTransformer(lambda X: X.astype(float)), SimpleImputer(strategy="median"))
@@ -77,7 +77,7 @@ def test_raw_rows_get_the_same_from_the_folder_onnx_and_a_pipeline(rows: Any) ->
     assert json.loads(metadata["columns"]) == NAMES
 
 
-def test_rows_are_taken_from_frames_and_files_by_name(rows: Any) -> None:
+def test_rows_are_read_from_frames_and_files_by_name(rows: Any) -> None:
     model = model_of(load_dataset("csv", path="table.csv", **OPTIONS))
     frame = frame_of(NEW, NAMES).select("weight", "code", "label", "length")
     frame.write_csv("new.csv")
@@ -88,7 +88,7 @@ def test_rows_are_taken_from_frames_and_files_by_name(rows: Any) -> None:
         model.predict(NEW[:, :3])
 
 
-def test_numbers_with_gaps_keep_the_one_input_of_onnx(rows: Any) -> None:
+def test_a_numeric_table_with_gaps_keeps_a_single_onnx_input(rows: Any) -> None:
     model = model_of(load_dataset("csv", path="table.csv", **OPTIONS | {"exclude": ["label"], "categorical": []}))
     raw = np.array([[None, 1.0, 0.5], [51.5, 0.0, None]], dtype=object)
     export_onnx(model, "model.onnx")
@@ -155,7 +155,7 @@ def test_a_file_is_evaluated_as_text_json_and_page(rows: Any, capsys: pytest.Cap
     assert "new.csv: label 'perhaps' in column 'kind' is no class; they are no, yes" in capsys.readouterr().err
 
 
-def test_a_model_without_preparation_takes_the_one_other_column_for_labels(
+def test_a_model_without_preparation_finds_the_label_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     iris = Path(__file__).parents[2] / "data" / "iris.csv"

@@ -1,4 +1,4 @@
-"""Event files, read back with TensorBoard's own reader: they hold what metrics.csv holds, once."""
+"""Event files, read with TensorBoard's own reader: they hold what metrics.csv holds, once."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def curves(folder: Path | str) -> dict[str, list[tuple[int, float]]]:
-    """Return step and value of every point that TensorBoard shows, by curve."""
+    """Return step and value of every point that TensorBoard shows, for each curve."""
     reader = EventAccumulator(str(folder))
     reader.Reload()
     return {tag: [(point.step, point.value) for point in reader.Scalars(tag)] for tag in reader.Tags()["scalars"]}
 
 
 def recorded(folder: Path | str) -> dict[str, list[tuple[int, float]]]:
-    """Return the same from metrics.csv, where an empty cell is no point."""
+    """Return the same from metrics.csv, where an empty cell is not a point."""
     with Path(folder, "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     columns = {tag: [(int(row["epoch"]), row[column]) for row in rows] for tag, column in TAGS.items()}
@@ -47,7 +47,7 @@ def recorded(folder: Path | str) -> dict[str, list[tuple[int, float]]]:
 def assert_same(shown: dict[str, list[tuple[int, float]]], expected: dict[str, list[tuple[int, float]]]) -> None:
     assert shown.keys() == expected.keys()
     for tag in expected:
-        np.testing.assert_allclose(shown[tag], expected[tag], rtol=1e-6, err_msg=tag)  # TensorBoard's are float32
+        np.testing.assert_allclose(shown[tag], expected[tag], rtol=1e-6, err_msg=tag)  # TensorBoard uses float32
 
 
 def events_of(folder: Path | str) -> list[Path]:
@@ -71,7 +71,7 @@ def test_a_run_leaves_the_curves_of_its_metrics() -> None:
     assert sorted(curves("run")) == sorted(TAGS) and len({rate for _, rate in curves("run")["learning_rate"]}) == 3
 
 
-def test_without_a_validation_part_there_are_no_curves_of_it() -> None:
+def test_without_a_validation_part_there_are_no_such_curves() -> None:
     assert main(["train", "iris", *QUICK, "dataset.validation_size=0.0", "--out", "run", "--quiet"]) == 0
     assert_same(curves("run"), recorded("run"))
     assert sorted(curves("run")) == ["accuracy/train", "learning_rate", "loss/train"]
@@ -92,9 +92,9 @@ def test_every_run_of_a_sweep_has_its_own_event_file() -> None:
         assert_same(curves(folder), recorded(folder))
 
 
-def test_a_resumed_run_shows_no_epoch_twice_and_none_that_was_undone(tmp_path: Path) -> None:
+def test_a_resumed_run_shows_each_epoch_once(tmp_path: Path) -> None:
     written(tmp_path, [], [epoch(1), epoch(2), epoch(3)])
-    watching = EventAccumulator(str(tmp_path))  # a TensorBoard that was open all the time
+    watching = EventAccumulator(str(tmp_path))  # a TensorBoard that stays open
     watching.Reload()
     assert [point.step for point in watching.Scalars("loss/train")] == [1, 2, 3]
     written(tmp_path, [epoch(1)], [epoch(2)])
@@ -104,14 +104,14 @@ def test_a_resumed_run_shows_no_epoch_twice_and_none_that_was_undone(tmp_path: P
     assert [path.stat().st_size > 0 for path in events_of(tmp_path)] == [False, True]
 
 
-def test_a_run_that_was_resumed_leaves_the_curves_of_its_metrics() -> None:
+def test_a_resumed_run_leaves_the_curves_of_its_metrics() -> None:
     assert main(["train", "iris", *QUICK, "--out", "run", "--quiet"]) == 0
     assert main(["train", "--out", "run", "--resume", "training.epochs=5", "--quiet"]) == 0
     assert_same(curves("run"), recorded("run"))
     assert [step for step, _ in curves("run")["loss/train"]] == [1, 2, 3, 4, 5]
 
 
-def test_a_link_in_a_strangers_run_folder_is_not_written_through(tmp_path: Path) -> None:
+def test_writing_does_not_follow_a_link_in_a_strangers_run(tmp_path: Path) -> None:
     Path("thesis.txt").write_text("years of work", encoding="utf-8")
     Path("run").mkdir()
     Path("run", "events.out.tfevents.1").symlink_to(tmp_path / "thesis.txt")
@@ -120,7 +120,7 @@ def test_a_link_in_a_strangers_run_folder_is_not_written_through(tmp_path: Path)
     assert curves("run")["loss/train"] == [(1, 1.0)]
 
 
-def test_an_event_file_cut_short_by_a_kill_is_written_anew(tmp_path: Path) -> None:
+def test_an_event_file_cut_short_by_a_kill_is_written_again(tmp_path: Path) -> None:
     written(tmp_path, [], [epoch(1), epoch(2)])
     (path,) = events_of(tmp_path)
     path.write_bytes(path.read_bytes()[:-7])
@@ -134,10 +134,10 @@ def test_the_times_are_those_of_an_uninterrupted_training(tmp_path: Path) -> Non
     reader.Reload()
     first, second, third = (point.wall_time for point in reader.Scalars("loss/train"))
     assert math.isclose(second - first, 50.0, abs_tol=1e-3) and math.isclose(third - second, 7.0, abs_tol=1e-3)
-    assert abs(second - time.time()) < 30  # where the resumed part began
+    assert abs(second - time.time()) < 30  # where the resumed part begins
 
 
-def test_an_epoch_can_be_seen_while_the_next_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_is_visible_while_the_next_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with event_file(tmp_path, History([])) as add:
         add(epoch(1))
         assert [step for step, _ in curves(tmp_path)["loss/train"]] == [1]
@@ -158,7 +158,7 @@ def test_fault_33_a_full_disk_ends_the_run(monkeypatch: pytest.MonkeyPatch, caps
     assert out == "" and err.startswith("tinynet: failed: run: No space left on device; resume with: ")
 
 
-def test_a_missing_extra_names_the_command_that_installs_it_before_anything_is_created(
+def test_a_missing_extra_is_named_before_anything_is_created(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)

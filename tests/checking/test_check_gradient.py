@@ -1,4 +1,4 @@
-"""check_gradient: wrong gradients are found and named, right ones are left in peace, and nothing is left changed."""
+"""check_gradient: wrong gradients are found and named, right ones pass, and nothing is left changed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cube_gradient(x: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_gradient_that_is_wrong_on_purpose_is_found_and_its_mistake_is_named(name: str) -> None:
+def test_a_wrong_gradient_is_found_and_its_mistake_is_named(name: str) -> None:
     report, case = report_of(name, broken=True), BROKEN[name]
     assert {(mistake.kind, mistake.where) for mistake in report.mistakes} == {(case.kind, case.where)}
     with pytest.raises(WrongGradientError, match=case.kind):
@@ -55,14 +55,14 @@ def test_a_gradient_that_is_wrong_on_purpose_is_found_and_its_mistake_is_named(n
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_right_gradient_is_not_accused_in_any_hard_corner(name: str) -> None:
+def test_a_right_gradient_passes_in_every_hard_case(name: str) -> None:
     report = report_of(name, broken=False)
     assert report.ok and not report.wrong, str(report)
     assert name in LEFT_OPEN or not report.having("undecided")
     report.raise_if_failed()
 
 
-def test_the_evidence_says_which_factor_and_which_ε() -> None:
+def test_the_evidence_names_the_factor_and_the_ε() -> None:
     for name, said in {
         "doubled": "doubled",
         "halved": "halved",
@@ -85,13 +85,13 @@ def test_the_evidence_says_which_factor_and_which_ε() -> None:
 
 
 @pytest.mark.parametrize("name", ["a kink, its left slope", "a kink, its right slope", "the larger of equal ones"])
-def test_a_kink_inside_the_step_is_said_not_to_be_the_gradients_fault(name: str) -> None:
+def test_a_kink_inside_the_step_is_not_the_gradients_fault(name: str) -> None:
     report = report_of(name, broken=False)
     assert "kink" in {entry.verdict for entry in report.entries}
     assert "not the gradient's fault" in str(report)
 
 
-def test_the_smallest_numbers_have_steps_and_the_largest_values_sums() -> None:
+def test_the_smallest_x_and_the_largest_values_can_be_checked() -> None:
     for x in (1e-320, 5e-324):
         assert check_gradient(np.sum, np.ones(1), np.array([x])).n_entries == 1
     assert check_gradient(lambda x: 1e308 * np.sum(x), np.array([1e308]), np.array([1.0])).ok
@@ -106,25 +106,25 @@ class Counted:
         return self.f(x)
 
 
-def test_quotients_are_not_measured_along_a_direction_that_says_nothing_of_them() -> None:
+def test_method_quotient_measures_no_random_direction() -> None:
     f = Counted(lambda x: np.sum(x**2))
     assert check_gradient(f, 2 * np.ones(100), np.ones(100), method="quotient", sample=4).ok
     assert f.calls < 4 * 9 + 12  # the noise: 4 times 9 points, and 3; two each of 4 entries
 
 
-def test_a_kink_beyond_the_step_is_none() -> None:
+def test_a_kink_beyond_the_step_is_not_reported() -> None:
     slope = careful_slope(lambda t: (t, abs(t - 0.003)), Here(0.003, 1e-18, 1.1e-16), (1.0, 1.0))
     assert not slope.kink and slope.value == pytest.approx(-1, abs=1e-12)
 
 
-def test_an_error_of_1_percent_beside_a_kink_that_is_near_is_found() -> None:
+def test_an_error_of_1_percent_close_to_a_kink_is_found() -> None:
     x = np.array([-0.496, -0.4962])
     right = np.array([2 * (1 - np.tanh(x[0]) ** 2), 0.0])
     assert check_gradient(lambda x: 2 * np.tanh(x.max()), right, x).ok
     assert [entry.label for entry in check_gradient(lambda x: 2 * np.tanh(x.max()), 1.01 * right, x).wrong] == ["x[0]"]
 
 
-def test_beyond_both_slopes_of_a_kink_is_wrong_all_the_same() -> None:
+def test_a_value_outside_both_slopes_of_a_kink_is_wrong() -> None:
     report = check_gradient(lambda x: np.abs(x).sum(), np.array([1.5, 1.0]), np.array([0.0, 2.0]))
     assert [entry.label for entry in report.wrong] == ["x[0]"]
 
@@ -136,7 +136,7 @@ def test_the_error_bar_holds_the_truth(name: str) -> None:
         assert abs(entry.expected - truth) <= entry.error + 1e-15 * abs(truth)
 
 
-def test_complex_steps_and_extrapolation_are_sharper_than_differences() -> None:
+def test_complex_steps_and_extrapolation_beat_differences() -> None:
     bars = {
         method: max(entry.error for entry in check_gradient(cube, cube_gradient, NORMAL, method=method).entries)
         for method in ("central", "richardson", "complex")
@@ -155,7 +155,7 @@ def test_the_scale_of_x_does_not_matter(seed: int, power: float, factor: float) 
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32))
-def test_kinks_near_and_far_accuse_nobody(seed: int) -> None:
+def test_kinks_near_and_far_cause_no_false_alarm(seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal(12) * 10.0 ** rng.uniform(-16, 0, 12)
     for method in ("central", "richardson"):
@@ -163,7 +163,7 @@ def test_kinks_near_and_far_accuse_nobody(seed: int) -> None:
         assert not report.wrong, str(report)
 
 
-def test_wrong_entries_are_ranked_by_how_far_they_are_off_and_shown_with_their_error_bar() -> None:
+def test_wrong_entries_are_ranked_and_shown_with_error_bars() -> None:
     net = Network()
     right = net.gradient(SAMPLES, CLASSES)
     right["W1"][2, 3] += 1e-3
@@ -178,7 +178,7 @@ def test_wrong_entries_are_ranked_by_how_far_they_are_off_and_shown_with_their_e
     assert f"± {report.worst.error:.0e}" in text
 
 
-def test_a_sample_is_seeded_stated_and_meets_every_row() -> None:
+def test_a_sample_is_seeded_and_stated_and_covers_every_row() -> None:
     x = np.random.default_rng(0).standard_normal((50, 70))
     reports = [check_gradient(cube, cube_gradient, x, seed=seed) for seed in (5, 5, 6)]
     first, again, other = ({entry.index for entry in report.entries} for report in reports)
@@ -188,20 +188,20 @@ def test_a_sample_is_seeded_stated_and_meets_every_row() -> None:
     assert len(check_gradient(cube, cube_gradient, x[:9, :9], sample=None).entries) == 81
 
 
-def test_many_entries_take_no_more_evaluations_than_their_sample_and_not_many_more_where_all_are_wrong() -> None:
+def test_many_entries_cost_little_more_than_their_sample() -> None:
     x, right, wrong = np.random.default_rng(0).standard_normal((200, 500)), Counted(cube), Counted(cube)
     report = check_gradient(right, cube_gradient, x)
     assert report.ok and len(report.entries) == 64 and right.calls < 6 * 64
     assert not check_gradient(wrong, lambda x: -cube_gradient(x), x).ok and wrong.calls < 18 * 64
 
 
-def test_kinks_in_a_random_direction_send_nobody_searching() -> None:
+def test_kinks_in_a_random_direction_start_no_search() -> None:
     report = report_of("9,600 kinks, sampled", broken=False)
     assert {entry.verdict for entry in report.entries} == {"kink"} and "searched" not in str(report)
 
 
 @pytest.mark.parametrize("fatal_call", [0, 5, 40, 130])
-def test_x_is_restored_bit_for_bit_also_when_f_raises(fatal_call: int) -> None:
+def test_x_is_restored_exactly_even_when_f_raises(fatal_call: int) -> None:
     net, calls = Network(), iter(range(10**6))
 
     def fails_once(_: Any) -> float:
@@ -215,7 +215,7 @@ def test_x_is_restored_bit_for_bit_also_when_f_raises(fatal_call: int) -> None:
     assert before == {key: array.tobytes() for key, array in net.params.items()}
 
 
-def test_a_sampled_array_is_restored_after_the_search_as_well() -> None:
+def test_a_sampled_array_is_also_restored_after_the_search() -> None:
     x = np.array(np.random.default_rng(1).standard_normal((40, 60)), order="F")
     before, gradient = x.copy(), cube_gradient(x)
     gradient[7, 9] = 0
@@ -223,7 +223,7 @@ def test_a_sampled_array_is_restored_after_the_search_as_well() -> None:
     assert x.tobytes() == before.tobytes()
 
 
-def test_a_network_that_measures_its_gradient_is_held_to_its_own_quotient() -> None:
+def test_a_measured_gradient_is_compared_with_its_own_quotient() -> None:
     case = RIGHT["TwoLayerNet with hard thresholds"]
     entries = report_of("TwoLayerNet with hard thresholds", broken=False).entries
     assert {entry.step for entry in entries} == {0.5} and {entry.verdict for entry in entries} == {"right"}
@@ -253,13 +253,13 @@ class Net:
     [lambda gap: np.mean(gap**2) - 1000, lambda gap: np.mean(gap**2) if len(gap) > 1 else np.nan],
     ids=["below -700", "not of one sample"],
 )
-def test_a_loss_that_tells_nothing_of_single_samples_does_not_end_the_check(loss: Any) -> None:
+def test_a_loss_without_per_sample_values_can_be_checked(loss: Any) -> None:
     X, y = np.random.default_rng(0).standard_normal((8, 2)), np.arange(8.0)
     report = check_gradient(Net(loss), X, y, rtol=1e-4)
     assert [(mistake.kind, "doubled" in str(mistake)) for mistake in report.mistakes] == [("constant factor", True)]
 
 
-def test_of_one_sample_no_division_by_their_number_is_missing() -> None:
+def test_one_sample_never_lacks_a_division_by_n() -> None:
     X, y = np.array([[1.0, 2.0]]), np.array([3.0])
     (mistake,) = check_gradient(Net(lambda gap: np.mean(gap**2), 1.01), X, y, rtol=1e-4).mistakes
     assert "1/n" not in str(mistake)
@@ -267,14 +267,14 @@ def test_of_one_sample_no_division_by_their_number_is_missing() -> None:
     assert "1/n" not in str(mistake)
 
 
-def test_a_random_f_is_not_blamed_on_the_gradient_but_cannot_pass() -> None:
+def test_a_random_f_is_named_and_cannot_pass() -> None:
     rng = np.random.default_rng(0)
     report = check_gradient(lambda x: np.sum(x**2) + rng.standard_normal(), lambda x: 2 * x, NORMAL)
     assert not report.ok and not report.wrong
     assert str(report).startswith("nothing was decided")
 
 
-def test_where_no_two_steps_agree_nothing_is_decided_and_nothing_passes() -> None:
+def test_nothing_passes_where_no_two_steps_agree() -> None:
     report = check_gradient(lambda x: np.sign(x).sum(), np.zeros(3), np.zeros(3))
     assert not report.ok and not report.wrong
     with pytest.raises(WrongGradientError, match="nothing was decided"):
@@ -306,7 +306,7 @@ def test_where_no_two_steps_agree_nothing_is_decided_and_nothing_passes() -> Non
         ((lambda x: cube(x.real), NORMAL, NORMAL), {"method": "complex"}, "it returned float64 of shape"),
     ],
 )
-def test_what_cannot_be_checked_is_refused_with_the_reason(
+def test_input_that_cannot_be_checked_is_refused_with_the_reason(
     arguments: tuple[Any, ...], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises((InvalidTypeError, InvalidValueError), match=message) as refusal:
@@ -315,12 +315,12 @@ def test_what_cannot_be_checked_is_refused_with_the_reason(
 
 
 def test_an_f_without_values_beside_x_is_left_undecided() -> None:
-    x = NORMAL.copy()  # moved in place, where NORMAL stays
+    x = NORMAL.copy()  # moved in place, so NORMAL is copied
     report = check_gradient(lambda x: 1.0 if np.array_equal(x, NORMAL) else math.nan, cube_gradient, x)
     assert {entry.verdict for entry in report.entries} == {"undecided"} and not report.ok
 
 
-def test_an_f_that_changes_its_argument_is_refused_and_undone() -> None:
+def test_an_f_that_changes_its_argument_is_refused() -> None:
     x = NORMAL.copy()
 
     def normalises(x: Any) -> Any:
@@ -345,7 +345,7 @@ def test_fault_65_large_x_is_measured_by_how_f_varies(size: float) -> None:
         assert len(check_gradient(f, lambda x, right=gradient: 1.0001 * right(x), x).wrong) == 20
 
 
-def test_fault_66_a_step_beyond_the_domain_counts_as_not_finite_and_is_said() -> None:
+def test_fault_66_a_step_outside_the_domain_gets_a_note() -> None:
     for name in ("an arcsine that raises", "a logarithm that raises", "a determinant near 0"):
         assert "f raised at some steps" in str(report_of(name, broken=True))
     assert "x[0]: f is not finite above x; measured below" in str(report_of("nan above", broken=False))
@@ -355,7 +355,7 @@ def test_fault_66_a_step_beyond_the_domain_counts_as_not_finite_and_is_said() ->
         assert report.wrong[0].expected == np.inf and "infinite slope" in str(report)
 
 
-def test_fault_67_zeros_but_for_rounding_pass_and_larger_ones_do_not() -> None:
+def test_fault_67_zeros_up_to_rounding_pass_and_larger_ones_fail() -> None:
     for name in ("margin 40", "margin 700", "layer norm, but for rounding", "cosine of parallel vectors"):
         assert {entry.verdict for entry in report_of(name, broken=False).entries} == {"right"}
         f, _, x = RIGHT[name].arguments
@@ -363,13 +363,13 @@ def test_fault_67_zeros_but_for_rounding_pass_and_larger_ones_do_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["7 for x^1.5 at 0", "0/0", "a maximum's slope for all", "no mask, all inactive"])
-def test_fault_68_no_reason_is_given_that_another_explains(name: str) -> None:
+def test_fault_68_a_reason_that_another_explains_is_not_given(name: str) -> None:
     text = str(report_of(name, broken=True))
     for reason in ("softmax", "float32", "ε", "not summed", "does not use x"):
         assert reason not in text
 
 
-def test_fault_68_a_headline_is_not_right_where_entries_are_undecided() -> None:
+def test_fault_68_undecided_entries_are_in_the_headline() -> None:
     report = report_of("a jump at x", broken=False)
     assert report.ok and "not all could be decided" in str(report).splitlines()[0]
 
@@ -393,7 +393,7 @@ def test_fault_69_parameters_may_be_nested_in_any_way() -> None:
         check_gradient(f, wrong, x)
 
 
-def test_fault_69_integers_beside_floats_are_held_or_named() -> None:
+def test_fault_69_integers_beside_floats_are_kept_fixed_or_named() -> None:
     x = {"W": NORMAL[0].copy(), "rows": np.array([0, 0, 2])}
 
     def f(p: Any) -> Any:
@@ -423,7 +423,7 @@ def test_bounds_that_do_not_fit_are_refused() -> None:
             check_gradient(cube, cube_gradient, 2 + np.abs(NORMAL[0]), bounds=bounds)
 
 
-def test_the_page_holds_the_table_that_the_script_prints_and_a_missing_peer_says_so(
+def test_the_page_has_the_table_that_the_script_prints(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("torch", "jax"):

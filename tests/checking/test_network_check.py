@@ -1,4 +1,4 @@
-"""`tinynet check`: engine, step and kinks against oracles of its own."""
+"""`tinynet check`: engine, step and kinks against independent oracles."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def break_engine(monkeypatch: pytest.MonkeyPatch, key: str, factor: float) -> No
 
 
 @pytest.mark.parametrize("words", [[], ["network.activation='relu'"], ["network.activation='sign'", "gradient.h=0.5"]])
-def test_the_command_says_all_parts_in_80_columns(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_all_parts_in_80_columns(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     kept = [] if words else ["--out", "c"]
     assert main(["check", "iris", *words, *kept]) == 0
     out, err = capsys.readouterr()
@@ -78,7 +78,7 @@ def test_the_command_says_all_parts_in_80_columns(words: list[str], capsys: pyte
     assert sorted(path.name for path in Path().rglob("*.*")) == (["check.png", "check.txt"] if kept else [])
 
 
-def test_a_wrong_config_is_answered_in_a_line_and_nothing_is_created(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_config_gives_one_line_and_creates_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "iris", "gradient.h=0", "--out", "c"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and "gradient.h" in err
@@ -91,7 +91,7 @@ def test_a_loss_that_is_not_finite_has_no_gradient_to_check(capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("key", ["W1", "b2"])
-def test_an_engine_that_is_broken_is_found_out_and_the_weight_named(
+def test_a_broken_engine_is_detected_and_its_weight_named(
     key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     break_engine(monkeypatch, key, 1 + 1e-6)
@@ -101,7 +101,7 @@ def test_an_engine_that_is_broken_is_found_out_and_the_weight_named(
     assert re.match(rf"tinynet: the error of auto is .* above its bound of 1.0e-09: {key}\[\d+(, \d+)?\] is ", err)
 
 
-def test_an_engine_that_gives_nan_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_gives_nan_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     break_engine(monkeypatch, "b2", np.nan)
     found = measured_anew("iris")
     nan = found.errors["auto"] == np.inf
@@ -113,9 +113,7 @@ def test_an_engine_that_gives_nan_is_found_out(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("name", ["tanh", "relu", "silu", "sign", "quantised:4"])
 @pytest.mark.parametrize("h", [1e-4, 0.5])
-def test_a_moved_weight_gives_the_quotient_of_the_whole_network_in_extended_precision(
-    name: str, h: float, rng: np.random.Generator
-) -> None:
+def test_moving_a_weight_gives_the_extended_precision_quotient(name: str, h: float, rng: np.random.Generator) -> None:
     net, X, y = small(name, rng)
     truth = extended_gradient(net.params, net.activation.function, X, y, h)
     got = Extended(net, X, y).quotients(EVERY, h)
@@ -127,7 +125,7 @@ def test_a_moved_weight_gives_the_quotient_of_the_whole_network_in_extended_prec
     ("name", "derivative"),
     [("tanh", lambda a, z: 1 - z**2), ("sigmoid", lambda a, z: z * (1 - z)), ("relu", lambda a, z: a > 0)],
 )
-def test_the_extrapolated_slope_is_the_derivative_within_its_estimated_error(
+def test_the_extrapolated_slope_is_within_its_error_estimate(
     name: str, derivative: Callable[[Any, Any], Any], rng: np.random.Generator
 ) -> None:
     net, X, y = small(name, rng)
@@ -139,7 +137,7 @@ def test_the_extrapolated_slope_is_the_derivative_within_its_estimated_error(
     assert gaps.max() < 1e-14 and (gaps <= 10 * errors).all() and errors.max() < 1e-12
 
 
-def test_the_errors_are_those_of_the_loop_in_extended_precision() -> None:
+def test_errors_are_measured_against_the_extended_loop() -> None:
     found = checked("iris")
     case_X, case_y = first_batch(found)
     net = found.run.net
@@ -175,13 +173,13 @@ def test_the_network_is_left_as_it_was() -> None:
         ("network.weight_scale=1e200", "losses so large round even in extended precision"),
     ],
 )
-def test_where_no_bound_is_promised_or_known_it_is_said(word: str, said: str) -> None:
+def test_a_missing_bound_is_stated(word: str, said: str) -> None:
     found = checked("iris", word)
     assert found.fault() is None and said in found.text()
 
 
 @pytest.mark.parametrize("h", [1e-10, 1e-14])
-def test_at_a_tiny_h_the_rounding_of_the_reference_is_not_the_engines_error(h: float) -> None:
+def test_a_tiny_h_does_not_blame_the_engine_for_rounding(h: float) -> None:
     found = checked("iris", f"gradient.h={h}")
     assert found.fault() is None and found.errors["auto"].max() < 1e-11
     case_X, case_y = first_batch(found)
@@ -189,7 +187,7 @@ def test_at_a_tiny_h_the_rounding_of_the_reference_is_not_the_engines_error(h: f
     assert float(np.abs(rounding - Extended(found.run.net, case_X, case_y).truth(found.weights, h)).max()) > 1e-11
 
 
-def test_the_bound_is_that_of_the_documents(rng: np.random.Generator) -> None:
+def test_the_bound_is_the_documented_one(rng: np.random.Generator) -> None:
     net, X, y = small("tanh", rng)
     ordinary = bound(net, X, y, 1e-4, 0.1)
     assert 1e-9 < ordinary < 2e-9
@@ -197,7 +195,7 @@ def test_the_bound_is_that_of_the_documents(rng: np.random.Generator) -> None:
     assert bound(net, X, y, 1e-9, 0.1) == pytest.approx((ordinary - 1e-9) * 1e5, rel=1e-3)
 
 
-def test_a_large_batch_is_cut_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_batch_is_cut_and_the_text_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_module, "MAX_PRODUCTS", 500)
     monkeypatch.setattr(check_module, "MAX_OF_LOOP", 1e5)
     found = measured_anew("iris")
@@ -208,7 +206,7 @@ def test_a_large_batch_is_cut_and_that_is_said(monkeypatch: pytest.MonkeyPatch) 
 # The step
 
 
-def test_truncation_falls_with_the_square_of_h_and_rounding_grows_with_its_inverse_in_the_loop_alone() -> None:
+def test_truncation_falls_as_h_squared_and_rounding_as_its_inverse() -> None:
     curve = checked("iris").curve
     at = {f"{h:.0e}": n for n, h in enumerate(curve.h)}
     engine, loop, truncation = (curve.columns[name] for name in ("auto", "loop", "truncation"))
@@ -222,13 +220,13 @@ def test_truncation_falls_with_the_square_of_h_and_rounding_grows_with_its_inver
 
 
 @pytest.mark.parametrize("h", [2e-5, 1e-14, 30.0])
-def test_the_chosen_step_is_among_the_steps_wherever_it_is(h: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_chosen_step_is_in_the_table(h: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_module, "STEPS", np.array([1e-4, 1e-6]))
     steps = measured_anew("iris", f"gradient.h={h}").curve.h
     assert sorted([h, 1e-4, 1e-6], reverse=True) == list(steps)
 
 
-def test_units_with_jumps_have_no_slope_to_compare_with_but_a_width() -> None:
+def test_units_that_jump_get_a_width_and_no_slope() -> None:
     found = checked("iris", "network.activation='sign'", "gradient.h=0.2")
     net, X, curve = found.run.net, found.run.dataset.X_train, found.curve
     needed = np.sort((np.abs(X @ net.params["W1"]) / np.maximum(1, np.abs(X).max(axis=1, keepdims=True))).ravel())
@@ -253,21 +251,21 @@ def test_units_with_jumps_have_no_slope_to_compare_with_but_a_width() -> None:
         (lambda a: np.clip(a, -0.5, 0.5) + (a > 0.7), [Kink(-0.5, False), Kink(0.5, False), Kink(0.7, True)]),
     ],
 )
-def test_kinks_are_found_from_values_alone_wherever_they_are(function: Any, kinks: list[Kink]) -> None:
+def test_kinks_are_found_anywhere_from_values_alone(function: Any, kinks: list[Kink]) -> None:
     for low, high in ((-3.1, 4.0), (-0.9, 0.9), (-2000.0, 3000.0)):
         found = find_kinks(get_activation(function), low, high)
-        if high > 1000 and not kinks:  # a wave of length 0.3 or a bell seen in steps of a hundred
+        if high > 1000 and not kinks:  # a wave of length 0.3 or a bell, scanned in steps of a hundred
             assert len(found) <= 2
             continue
         assert [kink.is_jump for kink in found] == [kink.is_jump for kink in kinks]
         np.testing.assert_allclose([kink.at for kink in found], [kink.at for kink in kinks], atol=2e-6)
 
 
-def test_many_levels_are_all_found() -> None:
+def test_all_of_many_levels_are_found() -> None:
     assert len(find_kinks(get_activation("quantised:256"), -3.0, 3.0)) == 255
 
 
-def test_the_units_whose_windows_hold_most_kinks_are_named() -> None:
+def test_the_units_with_the_most_kinks_are_named() -> None:
     found = checked("iris", "network.activation='relu'", "gradient.h=0.05")
     X, net = found.run.dataset.X_train, found.run.net
     by_hand = (np.abs(X @ net.params["W1"]) <= 0.05 * np.maximum(1, np.abs(X).max(axis=1, keepdims=True))).sum(axis=0)

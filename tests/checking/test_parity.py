@@ -1,4 +1,4 @@
-"""`tinynet check --parity`: training twice, what the certificate says of it, and that it can be refused."""
+"""`tinynet check --parity`: two trainings, the certificate about them, and what is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def trained_twice(config: str, *overrides: str) -> Parity:
 # The command
 
 
-def test_the_certificate_is_printed_in_80_columns_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_certificate_is_printed_in_80_columns_and_saved(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "iris", SHORT, "--parity", "--out", "p"]) == 0
     out, err = capsys.readouterr()
     assert err == "" and max(map(len, out.splitlines())) <= 80
@@ -47,14 +47,14 @@ def test_the_certificate_is_printed_in_80_columns_and_kept(capsys: pytest.Captur
     assert width > 2 * height > 800
 
 
-def test_units_without_a_derivative_are_refused_and_nothing_is_created(capsys: pytest.CaptureFixture[str]) -> None:
+def test_units_without_a_derivative_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "iris", "network.activation='sign'", "--parity", "--out", "p"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and not list(Path().iterdir())
     assert err.startswith("tinynet: network.activation: 'sign' has no derivative")
 
 
-def test_a_function_of_the_users_own_is_refused_even_under_a_known_name() -> None:
+def test_a_custom_function_is_refused_even_under_a_known_name() -> None:
     def tanh(a: Any) -> Any:
         return np.tanh(a) / 2
 
@@ -69,7 +69,7 @@ def test_a_function_of_the_users_own_is_refused_even_under_a_known_name() -> Non
         ("iris", r"the loss of the training by backpropagation became nan; try a smaller learning rate"),
     ],
 )
-def test_a_training_that_diverges_is_certified_as_far_as_it_went(
+def test_a_diverging_training_is_certified_up_to_that_point(
     config: str, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     huge, kept = ["network.activation='relu'", "optimizer.learning_rate=1e30"], ["--out", "p"] * (config == "iris")
@@ -79,9 +79,7 @@ def test_a_training_that_diverges_is_certified_as_far_as_it_went(
     assert max(map(len, out.splitlines())) <= 80 and Path("p", "parity.png").is_file() == bool(kept)
 
 
-def test_an_engine_that_is_broken_has_no_parity(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_broken_engine_has_no_parity(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     right = differences.difference_quotients
 
     def wrong(*arguments: Any) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def test_an_engine_that_is_broken_has_no_parity(
 
 
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "relu", "silu"])
-def test_backpropagation_is_the_slope_that_quotients_tend_to(name: str, rng: np.random.Generator) -> None:
+def test_backpropagation_is_the_limit_of_the_quotients(name: str, rng: np.random.Generator) -> None:
     net, X, y = TwoLayerNet(5, 4, 3, activation=name, seed=1), rng.standard_normal((12, 5)), rng.integers(0, 3, 12)
     slope = backpropagation(net.params, net.activation, X, y)
     quotient = net.numerical_gradient(X, y, h=1e-6, method="exact")
@@ -108,7 +106,7 @@ def test_backpropagation_is_the_slope_that_quotients_tend_to(name: str, rng: np.
         np.testing.assert_allclose(slope[key], quotient[key], rtol=1e-8, atol=1e-10)
 
 
-def test_the_first_training_ends_in_the_bits_of_tinynet_train() -> None:
+def test_the_first_training_has_the_bits_of_tinynet_train() -> None:
     settings = ("training.epochs=3", "seed=2", "optimizer.nesterov=true", "optimizer.warmup_epochs=1.0")
     found = trained_twice("iris", *settings)
     folder = train_into(Path("run"), "iris", *settings)
@@ -117,7 +115,7 @@ def test_the_first_training_ends_in_the_bits_of_tinynet_train() -> None:
             assert model[key].tobytes() == param.tobytes(), key
 
 
-def test_the_twin_is_the_training_by_backpropagation_that_one_would_write() -> None:
+def test_the_second_training_is_plain_backpropagation() -> None:
     found = trained_twice("moons", "training.epochs=2", "optimizer.schedule='constant'", "network.activation='tanh'")
     run = prepare(load_config("moons", ["network.activation='tanh'"]))
     X, y, params = run.dataset.X_train, run.dataset.y_train, run.net.params
@@ -139,7 +137,7 @@ def test_the_twin_is_the_training_by_backpropagation_that_one_would_write() -> N
     assert found.distances[-1] == last.distance
 
 
-# What is said
+# The certificate
 
 
 def test_with_a_small_step_every_difference_is_rounding() -> None:
@@ -149,7 +147,7 @@ def test_with_a_small_step_every_difference_is_rounding() -> None:
     assert "\nPARITY\n" in found.text()
 
 
-def test_at_the_usual_step_truncation_enters_at_once_and_falls_with_h_squared() -> None:
+def test_truncation_enters_at_once_and_falls_with_h_squared() -> None:
     wide, usual = (trained_twice("iris", SHORT, f"gradient.h={h}") for h in (1e-3, 1e-4))
     run, rows = prepare(load_config("iris")), np.random.default_rng([0, 1]).permutation(105)[:16]
     slopes = backpropagation(run.net.params, run.net.activation, run.dataset.X_train[rows], run.dataset.y_train[rows])
@@ -161,7 +159,7 @@ def test_at_the_usual_step_truncation_enters_at_once_and_falls_with_h_squared() 
     assert wide.gaps[0] / usual.gaps[0] == pytest.approx(100, rel=0.01)
 
 
-def test_the_trainings_of_relu_part_where_a_kink_falls_into_a_window() -> None:
+def test_relu_trainings_separate_at_a_kink_in_a_window() -> None:
     found = trained_twice("digits", "network.activation='relu'", "training.epochs=1")
     beyond = found.first["beyond truncation"]
     assert beyond.kinks > 0 and "unexplained" not in found.first
@@ -169,7 +167,7 @@ def test_the_trainings_of_relu_part_where_a_kink_falls_into_a_window() -> None:
     assert "\nPARITY but for kinks\n" in found.text()
 
 
-def test_a_step_too_wide_parts_the_trainings_by_truncation_alone_and_is_no_fault() -> None:
+def test_too_large_a_step_separates_by_truncation_alone() -> None:
     found = trained_twice("iris", SHORT, "gradient.h=5.0")
     assert found.fault() is None
     assert "\nNO PARITY to the end" in found.text()
@@ -180,11 +178,11 @@ def test_digits_are_counted_from_the_relative_difference() -> None:
         assert Moment(1, 1.0, 0.0, *losses).digits == pytest.approx(digits, abs=1e-9)
 
 
-def test_early_stopping_is_left_out() -> None:
+def test_parity_has_no_early_stopping() -> None:
     found = trained_twice("iris", "training.patience=1", "training.epochs=6", "optimizer.learning_rate=3.0")
     assert len(found.gaps) == 6 * 7
 
 
-def test_weights_whose_squares_overflow_have_a_distance_all_the_same() -> None:
+def test_weights_whose_squares_overflow_have_a_distance() -> None:
     found = trained_twice("iris", "optimizer.learning_rate=1e200", "training.epochs=2")
     assert all(np.isfinite(found.distances))

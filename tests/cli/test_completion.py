@@ -1,4 +1,4 @@
-"""Completion in a real bash and a real zsh, behind a terminal: what a Tab adds to the line."""
+"""Completion in a real bash and a real zsh in a terminal: what Tab adds to the line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tinynet.cli.main import main
 
 SHELLS = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
 PATIENCE_S = 60.0
-TABS = {  # what is typed before a Tab and the Enter key, and the words that the command is given
+TABS = {  # what is typed before Tab and Enter, and the words that the command receives
     "tra": ["train"],
     "train iri": ["train", "iris"],
     "sweep iris --qui": ["sweep", "iris", "--quiet"],
@@ -34,7 +34,7 @@ TABS = {  # what is typed before a Tab and the Enter key, and the words that the
 
 @contextmanager
 def terminal(command: list[str], folder: Path) -> Iterator[int]:
-    """Start a shell behind a terminal; give what reads and writes there, and end it."""
+    """Start a shell in a terminal, yield its reader and writer, and end it."""
     process, channel = pty.fork()
     if process == 0:
         os.chdir(folder)
@@ -49,7 +49,7 @@ def terminal(command: list[str], folder: Path) -> Iterator[int]:
 
 
 def read_until(channel: int, pattern: str) -> str:
-    """Return what comes until `pattern` is in it."""
+    """Return the output up to `pattern`."""
     text, end = "", time.monotonic() + PATIENCE_S
     while not re.search(pattern, text):
         ready, _, _ = select.select([channel], [], [], max(0.0, end - time.monotonic()))
@@ -59,7 +59,7 @@ def read_until(channel: int, pattern: str) -> str:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_tab_completes_commands_options_presets_keys_and_values(
+def test_tab_completes_commands_options_presets_keys_and_values(
     shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if shutil.which(shell) is None:

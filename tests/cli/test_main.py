@@ -1,4 +1,4 @@
-"""The command line: what it prints, its exit statuses, and that nobody ever meets a traceback."""
+"""The command line: its output, its exit statuses, and never a traceback."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Return the environment of somebody who has set nothing of Python's and has no display."""
+    """Return an environment without Python's variables and without a display."""
     own = ("PYTHON", "DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
     plain = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     return plain | {"PYTHONDONTWRITEBYTECODE": "1"} | extra  # a full disk would leave truncated bytecode behind
@@ -61,7 +61,7 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the one line that answers a wrong command line, which creates nothing."""
+    """Return the one line that answers a wrong command line; check that nothing is created."""
     before = sorted(Path().rglob("*"))
     assert main(list(arguments)) == 2
     out, err = capsys.readouterr()
@@ -72,7 +72,7 @@ def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return line
 
 
-# What is printed
+# Output
 
 
 def test_a_run_ends_with_accuracy_time_and_curve(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,10 +91,10 @@ def test_a_run_ends_with_accuracy_time_and_curve(capsys: pytest.CaptureFixture[s
     assert report == f"report         {path.with_name('report.html')}" and path.with_name("report.html").is_file()
     summary = json.loads((path.parent / "summary.json").read_text())
     assert f"{100 * summary['test_accuracy']:.1f} %" in accuracy
-    assert err == ""  # no bar where nobody watches
+    assert err == ""  # no progress bar without a terminal
 
 
-def test_one_epoch_early_stopping_and_no_test_part_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_epoch_early_stopping_and_no_test_part_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "iris", "training.epochs=1", "dataset.test_size=0", "--out", "a"]) == 0
     out = capsys.readouterr().out
     assert "test accuracy  not measured: dataset.test_size is 0" in out
@@ -112,7 +112,7 @@ def test_one_epoch_early_stopping_and_no_test_part_are_said(capsys: pytest.Captu
         ["train", "--quiet", "--out=x", "iris", QUICK, "seed = 3"],
     ],
 )
-def test_options_and_overrides_may_stand_in_any_order(words: list[str]) -> None:
+def test_options_and_overrides_may_come_in_any_order(words: list[str]) -> None:
     assert main(words) == 0
     config = json.loads(Path("x/config.json").read_text())
     assert (config["seed"], config["training"]["epochs"]) == (3, 2)
@@ -130,13 +130,13 @@ def test_the_schema_and_the_key_table_are_printed_or_written(capsys: pytest.Capt
     for options, text in ([], schema_text()), (["--markdown"], key_table()):
         assert main(["schema", *options]) == 0
         assert capsys.readouterr().out == text.rstrip("\n") + "\n"
-        for _ in range(2):  # it is made again when keys change
+        for _ in range(2):  # must be written again when keys change
             assert main(["schema", *options, "--output", "keys"]) == 0
             assert capsys.readouterr() == ("", "")
             assert Path("keys").read_text(encoding="utf-8") == text
 
 
-def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_m_tinynet_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["tinynet", "presets", "wine"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("tinynet", run_name="__main__")
@@ -146,7 +146,7 @@ def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert capsys.readouterr().out == ""
 
 
-def test_fault_39_the_real_command_without_display_or_utf_8_gives_the_bits_of_a_call_in_process() -> None:
+def test_fault_39_the_command_works_without_display_or_utf_8() -> None:
     config = {"name": "Größe", "dataset": {"name": "iris"}, "training": {"epochs": 2}}
     Path("my.json").write_text(json.dumps(config), encoding="utf-8")
     ended = run("train", "my.json", "--out", "Ä", MPLBACKEND="nonsense", PYTHONIOENCODING="ascii")
@@ -159,7 +159,7 @@ def test_fault_39_the_real_command_without_display_or_utf_8_gives_the_bits_of_a_
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["presets", "-h"], ["train", "iris", "--help"]])
-def test_help_is_a_success(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_exits_with_status_0(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 0
@@ -222,7 +222,7 @@ def test_a_config_that_is_not_there_is_answered_with_the_nearest(capsys: pytest.
         assert all(part in line for part in parts.split(" ... ")), line
 
 
-def test_all_faults_of_a_config_get_a_line_each_and_no_folder_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_faults_of_a_config_get_a_line_and_nothing_is_created(capsys: pytest.CaptureFixture[str]) -> None:
     Path("my.toml").write_text('[dataset]\nname = "irs"\n[training]\nepochs = 0\n')
     assert main(["train", "my.toml", "optimizer.momentum=1", "lr=0.1", "--out", "x"]) == 2
     starts = [line.partition(": must")[0] for line in capsys.readouterr().err.splitlines()]
@@ -236,7 +236,7 @@ def test_all_faults_of_a_config_get_a_line_each_and_no_folder_is_made(capsys: py
 
 
 @pytest.mark.parametrize("options", [[], ["--quiet"]])
-def test_fault_12_a_batch_larger_than_the_training_part_is_said_once(
+def test_fault_12_a_batch_size_above_the_data_gives_one_note(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "iris", "training.epochs=5", "training.batch_size=1000", *options]) == 0
@@ -245,7 +245,7 @@ def test_fault_12_a_batch_larger_than_the_training_part_is_said_once(
     )
 
 
-def test_notes_are_one_line_and_leave_the_warnings_of_others_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_are_one_line_and_keep_other_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     before = warnings.showwarning
     with notes_as_lines():
         for _ in range(2):
@@ -254,14 +254,14 @@ def test_notes_are_one_line_and_leave_the_warnings_of_others_alone(capsys: pytes
     assert warnings.showwarning is before
 
 
-def test_a_config_mistake_is_answered_before_slow_libraries_are_imported() -> None:
+def test_a_config_fault_is_reported_before_slow_imports() -> None:
     program = (
         "import sys; from tinynet.cli.main import main; status = main(sys.argv[1:]);"
         "print(status, [name for name in ('sklearn', 'matplotlib', 'scipy', 'tqdm', 'joblib') if name in sys.modules])"
     )
     for words, expected in [
         (["train", "digits", "network.hidden_units=0"], "2 []"),
-        (["train", "iris", "dataset.test_size=0.89"], "2 ['sklearn', "),  # found out with the data
+        (["train", "iris", "dataset.test_size=0.89"], "2 ['sklearn', "),  # found when the data are loaded
     ]:
         ended = run("-c", program, *words, way=[sys.executable])
         assert ended.stdout.startswith(expected)
@@ -270,7 +270,7 @@ def test_a_config_mistake_is_answered_before_slow_libraries_are_imported() -> No
 # A run that fails or is interrupted
 
 
-def test_fault_30_a_run_that_diverges_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_30_a_run_that_diverges_exits_with_3(capsys: pytest.CaptureFixture[str]) -> None:
     overrides = ["network.weight_scale=1e200", "network.activation='relu'"]
     assert main(["train", "iris", *overrides, "--out", "x", "--quiet"]) == 3
     out, err = capsys.readouterr()
@@ -283,14 +283,14 @@ def test_fault_30_a_run_that_diverges_ends_with_3(capsys: pytest.CaptureFixture[
     assert json.loads(Path("x/summary.json").read_text())["status"] == "diverged"
 
 
-def test_a_full_disk_ends_with_3_and_says_so() -> None:
+def test_a_full_disk_exits_with_3_and_says_so() -> None:
     ended = shell(f"ulimit -f 1; tinynet train iris {QUICK} --out x")  # files of at most 1 KiB
     assert ended.returncode == 3
     assert re.fullmatch(f"tinynet: failed: x: File too large; {GO_ON}\n", ended.stderr)
     assert not list(Path("x").glob(".*"))
 
 
-def test_fault_37_a_folder_that_turns_read_only_at_the_end_costs_its_files_and_not_the_figures(
+def test_fault_37_a_folder_read_only_at_the_end_keeps_the_figures(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "iris", QUICK, "--quiet"]) == 0  # an ordinary user may not import from root's folders
@@ -312,7 +312,7 @@ def test_fault_37_a_folder_that_turns_read_only_at_the_end_costs_its_files_and_n
     assert len((folder / "metrics.csv").read_text().splitlines()) == 3
 
 
-def test_an_output_that_goes_to_a_full_disk_ends_with_3(
+def test_output_to_a_full_disk_exits_with_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended = shell("tinynet presets digits >/dev/full")
@@ -330,7 +330,7 @@ def test_an_output_that_goes_to_a_full_disk_ends_with_3(
         (OSError(5, "Input/output error", "digits.csv"), 3, "tinynet: failed: digits.csv: Input/output error\n"),
     ],
 )
-def test_what_goes_wrong_before_the_run_is_one_line(
+def test_an_error_before_the_run_gives_one_line(
     error: BaseException, status: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: object) -> None:
@@ -354,11 +354,11 @@ def test_what_goes_wrong_before_the_run_is_one_line(
         ),
     ],
 )
-def test_what_goes_wrong_during_the_run_is_one_line_that_names_the_folder(
+def test_an_error_during_the_run_gives_one_line_with_the_folder(
     error: BaseException, status: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: object, **__: object) -> None:
-        Path("x/config.json").touch()  # a run that was begun
+        Path("x/config.json").touch()  # a run that has begun
         raise error
 
     monkeypatch.setattr("tinynet.experiments.run.execute", fails)
@@ -366,7 +366,7 @@ def test_what_goes_wrong_during_the_run_is_one_line_that_names_the_folder(
     assert capsys.readouterr() == ("", message)
 
 
-def test_an_interrupt_in_the_middle_ends_with_130_and_no_traceback() -> None:
+def test_an_interrupt_exits_with_130_and_no_traceback() -> None:
     words = [TINYNET, "train", "iris", "training.epochs=1_000_000", "--out", "x"]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment()) as process:
@@ -387,7 +387,7 @@ def test_an_interrupt_in_the_middle_ends_with_130_and_no_traceback() -> None:
 # Streams and terminals
 
 
-def test_fault_38_an_error_does_not_go_to_stdout_when_stderr_is_closed(
+def test_fault_38_with_stderr_closed_an_error_is_not_on_stdout(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stderr", None)
@@ -397,7 +397,7 @@ def test_fault_38_an_error_does_not_go_to_stdout_when_stderr_is_closed(
     assert capsys.readouterr().out.startswith("iris: network")
 
 
-def test_fault_38_closed_streams_and_cut_pipes_stop_nothing() -> None:
+def test_fault_38_closed_streams_and_cut_pipes_do_not_stop_a_run() -> None:
     ended = shell(f"tinynet train iris {QUICK} training.batch_size=1000 --out x <&- >&- 2>&-")
     assert ended.returncode == 0
     assert Path("x/loss_curve.png").is_file() and Path("x/metrics.csv").read_text().count("\n") == 3
@@ -410,7 +410,7 @@ def test_fault_38_closed_streams_and_cut_pipes_stop_nothing() -> None:
 
 
 class Broken(io.StringIO):
-    """A stream that nothing reaches."""
+    """A stream that accepts nothing."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__()
@@ -420,7 +420,7 @@ class Broken(io.StringIO):
         raise self.error
 
 
-def test_fault_38_a_reader_who_has_gone_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_38_a_reader_that_closed_its_pipe_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for stream in ("stdout", "stderr"):
         monkeypatch.setattr(sys, stream, Broken(BrokenPipeError()))
     assert main(["presets"]) == 0
@@ -457,7 +457,7 @@ def test_fault_38_a_locale_without_utf_8_gets_its_line() -> None:
     assert ended.stderr.count("\n") == 1
 
 
-def test_an_interrupt_that_breaks_something_else_is_an_interrupt_and_a_bug_stays_one(
+def test_an_error_caused_by_an_interrupt_counts_as_an_interrupt(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object) -> None:
@@ -474,7 +474,9 @@ def test_an_interrupt_that_breaks_something_else_is_an_interrupt_and_a_bug_stays
         main(["train", "iris"])
 
 
-def test_a_failure_of_no_file_names_none(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_without_a_file_names_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(options: object) -> int:
         raise OSError(28, "No space left on device")
 

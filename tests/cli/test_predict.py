@@ -1,4 +1,4 @@
-"""From your own file to predictions, through the command; and where a data file is looked for."""
+"""From your own file to predictions with the command, and where data files are looked for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEASURES = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder, the current one, with a config and the data it names."""
+    """Return the current folder, with a config and its data."""
     folder = tmp_path / "project"
     (folder / "data").mkdir(parents=True)
     shutil.copy(DATA / "breast_cancer.csv", folder / "data")
@@ -42,7 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the one line that answers a wrong command line, which creates nothing."""
+    """Return the one line that answers a wrong command line; check that nothing is created."""
     before = sorted(Path().rglob("*"))
     assert main(list(arguments)) == 2
     out, err = capsys.readouterr()
@@ -72,13 +72,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def iris(model: Path) -> str:
-    """Return a run folder of which only the model is left, which is all that predictions need."""
+    """Return a run folder with only the model left, which is all that predictions need."""
     Path("run").mkdir()
     shutil.copy(model, "run")
     return "run"
 
 
-def test_a_walk_from_a_csv_file_to_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_csv_file_is_trained_on_and_predicted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "tumours.toml", "--out", "runs/first"]) == 0
     assert capsys.readouterr().out.startswith("tumours: network 30-50-2 (tanh)")
     summary = json.loads(Path("runs/first/summary.json").read_text(encoding="utf-8"))
@@ -122,12 +122,14 @@ def test_fault_27_rows_of_another_layout_are_refused_with_the_line(
     assert fault(capsys, "predict", iris, rows_file([row], header)).startswith(f"new.csv: {message}")
 
 
-def test_fault_27_an_array_with_another_number_of_columns(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_27_an_array_with_the_wrong_columns_is_refused(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez("new.npz", X=np.zeros((2, 3)))
     assert "X has 3 columns, the model was trained on 4: " in fault(capsys, "predict", iris, "new.npz")
 
 
-def test_fault_27_a_class_that_was_never_seen_is_no_matter(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_27_a_class_that_training_never_saw_does_not_matter(
+    iris: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["predict", iris, rows_file(["5.1,3.5,1.4,0.2,cactus"], MEASURES + ",species")]) == 0
     assert "cactus" not in capsys.readouterr().out
 
@@ -165,7 +167,7 @@ def test_output_that_cannot_be_written_is_refused(iris: str, capsys: pytest.Capt
     assert "embedded null" in fault(capsys, "predict", iris, rows, "--output", "a\0b")
 
 
-def test_output_does_not_take_the_place_of_rows_or_model(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_never_replaces_the_rows_or_the_model(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows_file(["5.1,3.5,1.4,0.2"])
     os.link("new.csv", "same.csv")
     for output in ("new.csv", "same.csv", f"{iris}/model.npz"):
@@ -178,10 +180,10 @@ def test_a_full_disk_fails_with_the_name_of_the_output(iris: str, capsys: pytest
     assert capsys.readouterr().err == "tinynet: failed: /dev/full: No space left on device\n"
 
 
-# Where a data file is looked for
+# Where data files are looked for
 
 
-def test_a_path_is_seen_from_the_folder_of_its_config(
+def test_a_path_is_relative_to_the_folder_of_its_config(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = str(project / "data" / "breast_cancer.csv")
@@ -193,7 +195,7 @@ def test_a_path_is_seen_from_the_folder_of_its_config(
     assert load_config("iris", ['dataset.name="csv"', 'dataset.path="../x.csv"']).dataset.path == str(project / "x.csv")
 
 
-def test_a_config_and_its_options_give_the_data_set_of_load_dataset() -> None:
+def test_a_config_gives_the_same_data_set_as_load_dataset() -> None:
     loaded = prepare(load_config("tumours.toml", ["dataset.label=-1", 'dataset.separator=","', "dataset.header=true"]))
     same = load_dataset("csv", path="data/breast_cancer.csv", scaling="standard")
     np.testing.assert_array_equal(loaded.dataset.X_train, same.X_train)
@@ -213,7 +215,7 @@ def test_fault_43_a_project_moved_as_a_whole_repeats_its_runs(
     assert (tmp_path / "again" / "model.npz").read_bytes() == (project / "runs/first/model.npz").read_bytes()
 
 
-def test_fault_43_without_its_data_a_run_says_where_they_were_and_takes_another_path(
+def test_fault_43_a_run_without_its_data_takes_another_path(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "tumours.toml", "--quiet", "--out", "runs/first"]) == 0
@@ -252,7 +254,7 @@ def test_a_fault_in_the_file_names_config_key_file_and_line(capsys: pytest.Captu
     assert fault(capsys, "train", "tumours.toml") == expected
 
 
-def test_fault_33_output_that_fills_the_disk_leaves_what_was_there(
+def test_fault_33_output_that_fills_the_disk_keeps_the_old_file(
     iris: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int) -> None:
@@ -265,7 +267,7 @@ def test_fault_33_output_that_fills_the_disk_leaves_what_was_there(
     assert Path("old.csv").read_text(encoding="utf-8") == "old" and not list(Path().glob(".*.tmp"))
 
 
-def test_output_that_is_a_link_or_a_device_stays_one(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_through_a_link_or_device_keeps_it(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = rows_file(["5.1,3.5,1.4,0.2"])
     assert main(["predict", iris, file]) == 0
     wanted = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""TinyNetClassifier among scikit-learn's tools: checks, pipelines, weights, stopping, going on."""
+"""TinyNetClassifier with scikit-learn's tools: checks, pipelines, weights, stopping, continuing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tinynet.data.samples import Samples
 from tinynet.estimator import classifier
 from tinynet.schedules import cosine
 
-pytestmark = [  # most tests train no longer than needed, and some of scikit-learn's on data that are not scaled
+pytestmark = [  # most tests stop training early, and some of scikit-learn's use data that are not scaled
     pytest.mark.filterwarnings("ignore:training ended after max_iter"),
     pytest.mark.filterwarnings("ignore:after .* epochs the training loss"),
 ]
@@ -58,7 +58,7 @@ def bits(model: TinyNetClassifier) -> list[bytes]:
 
 
 def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Return the list in which the arguments of every training will stand."""
+    """Return a list that will receive the arguments of every training."""
     calls: list[dict[str, Any]] = []
 
     def recording(net: TwoLayerNet, samples: Samples, y: None, optimizer: SGD, **arguments: Any) -> Any:
@@ -70,12 +70,12 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 @CHECKS
-def test_scikit_learn_finds_no_fault(estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # one check asks for it, and is left out otherwise
+def test_scikit_learns_estimator_checks_pass(estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # one check needs it, and is skipped otherwise
     check(estimator)
 
 
-def test_fit_is_train_with_seeds_from_the_random_state() -> None:
+def test_fit_equals_train_with_seeds_from_the_random_state() -> None:
     model = small(learning_rate=0.05, momentum=0.5, nesterovs_momentum=True, weight_decay=1e-3, batch_size=40, h=1e-3)
     model.fit(X, y)
     net_seed, order_seed = check_random_state(0).randint(2**31 - 1, size=2)
@@ -97,7 +97,7 @@ def test_every_parameter_reaches_the_training(monkeypatch: pytest.MonkeyPatch) -
     assert calls[2]["batch_size"] == 200
 
 
-def test_names_are_those_of_the_perceptron_of_scikit_learn() -> None:
+def test_names_match_those_of_mlpclassifier() -> None:
     ours, theirs = (set(inspect.signature(kind).parameters) for kind in (TinyNetClassifier, MLPClassifier))
     assert ours - theirs == {"hidden_units", "weight_decay", "h", "method", "class_weight"}
     assert theirs - ours == {"solver", "beta_1", "beta_2", "epsilon", "max_fun"}
@@ -116,7 +116,7 @@ def test_names_are_those_of_the_perceptron_of_scikit_learn() -> None:
 @pytest.mark.parametrize(
     "names", [[0, 1], [-1.0, 7.0], ["no", "yes"], [False, True], ["a", "b", "c"], [3, 1, 2]], ids=str
 )
-def test_labels_of_any_kind_come_back_as_they_were(names: list[Any]) -> None:
+def test_predictions_have_the_type_of_the_labels(names: list[Any]) -> None:
     X, y = data()
     X, y = X[y < len(names)], np.array(names)[y[y < len(names)]]
     model = small(max_iter=60).fit(X, y)
@@ -128,7 +128,7 @@ def test_labels_of_any_kind_come_back_as_they_were(names: list[Any]) -> None:
     np.testing.assert_allclose(p.sum(axis=1), 1.0, rtol=1e-14)
 
 
-def test_logarithms_of_probabilities_are_finite_where_the_probabilities_underflow() -> None:
+def test_log_probabilities_are_finite_where_probabilities_underflow() -> None:
     model = small().fit(X, y)
     np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-12)
     model.coefs_[1][...] *= 1e4
@@ -136,14 +136,14 @@ def test_logarithms_of_probabilities_are_finite_where_the_probabilities_underflo
     assert np.isfinite(model.predict_log_proba(X)).all()
 
 
-def test_a_grid_search_in_a_pipeline_reaches_96_percent_on_breast_cancer() -> None:
+def test_a_grid_search_in_a_pipeline_reaches_96_percent() -> None:
     pipeline = make_pipeline(StandardScaler(), TinyNetClassifier(8, tol=1e-2, random_state=0))
     search = GridSearchCV(pipeline, {"tinynetclassifier__learning_rate": [0.01, 0.1]}, cv=3)
     search.fit(*load_breast_cancer(return_X_y=True))
     assert search.best_score_ >= 0.96
 
 
-def test_names_of_features_come_through_a_pipeline_that_makes_data_frames() -> None:
+def test_feature_names_pass_through_a_pipeline_of_data_frames() -> None:
     iris = load_iris()
     frame = pl.DataFrame(iris.data, schema=iris.feature_names)
     if not hasattr(StandardScaler().fit(frame), "feature_names_in_"):
@@ -153,17 +153,17 @@ def test_names_of_features_come_through_a_pipeline_that_makes_data_frames() -> N
     assert pipeline[-1].n_features_in_ == 4
     with pytest.raises(ValueError, match="feature names should match"):
         pipeline[-1].predict(pipeline[0].transform(frame).rename({"sepal length (cm)": "length"}))
-    in_columns = np.asfortranarray(iris.data)  # as polars has them
+    in_columns = np.asfortranarray(iris.data)  # as in polars
     plain = make_pipeline(StandardScaler(), small()).fit(in_columns, iris.target)
     assert bits(plain[-1]) == bits(pipeline[-1])
-    scored = small(early_stopping=True).fit(frame, iris.target)  # scores by names as well, and does not warn
+    scored = small(early_stopping=True).fit(frame, iris.target)  # also scores by names, without a warning
     assert scored.feature_names_in_.tolist() == iris.feature_names
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"batch_size": 7, "early_stopping": True, "class_weight": "balanced"}], ids=str
 )
-def test_sparse_x_gives_the_bits_of_dense_x(options: dict[str, Any]) -> None:
+def test_sparse_x_gives_the_same_bits_as_dense_x(options: dict[str, Any]) -> None:
     X, y = data()
     X[X < 0.5] = 0.0
     weights = np.arange(150) % 4
@@ -187,7 +187,7 @@ def test_sparse_x_is_made_dense_batch_by_batch(monkeypatch: pytest.MonkeyPatch) 
     assert sum(rows) >= 3 * 600 and max(rows) <= 256
 
 
-def test_however_x_is_stored_the_result_is_the_same() -> None:
+def test_the_storage_of_x_does_not_change_the_result() -> None:
     strided = np.repeat(X, 2, axis=1)[:, ::2]
     for stored in (np.asfortranarray(X), strided, pl.DataFrame(X), X.tolist(), X.astype(np.longdouble)):
         assert bits(small().fit(stored, y)) == bits(small().fit(X, y)), type(stored)
@@ -198,7 +198,7 @@ def softsign(a: Any) -> Any:
 
 
 @pytest.mark.parametrize("activation", ["tanh", "quantised:4", softsign])
-def test_copies_and_pickles_predict_and_go_on_alike(activation: Any) -> None:
+def test_copies_and_pickles_predict_and_continue_alike(activation: Any) -> None:
     model = small(activation=activation).fit(X, y)
     before = model.predict_proba(X)
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
@@ -210,7 +210,7 @@ def test_copies_and_pickles_predict_and_go_on_alike(activation: Any) -> None:
     assert bits(model.partial_fit(X, y)) == bits(other)
 
 
-def test_the_random_state_decides_everything_and_is_drawn_from() -> None:
+def test_the_random_state_decides_all_draws_and_advances() -> None:
     np.random.seed(3)
     first = bits(small().fit(X, y))
     np.random.seed(4)
@@ -222,7 +222,7 @@ def test_the_random_state_decides_everything_and_is_drawn_from() -> None:
 
 
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": True, "validation_fraction": 0.3}])
-def test_samples_of_weight_0_are_as_good_as_not_there(parameters: dict[str, Any]) -> None:
+def test_samples_of_weight_0_have_no_effect(parameters: dict[str, Any]) -> None:
     weights = np.random.default_rng(0).random(150) * (np.arange(150) % 3 > 0)
     kept = weights > 0
     for more in ({}, {"class_weight": "balanced"}, {"class_weight": {0: 3, 1: 1, 2: 0.5}}):
@@ -240,7 +240,7 @@ def test_integer_weights_equal_repeated_samples(class_weight: Any) -> None:
     assert largest_error(weighted.net_.params, repeated.net_.params) < 1e-12
 
 
-def test_weights_of_classes_multiply_those_of_samples() -> None:
+def test_class_weights_multiply_sample_weights() -> None:
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     weights = np.random.default_rng(0).random(150)
     by_class = small(class_weight={"setosa": 0.0, "virginica": 4.0, "versicolor": 1.0}).fit(X, names, weights)
@@ -249,7 +249,7 @@ def test_weights_of_classes_multiply_those_of_samples() -> None:
 
 
 def first_stop(scores: list[float], tol: float, n_iter_no_change: int) -> int:
-    """Return the first epoch that ends more than so many epochs without a rise by tol; none: the number of scores."""
+    """Return the first epoch after too many without a rise by tol, or the number of scores if there is none."""
     rises = [True, *(scores[t] >= max(scores[:t]) + tol for t in range(1, len(scores)))]
     for t in range(len(scores)):
         if t >= n_iter_no_change and not any(rises[t - n_iter_no_change : t + 1]):
@@ -259,7 +259,7 @@ def first_stop(scores: list[float], tol: float, n_iter_no_change: int) -> int:
 
 @pytest.mark.parametrize(("tol", "n_iter_no_change"), [(0.02, 3), (0.005, 1), (0.01, 10), (0.0, 2)])
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_training_stops_by_the_rule_of_scikit_learn(early_stopping: bool, tol: float, n_iter_no_change: int) -> None:
+def test_training_stops_by_scikit_learns_rule(early_stopping: bool, tol: float, n_iter_no_change: int) -> None:
     rule = {"early_stopping": early_stopping, "tol": tol, "n_iter_no_change": n_iter_no_change}
     model = small(max_iter=60, momentum=0.99, batch_size=30, validation_fraction=0.3, **rule).fit(X, y)
     whole = clone(model).set_params(n_iter_no_change=math.inf).fit(X, y)
@@ -268,7 +268,7 @@ def test_training_stops_by_the_rule_of_scikit_learn(early_stopping: bool, tol: f
     assert model.n_iter_ == len(model.loss_curve_) == first_stop(scores, tol, n_iter_no_change)
 
 
-def test_what_is_set_aside_comes_from_the_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_random_state_decides_what_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = spy(monkeypatch)
     for random_state in (0, 0, 1):
         small(early_stopping=True, max_iter=1, random_state=random_state).fit(X, y)
@@ -299,7 +299,7 @@ def test_without_early_stopping_nothing_is_set_aside() -> None:
     assert model.loss_ == model.loss_curve_[-1] == model.net_.loss(X, y)
 
 
-def test_training_that_has_not_converged_says_so() -> None:
+def test_training_that_has_not_converged_gives_a_warning() -> None:
     with pytest.warns(ConvergenceWarning, match=r"max_iter = 3 .*tol = 0\.0001, n_iter_no_change = 10") as caught:
         small(max_iter=3).fit(X, y)
     assert caught[0].filename == __file__
@@ -308,13 +308,13 @@ def test_training_that_has_not_converged_says_so() -> None:
         assert small(max_iter=1000, tol=1e-3).fit(X, y).n_iter_ < 1000
 
 
-def test_a_partial_fit_is_an_epoch() -> None:
+def test_a_partial_fit_trains_one_epoch() -> None:
     once = small(batch_size=40).partial_fit(X, y, classes=[0, 1, 2])
     assert bits(once) == bits(small(batch_size=40, max_iter=1).fit(X, y))
     assert (once.n_iter_, once.t_, once.n_layers_, once.n_outputs_, once.out_activation_) == (1, 150, 3, 3, "softmax")
 
 
-def test_partial_fits_of_everything_are_a_fit_momentum_included() -> None:
+def test_partial_fits_of_all_data_equal_a_fit_with_its_momentum() -> None:
     model = small(n_iter_no_change=math.inf)
     parts = clone(model)
     for _ in range(15):
@@ -324,7 +324,7 @@ def test_partial_fits_of_everything_are_a_fit_momentum_included() -> None:
     assert parts.loss_ == pytest.approx(whole.loss_, rel=1e-12) and len(parts.loss_curve_) == len(whole.loss_curve_)
 
 
-def test_a_partial_fit_may_lack_classes_and_take_weights_and_a_new_learning_rate(
+def test_a_partial_fit_may_lack_classes_and_change_the_rate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = spy(monkeypatch)
@@ -339,7 +339,7 @@ def test_a_partial_fit_may_lack_classes_and_take_weights_and_a_new_learning_rate
     np.testing.assert_allclose(calls[1]["samples"].weights[-1] / calls[1]["samples"].weights[0], 70 * 5)
 
 
-def test_partial_fit_refuses_what_it_cannot_do() -> None:
+def test_partial_fit_refuses_unknown_classes_and_early_stopping() -> None:
     known, model = [0, 1, 2], small().partial_fit(X, y, classes=[0, 1, 2])
     for one, labels, classes, named in (
         (small(), y, None, "classes .* first call"),
@@ -353,7 +353,7 @@ def test_partial_fit_refuses_what_it_cannot_do() -> None:
             one.partial_fit(X, labels, classes=classes)
 
 
-def test_a_warm_start_goes_on_where_the_last_fit_ended() -> None:
+def test_a_warm_start_continues_where_the_last_fit_ended() -> None:
     model = small(warm_start=True, momentum=0.0).fit(X, y)
     before = model.loss_curve_.copy()
     model.set_params(max_iter=5).fit(X, y)
@@ -378,7 +378,7 @@ def test_a_warm_start_refuses_another_network() -> None:
     assert bits(model) == before
 
 
-def test_a_training_that_diverges_leaves_what_there_was() -> None:
+def test_a_diverging_fit_leaves_the_estimator_unchanged() -> None:
     model = small(activation="relu", learning_rate=1e200)
     with pytest.raises(DivergedError, match=r"in epoch \d, step \d, at learning rate 1e\+200"):
         model.fit(X, y)
@@ -424,7 +424,7 @@ def test_a_wrong_parameter_is_named(parameters: dict[str, Any], named: str) -> N
         model.predict(X)
 
 
-def test_names_of_the_perceptron_of_scikit_learn_are_taken() -> None:
+def test_parameter_names_of_mlpclassifier_are_accepted() -> None:
     for theirs, ours in (
         ({"hidden_layer_sizes": (9,)}, {"hidden_units": 9}),
         ({"hidden_layer_sizes": 9}, {"hidden_units": 9}),
@@ -438,7 +438,7 @@ def test_names_of_the_perceptron_of_scikit_learn_are_taken() -> None:
     np.testing.assert_allclose(linear.logits(X) + linear.logits(-X), 2 * linear.logits(0 * X), atol=1e-12)
 
 
-def test_alpha_draws_weights_to_0_and_not_intercepts() -> None:
+def test_alpha_shrinks_weights_but_not_intercepts() -> None:
     plain, penalised = (
         small(alpha=alpha, momentum=0.0, batch_size=150).partial_fit(X, y, classes=[0, 1, 2]) for alpha in (0.0, 30.0)
     )
@@ -449,7 +449,7 @@ def test_alpha_draws_weights_to_0_and_not_intercepts() -> None:
         np.testing.assert_allclose(drawn, expected, atol=1e-12)
 
 
-def test_rates_fall_as_schedules_and_policies_say() -> None:
+def test_rates_follow_schedules_and_policies() -> None:
     falling = {"learning_rate": "invscaling", "learning_rate_init": 0.3, "power_t": 0.25}
     model = small(warm_start=True, max_iter=4, **falling).fit(X, y)
     assert model.fit(X, y)._optimizer.learning_rate == 0.3 / (8 * 150 + 1) ** 0.25
@@ -463,7 +463,7 @@ def test_rates_fall_as_schedules_and_policies_say() -> None:
         assert model.partial_fit(X, y)._optimizer.learning_rate == schedule(epochs_done)
 
 
-def test_without_shuffling_batches_come_in_the_order_of_the_rows() -> None:
+def test_without_shuffling_batches_follow_the_order_of_rows() -> None:
     model = small(shuffle=False, batch_size=40, max_iter=2).fit(X, y)
     net, sgd = TwoLayerNet(4, 6, 3, seed=int(check_random_state(0).randint(2**31 - 1))), SGD(0.1, 0.9)
     for start in (0, 40, 80, 120) * 2:
@@ -472,7 +472,7 @@ def test_without_shuffling_batches_come_in_the_order_of_the_rows() -> None:
     assert largest_error(model.net_.params, net.params) < 1e-12
 
 
-def test_verbose_prints_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbose_prints_one_line_per_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     model = small(verbose=True, early_stopping=True, max_iter=3).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and f"{model.loss_curve_[1]:.8f}" in lines[1]
@@ -522,14 +522,14 @@ def test_a_stalled_fit_is_told_to_scale_its_inputs() -> None:
     ],
     ids=["None", "nan", "null", "null among numbers", "mixed", "mixed list", "one-hot", "sparse"],
 )
-def test_fault_44_labels_that_are_none_are_told_in_words(y: Any, named: list[str]) -> None:
+def test_fault_44_missing_labels_are_reported_in_words(y: Any, named: list[str]) -> None:
     for call in (small().fit, partial(small().partial_fit, classes=["a", "b"])):
         with pytest.raises(DataError) as caught:
             call(data()[0], y)
         assert all(part in str(caught.value) for part in named)
 
 
-def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_56_a_part_that_is_too_small_names_its_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
     model = small(early_stopping=True)
     with pytest.raises(DataError, match=r"validation_fraction = 0\.1 of "):
         model.fit(X[:4], [0, 0, 0, 1])
@@ -540,7 +540,7 @@ def test_fault_56_a_part_that_cannot_be_set_aside_names_its_parameter(monkeypatc
     assert np.bincount(calls[0]["validation"].labels).tolist() == [1, 1, 1]
 
 
-def test_a_stream_of_partial_fits_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_partial_fits_do_not_grow_the_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifier, "KEPT_LOSSES", 20)
     model = small()
     losses, sizes = [], []

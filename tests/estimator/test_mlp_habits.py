@@ -1,4 +1,4 @@
-"""scikit-learn's own tests of MLPClassifier, as they are installed, with TinyNetClassifier in its place."""
+"""scikit-learn's installed tests of MLPClassifier, run with TinyNetClassifier instead."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tinynet import TinyNetClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-RATES = {"sgd": 0.001, "adam": 0.01, "lbfgs": 0.1}  # theirs for SGD; Adam's and L-BFGS' steps are longer
+RATES = {"sgd": 0.001, "adam": 0.01, "lbfgs": 0.1}  # their rate for SGD; Adam and L-BFGS take longer steps
 NOT_OURS = {
-    "test_fit": "sets private arrays of an output of one unit; test_alpha_draws_weights_to_0_and_not_intercepts",
+    "test_fit": "sets private arrays of an output of one unit; test_alpha_shrinks_weights_but_not_intercepts",
     "test_gradient": "calls a private method; tests/gradients",
     "test_lbfgs_classification_maxfun": "L-BFGS",
-    "test_multilabel_classification": "refused: test_fault_44_labels_that_are_none_are_told_in_words",
+    "test_multilabel_classification": "refused: test_fault_44_missing_labels_are_reported_in_words",
     "test_predict_proba_multilabel": "refused: the same",
-    "test_partial_fit_errors": "L-BFGS has no partial_fit; test_partial_fit_refuses_what_it_cannot_do",
+    "test_partial_fit_errors": "L-BFGS has no partial_fit; test_partial_fit_refuses_unknown_classes_and_early_stopping",
     "test_warm_start": "the words of an error; test_a_warm_start_refuses_another_network",
-    "test_preserve_feature_names": "one class; test_names_of_features_come_through_a_pipeline_that_makes_data_frames",
+    "test_preserve_feature_names": "one class; test_feature_names_pass_through_a_pipeline_of_data_frames",
     "test_early_stopping_stratified": "the words of an error; test_fault_56_a_part_that_cannot_be_set_aside_...",
 }
 
@@ -35,17 +35,17 @@ class Adapted(TinyNetClassifier):
 
 
 def classifier(solver: str = "adam", hidden_layer_sizes: Any = 100, **parameters: Any) -> Adapted:
-    """Return ours with MLPClassifier's defaults, trained by SGD; of a deeper net it is the first layer."""
+    """Return ours with MLPClassifier's defaults, trained by SGD; a deeper net is cut to its first layer."""
     defaults: dict[str, Any] = {"activation": "relu", "nesterovs_momentum": True, "learning_rate_init": RATES[solver]}
     return Adapted(hidden_layer_sizes=np.atleast_1d(hidden_layer_sizes)[:1], **defaults | parameters)
 
 
 class Regressor:
-    """Takes MLPRegressor's place; what needs it is left out."""
+    """Replaces MLPRegressor; tests that need it are left out."""
 
 
 def their_tests() -> dict[str, Any]:
-    """Load the module anew, so that it finds ours under its names, and return its tests of classifiers."""
+    """Load the module again with our classifier under its names, and return its tests of classifiers."""
     spec = importlib.util.find_spec("sklearn.neural_network.tests.test_mlp")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -66,5 +66,5 @@ for name in ("test_n_iter_no_change_inf", "test_partial_fit_classification"):  #
     pytest.mark.soak(globals()[name])
 
 
-def test_most_of_their_tests_are_run() -> None:
+def test_most_of_scikit_learns_tests_are_run() -> None:
     assert len(their_tests()) >= 20

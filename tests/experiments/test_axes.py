@@ -1,4 +1,4 @@
-"""The grid of a sweep: how axes are written, what every fault gets, and the names of the run folders."""
+"""The grid of a sweep: how axes are written, the answer to each fault, and the names of run folders."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def faults(*words: str, source: str = "iris", many: bool = False) -> tuple[str, 
 # How axes are written
 
 
-def test_every_combination_is_there_once_the_last_axis_fastest() -> None:
+def test_every_combination_appears_once_with_the_last_axis_fastest() -> None:
     grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0,5"])
     assert values(grid) == [[0.1, 0], [0.1, 5], [0.3, 0], [0.3, 5]]
     assert [s.config.seed for s in grid.settings] == [0, 5, 0, 5]
@@ -52,13 +52,13 @@ def test_the_table_of_the_config_does_the_same_as_the_command_line() -> None:
     assert load_grid(with_table('optimizer.learning_rate = [0.1, 0.3]\nseed = "0..2"\ntraining.epochs = 3')) == typed
 
 
-def test_the_command_line_takes_the_place_of_an_axis_of_the_table() -> None:
+def test_the_command_line_replaces_an_axis_of_the_table() -> None:
     source = with_table('"optimizer.learning_rate" = [0.1, 0.3]\nseed = "0..2"')
     assert load_grid(source, ["seed=7"]).axes == {"optimizer.learning_rate": [0.1, 0.3]}
     assert {s.config.seed for s in load_grid(source, ["seed=7"]).settings} == {7}
 
 
-def test_the_json_of_a_grid_read_again_gives_the_same_grid() -> None:
+def test_the_json_of_a_grid_loads_the_same_grid() -> None:
     words = ['dataset.name="moons","circles"', "dataset.noise=0.1", "seed=0..1", "dataset.n_samples=50"]
     grid = load_grid("iris", words)
     Path("sweep.json").write_text(grid.to_json(), encoding="utf-8")
@@ -67,12 +67,12 @@ def test_the_json_of_a_grid_read_again_gives_the_same_grid() -> None:
     assert again.to_json() == grid.to_json()
 
 
-def test_one_run_refuses_a_config_with_a_sweep_table_and_says_what_runs_it() -> None:
+def test_train_refuses_a_config_with_a_sweep_table() -> None:
     with pytest.raises(ConfigError, match=r"^mine\.toml: sweep: belongs to many runs; 'tinynet sweep' runs them$"):
         load_config(with_table('seed = "0..2"'))
 
 
-def test_the_path_of_data_is_seen_from_where_it_is_written() -> None:
+def test_a_data_path_is_relative_to_where_it_is_written() -> None:
     Path("deep").mkdir()
     Path("deep/a.toml").write_text('[dataset]\nname = "csv"\n[sweep]\ndataset.path = ["a.csv", "../b.csv"]\n')
     here = Path.cwd()
@@ -81,7 +81,7 @@ def test_the_path_of_data_is_seen_from_where_it_is_written() -> None:
     assert first.config.dataset.path == f"{here}/c.csv"
 
 
-def test_a_project_that_is_moved_keeps_the_names_of_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_moved_project_keeps_the_names_of_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("one/sweep").mkdir(parents=True)
     Path("one/a.toml").write_text('[dataset]\nname = "csv"\npath = "a.csv"\n[sweep]\nseed = "0..1"\n')
     monkeypatch.chdir("one")
@@ -115,7 +115,7 @@ def test_fault_09_a_bad_axis_is_answered_in_one_line() -> None:
         assert line.startswith(f"command line: {parts[0]}") and parts[-1] in line
 
 
-def test_fault_09_a_bad_table_is_answered_with_the_name_of_the_file() -> None:
+def test_fault_09_a_bad_table_is_answered_with_the_file_name() -> None:
     for table, start in {
         "seed = []": "sweep.seed: has no value",
         "seed = [1, 1]": "sweep.seed: 1 given twice",
@@ -127,16 +127,16 @@ def test_fault_09_a_bad_table_is_answered_with_the_name_of_the_file() -> None:
         assert line.startswith(f"mine.toml: {start}")
 
 
-def test_a_sweep_that_is_no_table_is_refused() -> None:
+def test_a_sweep_key_that_is_not_a_table_is_refused() -> None:
     Path("a.json").write_text(json.dumps({"dataset": {"name": "iris"}, "sweep": [1]}), encoding="utf-8")
     assert faults("seed=0..1", source="a.json") == ("a.json: sweep: must be a table of keys and their values, got [1]",)
 
 
-def test_true_is_not_one() -> None:
+def test_true_and_1_are_different_values() -> None:
     assert "given twice" not in "".join(faults("optimizer.nesterov=true,1"))
 
 
-def test_all_faults_of_axes_and_config_are_reported_together_each_once() -> None:
+def test_faults_of_axes_and_config_are_reported_together_once() -> None:
     Path("bad.toml").write_text('[dataset]\nname = "iris"\nscalin = "none"\n', encoding="utf-8")
     words = ["optimizer.momentum=1,0.5,2", "seed=0..3", "training.epochs=1,1", "nonsense=1"]
     lines = faults(*words, source="bad.toml")
@@ -154,7 +154,7 @@ def test_a_combination_whose_values_exclude_each_other_is_found() -> None:
     assert "0.5 + 0.6" in fault
 
 
-def test_fault_09_more_than_a_thousand_combinations_want_a_yes_and_the_number_is_stated() -> None:
+def test_fault_09_more_than_a_thousand_combinations_need_yes() -> None:
     words = ["training.epochs=1..1001"]
     assert faults(*words) == ("command line: 1,001 combinations; more than 1,000 are run with --yes",)
     assert len(load_grid("iris", words, many=True).settings) == 1001
@@ -166,7 +166,7 @@ def test_fault_09_more_than_a_thousand_combinations_want_a_yes_and_the_number_is
 # The names of run folders
 
 
-def test_a_folder_is_named_by_what_changed_and_by_its_config() -> None:
+def test_a_folder_is_named_by_what_changed_and_a_hash() -> None:
     first, second = (
         load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..1", f"training.epochs={epochs}"]).settings
         for epochs in (3, 4)
@@ -175,12 +175,12 @@ def test_a_folder_is_named_by_what_changed_and_by_its_config() -> None:
     assert len({setting.folder for setting in first + second}) == 8
 
 
-def test_keys_that_end_alike_are_written_out() -> None:
+def test_keys_with_the_same_ending_are_written_out() -> None:
     for setting in load_grid("iris", ['name="a","b"', 'dataset.name="iris","wine"', "seed=0,1"]).settings:
         assert re.match(r"name=[ab]-dataset\.name=(iris|wine)-seed=[01]-", setting.folder)
 
 
-def test_fault_15_a_folder_name_is_plain_and_short_whatever_the_values_are() -> None:
+def test_fault_15_a_folder_name_is_plain_and_short() -> None:
     grid = load_grid("iris", ['network.activation="quantised:3","quantised:5"', f'name="{"é b" * 30}","a.b"'])
     for setting in grid.settings:
         assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.=+-]{1,130}", setting.folder) and ".." not in setting.folder
@@ -188,7 +188,7 @@ def test_fault_15_a_folder_name_is_plain_and_short_whatever_the_values_are() -> 
     assert all(one != other for one, other in pairwise(names))
 
 
-def test_fault_09_an_axis_that_stands_twice_in_the_table_is_refused(tmp_path: Path) -> None:
+def test_fault_09_an_axis_given_twice_in_the_table_is_refused(tmp_path: Path) -> None:
     file, base = tmp_path / "my.json", {"dataset": {"name": "iris"}}
     table = {"optimizer": {"momentum": [0.1, 0.2]}, "optimizer.momentum": [0.5, 0.6]}
     file.write_text(json.dumps(base | {"sweep": table}), encoding="utf-8")

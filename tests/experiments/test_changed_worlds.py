@@ -1,4 +1,4 @@
-"""What changes between two commands, or under one: data, names, functions, folders, machines. Never silently."""
+"""Changes between two commands or during one: data, names, functions, folders, machines. None is silent."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def written(*, add: float = 0.0, at: int = -1, header: tuple[str, ...] = ("a", "b", "class"), label: str = "x") -> None:
-    """Write data.csv, with one number changed, other names, or another name of the first class."""
+    """Write data.csv with one number changed, other names, or another name for the first class."""
     rng = np.random.default_rng(8)
     rows = [[*rng.normal(size=2), (label, "y", "z")[n % 3]] for n in range(90)]
     rows[at][0] += add
@@ -78,7 +78,7 @@ CHANGES: list[dict[str, Any]] = [
 ]
 
 
-def test_fault_11_a_run_is_not_resumed_with_other_data_in_any_part(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_11_a_run_does_not_resume_with_other_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
     before = files("x")
     for change in CHANGES:
@@ -88,7 +88,7 @@ def test_fault_11_a_run_is_not_resumed_with_other_data_in_any_part(capsys: pytes
         assert re.fullmatch(there, message) and files("x") == before, change
 
 
-def test_fault_11_a_column_more_is_named_by_the_data_and_the_network_not_by_shapes_of_arrays(
+def test_fault_11_an_added_column_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
@@ -99,7 +99,7 @@ def test_fault_11_a_column_more_is_named_by_the_data_and_the_network_not_by_shap
     assert "another network (2-3-3 there, 3-3-3 here), " in message and "shape" not in message
 
 
-def test_fault_11_a_sweep_is_not_resumed_with_other_data_than_its_finished_runs_had(
+def test_fault_11_a_sweep_does_not_resume_with_other_data(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(list(SWEEP)) == 0
@@ -116,7 +116,7 @@ def test_fault_11_a_sweep_is_not_resumed_with_other_data_than_its_finished_runs_
     assert said(capsys, *SWEEP, "--resume", status=0) == "" and results("s") == whole
 
 
-def test_fault_11_data_that_change_while_a_sweep_is_under_way_are_noticed_at_its_end(
+def test_fault_11_data_that_change_during_a_sweep_are_noticed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = sweep_module.train_one
@@ -146,7 +146,7 @@ def test_fault_11_data_that_change_while_a_sweep_is_under_way_are_noticed_at_its
     assert results("s") == results("s2")
 
 
-def test_fault_11_data_that_change_after_the_last_run_has_read_them_are_noticed_too(
+def test_fault_11_data_that_change_after_the_last_read_are_noticed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained, n_runs = sweep_module.train_one, 0
@@ -169,7 +169,7 @@ def test_fault_11_data_that_change_after_the_last_run_has_read_them_are_noticed_
 
 
 def begun_run(change: Callable[[Path], object]) -> Path:
-    """Return the folder of a run that a sweep has begun and saved, with its newest checkpoint changed."""
+    """Return the folder of a begun run of a sweep, with its newest checkpoint changed."""
     assert main(list(SWEEP)) == 0
     first = run_folders()[0]
     (first / "summary.json").unlink()
@@ -191,7 +191,7 @@ def other_data(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"), [(other_data, "was made with another "), (newer, "has format version 9")], ids=["data", "format"]
 )
-def test_fault_35_checkpoints_of_a_begun_run_that_do_not_fit_are_kept(
+def test_fault_35_unsuitable_checkpoints_of_a_begun_run_are_kept(
     change: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     part = begun_run(change)
@@ -202,7 +202,7 @@ def test_fault_35_checkpoints_of_a_begun_run_that_do_not_fit_are_kept(
     assert {path: path.read_bytes() for path in part.glob("checkpoint-*")} == before
 
 
-def test_fault_34_a_begun_run_whose_checkpoints_are_all_damaged_begins_anew_and_says_so(
+def test_fault_34_a_run_with_only_damaged_checkpoints_starts_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
@@ -219,7 +219,7 @@ def test_fault_34_a_begun_run_whose_checkpoints_are_all_damaged_begins_anew_and_
     assert main([*SWEEP[:3], "--out", "s2", "--quiet"]) == 0 and results("s2") == results("s")
 
 
-def test_fault_34_a_begun_run_that_begins_anew_and_is_interrupted_goes_on_from_there(
+def test_fault_34_a_run_that_started_again_can_be_resumed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
@@ -237,9 +237,7 @@ def test_fault_34_a_begun_run_that_begins_anew_and_is_interrupted_goes_on_from_t
 
 
 @pytest.mark.parametrize("what", ["file", "dangling link", "file of an attempt"])
-def test_what_stands_in_the_place_of_a_run_or_an_attempt_does_not_end_the_sweep(
-    what: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_foreign_path_in_place_of_a_run_does_not_stop_a_sweep(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(list(SWEEP)) == 0
     whole, first = results("s"), run_folders()[0]
     shutil.rmtree(first)
@@ -256,7 +254,7 @@ def test_what_stands_in_the_place_of_a_run_or_an_attempt_does_not_end_the_sweep(
     assert message.count("\n") == (what != "file of an attempt") and results("s") == whole
 
 
-def test_fault_16_a_run_at_which_a_worker_that_was_taken_for_dead_is_still_at_work_is_trained_beside_it(
+def test_fault_16_a_run_held_by_a_lost_worker_is_trained_elsewhere(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(list(SWEEP)) == 0
@@ -268,7 +266,7 @@ def test_fault_16_a_run_at_which_a_worker_that_was_taken_for_dead_is_still_at_wo
     assert results("s") == whole and not list(Path("s").glob(".*"))
 
 
-# Runs of a sweep that are no longer what it has put there
+# Runs of a sweep that were changed from outside
 
 
 def cut(path: Path) -> None:
@@ -296,7 +294,7 @@ def extended(path: Path) -> None:
     ],
     ids=["summary cut", "no figures", "deep", "no summary", "metrics cut", "no metrics", "config cut", "extended"],
 )
-def test_fault_40_a_run_that_is_no_longer_the_sweeps_is_moved_aside_trained_anew_and_named(
+def test_fault_40_a_run_changed_from_outside_is_trained_again(
     change: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(list(SWEEP)) == 0
@@ -310,7 +308,7 @@ def test_fault_40_a_run_that_is_no_longer_the_sweeps_is_moved_aside_trained_anew
     assert results("s") == whole and main(["report", "s"]) == 0
 
 
-def test_fault_16_a_run_of_a_sweep_at_which_somebody_works_is_not_moved_aside(
+def test_fault_16_a_run_that_is_in_use_is_not_moved_aside(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(list(SWEEP)) == 0
@@ -332,7 +330,7 @@ def test_fault_16_a_run_of_a_sweep_at_which_somebody_works_is_not_moved_aside(
 # Folders
 
 
-def test_fault_43_a_run_whose_folder_is_moved_away_writes_nothing_into_the_one_that_has_its_name_then(
+def test_fault_43_a_moved_run_does_not_write_into_a_new_folder(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, others = RunWriter.add, list[dict[str, bytes]]()
@@ -359,7 +357,7 @@ def test_fault_43_a_run_whose_folder_is_moved_away_writes_nothing_into_the_one_t
     assert results(".")["moved"] == results(".")["x"]
 
 
-def test_fault_43_a_training_whose_folder_is_moved_away_leaves_the_lock_of_the_other_alone(tmp_path: Path) -> None:
+def test_fault_43_a_moved_training_leaves_other_locks_alone(tmp_path: Path) -> None:
     training, locks = Training(), list[bytes]()
 
     def moving(row: Any) -> None:
@@ -382,11 +380,11 @@ def whole_training() -> Any:
 # Machines
 
 
-def test_going_on_with_other_libraries_or_another_processor_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_resuming_with_other_libraries_or_processor_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "own.toml", "--out", "x", "--quiet"]) == 0
     path = Path("x/environment.json")
     there = json.loads(path.read_text(encoding="utf-8"))
-    there["versions"]["numpy"], there["cpu_count"] = "1.0.0", 64  # which changes no bit
+    there["versions"]["numpy"], there["cpu_count"] = "1.0.0", 64  # it changes no bit
     path.write_text(json.dumps(there), encoding="utf-8")
     resume = ("train", "--out", "x", "--resume", "--quiet")
     assert said(capsys, *resume, status=0) == (
@@ -400,11 +398,11 @@ def test_going_on_with_other_libraries_or_another_processor_is_noted(capsys: pyt
         assert json.loads(path.read_text(encoding="utf-8"))["versions"]["numpy"] == np.__version__
 
 
-# What Python code trains with
+# Networks and optimizers from Python
 
 
 @pytest.mark.parametrize("when", ["checkpoint", "epoch", "signals", "diverged"])
-def test_a_training_that_fails_before_anything_is_saved_may_be_tried_again_with_the_same_network_and_optimizer(
+def test_a_training_that_fails_before_saving_can_be_repeated(
     when: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = Training(every_s=0.0 if when == "checkpoint" else 1e9)
@@ -437,7 +435,7 @@ def test_a_training_that_fails_before_anything_is_saved_may_be_tried_again_with_
     assert outcome(training, training.run(folder, resume=True, every_s=0.0)) == whole_training()
 
 
-def test_a_training_that_diverged_after_whole_epochs_goes_on_from_the_last_of_them(tmp_path: Path) -> None:
+def test_a_diverged_training_resumes_from_its_last_whole_epoch(tmp_path: Path) -> None:
     training = Training(every_s=1e9)
     update, n_updates = training.optimizer.update, 0
 
@@ -456,13 +454,13 @@ def test_a_training_that_diverged_after_whole_epochs_goes_on_from_the_last_of_th
     assert outcome(training, training.run(tmp_path, resume=True)) == whole_training()
 
 
-def test_fault_11_another_activation_without_a_name_of_its_own_is_refused(tmp_path: Path) -> None:
+def test_fault_11_another_unnamed_activation_is_refused(tmp_path: Path) -> None:
     def training(activation: Any) -> Training:
         one = Training()
         one.net = TwoLayerNet(4, 5, 3, activation=activation, seed=1)
         return one
 
-    training(lambda a: np.log(np.abs(a))).run_until(4, tmp_path / "log")  # which is infinite at 0
+    training(lambda a: np.log(np.abs(a))).run_until(4, tmp_path / "log")  # it is infinite at 0
     with pytest.raises(RunFolderError, match="was made with another activation's values"):
         training(lambda a: np.log(np.abs(2.0 * a))).run(tmp_path / "log", resume=True)
     training(lambda a: np.tanh(a)).run_until(4, tmp_path)
@@ -473,11 +471,11 @@ def test_fault_11_another_activation_without_a_name_of_its_own_is_refused(tmp_pa
 
 
 class Nesterov(SGD):
-    """Another optimizer than SGD, to whoever asks for its name."""
+    """An optimizer that differs from SGD only by name."""
 
 
 class Counting(SGD):
-    """An optimizer whose steps depend on their number."""
+    """An optimizer whose steps depend on the step number."""
 
     n_steps: int
 
@@ -502,7 +500,7 @@ def test_fault_11_another_class_of_optimizer_is_refused(tmp_path: Path) -> None:
         training.run(tmp_path, resume=True)
 
 
-def test_an_optimizer_with_a_state_that_checkpoints_do_not_keep_is_refused(tmp_path: Path) -> None:
+def test_an_optimizer_with_state_beyond_checkpoints_is_refused(tmp_path: Path) -> None:
     training = Training()
     training.optimizer = Adaptive(0.1)
     with pytest.raises(InvalidTypeError, match=r"state is its velocity, as SGD's, got .*, which has squares besides$"):
@@ -517,7 +515,7 @@ def test_an_optimizer_with_a_state_that_checkpoints_do_not_keep_is_refused(tmp_p
     assert not list((tmp_path / "y").iterdir()) and not training.optimizer.velocity
 
 
-def test_fault_11_what_a_user_compares_besides_is_refused_when_it_differs(tmp_path: Path) -> None:
+def test_fault_11_a_users_setting_that_differs_is_refused(tmp_path: Path) -> None:
     ours: dict[str, Any] = {"features": "v1", "width": 0.5, "note": None}
     Training(settings=ours).run_until(4, tmp_path)
     for other, named in (
@@ -549,9 +547,7 @@ class Annealed:
 
 
 @pytest.mark.parametrize(("attribute", "value"), [("moments", ({}, 1.0)), ("anneal", Annealed()), ("log", [])])
-def test_an_optimizer_whose_attribute_can_change_by_itself_is_refused(
-    attribute: str, value: object, folder: Path
-) -> None:
+def test_an_optimizer_with_a_mutable_attribute_is_refused(attribute: str, value: object, folder: Path) -> None:
     training = Training()
     setattr(training.optimizer, attribute, value)
     with pytest.raises(InvalidTypeError, match=f"which has {attribute} besides$"):
@@ -561,7 +557,7 @@ def test_an_optimizer_whose_attribute_can_change_by_itself_is_refused(
         training.run(folder)
 
 
-def test_an_optimizer_may_have_what_is_called_as_an_argument_of_train_and_what_is_no_number(folder: Path) -> None:
+def test_an_optimizer_may_have_any_names_and_plain_values(folder: Path) -> None:
     def with_attributes(**changes: Any) -> Training:
         training = Training(**changes)
         training.optimizer.seed, training.optimizer.clip, training.optimizer.betas = 9, np.nan, (0.9, np.float32(0.5))
@@ -582,7 +578,7 @@ def test_an_optimizer_may_have_what_is_called_as_an_argument_of_train_and_what_i
     assert outcome(training, training.run(folder, resume=True)) == whole_training()
 
 
-def test_a_rate_that_a_callback_has_changed_is_that_of_the_checkpoint_to_the_same_optimizer(folder: Path) -> None:
+def test_a_checkpoint_keeps_a_rate_changed_by_a_callback(folder: Path) -> None:
     def run(*epochs: int, optimizers: int, folder: Path | None) -> Any:
         training = Training(schedule=None, patience=None)
         for number, until in enumerate(epochs):
@@ -604,7 +600,7 @@ def test_a_rate_that_a_callback_has_changed_is_that_of_the_checkpoint_to_the_sam
         training.run(folder / "same", resume=True)
 
 
-def test_settings_that_could_not_be_read_back_are_not_written(folder: Path) -> None:
+def test_settings_that_cannot_be_read_back_are_not_written(folder: Path) -> None:
     with pytest.raises(InvalidValueError, match="checkpoints keep 1,048,576 bytes of settings at most, got 1,04"):
         Training(settings={"notes": "x" * 2**20}).run(folder)
     assert not list(folder.iterdir())
@@ -612,7 +608,7 @@ def test_settings_that_could_not_be_read_back_are_not_written(folder: Path) -> N
     assert len(Training(settings={"missing": np.nan}).run(folder, resume=True)) > 2
 
 
-def test_an_activation_that_raises_where_no_sample_is_can_be_saved(folder: Path) -> None:
+def test_an_activation_that_raises_away_from_data_can_be_saved(folder: Path) -> None:
     def inverse(a: Any) -> Any:
         if (a == 0.0).any():
             raise ZeroDivisionError

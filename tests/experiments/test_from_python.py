@@ -1,4 +1,4 @@
-"""One call for a run, a sweep, a stored run and a report; what is kept in a file; what is seen in a notebook."""
+"""One call for a run, a sweep, a stored run and a report; saved files; output in a notebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IRIS: dict[str, Any] = {"dataset": {"name": "iris"}, "training": {"epochs": 2, "
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
-def test_every_form_of_a_config_trains_the_same_bits() -> None:
+def test_every_form_of_a_config_gives_the_same_bits() -> None:
     first = run_experiment(IRIS, {"optimizer.learning_rate": np.float64(0.2)}, out=Path("first"))
     Path("own.toml").write_text(
         'dataset.name = "iris"\noptimizer.learning_rate = 0.2\n[training]\nepochs = 2\nbatch_size = 16\n'
@@ -31,10 +31,10 @@ def test_every_form_of_a_config_trains_the_same_bits() -> None:
         again = run_experiment(form, out=f"again{number}")
         assert again.config == first.config and again.status == "completed"
         assert (again.model.net.params["W1"] == first.model.net.params["W1"]).all()
-    assert IRIS == {"dataset": {"name": "iris"}, "training": {"epochs": 2, "batch_size": 16}}  # not changed
+    assert IRIS == {"dataset": {"name": "iris"}, "training": {"epochs": 2, "batch_size": 16}}  # unchanged
 
 
-def test_a_run_is_read_back_with_config_history_summary_and_model() -> None:
+def test_a_run_is_read_back_completely() -> None:
     run = run_experiment("iris", {"training.epochs": 3, "training.patience": None}, out="run")
     stored = load_run("run")
     assert (stored.config, stored.history, stored.summary) == (run.config, run.history, run.summary)
@@ -45,7 +45,7 @@ def test_a_run_is_read_back_with_config_history_summary_and_model() -> None:
     assert Path("run/report.html").is_file()
 
 
-def test_the_path_of_a_table_is_as_seen_from_here() -> None:
+def test_a_table_path_is_relative_to_the_current_folder() -> None:
     Path("own.csv").write_text("x,y\n" + "1,a\n2,b\n" * 20)
     table = {"dataset": {"name": "csv", "path": "own.csv"}, "training": {"epochs": 1, "batch_size": 16}}
     run = run_experiment(table, out="runs/one")
@@ -54,7 +54,7 @@ def test_the_path_of_a_table_is_as_seen_from_here() -> None:
     assert other.config.dataset.path == run.config.dataset.path
 
 
-def test_a_sweep_gives_rows_a_table_and_runs() -> None:
+def test_a_sweep_returns_rows_a_table_and_runs() -> None:
     axes = {"optimizer.learning_rate": np.array([0.1, 0.3]), "seed": range(2), "name": "swept"}
     sweep = run_sweep("iris", axes, {"training.epochs": 1}, out="s")
     assert [row["optimizer.learning_rate"] for row in sweep.rows] == [0.1, 0.1, 0.3, 0.3]
@@ -96,7 +96,7 @@ def test_faults_of_axes_and_folders_are_named() -> None:
         run_experiment(IRIS, out="run")
 
 
-def test_the_functions_are_imported_when_they_are_asked_for() -> None:
+def test_the_functions_are_imported_on_first_use() -> None:
     code = (
         "import sys, tinynet, tinynet.experiments as e; print('pydantic' in sys.modules, 'run_sweep' in dir(e)); "
         "from tinynet.experiments import run_experiment; print('pydantic' in sys.modules)"
@@ -107,7 +107,7 @@ def test_the_functions_are_imported_when_they_are_asked_for() -> None:
         getattr(tinynet.experiments, "run_swep")  # noqa: B009
 
 
-# What is kept in a file
+# Saved files
 
 
 def test_a_network_and_a_model_are_saved_and_read() -> None:
@@ -123,7 +123,7 @@ def test_a_network_and_a_model_are_saved_and_read() -> None:
     assert (again.net.predict(data.X_test) == np.searchsorted(data.class_names, again.predict(rows))).all()
 
 
-def test_an_activation_of_ones_own_is_not_saved() -> None:
+def test_a_custom_activation_is_not_saved() -> None:
     def relu(a: Any) -> Any:  # not tinynet's, whatever its name
         return np.maximum(a, -0.1)
 
@@ -133,10 +133,10 @@ def test_an_activation_of_ones_own_is_not_saved() -> None:
     assert not Path("net.npz").exists()
 
 
-# What is seen in a notebook
+# Output in a notebook
 
 
-def test_what_a_notebook_shows_fits_on_two_lines_and_says_the_sizes() -> None:
+def test_a_notebook_shows_objects_in_two_lines_with_sizes() -> None:
     run = run_experiment(IRIS, out="run")
     shown = {
         "TwoLayerNet(64, 50, 10, activation='relu')": TwoLayerNet(64, 50, 10, activation="relu"),
@@ -151,13 +151,13 @@ def test_what_a_notebook_shows_fits_on_two_lines_and_says_the_sizes() -> None:
         assert part in repr(thing) and len(repr(thing)) <= 160 and "\n" not in repr(thing)
 
 
-def test_a_history_draws_itself() -> None:
+def test_a_history_can_plot_itself() -> None:
     history = run_experiment(IRIS, out="run").history
     axes = history.plot()
     drawn = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
     assert any(np.allclose(y, history["train_loss"]) for y in drawn if len(y) == len(history))
 
 
-def test_a_config_object_is_taken_too() -> None:
+def test_a_config_object_is_accepted_too() -> None:
     config = load_config("iris", ["training.epochs=1"])
     assert run_experiment(config, out="run").config == config

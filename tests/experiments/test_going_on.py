@@ -1,4 +1,4 @@
-"""What a command says that broke off: the line to type next works in bash, whatever the folder is called."""
+"""The command that an interrupted run suggests works in bash, whatever the folder is called."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bash(script: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def typed_in_bash(command: str) -> list[str]:
-    """Return the words that bash gives to tinynet."""
+    """Return the words that bash passes to tinynet."""
     words = bash(f"tinynet() {{ printf '%s\\0' \"$@\"; }}; {command}").stdout.split(b"\0")
     return [os.fsdecode(word) for word in words[:-1]]
 
@@ -44,14 +44,14 @@ def broken_off(*_: Any, **__: Any) -> None:
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the one line on stderr, but for what stands before the command in it."""
+    """Return the one line on stderr from the command on."""
     (line,) = capsys.readouterr().err.splitlines()
     assert line.isprintable()
     return line.partition("resume with: ")[2]
 
 
 @given(st.lists(NAMES | BYTES, min_size=1))
-def test_bash_reads_a_typed_path_as_it_was(paths: list[str]) -> None:
+def test_bash_reads_a_quoted_path_unchanged(paths: list[str]) -> None:
     words = [typed_path(path) for path in paths]
     assert all(word.isprintable() for word in words)
     read = bash(f"printf '%s\\0' {' '.join(words)}").stdout
@@ -72,23 +72,25 @@ def test_the_command_that_resumes_a_run_can_be_pasted_into_bash(
 
 
 @pytest.mark.parametrize(("folder", "typed"), PLACES)
-def test_the_command_that_goes_on_with_a_sweep_can_be_pasted_into_bash(
+def test_the_command_that_resumes_a_sweep_can_be_pasted(
     folder: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(sweep, "train_one", broken_off)
         assert main(["sweep", "iris", "seed=0..1", *QUICK, f"--out={folder}", "--quiet"]) == 130
     command = told(capsys)
-    assert main(["train", f"--out={folder}", "--resume"]) == 2  # who asks for a run is told the same
+    assert main(["train", f"--out={folder}", "--resume"]) == 2  # train gives the same answer
     assert f"it is a sweep's: '{command}'" in capsys.readouterr().err
     assert main([*typed_in_bash(command), "--quiet"]) == 0
     assert statuses(folder) == ["completed"] * 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -f counts otherwise elsewhere")
-def test_a_run_whose_first_file_found_no_room_is_begun_again_by_the_same_command() -> None:
+def test_a_run_whose_first_file_failed_starts_by_the_same_command() -> None:
     command = ["train", "iris", *QUICK, "--out", "x", "--quiet"]
-    full = bash(f"ulimit -f 0; PYTHONDONTWRITEBYTECODE=1 '{TINYNET}' {' '.join(command)}")  # no truncated bytecode
+    full = bash(
+        f"ulimit -f 0; PYTHONDONTWRITEBYTECODE=1 '{TINYNET}' {' '.join(command)}"
+    )  # a full disk would leave truncated bytecode
     assert full.returncode == 3
     last = full.stderr.decode().splitlines()[-1]  # joblib may complain before
     assert last == "tinynet: failed: x: File too large; nothing of it was saved yet; run the command again"
@@ -96,7 +98,7 @@ def test_a_run_whose_first_file_found_no_room_is_begun_again_by_the_same_command
 
 
 @pytest.mark.parametrize("words", [["train"], ["train", "iris"], ["sweep", "iris", "seed=0..1"]])
-def test_no_folder_is_not_the_current_one_when_a_run_or_a_sweep_is_resumed(
+def test_an_empty_folder_name_is_not_the_current_folder(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*(words if len(words) > 1 else ["train", "iris"]), *QUICK, "--out", "here", "--quiet"]) == 0

@@ -1,4 +1,4 @@
-"""Run folders that are resumed: with the files of a run that was never interrupted, or not at all."""
+"""Resumed run folders: they get the files of an uninterrupted run, or are refused."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ batch_size = 20
 patience = 3
 checkpoint_every_s = 0
 """
-N_STEPS, LAST = 3, 12  # steps an epoch, and in all
+N_STEPS, LAST = 3, 12  # steps per epoch, and in total
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in a folder with a config and its data."""
+    """Change to a folder with a config and its data."""
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     rng = np.random.default_rng(8)
@@ -65,7 +65,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def interrupted_in(step: int) -> Iterator[None]:
-    """Send SIGTERM in the midst of a step of the training, counted from where it begins."""
+    """Send SIGTERM in the middle of a step, counted from where the training starts."""
     update, steps = SGD.update, 0
 
     def interrupting(optimizer: Any, params: Any, grads: Any) -> None:
@@ -81,7 +81,7 @@ def interrupted_in(step: int) -> Iterator[None]:
 
 
 def run(folder: str, *overrides: str, until: int | None = None, resume: bool = False) -> dict[str, Any] | None:
-    """Train into a folder, or until the midst of a step."""
+    """Train into a folder, completely or until the middle of a step."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     config = load_resumed(RunFolder(folder), None, overrides) if resume else load_config("small.toml", overrides)
     if until is None:
@@ -96,7 +96,7 @@ def files(folder: str) -> dict[str, bytes]:
 
 
 def untimed(folder: str) -> dict[str, Any]:
-    """Return what the files hold, but for durations."""
+    """Return the content of the files without durations."""
     there: dict[str, Any] = {
         name: content for name, content in files(folder).items() if name in ("config.json", "model.npz")
     }
@@ -116,7 +116,7 @@ def half(project: Path) -> str:
 
 
 def test_a_run_resumed_from_any_step_leaves_the_same_files(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)  # so that all durations are the same
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)  # makes all durations equal
     run("whole/run")
     wanted = files("whole/run")
     assert wanted.keys() == {
@@ -143,7 +143,7 @@ def test_the_command_resumes_to_the_same_report(project: Path, monkeypatch: pyte
     assert files("half/run") == files("whole/run")
 
 
-def test_a_line_of_metrics_that_no_checkpoint_knows_is_written_anew(half: str) -> None:
+def test_a_metrics_line_newer_than_the_checkpoint_is_rewritten(half: str) -> None:
     metrics = Path(half, "metrics.csv")
     lines = metrics.read_text().splitlines(keepends=True)
     assert len(lines) == 2
@@ -154,7 +154,7 @@ def test_a_line_of_metrics_that_no_checkpoint_knows_is_written_anew(half: str) -
     assert untimed(half) == untimed("whole/run")
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(half: str) -> None:
+def test_a_run_killed_before_its_first_checkpoint_starts_again(half: str) -> None:
     for path in paths(Path(half)).values():
         path.unlink()
     run(half, resume=True)
@@ -162,7 +162,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(half: st
     assert untimed(half) == untimed("whole/run")
 
 
-def test_more_epochs_are_those_of_a_run_that_had_them_from_its_beginning(project: Path) -> None:
+def test_added_epochs_give_the_same_files_as_one_long_run(project: Path) -> None:
     constant = ["optimizer.schedule='constant'"]
     run("half/run", "training.epochs=2", *constant)
     run("half/run", "training.epochs=6", resume=True)
@@ -171,7 +171,7 @@ def test_more_epochs_are_those_of_a_run_that_had_them_from_its_beginning(project
     assert load_config("half/run/config.json").training.epochs == 6
 
 
-def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(half: str) -> None:
+def test_the_time_of_a_resumed_run_includes_all_parts(half: str) -> None:
     newest = paths(Path(half))[5]
     newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, epoch_s=1000.0))))
     summary = run(half, resume=True)
@@ -184,7 +184,7 @@ def test_the_time_of_a_resumed_run_is_that_of_all_its_parts(half: str) -> None:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str, folder: str) -> list[str]:
-    """Return the lines with which the command refuses to resume; the folder stays as it is."""
+    """Return the lines with which the command refuses to resume; check that the folder stays as it is."""
     before = files(folder)
     assert main(["train", *words, "--resume"]) == 2
     assert files(folder) == before
@@ -194,7 +194,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str, folder: str) -> lis
     return [out, *(line.removeprefix("tinynet: ") for line in lines)] if out else [line[9:] for line in lines]
 
 
-def test_fault_11_nothing_to_resume(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_11_a_folder_with_nothing_to_resume_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     missing = "holds no run to resume: there is no config.json in it"
     assert refusal(capsys, "--out", "empty", folder="empty") == [f"empty {missing}"]
@@ -237,7 +237,7 @@ def test_fault_11_fewer_epochs_are_refused(half: str, capsys: pytest.CaptureFixt
     assert line == f"{half}: training.epochs must be at least the 4 that were trained, got 3"
 
 
-def test_another_schedule_by_more_epochs_is_said_once(half: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_schedule_changed_by_more_epochs_gives_one_note(half: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--out", half, "--resume", "--quiet", "training.epochs=5"]) == 0
     out, err = capsys.readouterr()
     assert out == ""
@@ -253,9 +253,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_fault_34_a_damaged_newest_checkpoint_is_named_and_the_one_before_used(
-    half: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fault_34_a_damaged_newest_checkpoint_is_skipped(half: str, capsys: pytest.CaptureFixture[str]) -> None:
     older, newest = paths(Path(half)).values()
     flip(newest)
     assert main(["train", "--out", half, "--resume", "--quiet"]) == 0
@@ -284,7 +282,7 @@ def test_fault_35_a_newer_format_is_refused(half: str, capsys: pytest.CaptureFix
     assert f"has format version 9, and this tinynet reads {FORMAT}" in line
 
 
-def test_fault_43_a_run_that_was_moved_with_its_data_is_resumed_there(
+def test_fault_43_a_run_moved_with_its_data_can_be_resumed(
     half: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("whole/run")
@@ -299,7 +297,7 @@ def test_fault_43_a_run_that_was_moved_with_its_data_is_resumed_there(
     assert Path("again.html").stat().st_size > 10_000
 
 
-def test_fault_43_a_run_that_was_moved_without_its_data_says_where_they_are_missing(
+def test_fault_43_a_run_moved_without_its_data_names_the_path(
     half: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(half, tmp_path / "away/half/run")
@@ -310,7 +308,7 @@ def test_fault_43_a_run_that_was_moved_without_its_data_says_where_they_are_miss
     assert files("half/run") == before
 
 
-def test_fault_43_a_moved_run_of_a_known_data_set_needs_nothing_else(tmp_path: Path) -> None:
+def test_fault_43_a_moved_run_on_bundled_data_can_be_resumed(tmp_path: Path) -> None:
     words = ["dataset.name='iris'", "training.checkpoint_every_s=0", "training.epochs=3"]
     config = load_config("iris", words)
     for folder in ("whole", "half"):
@@ -324,7 +322,7 @@ def test_fault_43_a_moved_run_of_a_known_data_set_needs_nothing_else(tmp_path: P
     assert untimed(str(tmp_path / "elsewhere")) == untimed(str(tmp_path / "project/whole"))
 
 
-def test_a_config_by_its_file_resumes_as_the_folder_does(half: str) -> None:
+def test_a_config_file_resumes_like_its_folder(half: str) -> None:
     folder = RunFolder(half)
     assert load_resumed(folder, "small.toml") == load_resumed(folder, None)
     assert load_resumed(folder, None) == load_resumed(folder, f"{half}/config.json")

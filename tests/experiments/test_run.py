@@ -1,4 +1,4 @@
-"""One run and its folder: what is in it, that it repeats, and what happens when it cannot be written."""
+"""One run and its folder: its files, that it can be repeated, and what happens when it cannot be written."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Summary = dict[str, Any]
 
 
 def files() -> set[str]:
-    """Return the names in the run folder, but for checkpoints: a slow machine saves more of them."""
+    """Return the names in the run folder, except checkpoints, which a slow machine saves more often."""
     return {path.name for path in Path("run").iterdir() if not path.match("checkpoint-*.npz")}
 
 
@@ -59,13 +59,13 @@ def train_iris(*overrides: str, folder: str = "run", source: str = "iris", repor
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a run of three epochs with its report, which tests only read."""
+    """Return the folder of a run of three epochs with its report; tests only read it."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     train_iris(folder=str(folder), report=True)
     return folder
 
 
-def test_the_losses_of_steps_are_kept_for_the_pages_of_few_epochs() -> None:
+def test_step_losses_are_kept_for_runs_of_few_epochs() -> None:
     train_iris("training.epochs=2", "training.batch_size=50")
     losses = load_run("run").history.step_losses
     assert len(losses) == 2 * 3 and losses == json.loads(Path("run/summary.json").read_text())["step_losses"]
@@ -83,7 +83,7 @@ def read_json(path: str) -> Any:
 # The data
 
 
-def test_runs_of_a_sweep_share_their_data_and_a_file_is_read_again() -> None:
+def test_runs_of_a_sweep_share_data_and_reread_a_changed_file() -> None:
     first, again, other = (
         prepare(load_config("iris", [rate, seed]))
         for rate, seed in (
@@ -109,7 +109,7 @@ def test_a_run_writes_its_files_and_nothing_else(finished: Path) -> None:
     assert "checkpoint-000000021.npz" in names
 
 
-def test_metrics_have_a_row_an_epoch_under_the_promised_columns(finished: Path) -> None:
+def test_metrics_have_one_row_per_epoch_and_all_columns(finished: Path) -> None:
     table = rows(str(finished))
     assert [*table[0]] == COLUMNS and [row["epoch"] for row in table] == ["1", "2", "3"]
     assert [row["step"] for row in table] == ["7", "14", "21"]  # 105 samples in batches of 16
@@ -131,7 +131,7 @@ def test_metrics_are_on_disk_after_every_epoch(monkeypatch: pytest.MonkeyPatch) 
     assert written == [1, 2, 3]
 
 
-def test_without_a_validation_part_its_cells_are_empty_and_the_best_epoch_goes_by_training_loss() -> None:
+def test_without_validation_the_best_epoch_goes_by_training_loss() -> None:
     summary = train_iris("training.epochs=2", "dataset.validation_size=0")
     assert [row["validation_loss"] + row["validation_accuracy"] for row in rows()] == ["", ""]
     assert summary["n_validation"] == 0
@@ -139,7 +139,7 @@ def test_without_a_validation_part_its_cells_are_empty_and_the_best_epoch_goes_b
     assert summary["best"]["train_loss"] == min(float(row["train_loss"]) for row in rows())
 
 
-def test_the_summary_holds_final_and_best_figures_and_those_of_the_test_part() -> None:
+def test_the_summary_holds_final_best_and_test_figures() -> None:
     summary = train_iris()
     stored = read_json("run/summary.json")
     assert stored == summary
@@ -190,7 +190,7 @@ def test_blas_has_as_many_threads_as_the_config_says(finished: Path) -> None:
         assert {library["num_threads"] for library in read_json(f"{folder}/environment.json")["blas"]} == {number}
 
 
-def test_early_stopping_is_said_and_the_best_weights_are_kept() -> None:
+def test_early_stopping_is_reported_and_keeps_the_best_weights() -> None:
     summary = train_iris("training.epochs=500", "training.patience=2", "optimizer.learning_rate=1.0")
     assert summary["status"] == "stopped early"
     assert summary["epochs"] == summary["best"]["epoch"] + 2 < 500
@@ -249,12 +249,12 @@ def test_every_schedule_reaches_the_training(overrides: list[str], schedule: sch
         pytest.param("digits-2bit", 0.96, marks=pytest.mark.soak),
     ],
 )
-def test_a_preset_reads_the_digits_as_well_as_is_asked_of_it(preset: str, wanted: float) -> None:
+def test_a_preset_reaches_its_required_accuracy_on_the_digits(preset: str, wanted: float) -> None:
     accuracies = [train_iris(f"seed={seed}", source=preset, folder=str(seed))["test_accuracy"] for seed in range(3)]
     assert wanted <= np.mean(accuracies) < 1
 
 
-# The same again
+# Repeating a run
 
 
 def same_run(first: str, second: str) -> bool:
@@ -271,7 +271,7 @@ def test_config_json_repeats_the_run() -> None:
     assert Path("first/config.json").read_bytes() == Path("second/config.json").read_bytes()
 
 
-# What cannot be prepared
+# Faults found before the run
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_config_json_repeats_the_run() -> None:
         (['dataset.name="blobs"', "dataset.centers=1001"], "dataset", "centers must be at most n_samples, got 1001"),
     ],
 )
-def test_fault_06_parts_without_a_class_are_refused(overrides: list[str], where: str, message: str) -> None:
+def test_fault_06_parts_that_lack_a_class_are_refused(overrides: list[str], where: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         prepare(load_config("iris", overrides), "my.toml")
     (fault,) = caught.value.faults
@@ -297,7 +297,7 @@ def test_fault_06_parts_without_a_class_are_refused(overrides: list[str], where:
         (['dataset.name="moons"', "dataset.n_samples=1_000_000_000_000"], "dataset: 1,000,000,000,000 samples"),
     ],
 )
-def test_fault_13_sizes_beyond_memory_are_refused_before_anything_is_made(overrides: list[str], message: str) -> None:
+def test_fault_13_sizes_beyond_memory_create_nothing(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         prepare(load_config("iris", overrides))
     (fault,) = caught.value.faults
@@ -305,7 +305,7 @@ def test_fault_13_sizes_beyond_memory_are_refused_before_anything_is_made(overri
     assert "GiB; this machine has" in fault
 
 
-def test_fault_13_hidden_units_whose_values_for_all_samples_do_not_fit_are_refused(
+def test_fault_13_hidden_units_too_many_for_memory_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     memory = {"SC_PHYS_PAGES": 100, "SC_PAGE_SIZE": 4096}
@@ -318,14 +318,14 @@ def test_fault_13_hidden_units_whose_values_for_all_samples_do_not_fit_are_refus
 # Where the folder is made
 
 
-def test_a_folder_of_its_own_is_made_below_runs_also_twice_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_in_one_second_get_two_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "strftime", lambda _: "20240229-120000")
     made = [str(create_folder(None, "iris").path) for _ in range(3)]
     assert made == [f"runs/iris-20240229-120000{end}" for end in ("", "-2", "-3")]
     assert all(Path(folder).is_dir() and not any(Path(folder).iterdir()) for folder in made)
 
 
-def test_a_given_folder_is_made_with_its_parents_or_used_when_it_is_empty() -> None:
+def test_a_given_folder_is_created_or_used_if_empty() -> None:
     assert create_folder("a/b c/d", "x").path == Path("a/b c/d")
     assert create_folder("a/b c/d", "x").path.is_dir()
     assert not any(Path("a/b c/d").iterdir())
@@ -354,7 +354,7 @@ def test_fault_10_a_folder_with_other_things_in_it_is_not_used() -> None:
     assert refusal("") == "command line: --out: must name a folder, got ''"
 
 
-def test_fault_10_a_file_is_no_folder() -> None:
+def test_fault_10_a_file_in_place_of_the_folder_is_refused() -> None:
     Path("run").touch()
     Path("runs").touch()
     assert refusal("run") == "run is a file; a run needs a folder"
@@ -370,12 +370,12 @@ def test_fault_10_a_file_is_no_folder() -> None:
         ("/proc/nothing/x", "No such file or directory"),
     ],
 )
-def test_fault_10_a_folder_that_cannot_be_made(out: str, reason: str) -> None:
+def test_fault_10_a_folder_that_cannot_be_made_is_refused(out: str, reason: str) -> None:
     end = f": cannot be written: .*{reason}; choose another folder with --out"
     assert re.search(end, refusal(out))
 
 
-def test_fault_10_a_folder_without_write_permission() -> None:
+def test_fault_10_a_folder_without_write_permission_is_refused() -> None:
     Path("mine").mkdir()
     Path("secret").mkdir()
     for folder, mode in ((".", 0o555), ("mine", 0o555), ("secret", 0)):
@@ -393,7 +393,7 @@ def test_fault_10_a_folder_without_write_permission() -> None:
 # The page of a run
 
 
-def test_a_run_under_way_shows_its_page_and_the_last_one_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_run_has_a_page_that_refreshes_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "PAGE_EVERY_S", 0.0)
     monkeypatch.setattr(run_module, "PAGE_SHARE", 0)
     pages: list[str] = []
@@ -411,7 +411,9 @@ def test_a_run_under_way_shows_its_page_and_the_last_one_rests(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("a bug")])
-def test_a_page_that_cannot_be_written_stops_no_training(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_cannot_be_written_does_not_stop_training(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run_module, "PAGE_EVERY_S", 0.0)
 
     def fails(state: StoredRun, shown: object) -> None:
@@ -422,12 +424,12 @@ def test_a_page_that_cannot_be_written_stops_no_training(error: Exception, monke
     assert train_iris(report=True)["status"] == "completed"
 
 
-def test_the_page_made_from_memory_is_the_one_made_from_the_folder(finished: Path) -> None:
+def test_the_page_from_memory_equals_the_page_from_the_folder(finished: Path) -> None:
     own = (finished / "report.html").read_bytes()
     assert write_report(finished).read_bytes() == own
 
 
-def test_a_command_reads_the_config_of_a_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_reads_the_config_of_a_run_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     train_iris()
     read, real = list[str](), loading.parsed_file
 
@@ -442,7 +444,7 @@ def test_a_command_reads_the_config_of_a_run_once(monkeypatch: pytest.MonkeyPatc
         assert read == ["run/config.json"], words
 
 
-# When a run does not end well
+# Runs that fail
 
 
 def test_fault_30_a_run_that_diverges_keeps_the_last_good_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,7 +468,7 @@ def test_fault_30_a_run_that_diverges_keeps_the_last_good_epoch(monkeypatch: pyt
     assert net.loss(data.X_train, data.y_train) == pytest.approx(float(rows()[-1]["train_loss"]), rel=1e-9)
 
 
-def test_fault_30_a_run_that_diverges_in_its_first_epoch_keeps_the_first_weights() -> None:
+def test_fault_30_a_first_epoch_that_diverges_keeps_the_weights() -> None:
     config = load_config("iris", ["network.weight_scale=1e200", "network.activation='relu'"])
     run = prepare(config)
     before = run.net.params["W1"].copy()
@@ -479,7 +481,7 @@ def test_fault_30_a_run_that_diverges_in_its_first_epoch_keeps_the_first_weights
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "interrupted"), (TypeError("bug"), "failed")])
-def test_what_was_trained_before_an_interruption_is_written(
+def test_an_interrupted_run_writes_what_was_trained(
     error: BaseException, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = RunWriter.add
@@ -500,7 +502,7 @@ def test_what_was_trained_before_an_interruption_is_written(
 
 @contextmanager
 def files_of_at_most(n_bytes: int) -> Iterator[None]:
-    """Let every file that grows beyond `n_bytes` fail, as on a full disk."""
+    """Make every file that grows beyond `n_bytes` fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "dont_write_bytecode", True)  # an import would leave truncated bytecode behind
@@ -519,7 +521,7 @@ def files_of_at_most(n_bytes: int) -> Iterator[None]:
         (5000, {"config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"}),
     ],
 )
-def test_a_disk_that_fills_up_leaves_whole_files_and_no_rubbish(n_bytes: int, complete: set[str]) -> None:
+def test_a_disk_that_fills_up_leaves_only_whole_files(n_bytes: int, complete: set[str]) -> None:
     config = load_config("iris", ["training.epochs=8"])
     run, folder = prepare(config), create_folder("run", "iris")
     with files_of_at_most(n_bytes), pytest.raises(OSError, match="File too large"):
@@ -530,7 +532,7 @@ def test_a_disk_that_fills_up_leaves_whole_files_and_no_rubbish(n_bytes: int, co
         read_json(f"run/{name}")
 
 
-def test_fault_42_a_clock_that_is_set_back_does_not_make_durations_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_42_a_clock_set_back_gives_no_negative_durations(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter(range(10**9, 0, -1000))
     monkeypatch.setattr(time, "time", lambda: float(next(moments)))
     summary = train_iris()

@@ -1,4 +1,4 @@
-"""Sweeps: the folder and what it holds, what is printed, and what a wrong command gets."""
+"""Sweeps: the folder and its content, the output, and the answer to a wrong command."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from tinynet.storage.locks import only_writer
 from tinynet.storage.writing import write_atomically
 
 REPEATED = {"checkpoint-000000014.npz", "config.json", "environment.json", "model.npz"}
-FILES = REPEATED | {"metrics.csv", "report.html", "summary.json"}  # in which are durations
+FILES = REPEATED | {"metrics.csv", "report.html", "summary.json"}  # it contains durations
 
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
-# What a sweep leaves
+# The folder of a sweep
 
 
-def test_a_run_folder_holds_what_a_single_run_gives_but_for_its_picture() -> None:
+def test_a_run_folder_equals_that_of_a_single_run_but_for_a_picture() -> None:
     swept("seed=3,4", *QUICK)
     assert main(["train", "iris", "seed=4", *QUICK, "--quiet", "--out", "alone"]) == 0
     first, second = run_folders()
@@ -46,7 +46,7 @@ def test_a_run_folder_holds_what_a_single_run_gives_but_for_its_picture() -> Non
     assert results("s")[second.name] == result(Path("alone"))
 
 
-def test_each_run_has_a_page_without_predictions_unless_told_not() -> None:
+def test_each_run_has_a_page_unless_no_reports_is_given() -> None:
     swept()
     pages = [(path / "report.html").read_text(encoding="utf-8") for path in run_folders()]
     assert len(pages) == 2 and all("leaves predictions out" in page for page in pages)
@@ -60,7 +60,7 @@ def test_each_run_has_a_page_without_predictions_unless_told_not() -> None:
     assert Path("plain/report.html").is_file()
 
 
-def test_the_table_has_a_row_a_run_with_the_figures_of_its_folder() -> None:
+def test_the_table_has_one_row_per_run_with_its_figures() -> None:
     swept("optimizer.learning_rate=0.1,0.3", "seed=0..1", *QUICK)
     rows = table()
     assert [row["run"] for row in rows] == [setting.folder for setting in load_grid("s/sweep.json").settings]
@@ -77,7 +77,7 @@ def test_the_table_has_a_row_a_run_with_the_figures_of_its_folder() -> None:
             assert float(row[name]) == summary[name]
 
 
-def test_the_table_is_whole_at_every_moment_and_grows_as_runs_finish(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_always_whole_and_grows_as_runs_finish(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
 
     def looks(path: Path, content: bytes) -> None:
@@ -93,7 +93,7 @@ def test_the_table_is_whole_at_every_moment_and_grows_as_runs_finish(monkeypatch
     assert all(len(row) == 3 and set(row) <= {"completed", "missing"} for row in seen)
 
 
-def test_runs_with_the_same_data_follow_one_another(tmp_path: Path) -> None:
+def test_runs_with_the_same_data_are_consecutive(tmp_path: Path) -> None:
     grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "dataset.test_size=0.2,0.3", "seed=0..1"])
     worked: list[tuple[float, int]] = []
 
@@ -105,7 +105,7 @@ def test_runs_with_the_same_data_follow_one_another(tmp_path: Path) -> None:
     assert worked == [(size, seed) for size in (0.2, 0.3) for seed in (0, 1) for _ in range(2)]
 
 
-def test_a_sweep_with_its_report_needs_nothing_of_matplotlib() -> None:
+def test_a_sweep_with_its_report_does_not_import_matplotlib() -> None:
     code = f"import sys; from tinynet.cli.main import main; main(['sweep', 'iris', 'seed=0..1', *{QUICK}, "
     code += "'--out', 's']); "
     code += "print('matplotlib' in sys.modules)"
@@ -113,7 +113,7 @@ def test_a_sweep_with_its_report_needs_nothing_of_matplotlib() -> None:
     assert Path("s/report.html").is_file() and told.splitlines()[-1] == "False"
 
 
-def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:
+def test_no_cell_is_a_spreadsheet_formula() -> None:
     cells = {
         "=1+1": "'=1+1",
         "+1": "+1",
@@ -129,7 +129,7 @@ def test_no_cell_is_a_formula_to_a_spreadsheet() -> None:
     assert row == [*cells.values(), "-1.5", ""]
 
 
-def test_fault_41_a_diverged_run_is_recorded_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_41_a_diverged_run_is_recorded_and_others_continue(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["optimizer.learning_rate=0.1,1e300", "seed=0..1", 'network.activation="relu"', *QUICK]
     assert main(["sweep", "iris", *words, "--out", "s"]) == 0
     assert statuses() == ["completed", "completed", "diverged", "diverged"]
@@ -143,13 +143,13 @@ def test_fault_41_a_diverged_run_is_recorded_and_the_others_go_on(capsys: pytest
     assert made_at() == before, "diverged is how it ended: it would again"
 
 
-def test_a_sweep_tells_each_note_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_prints_each_note_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "iris", "seed=0..2", *QUICK, "training.batch_size=5000", "--quiet"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "tinynet: note: batch_size 5000 is larger than the 105 training samples: one batch an epoch"
 
 
-# What is printed
+# Output
 
 
 def test_a_sweep_prints_its_settings_best_first(capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,10 +167,10 @@ def test_a_sweep_prints_its_settings_best_first(capsys: pytest.CaptureFixture[st
     assert Path(path.split()[1]).is_file()
     page = Path(report.removeprefix("report         ")).read_text(encoding="utf-8")
     assert report.endswith("/report.html") and "learning_rate" in page and "1e-06" in page
-    assert err == ""  # no bar where nobody watches
+    assert err == ""  # no progress bar without a terminal
 
 
-def test_fault_60_a_run_that_blew_up_moves_no_setting(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fault_60_a_run_that_blew_up_does_not_move_its_setting(capsys: pytest.CaptureFixture[str]) -> None:
     grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..2", "training.epochs=2"])
     rows = run_grid(grid, create_sweep_folder("s", grid), serial)
     calm = results_table(grid, rows).splitlines()
@@ -193,7 +193,7 @@ def nobody_works(work: Work, tasks: Iterable[Task]) -> Outcomes:
     yield from ()
 
 
-def test_the_printed_table_fits_eighty_columns_and_twenty_settings() -> None:
+def test_the_printed_table_fits_80_columns_and_20_settings() -> None:
     rates = ",".join(f"0.{number}23456789012345" for number in range(10, 31))
     axes = [f"optimizer.learning_rate={rates}", "gradient.h=0.0123456789012345,0.2", "training.batch_size=5,6"]
     grid = load_grid("iris", [*axes, "network.activation=relu,tanh"])
@@ -208,7 +208,7 @@ def test_the_printed_table_fits_eighty_columns_and_twenty_settings() -> None:
 
 
 def mistake(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """Return the one line that answers a wrong command, which creates and changes nothing."""
+    """Return the one line that answers a wrong command; check that nothing is created or changed."""
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
     assert main(["sweep", *words]) == 2
     out, err = capsys.readouterr()
@@ -235,13 +235,13 @@ def test_a_wrong_command_is_answered_in_one_line(words: str, answer: str, capsys
     assert re.sub("^(iris and )?command line: ", "", line).startswith(answer)
 
 
-def test_a_folder_that_holds_a_sweep_is_not_swept_into_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_with_a_sweep_is_not_used_for_another(capsys: pytest.CaptureFixture[str]) -> None:
     swept()
     line = mistake(capsys, "iris", "seed=0..1", *QUICK, "--out", "s")
     assert line == "s holds a sweep already; resume it with --resume, or choose another folder with --out"
 
 
-def test_another_config_is_not_resumed_and_the_keys_that_differ_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_resuming_with_another_config_names_the_keys_that_differ(capsys: pytest.CaptureFixture[str]) -> None:
     swept()
     words = ["seed=0..2", "training.epochs=3", "network.hidden_units=3"]
     line = mistake(capsys, "iris", *words, "--out", "s", "--resume")
@@ -249,7 +249,7 @@ def test_another_config_is_not_resumed_and_the_keys_that_differ_are_named(capsys
     assert line == f"s was begun with another config: {differing}"
 
 
-def test_two_commands_do_not_work_in_one_folder_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_commands_cannot_write_to_one_folder(capsys: pytest.CaptureFixture[str]) -> None:
     swept()
     with only_writer(Path("s")):
         assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 2
@@ -259,19 +259,19 @@ def test_two_commands_do_not_work_in_one_folder_at_once(capsys: pytest.CaptureFi
     )
 
 
-def test_the_sweep_table_of_a_config_is_swept() -> None:
+def test_the_sweep_table_of_a_config_is_used() -> None:
     Path("mine.toml").write_text(f'{preset_text("iris")}\n[sweep]\nseed = "0..2"\n', encoding="utf-8")
     assert main(["sweep", "mine.toml", *QUICK, "--quiet", "--out", "s"]) == 0
     assert [row["seed"] for row in table()] == ["0", "1", "2"]
 
 
-def test_a_table_of_ones_own_is_swept_reported_and_predicted_from(capsys: pytest.CaptureFixture[str]) -> None:
+def test_your_own_table_can_be_swept_reported_and_predicted(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"{n},{('red', 'blue')[n % 2]},{('yes', 'no')[n % 3 == 0]}\n" for n in range(60)]
     Path("own.csv").write_text("size,colour,kind\n" + "".join(rows), encoding="utf-8")
     axes = ["optimizer.learning_rate=0.03,0.1", "seed=0..2", "dataset.scaling=standard,minmax"]
     assert main(["sweep", "own.csv", *axes, *QUICK, "--out", "s"]) == 0
     out = capsys.readouterr().out
-    assert out.count("colour: text, 2 columns of 0 and 1\n") == 1  # as train says it, once for all runs
+    assert out.count("colour: text, 2 columns of 0 and 1\n") == 1  # as for train, once for all runs
     assert Path("s/report.html").is_file()
     folder = next(path for path in Path("s").iterdir() if path.name.startswith("learning_rate=0.1-seed=1"))
     Path("new.csv").write_text("colour,size\nred,3\nblue,4\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Sweeps that are interrupted, killed, or short of a worker or of room: what finished is kept, the rest is run."""
+"""Sweeps that are interrupted, killed, or lose a worker or disk space: finished runs stay, the rest is run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tinynet.experiments import run, sweep, sweep_table
 from tinynet.experiments.axes import load_grid
 from tinynet.storage.writing import write_atomically
 
-LONG = ("training.epochs=200", "network.hidden_units=3")  # long enough to be met on the way
+LONG = ("training.epochs=200", "network.hidden_units=3")  # long enough to be interrupted
 
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -44,13 +44,13 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    """Return the results of four long runs, one after the other, that nothing disturbed."""
+    """Return the results of four long, undisturbed runs, one after the other."""
     folder = str(tmp_path_factory.mktemp("alone") / "s")
     swept("seed=0..3", *LONG, "--no-reports", out=folder)
     return results(folder)
 
 
-def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
+def test_fault_40_resuming_runs_only_what_is_missing() -> None:
     swept("seed=0..3", *QUICK)
     whole = results("s")
     first, second, third, fourth = run_folders()
@@ -59,7 +59,7 @@ def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
     for path in third.iterdir():
         path.unlink()
     third.rmdir()
-    Path("s", f".{third.name}.part").mkdir()  # what a killed run leaves
+    Path("s", f".{third.name}.part").mkdir()  # the remains of a killed run
     Path("s", f".{third.name}.part-0a1b2c3d").mkdir()
     Path("s", f".{fourth.name}.part").mkdir()
     Path("s/sweep.csv").unlink()
@@ -75,7 +75,7 @@ def test_fault_40_resuming_runs_what_is_missing_and_only_that() -> None:
     assert not list(Path("s").glob(".*"))
 
 
-def test_a_run_that_cannot_be_written_is_failed_the_others_go_on_and_resuming_runs_it(
+def test_a_run_that_cannot_be_written_fails_and_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = run.execute
@@ -101,7 +101,7 @@ def test_a_run_that_cannot_be_written_is_failed_the_others_go_on_and_resuming_ru
     assert before.items() <= made_at().items()
 
 
-def test_a_full_disk_under_the_table_ends_the_sweep_and_keeps_what_finished(
+def test_a_full_disk_ends_the_sweep_and_keeps_finished_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(path: Path, content: bytes) -> None:
@@ -119,7 +119,7 @@ def test_a_full_disk_under_the_table_ends_the_sweep_and_keeps_what_finished(
     assert len(made_at()) == 1
 
 
-def test_what_another_worker_has_finished_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_finished_by_another_worker_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     swept("seed=0..1", *QUICK)
     before = made_at()
     setting = load_grid("s/sweep.json").settings[0]
@@ -130,16 +130,14 @@ def test_what_another_worker_has_finished_meanwhile_is_kept(monkeypatch: pytest.
     assert made_at() == before and not list(Path("s").glob(".*"))
 
 
-def test_a_worker_that_does_not_see_the_folder_says_what_a_cluster_needs() -> None:
+def test_a_worker_without_the_folder_says_what_a_cluster_needs() -> None:
     setting = load_grid("iris", ["seed=0..1"]).settings[0]
     with pytest.raises(OSError, match=r"nowhere is not there: all machines of a cluster must see the same folder"):
         sweep.train_one(setting.config, "nowhere/run")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_fault_40_workers_that_are_ended_do_not_stop_the_sweep(
-    number: signal.Signals, alone: dict[str, Result]
-) -> None:
+def test_fault_40_killed_workers_do_not_stop_the_sweep(number: signal.Signals, alone: dict[str, Result]) -> None:
     process = command("iris", "seed=0..3", *LONG, "--no-reports", "--out", "s", "--jobs", "2", "--quiet")
     wait_for(a_run_to_be_whole, process)
     wait_for(lambda: list(Path("s").glob(".*.part/metrics.csv")), process)
@@ -152,9 +150,7 @@ def test_fault_40_workers_that_are_ended_do_not_stop_the_sweep(
 
 
 @pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.soak)])
-def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_the_rest(
-    jobs: str, alone: dict[str, Result]
-) -> None:
+def test_an_interrupted_sweep_keeps_its_runs_and_can_be_resumed(jobs: str, alone: dict[str, Result]) -> None:
     process = command("iris", "seed=0..3", *LONG, "--out", "s", "--jobs", jobs)
     wait_for(a_run_to_be_whole, process)
     os.killpg(process.pid, signal.SIGINT)
@@ -175,18 +171,18 @@ def test_an_interrupt_keeps_what_finished_says_how_to_resume_and_resuming_does_t
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the processes that a process has begun, but for Python's own, which ends with it."""
+    """Return the child processes of a process, except Python's own, which ends with it."""
     children = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for each in children for child in each}
     return sorted(child for child, command in commands.items() if b"resource_tracker" not in command)
 
 
-def test_fault_40_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
+def test_fault_40_a_killed_sweep_leaves_no_process_and_resumes() -> None:
     process = command("iris", "seed=0..3", *LONG, "--out", "s", "--jobs", "2")
     wait_for(a_run_to_be_whole, process)
     workers = workers_of(process.pid)
     process.kill()
-    process.communicate(timeout=60)  # ends when nobody holds its output any more
+    process.communicate(timeout=60)  # ends when no process holds its output
     assert len(workers) == 2
     before = made_at()
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
@@ -199,7 +195,7 @@ def test_fault_40_a_killed_sweep_leaves_nobody_at_work_and_is_resumed() -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
-    """Start a scheduler and two workers on this machine, each a process of its own."""
+    """Start a scheduler and two workers on this machine, each in its own process."""
     folder = tmp_path_factory.mktemp("cluster")
     with started("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", "scheduler.json", cwd=folder):
         address = ""
@@ -234,7 +230,7 @@ def test_serial_loky_and_dask_give_the_same_bits(cluster: tuple[str, list[subpro
     assert results("serial") == results("loky") == results("dask")
 
 
-def test_fault_40_a_killed_worker_of_a_cluster_does_not_stop_the_sweep_and_every_run_is_done(
+def test_fault_40_a_killed_cluster_worker_does_not_stop_the_sweep(
     cluster: tuple[str, list[subprocess.Popen[str]]],
 ) -> None:
     address, (worker, _) = cluster
@@ -246,7 +242,7 @@ def test_fault_40_a_killed_worker_of_a_cluster_does_not_stop_the_sweep_and_every
     assert statuses() == ["completed"] * 4 and not list(Path("s").glob(".*"))
 
 
-def test_a_local_cluster_is_started_and_leaves_nobody_behind(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_local_cluster_leaves_no_process_behind(capfd: pytest.CaptureFixture[str]) -> None:
     before = workers_of(os.getpid())
     assert main(["sweep", "iris", "seed=0..1", *QUICK, "--out", "s", "--dask", "local", "--jobs", "1"]) == 0
     out, err = capfd.readouterr()

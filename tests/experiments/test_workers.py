@@ -1,4 +1,4 @@
-"""Where the tasks of a sweep are worked through, and what becomes of them when a worker dies."""
+"""Where the tasks of a sweep run, and what happens to them when a worker dies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fails_at_two(number: int) -> int:
 
 
 def meets(_: int, folder: str) -> int:
-    """Return the own process's id when another process has been here, too."""
+    """Return the id of this process once another process has been here too."""
     Path(folder, str(os.getpid())).touch()
     patience = time.monotonic() + 60
     while len(list(Path(folder).iterdir())) < 2 and time.monotonic() < patience:
@@ -46,7 +46,7 @@ def process_id(_: int) -> int:
 
 
 def dies(number: int, folder: str, times: int) -> int:
-    """Kill the own process at so many calls, and leave a trace of every call."""
+    """Kill this process in the first `times` calls, and leave a trace of every call."""
     calls = [path for path in Path(folder).iterdir() if path.name.startswith(f"{number}-")]
     Path(folder, f"{number}-{len(calls)}").touch()
     if len(calls) < times:
@@ -62,7 +62,7 @@ def by_task(outcomes: Any) -> dict[Task, Outcome]:
 
 
 @pytest.mark.parametrize("jobs", [None, 2])
-def test_what_one_task_raises_is_its_outcome_in_one_line_and_the_others_go_on(jobs: int | None) -> None:
+def test_an_error_in_a_task_is_its_result_and_others_continue(jobs: int | None) -> None:
     tasks: list[Task] = [(number,) for number in range(5)]
     run = backends.serial(fails_at_two, tasks) if jobs is None else backends.loky(fails_at_two, tasks, jobs=jobs)
     outcomes = by_task(run)
@@ -71,13 +71,13 @@ def test_what_one_task_raises_is_its_outcome_in_one_line_and_the_others_go_on(jo
     assert outcomes[(3,)] == Outcome(error="ValueError: two lines")
 
 
-def test_a_task_whose_process_dies_is_tried_again_and_no_other_is_lost(tmp_path: Path) -> None:
+def test_a_task_whose_process_dies_is_tried_again(tmp_path: Path) -> None:
     tasks: list[Task] = [(number, str(tmp_path), DEATHS.get(number, 0)) for number in range(6)]
     outcomes = by_task(backends.loky(dies, tasks, jobs=2))
     assert [outcomes[task].value for task in tasks] == [0, 1, 2, 3, None, 5]
     assert outcomes[tasks[4]] == KILLED
     calls = Counter(path.name[0] for path in tmp_path.iterdir())
-    assert calls["1"] == calls["4"] == 2 and sum(calls.values()) <= 10  # each time its neighbour at most
+    assert calls["1"] == calls["4"] == 2 and sum(calls.values()) <= 10  # at most its neighbour each time
 
 
 def complains(number: int) -> int:
@@ -85,7 +85,7 @@ def complains(number: int) -> int:
     return number
 
 
-def test_a_task_that_kills_every_worker_of_a_cluster_is_given_up_and_the_cluster_goes_on_in_silence(
+def test_a_task_that_kills_every_cluster_worker_is_given_up(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(config["distributed"]["scheduler"], "allowed-failures", 0)
@@ -101,7 +101,7 @@ def test_a_process_that_dies_between_two_tasks_is_replaced() -> None:
     outcomes = backends.loky(process_id, [(0,), (1,)], jobs=1)
     _, first = next(outcomes)
     os.kill(first.value, signal.SIGKILL)
-    time.sleep(1.0)  # the pool takes note
+    time.sleep(1.0)  # the pool notices
     ((task, second),) = outcomes
     assert task == (1,) and second.value not in (first.value, os.getpid())
 
@@ -114,7 +114,7 @@ def test_no_process_is_left_when_the_caller_stops_early(tmp_path: Path) -> None:
         os.kill(outcome.value, 0)
 
 
-def test_a_cluster_that_nobody_runs_is_said_to_be_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_cluster_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "CONNECT_S", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1:nine"):
         with pytest.raises(ConfigError, match=f"command line: --dask: no scheduler answers at '{address}': ") as caught:

@@ -1,4 +1,4 @@
-"""The report in a real browser: it renders, nothing sticks out or is fetched, and the console stays empty."""
+"""The report in a real browser: it renders, nothing overflows or is fetched, and the console stays empty."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LONG = "a_name_without_any_space_that_is_far_too_long_for_a_telephone_" * 2
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a report of each kind, with names as long as they may be."""
+    """Write a report of each kind, with names of the maximal length."""
     root = tmp_path_factory.mktemp("reports")
 
     def train(folder: str, source: str, *overrides: str) -> None:
-        epochs = f"training.epochs={2 if folder == 'iris' else 3}"  # one has its loss by step
+        epochs = f"training.epochs={2 if folder == 'iris' else 3}"  # one run has a chart of the loss by step
         pages.train(root / folder, source, *overrides, epochs, f'name="{LONG[:100]}"')
 
     train("iris", "iris")
@@ -52,13 +52,13 @@ def page() -> Iterator[Page]:
 
 
 def complaints(page: Page) -> list[object]:
-    """Return what the console and the log have been told, uncaught errors included."""
+    """Return the messages in the console and the log, including uncaught errors."""
     told = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
     return [event for event in page.events if event["method"] in told]
 
 
 def requests(page: Page) -> list[str]:
-    """Return the addresses that were asked for, those inside the file left out."""
+    """Return the requested addresses, without those inside the file."""
     asked = [
         event["params"]["request"]["url"] for event in page.events if event["method"] == "Network.requestWillBeSent"
     ]
@@ -122,7 +122,7 @@ def test_a_report_renders_at_both_widths_and_in_both_schemes(
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_on_paper_a_report_is_dark_on_light_and_fits(name: str, reports: Path, page: Page) -> None:
+def test_a_printed_report_is_dark_on_light_and_fits(name: str, reports: Path, page: Page) -> None:
     page.open(reports / name / "report.html", 720, dark=True)
     assert page.value("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     dark = {"name": "prefers-color-scheme", "value": "dark"}
@@ -133,7 +133,7 @@ def test_on_paper_a_report_is_dark_on_light_and_fits(name: str, reports: Path, p
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_every_picture_has_a_name_for_those_who_do_not_see_it(name: str, reports: Path, page: Page) -> None:
+def test_every_picture_has_an_accessible_name(name: str, reports: Path, page: Page) -> None:
     page.open(reports / name / "report.html", 1400)
     nodes = page.send("Accessibility.getFullAXTree")["nodes"]
     pictures = [node for node in nodes if node.get("role", {}).get("value") == "image" and not node["ignored"]]
@@ -141,16 +141,16 @@ def test_every_picture_has_a_name_for_those_who_do_not_see_it(name: str, reports
     assert all(len(picture["name"]["value"]) > 10 for picture in pictures)
 
 
-def test_a_script_that_got_into_the_page_would_not_run(reports: Path, page: Page, tmp_path: Path) -> None:
+def test_a_script_injected_into_the_page_does_not_run(reports: Path, page: Page, tmp_path: Path) -> None:
     html = (reports / "iris" / "report.html").read_text(encoding="utf-8")
     script = '<script>document.title = "run"</script><img src="x" onerror="document.title = 1">'
     (tmp_path / "tampered.html").write_text(html.replace("</main>", script + "</main>"), encoding="utf-8")
     page.open(tmp_path / "tampered.html", 1400)
     assert page.value("document.title").endswith("tinynet report")
-    assert complaints(page)  # so the console is heard
+    assert complaints(page)  # so console messages do arrive
 
 
-def test_what_sticks_out_or_is_fetched_would_be_seen(reports: Path, page: Page, tmp_path: Path) -> None:
+def test_the_checks_detect_overflow_and_requests(reports: Path, page: Page, tmp_path: Path) -> None:
     html = (reports / "iris" / "report.html").read_text(encoding="utf-8")
     policy = html[html.index("<meta http-equiv") : html.index('<meta name="generator"')]
     wide = '<canvas width="900"></canvas><img src="there.png" alt=""><p style="color: #999">pale</p>'

@@ -1,4 +1,4 @@
-"""The report's page about many runs: settings, curves, effects, and the runs that failed."""
+"""The report page of many runs: settings, curves, effects, and the runs that failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from pages import NASTY, Reader, charts, line, page, rewrite, table, train
 
 
-def test_settings_stand_best_first_with_medians_over_seeds(runs: Path) -> None:
+def test_settings_are_listed_best_first_with_medians(runs: Path) -> None:
     html = page("sweep")
     head, *rows = table(html, "Medians")
     best = head.index("validation loss")
@@ -23,7 +23,7 @@ def test_settings_stand_best_first_with_medians_over_seeds(runs: Path) -> None:
         losses, accuracies = [], []
         for seed in range(3):
             summary = json.loads(Path(f"sweep/rate={rate},seed={seed}/summary.json").read_text())
-            losses.append(summary["final"]["validation_loss"])  # of the weights that were tested
+            losses.append(summary["final"]["validation_loss"])  # the loss of the tested weights
             accuracies.append(100 * summary["test_accuracy"])
         assert row[best] == f"{np.median(losses):#.3g} ({min(losses):#.3g} to {max(losses):#.3g})"
         median, low, high = (f"{value(accuracies):.1f}" for value in (np.median, min, max))
@@ -33,8 +33,8 @@ def test_settings_stand_best_first_with_medians_over_seeds(runs: Path) -> None:
     assert rows[2][head.index("runs")] == "0 of 1" and rows[2][best] == "—"
 
 
-def test_runs_are_listed_best_first_and_the_failed_apart(runs: Path) -> None:
-    Path("sweep/.part").mkdir()  # of a run that is just going
+def test_runs_are_listed_best_first_and_failed_ones_apart(runs: Path) -> None:
+    Path("sweep/.part").mkdir()  # a run that is still running
     Path("sweep/.part/config.json").write_text("{")
     html = page("sweep")
     head, *rows = table(html, "All runs")
@@ -62,7 +62,7 @@ def test_curves_are_medians_by_setting_with_a_band(runs: Path) -> None:
     assert y == pytest.approx(y.min() + slope * (median.max() - median), abs=0.2)
 
 
-def test_runs_that_stop_early_are_drawn_as_far_as_all_go(runs: Path) -> None:
+def test_runs_that_stop_early_are_drawn_to_their_common_end(runs: Path) -> None:
     path = Path("sweep/rate=0.03,seed=1/metrics.csv")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
     drawn = charts(page("sweep"))["Validation accuracy by epoch"]
@@ -72,18 +72,18 @@ def test_runs_that_stop_early_are_drawn_as_far_as_all_go(runs: Path) -> None:
     assert lengths == [2, 5]
 
 
-def test_each_swept_key_has_an_effect_chart_with_a_dot_a_run(runs: Path) -> None:
+def test_each_swept_key_has_a_chart_with_one_dot_per_run(runs: Path) -> None:
     drawn = charts(page("sweep"))
     effect = drawn["test accuracy against optimizer.learning_rate"]
     assert sum(path.get("class") == "dot c0" for path in effect.iter("path")) == 6
     assert len(line(effect, "line c1 d0")) == 2
     description = effect.findtext("desc")
     assert description is not None and description.startswith("Medians: 0.03: ")
-    assert "test accuracy against seed" not in drawn  # and none for a key whose other value never ended
+    assert "test accuracy against seed" not in drawn  # and none for a key whose other runs never ended
     assert "test accuracy against network.activation" not in drawn
 
 
-def test_an_effect_chart_has_words_flags_and_missing_values(runs: Path) -> None:
+def test_an_effect_chart_shows_words_flags_and_missing_values(runs: Path) -> None:
     for n, (activation, nesterov) in enumerate([("tanh", "true"), ("relu", "false"), ("quantised:5", "true")]):
         overrides = [f"network.activation='{activation}'", f"optimizer.nesterov={nesterov}", "training.epochs=2"]
         train(runs / "words" / str(n), "iris", *overrides, *(["network.weight_scale=0.5"] if n else []))
@@ -94,7 +94,7 @@ def test_an_effect_chart_has_words_flags_and_missing_values(runs: Path) -> None:
     assert {"—", "0.5"} <= set(shown["test accuracy against network.weight_scale"])
 
 
-def test_runs_that_differ_in_their_seeds_alone_are_one_setting(runs: Path) -> None:
+def test_runs_that_differ_only_in_their_seeds_are_one_setting(runs: Path) -> None:
     folders = [f"sweep/rate=0.3,seed={seed}" for seed in range(3)]
     html = page(*folders)
     assert "The runs differ in nothing but the seed" in html
@@ -103,7 +103,7 @@ def test_runs_that_differ_in_their_seeds_alone_are_one_setting(runs: Path) -> No
     assert "One run." in (html := page("only")) and "nothing but the seed" not in html
 
 
-def test_more_settings_than_a_chart_holds_have_a_chart_each(runs: Path) -> None:
+def test_too_many_settings_for_a_chart_get_a_chart_each(runs: Path) -> None:
     for units in range(1, 15):
         train(runs / "wide" / f"{units:02}", "iris", f"network.hidden_units={units}", "training.epochs=2")
     html = page("wide")
@@ -115,7 +115,7 @@ def test_more_settings_than_a_chart_holds_have_a_chart_each(runs: Path) -> None:
         assert ticks == [text.text for text in next(iter(panels.values())).iter("text") if text.get("class") == "end"]
 
 
-def test_training_stands_beside_validation_on_one_scale(runs: Path) -> None:
+def test_training_is_beside_validation_on_one_scale(runs: Path) -> None:
     drawn = charts(page("sweep"))
     training, validation = (drawn[f"{part} loss by epoch"] for part in ("Training", "Validation"))
     ticks = [[text.text for text in svg.iter("text") if text.get("class") == "end"] for svg in (training, validation)]
@@ -123,7 +123,7 @@ def test_training_stands_beside_validation_on_one_scale(runs: Path) -> None:
     assert line(training, "line c0 d0") != line(validation, "line c0 d0")
 
 
-def test_fault_60_one_run_that_blew_up_flattens_nothing(runs: Path) -> None:
+def test_fault_60_a_run_that_blew_up_does_not_flatten_the_charts(runs: Path) -> None:
     for seed in range(3):
         train(runs / "blown" / f"good-{seed}", "iris", f"seed={seed}", "training.epochs=3")
     train(runs / "blown" / "other", "iris", "optimizer.learning_rate=0.2", "training.epochs=3")
@@ -142,7 +142,7 @@ def test_fault_60_one_run_that_blew_up_flattens_nothing(runs: Path) -> None:
     assert [float(row[head.index("validation loss")].split()[0]) < 3 for row in rows] == [True, True, False]
 
 
-def test_fault_60_a_median_is_that_of_the_other_runs(runs: Path) -> None:
+def test_fault_60_a_run_that_blew_up_does_not_move_the_median(runs: Path) -> None:
     path = Path("sweep/rate=0.3,seed=0/metrics.csv")
     lines = path.read_text().splitlines()
     cells = lines[-1].split(",")
@@ -154,14 +154,14 @@ def test_fault_60_a_median_is_that_of_the_other_runs(runs: Path) -> None:
     assert float(loss.split()[0]) < 1 and "1.00e+40" in loss
 
 
-def test_fault_61_runs_of_other_data_are_kept_apart(runs: Path) -> None:
+def test_fault_61_runs_on_different_data_are_kept_apart(runs: Path) -> None:
     train(runs / "two" / "iris-1", "iris", "training.epochs=2")
     train(runs / "two" / "iris-2", "iris", "training.epochs=2", "dataset.scaling='none'", "seed=1")
     train(runs / "two" / "wine", "iris", "training.epochs=2", "dataset.name='wine'")
     said = Reader(page("two")).text
     assert "different data sets, which are kept apart: iris; wine" in said
     assert said.count("Best setting") == 2 and "wine: Settings, best first" in said
-    assert len(table(page("two/iris-1", "two/iris-2"), "Medians")) == 3  # the same data, scaled otherwise
+    assert len(table(page("two/iris-1", "two/iris-2"), "Medians")) == 3  # the same data, scaled differently
     rewrite("two/iris-2/summary.json", lambda summary: summary.update(data_digest="another"))
     rewrite(
         "two/iris-2/config.json", lambda config: (config.update(seed=0), config["dataset"].update(scaling="standard"))
@@ -169,7 +169,7 @@ def test_fault_61_runs_of_other_data_are_kept_apart(runs: Path) -> None:
     assert "changed since" in Reader(page("two/iris-1", "two/iris-2")).text
 
 
-def test_fault_61_runs_that_the_sweep_does_not_name_are_told(runs: Path) -> None:
+def test_fault_61_runs_that_the_sweep_does_not_name_are_listed(runs: Path) -> None:
     names = sorted(path.name for path in Path("sweep").iterdir() if path.name.startswith("rate=0.3"))
     rows = [f'"{name}",completed,' for name in names]
     Path("sweep/sweep.csv").write_text("\n".join(["run,status,error", *rows]), encoding="utf-8")
@@ -196,14 +196,14 @@ def test_without_validation_and_test_the_training_loss_decides(runs: Path) -> No
     assert not any("test accuracy" in title for title in charts(html))
 
 
-def test_a_run_without_validation_leaves_curves_to_the_others(runs: Path) -> None:
+def test_a_run_without_validation_does_not_hide_other_curves(runs: Path) -> None:
     for size in ("0", "0.1"):
         train(runs / "mixed" / size, "iris", f"dataset.validation_size={size}", "training.epochs=2")
     html = page("mixed")
-    assert [row[1] for row in table(html, "Medians")[1:]] == ["0.1", "0"]  # whatever the losses are
+    assert [row[1] for row in table(html, "Medians")[1:]] == ["0.1", "0"]  # whatever the losses
     assert [row[0] for row in table(html, "All runs")[1:]] == ["0.1", "0"]
     assert "Validation loss by epoch" in charts(html)
-    assert "Training loss by epoch" in charts(html)  # which both have
+    assert "Training loss by epoch" in charts(html)  # the part that both have
 
 
 def test_huge_losses_or_no_finished_run_are_still_drawn(runs: Path) -> None:

@@ -1,4 +1,4 @@
-"""Plots: what is drawn, what is said, and bytes without a display."""
+"""Plots: what is drawn, the labels, and the files written without a display."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def history(losses: list[float], validation: list[float] | None = None) -> Histo
     )
 
 
-loss_curve: Any = plot_loss_curve  # matplotlib's types say too little of what an artist holds
+loss_curve: Any = plot_loss_curve  # matplotlib's types do not describe an artist well enough
 boundary: Any = plot_decision_boundary
 confusion: Any = plot_confusion_matrix
 CURVES: Any = plot_roc_curve, plot_precision_recall_curve, plot_calibration_curve
@@ -73,11 +73,11 @@ def test_loss_and_accuracy_are_side_by_side_with_their_units() -> None:
             np.testing.assert_allclose(curves(panel)[part], times * np.array(RUN[f"{column}_{what}"]))
         training, validation = panel.lines[:2]
         assert list(training.get_xdata()) == list(validation.get_xdata()) == [1, 2, 3, 4]
-        assert (training.get_linestyle(), validation.get_linestyle()) == ("-", "--")  # they differ in grey too
+        assert (training.get_linestyle(), validation.get_linestyle()) == ("-", "--")  # they also differ in grey
         assert to_hex(training.get_markerfacecolor()) != to_hex(validation.get_markerfacecolor()) == "#ffffff"
 
 
-def test_the_best_epoch_is_marked_where_no_curve_is_hidden() -> None:
+def test_the_mark_of_the_best_epoch_hides_no_curve() -> None:
     loss, accuracy = loss_curve(RUN).figure.axes
     assert legend_of(loss) == ["training", "validation", "best: epoch 2, 1.5"]
     assert legend_of(accuracy) == ["training", "validation", "best: epoch 2, 75 %"]
@@ -89,11 +89,11 @@ def test_the_best_epoch_is_marked_where_no_curve_is_hidden() -> None:
     assert list(curves(only_training)) == legend_of(only_training) == ["training", "best: epoch 2, 1"]
 
 
-def test_the_losses_alone_are_drawn_into_given_axes() -> None:
+def test_only_the_losses_are_drawn_into_given_axes() -> None:
     figure = new_figure(4, 3)
     ax = figure.subplots()
     assert loss_curve({"a": history([2.0]), "b": history([1.0])}, ax) is ax
-    assert figure.axes == [ax] and legend_of(ax) == ["a", "b", "training"]  # no part that no run has
+    assert figure.axes == [ax] and legend_of(ax) == ["a", "b", "training"]  # no part that is in no run
 
 
 def test_the_only_epoch_of_a_run_is_inside_the_axes() -> None:
@@ -103,7 +103,7 @@ def test_the_only_epoch_of_a_run_is_inside_the_axes() -> None:
         assert [tick for tick in panel.get_xticks() if tick == round(tick)] == list(panel.get_xticks())
 
 
-def test_thirty_runs_look_different_under_one_legend_beside() -> None:
+def test_thirty_runs_look_different_with_one_legend_beside() -> None:
     ax = loss_curve({f"run {k}": history([2.0, 1.0], [2.0, 1.5]) for k in range(30)})
     styles = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in ax.lines}
     assert len(styles) == len(ax.lines) == 60
@@ -121,7 +121,7 @@ def test_labels_are_shown_as_they_are(tmp_path: Path) -> None:
     save_figure(ax, tmp_path / "labels.png")
 
 
-def test_a_gap_is_left_for_nan_and_nothing_is_drawn_of_nothing() -> None:
+def test_nan_leaves_a_gap_and_a_column_of_nan_draws_nothing() -> None:
     for runs in (History(), {}, {"a": History(), "b": RUN}):
         assert loss_curve(runs).get_ylabel() == "cross-entropy (nats a sample)"
     ax = loss_curve(history([2.0, math.nan, 1.0]))
@@ -129,7 +129,7 @@ def test_a_gap_is_left_for_nan_and_nothing_is_drawn_of_nothing() -> None:
     assert not loss_curve(history([math.nan, math.nan])).lines and not loss_curve(History()).lines
 
 
-def test_what_is_no_history_is_refused() -> None:
+def test_anything_but_a_history_is_refused() -> None:
     wrong: list[tuple[Any, str]] = [([RUN], "got list"), ({"a": [1.0]}, "under 'a'"), (None, "got NoneType")]
     for runs, message in wrong:
         with pytest.raises(InvalidTypeError, match=message):
@@ -137,7 +137,7 @@ def test_what_is_no_history_is_refused() -> None:
 
 
 def half_plane() -> TwoLayerNet:
-    """Return a network that says class 1 where the first feature is above 0."""
+    """Return a network that predicts class 1 where the first feature is above 0."""
     net = TwoLayerNet(2, 1, 2, seed=0)
     net.params["W1"][:] = [[1.0], [0.0]]
     net.params["W2"][:] = [[-1.0, 1.0]]
@@ -182,7 +182,7 @@ def test_neighbouring_regions_of_many_classes_differ_in_colour(rng: np.random.Ge
                 assert not colour[a] & colour[b]
 
 
-def test_a_network_that_knows_one_answer_has_no_boundary() -> None:
+def test_a_network_with_one_answer_has_no_boundary() -> None:
     net = half_plane()
     net.params["b2"][:] = [0.0, 50.0]
     ax = boundary(net, POINTS[:1], [1])
@@ -206,7 +206,7 @@ def test_samples_that_do_not_fit_the_network_are_refused() -> None:
             plot(half_plane(), POINTS, [0, 0, 1, 1], class_names=("a",))
 
 
-def test_a_confusion_matrix_has_true_classes_down() -> None:
+def test_a_confusion_matrix_has_true_classes_in_rows() -> None:
     ax = confusion(half_plane(), [*POINTS, [2.0, 0.0]], [0, 1, 1, 1, 1], class_names=("left", "$right"))
     assert [text.get_text() for text in ax.texts] == ["1", "0", "1", "3"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["left", r"\$right"]
@@ -215,11 +215,11 @@ def test_a_confusion_matrix_has_true_classes_down() -> None:
     given = new_figure(4, 3).subplots()
     assert confusion(TwoLayerNet(2, 3, 12, seed=0), POINTS, [0, 1, 2, 3], given) is given
     assert [label.get_text() for label in given.get_xticklabels()] == [f"class {k}" for k in range(12)]
-    assert given.get_xticklabels()[0].get_rotation() == 90  # or they would lie on one another
+    assert given.get_xticklabels()[0].get_rotation() == 90  # or they would overlap
 
 
 @pytest.mark.parametrize("n_classes", [2, 13])
-def test_no_legend_and_no_label_lies_on_what_is_drawn(n_classes: int, rng: np.random.Generator) -> None:
+def test_legends_and_labels_do_not_cover_the_data(n_classes: int, rng: np.random.Generator) -> None:
     X, labels, names = rng.normal(size=(4 * n_classes, 2)), np.arange(4 * n_classes) % n_classes, None
     if n_classes == 13:
         names = tuple(f"a rather long name {k}" for k in range(13))
@@ -243,7 +243,7 @@ def test_many_classes_have_room_in_a_confusion_matrix(rng: np.random.Generator) 
     assert all(below.y1 <= above.y0 + 1 for above, below in pairwise(boxes))
 
 
-def test_the_curves_of_two_classes_are_those_of_scikit_learn(rng: np.random.Generator) -> None:
+def test_the_curves_of_two_classes_match_scikit_learn(rng: np.random.Generator) -> None:
     X, labels, net = rng.normal(size=(60, 2)), rng.integers(0, 2, 60), TwoLayerNet(2, 8, 2, seed=0)
     probability = net.predict_proba(X)[:, 1]
     roc, precision_recall, calibration = (plot(net, X, labels, class_names=("no", "yes")) for plot in CURVES)
@@ -258,8 +258,8 @@ def test_the_curves_of_two_classes_are_those_of_scikit_learn(rng: np.random.Gene
         plot_roc_curve(net, X, np.zeros(60, dtype=int))
 
 
-def test_names_in_chinese_have_a_font_that_has_their_signs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plots, "FONTS", ("No Such Font", "DejaVu Serif"))  # which is there on every machine
+def test_chinese_names_are_drawn_with_a_font_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots, "FONTS", ("No Such Font", "DejaVu Serif"))  # a font that every machine has
     ax = confusion(half_plane(), POINTS, [0, 0, 1, 1], class_names=("貓", "dog"))
     families = [label.get_fontfamily() for label in ax.get_yticklabels()]
     assert families[0][-1] == "DejaVu Serif" and "No Such Font" not in families[0]

@@ -1,4 +1,4 @@
-"""Remarks on results that mislead: on the terminal, in summary.json, and which weights a run ended with."""
+"""Remarks on misleading results, on the terminal and in summary.json, and which weights a run ended with."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ def trained(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -
     return notes, json.loads((folder / "summary.json").read_text(encoding="utf-8"))["remarks"]
 
 
-def test_fault_57_a_loss_above_that_of_guessing_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_fault_57_a_loss_above_guessing_gets_a_note(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     exploding = ["optimizer.learning_rate=1e6", "network.activation='relu'", "training.epochs=6"]
     notes, stored = trained(capsys, tmp_path / "run", "moons", *exploding)
     assert notes == stored
     assert "training loss" in notes[0] and "0.6931" in notes[0] and "optimizer.learning_rate" in notes[0]
     assert remarked(history([0.8, 0.7])) != [] == remarked(history([0.8, 0.6]))
-    lopsided = np.array([97, 3])  # whose frequencies have an entropy of 0.135
+    lopsided = np.array([97, 3])  # the class frequencies have an entropy of 0.135
     assert len(remarked(history([0.8, 0.14], accuracy=0.98), counts=lopsided)) == 1
     assert remarked(history([0.8, 0.13], accuracy=0.98), counts=lopsided) == []
 
 
-def test_fault_57_a_loss_that_ended_above_its_first_is_said() -> None:
+def test_fault_57_a_loss_that_ended_above_its_first_gets_a_note() -> None:
     (remark,) = remarked(history([0.3, 0.2, 0.4]))
     assert "0.4" in remark and "0.3" in remark and "first epoch" in remark
     assert remarked(history([0.3])) == remarked(history([])) == []
 
 
-def test_fault_57_a_test_loss_above_that_of_guessing_is_said() -> None:
+def test_fault_57_a_test_loss_above_guessing_gets_a_note() -> None:
     sure_and_wrong = score(np.array([0, 0, 1, 1]), np.array([[1.0, 0.0]] * 3 + [[30.0, 0.0]]), EVEN)
     assert "test loss" in remarked(history([0.5, 0.2]), scores=sure_and_wrong)[0]
 
 
-def test_fault_58_an_accuracy_no_better_than_guessing_is_said(
+def test_fault_58_an_accuracy_no_better_than_guessing_gets_a_note(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, rng: np.random.Generator
 ) -> None:
     rows = [f"{x:.3f},{'rare' if n % 50 < 3 else 'common'}" for n, x in enumerate(rng.normal(size=500))]
@@ -79,10 +79,10 @@ def test_fault_58_an_accuracy_no_better_than_guessing_is_said(
         scores = {"loss": 0.7, "guessing_loss": 0.3, "accuracy": 0.9, "balanced_accuracy": recall}
         found = remarked(history([0.9, 0.5]), balanced, scores | {"majority_accuracy": 0.94}, np.array([94, 6]))
         assert ("balanced test accuracy" in "".join(found)) is said
-    assert "training accuracy" in remarked(history([0.6, 0.5], accuracy=0.5))[0]  # where there is no test part
+    assert "training accuracy" in remarked(history([0.6, 0.5], accuracy=0.5))[0]  # without a test part
 
 
-def test_fault_59_a_validation_loss_that_rose_again_is_said() -> None:
+def test_fault_59_a_validation_loss_that_rose_again_gets_a_note() -> None:
     risen = history([0.6, 0.4, 0.3, 0.2], [0.5, 0.45, 0.48, 0.5])
     (remark,) = remarked(risen)
     assert all(word in remark for word in ("0.45", "epoch 2", "0.5", "epoch 4", "training.keep=best"))
@@ -90,7 +90,7 @@ def test_fault_59_a_validation_loss_that_rose_again_is_said() -> None:
     assert remarked(risen, BEST) == []
 
 
-def test_fault_59_which_weights_were_tested_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_fault_59_the_output_says_which_weights_were_tested(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     risen = history([0.6, 0.4, 0.3, 0.2], [0.5, 0.45, 0.48, 0.5])
     assert kept_weights(LAST, risen) == "of epoch 4, the last; the lowest validation loss was in epoch 2"
     assert kept_weights(BEST, risen) == "of epoch 2, that of the lowest validation loss"

@@ -1,4 +1,4 @@
-"""The report file: where it is written, that it is safe and repeatable, and what is said of damaged folders."""
+"""The report file: where it is written, that it is safe and repeatable, and messages about damaged folders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tinynet.reports.run_page import run_page
 # The command
 
 
-def test_a_report_is_in_its_folder_or_where_it_is_wanted(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_goes_into_its_folder_or_a_given_file(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "iris"]) == 0
     assert capsys.readouterr().out == "report         iris/report.html\n"
     assert Path("iris/report.html").read_bytes() == write_report(["iris"], "x.html").read_bytes()
@@ -41,7 +41,7 @@ def test_a_run_writes_the_report_that_the_command_would_write(tmp_path: Path, mo
         assert write_report([name], "again.html").read_bytes() == written
 
 
-def test_a_run_that_diverges_has_a_report_too(tmp_path: Path) -> None:
+def test_a_run_that_diverges_also_has_a_report(tmp_path: Path) -> None:
     huge = ["network.activation='relu'", "network.weight_scale=1e300", "optimizer.learning_rate=100.0", "seed=1"]
     assert main(["train", "iris", *huge, "--out", str(tmp_path / "bad")]) == 3
     assert "The loss or its gradient stopped being finite" in (tmp_path / "bad" / "report.html").read_text("utf-8")
@@ -84,7 +84,7 @@ def test_a_report_holds_no_script_and_nothing_from_elsewhere(folder: str, runs: 
 
 
 @pytest.mark.parametrize("folder", ["digits", "sweep"])
-def test_the_same_folder_gives_the_same_bytes_from_wherever(
+def test_the_same_folder_gives_the_same_bytes_from_anywhere(
     folder: str, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = page(folder)
@@ -93,7 +93,7 @@ def test_the_same_folder_gives_the_same_bytes_from_wherever(
     assert page(tmp_path / "runs" / folder) == first
 
 
-def test_what_somebody_wrote_is_escaped_wherever_it_stands(runs: Path) -> None:
+def test_user_text_is_escaped_everywhere(runs: Path) -> None:
     environment = {"platform": NASTY, NASTY: [NASTY], "versions": {NASTY: NASTY}}
     Path("iris/environment.json").write_text(json.dumps(environment), encoding="utf-8")
     rewrite("iris/summary.json", lambda summary: summary.update(status=NASTY))
@@ -106,7 +106,7 @@ def test_what_somebody_wrote_is_escaped_wherever_it_stands(runs: Path) -> None:
         assert "<script" not in html and NASTY in reader.text and name in reader.text
 
 
-def test_names_of_classes_are_escaped_wherever_they_are(runs: Path) -> None:
+def test_class_names_are_escaped_everywhere(runs: Path) -> None:
     for folder in ("digits", "moons"):
         ((stored,), _) = read_runs([Path(folder)])
         run = report_module.rebuilt(stored)
@@ -119,7 +119,7 @@ def test_names_of_classes_are_escaped_wherever_they_are(runs: Path) -> None:
         assert "script" not in {tag for tag, _ in Reader(html).tags}
 
 
-def test_a_folder_whose_name_is_no_utf_8_is_reported(runs: Path) -> None:
+def test_a_folder_whose_name_is_not_utf_8_is_reported(runs: Path) -> None:
     Path("iris").rename("iris\udcff")
     assert "run folder iris\\udcff" in page("iris\udcff")
 
@@ -222,7 +222,7 @@ def test_a_damaged_sweep_csv_is_named(runs: Path, capsys: pytest.CaptureFixture[
     assert fault(capsys, "sweep").startswith("sweep/sweep.csv: is damaged: ")
 
 
-def test_all_damaged_runs_of_a_sweep_are_named_at_once(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_damaged_runs_of_a_sweep_are_named_together(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(3):
         Path(f"sweep/rate=0.3,seed={seed}/summary.json").write_text("{")
     assert main(["report", "sweep", "nowhere"]) == 2
@@ -236,7 +236,7 @@ def test_all_damaged_runs_of_a_sweep_are_named_at_once(runs: Path, capsys: pytes
     assert len(str(error.value).splitlines()) == 21
 
 
-def test_a_run_that_holds_other_runs_reports_on_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_contains_other_runs_reports_on_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for words in (["iris", "--out", "runs"], ["moons"], ["moons", "seed=1"]):
         assert main(["train", *words, "training.epochs=1", "--quiet"]) == 0

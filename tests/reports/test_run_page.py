@@ -1,4 +1,4 @@
-"""The report's page about one run: what it says is what the run folder holds, whole or not."""
+"""The report page of one run: it agrees with the run folder, complete or not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tinynet.reports.run_page import run_page
 from tinynet.reports.scores import score
 
 
-def test_the_headline_says_what_the_summary_holds(runs: Path) -> None:
+def test_the_headline_shows_the_figures_of_the_summary(runs: Path) -> None:
     summary = json.loads(Path("iris/summary.json").read_text())
     said = words("iris")
     assert f"Test accuracy {100 * summary['test_accuracy']:.1f} %" in said
@@ -48,14 +48,14 @@ def test_the_curves_are_those_of_metrics_csv(runs: Path) -> None:
     ):
         x, y = np.array(line(drawn[title], style)).T
         values = np.array([float(row[column]) for row in rows])
-        assert np.ptp(np.diff(x)) <= 0.11  # the epochs are evenly apart, to the digit that is written
+        assert np.ptp(np.diff(x)) <= 0.11  # the epochs are evenly spaced, up to the written digit
         slope = (y[-1] - y[0]) / (values[-1] - values[0])
         assert slope < 0 and y == pytest.approx(y[0] + slope * (values - values[0]), abs=0.11)
     description = drawn["Loss by epoch"].findtext("desc")
     assert description is not None and f"{float(rows[-1]['validation_loss']):.4g} at the end" in description
 
 
-def test_a_scale_or_a_rate_that_changes_has_a_chart_of_its_own(runs: Path) -> None:
+def test_a_wide_loss_range_and_a_changing_rate_get_own_charts(runs: Path) -> None:
     more = {"Loss by epoch on a logarithmic scale", "Learning rate by epoch"}
     assert not more & set(charts(page("iris")))
     lines = Path("iris/metrics.csv").read_text().splitlines()
@@ -83,7 +83,7 @@ def test_a_run_of_two_epochs_shows_its_loss_by_step(runs: Path) -> None:
     assert [note and note.split(":")[0] for note in notes] == [f"validation after epoch {n}" for n in (1, 2)]
 
 
-def test_the_test_part_has_the_figures_of_scikit_learn(runs: Path) -> None:
+def test_the_test_figures_match_scikit_learn(runs: Path) -> None:
     data, net = trained("digits")
     predicted, html = net.predict(data.X_test), page("digits")
     head, *rows = table(html, "Confusion matrix")
@@ -95,7 +95,7 @@ def test_the_test_part_has_the_figures_of_scikit_learn(runs: Path) -> None:
         assert row[1:] == [str(n_samples), *(f"{100 * value:.1f} %" for value in scores)]
 
 
-def test_fault_58_a_class_that_was_never_recognised_is_a_warning(runs: Path) -> None:
+def test_fault_58_a_class_that_was_never_predicted_gets_a_warning(runs: Path) -> None:
     data, net = trained("iris")
     net.params["b2"][:] = [1e3, 0.0, 0.0]
     with np.load("iris/model.npz") as model:
@@ -109,7 +109,7 @@ def test_fault_58_a_class_that_was_never_recognised_is_a_warning(runs: Path) -> 
     assert html.count('<span class="bad">0 %') == 2
 
 
-def test_the_worst_mistakes_are_shown_as_images_the_worst_first(runs: Path) -> None:
+def test_the_worst_mistakes_are_shown_as_images_worst_first(runs: Path) -> None:
     data, net = trained("digits")
     probabilities = net.predict_proba(data.X_test)
     own = probabilities[np.arange(len(data.y_test)), data.y_test]
@@ -120,7 +120,7 @@ def test_the_worst_mistakes_are_shown_as_images_the_worst_first(runs: Path) -> N
     assert [int(sample) for sample, _ in alts] == worst.tolist()
     (picture, *_) = re.findall(r'src="data:image/png;base64,([^"]+)"', html)
     assert imread(BytesIO(base64.b64decode(picture))).shape == (8, 8, 4)
-    assert b"matplotlib" not in base64.b64decode(picture)  # nor its version, which would change the bytes
+    assert b"matplotlib" not in base64.b64decode(picture)  # without matplotlib's version, which would change the bytes
     first = worst[0]
     said = f"{data.y_test[first]}, taken for {probabilities[first].argmax()} ({100 * probabilities[first].max():.0f} %)"
     assert said in html and f"{len(wrong)} of 359 test samples were misread" in html
@@ -140,7 +140,7 @@ def test_a_decision_boundary_is_in_the_units_of_its_features(runs: Path) -> None
     assert "Decision boundary" not in charts(page("iris"))
 
 
-def test_config_environment_and_the_command_are_there(runs: Path) -> None:
+def test_the_page_has_config_environment_and_command(runs: Path) -> None:
     html = page("iris")
     assert "<code>tinynet train config.json</code>" in html
     settings = dict(table(html, "config.json"))
@@ -159,7 +159,7 @@ def test_without_a_test_part_the_page_says_so(runs: Path) -> None:
     assert "300 of the 900 training samples" in words("flat")
 
 
-def test_many_classes_have_no_matrix_that_nobody_could_read(runs: Path) -> None:
+def test_too_many_classes_have_no_confusion_matrix(runs: Path) -> None:
     Path("many.toml").write_text(
         'name = "many"\n[dataset]\nname = "blobs"\ncenters = 45\n[training]\nepochs = 1\n', encoding="utf-8"
     )
@@ -178,7 +178,7 @@ def test_a_perfect_network_has_no_mistakes_to_show() -> None:
     )
 
 
-def test_a_history_with_gaps_and_without_end_is_drawn(runs: Path) -> None:
+def test_a_history_with_gaps_and_without_an_end_is_drawn(runs: Path) -> None:
     lines = Path("iris/metrics.csv").read_text().splitlines()
     cells = lines[1].split(",")
     rows = [
@@ -193,10 +193,10 @@ def test_a_history_with_gaps_and_without_end_is_drawn(runs: Path) -> None:
     assert all(math.isfinite(y) for _, y in points)
 
 
-# What a folder may lack
+# Incomplete folders
 
 
-def test_a_run_that_was_killed_is_reported_with_what_is_there(runs: Path) -> None:
+def test_a_killed_run_is_reported_with_what_it_left(runs: Path) -> None:
     for name in ("summary.json", "model.npz", "environment.json"):
         Path("iris", name).unlink()
     content = Path("iris/metrics.csv").read_bytes()
@@ -210,7 +210,7 @@ def test_a_run_that_was_killed_is_reported_with_what_is_there(runs: Path) -> Non
     assert "No epoch has ended, so there is nothing to draw." in words("iris")
 
 
-def test_only_a_run_under_way_refreshes_its_page(runs: Path) -> None:
+def test_only_the_page_of_a_running_run_refreshes(runs: Path) -> None:
     stored = replace(read_runs([Path("iris")])[0][0], summary=None, running=True)
     html = run_page(stored, "under way").decode()
     assert '<meta http-equiv="refresh" content="5">' in html and "Status running" in Reader(html).text
@@ -236,7 +236,7 @@ def test_fault_43_a_moved_run_folder_gives_the_same_report(runs: Path) -> None:
     )
 
 
-def test_data_that_changed_since_are_not_shown(runs: Path) -> None:
+def test_data_that_changed_since_the_run_are_not_shown(runs: Path) -> None:
     rewrite("digits/config.json", lambda config: config.update(seed=5))
     said = words("digits")
     assert "they have changed since, and are not shown" in said
@@ -246,7 +246,7 @@ def test_data_that_changed_since_are_not_shown(runs: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["fewer", "scaled", "renamed"])
-def test_data_that_changed_are_seen_without_a_test_part(change: str, runs: Path) -> None:
+def test_changed_data_are_detected_without_a_test_part(change: str, runs: Path) -> None:
     rows = [f"{i % 9},{i % 7},{'ab'[i % 2]}" for i in range(120)]
     Path("two.csv").write_text("\n".join(["x,y,class", *rows]), encoding="utf-8")
     parts = "scaling = 'standard'\nvalidation_size = 0\ntest_size = 0"
@@ -264,7 +264,7 @@ def test_data_that_changed_are_seen_without_a_test_part(change: str, runs: Path)
     assert "they have changed since, and are not shown" in said and "Decision boundary" not in said
 
 
-def test_a_file_of_your_own_is_shown_while_it_is_unchanged(runs: Path) -> None:
+def test_your_own_file_is_shown_while_it_is_unchanged(runs: Path) -> None:
     source = Path(__file__).parents[2] / "data" / "breast_cancer.csv"
     shutil.copy(source, "own.csv")
     Path("own.toml").write_text('name = "own"\n[dataset]\nname = "csv"\npath = "own.csv"\n[training]\nepochs = 2\n')

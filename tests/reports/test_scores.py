@@ -1,4 +1,4 @@
-"""Scores against scikit-learn's metrics, and against what guessing gets."""
+"""Scores against scikit-learn's metrics, and against guessing."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tinynet.reports.scores import score, wilson_interval
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 7])
-def test_scores_are_those_of_scikit_learn(n_classes: int, rng: np.random.Generator) -> None:
+def test_scores_match_scikit_learn(n_classes: int, rng: np.random.Generator) -> None:
     labels = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, 80)])
-    logits = rng.normal(size=(len(labels), n_classes)).round(1)  # so that there are ties
+    logits = rng.normal(size=(len(labels), n_classes)).round(1)  # to get ties
     counts = rng.integers(1, 50, n_classes)
     probabilities, predicted = softmax(logits), logits.argmax(axis=1)
     scores = score(labels, logits, counts)
@@ -40,7 +40,7 @@ def test_scores_are_those_of_scikit_learn(n_classes: int, rng: np.random.Generat
         assert scores[name] == pytest.approx(measure(labels, guesses))
 
 
-def test_what_is_not_defined_is_none_and_not_a_warning() -> None:
+def test_an_undefined_score_is_none_without_a_warning() -> None:
     labels, logits = np.array([0, 0, 2]), np.log([[0.9, 0.05, 0.05], [0.8, 0.1, 0.1], [0.6, 0.3, 0.1]])
     scores = score(labels, logits, np.array([5, 3, 2]))
     assert scores["roc_auc"] is None  # nothing of class 1
@@ -56,7 +56,7 @@ def test_a_huge_loss_is_not_clipped() -> None:
     assert score(np.array([0, 1]), np.array([[1e48, 0.0], [1e48, 0.0]]), np.array([1, 1]))["loss"] == 5e47
 
 
-def test_wilson_interval_holds_the_fractions_its_test_accepts() -> None:
+def test_the_wilson_interval_holds_what_its_test_accepts() -> None:
     for right, n in ((0, 8), (8, 8), (92, 100), (1, 3)):
         for end in wilson_interval(right, n):  # |p − end| is 1.96 standard errors of `end`
             error = 1.959963984540054 * math.sqrt(end * (1 - end) / n)

@@ -32,7 +32,7 @@ def test_a_logarithmic_axis_has_ticks_at_1_2_and_5() -> None:
     assert labels == [["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"], ["0.001", "0.01", "0.1", "1", "10", "100"]]
 
 
-def test_a_line_leaves_the_frame_in_an_arrow_and_comes_back() -> None:
+def test_a_line_leaves_the_frame_with_an_arrow_and_returns() -> None:
     line = Series("up", np.arange(1.0, 6.0), np.array([0.5, 0.5, 1e40, 0.5, 0.5]), "line c0 d0")
     svg = ElementTree.fromstring(chart("Some chart", "words", [line], Axis("x", 1, 5), Axis("y", 0, 1)))
     (path,) = (one for one in svg.iter("path") if one.get("class") == "line c0 d0")
@@ -51,10 +51,10 @@ def test_the_values_of_a_chart_are_shown_under_the_pointer() -> None:
     assert titles[0] == "epoch 1: a 1, b 2" and titles[-1] == "epoch 100: a 0.01, b 0.02" and len(titles) == 30
 
 
-def test_twelve_colours_stay_apart_in_light_and_in_dark() -> None:
+def test_twelve_colours_differ_in_light_and_in_dark() -> None:
     for colours in (LINES, LINES_IN_THE_DARK, REGIONS):
         linear = (np.array([to_rgb(colour) for colour in colours]) + 0.055) / 1.055
-        cone = np.cbrt(linear**2.4 @ TO_CONES.T) @ TO_OKLAB.T  # Ottosson's Oklab: a distance of 0.02 is just seen
+        cone = np.cbrt(linear**2.4 @ TO_CONES.T) @ TO_OKLAB.T  # Ottosson's Oklab: a distance of 0.02 is just visible
         apart = np.linalg.norm(cone[:, None] - cone[None], axis=2) + np.eye(len(colours))
         assert len(colours) == 12 and apart.min() > 0.08
 
@@ -66,7 +66,7 @@ def test_an_axis_of_any_range_has_a_few_ticks_inside_it(low: float, high: float)
     assert all(low <= value <= high for value in values)
 
 
-def test_ticks_are_told_apart_and_whole_numbers_stay_whole() -> None:
+def test_tick_labels_differ_and_whole_numbers_stay_whole() -> None:
     assert [label for _, label in Axis("x", 999_800, 1_001_100).ticks()] == ["1e+06", "1.0005e+06", "1.001e+06"]
     assert [label for _, label in Axis("x", 1999.6, 2002.4).ticks()] == ["2000", "2001", "2002"]
     assert [label for _, label in Axis("epoch", 0.95, 1.05, whole=True).ticks()] == ["1"]

@@ -1,4 +1,4 @@
-"""The state of a training on disk: whole, in two generations, and brought back to the same bits from every step."""
+"""Checkpoints: written whole, the last two kept, and resumed to the same bits from every step."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tinynet.training.state import paths, to_bytes
 
 @pytest.fixture(scope="module")
 def whole() -> Any:
-    """Return what a training leaves that was never interrupted and saves nothing."""
+    """Return the outcome of a training that is never interrupted and saves nothing."""
     training = Training()
     return outcome(training, training.run())
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return the folder of a training that was interrupted in step 8, the second of its third epoch."""
+    """Return the folder of a training interrupted in step 8, the second of its third epoch."""
     Training().run_until(8, tmp_path / "run")
     return tmp_path / "run"
 
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 # The same bits
 
 
-def test_the_training_that_is_resumed_here_ends_early_and_not_with_its_last_weights(whole: Any) -> None:
+def test_the_reference_training_stops_early_with_its_best_weights(whole: Any) -> None:
     training = Training()
     history = training.run()
     assert history.stopped_early and 3 < len(history) < EPOCHS
@@ -52,7 +52,7 @@ def test_the_training_that_is_resumed_here_ends_early_and_not_with_its_last_weig
     assert outcome(last, history) != whole  # the best ones are restored
 
 
-def test_a_training_resumed_from_any_step_ends_in_the_same_bits(whole: Any, tmp_path: Path) -> None:
+def test_a_training_resumed_from_any_step_ends_with_the_same_bits(whole: Any, tmp_path: Path) -> None:
     steps = N_STEPS * len(Training().run())
     for step in range(1, steps + 1):
         folder, number = tmp_path / str(step), (signal.SIGINT, signal.SIGTERM)[step % 2]
@@ -63,7 +63,7 @@ def test_a_training_resumed_from_any_step_ends_in_the_same_bits(whole: Any, tmp_
         assert not list(folder.glob(".*"))
 
 
-def test_a_training_interrupted_at_every_step_ends_in_the_same_bits(whole: Any, tmp_path: Path) -> None:
+def test_a_training_interrupted_at_every_step_keeps_its_bits(whole: Any, tmp_path: Path) -> None:
     steps = N_STEPS * len(Training().run())
     for step in range(1, steps + 1):
         Training().run_until(step, tmp_path, resume=step > 1)
@@ -71,7 +71,7 @@ def test_a_training_interrupted_at_every_step_ends_in_the_same_bits(whole: Any, 
     assert outcome(again, again.run(tmp_path, resume=True)) == whole
 
 
-def test_figures_measured_during_an_epoch_are_resumed_to_the_same_bits(tmp_path: Path) -> None:
+def test_figures_measured_during_an_epoch_resume_to_the_same_bits(tmp_path: Path) -> None:
     def training() -> Training:
         return Training(measure="during", patience=None, keep="best", epochs=5)
 
@@ -86,7 +86,7 @@ def test_figures_measured_during_an_epoch_are_resumed_to_the_same_bits(tmp_path:
     assert outcome(longer, longer.run(tmp_path / "short", resume=True)) == wanted
 
 
-def test_the_loss_of_each_step_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
+def test_the_losses_of_steps_resume_to_the_same_bits(tmp_path: Path) -> None:
     def resumed(step: int, **changes: Any) -> History:
         training, folder = Training(epochs=2), tmp_path / f"{step} {changes}"
         training.run_until(step, folder)
@@ -95,13 +95,13 @@ def test_the_loss_of_each_step_is_resumed_to_the_same_bits(tmp_path: Path) -> No
     whole = Training(epochs=2)
     before = whole.net.loss(*whole.data)
     losses = whole.run().step_losses
-    first = Training(epochs=1, batch_size=20)  # the batch is all there is
+    first = Training(epochs=1, batch_size=20)  # the batch is all the data
     assert len(losses) == 2 * N_STEPS and first.run().step_losses == pytest.approx([before], rel=1e-12)
     assert all(resumed(step).step_losses == losses for step in (1, 4))
     assert resumed(4, epochs=3).step_losses == [] == Training(epochs=3).run().step_losses
 
 
-def test_a_checkpoint_of_the_first_format_is_resumed(whole: Any, folder: Path) -> None:
+def test_a_checkpoint_in_the_first_format_can_be_resumed(whole: Any, folder: Path) -> None:
     def without(there: dict[str, bytes]) -> None:
         known = json.loads(np.lib.format.read_array(io.BytesIO(there["meta"])).tobytes())
         for name in ("sums", "during"):
@@ -121,14 +121,14 @@ def test_a_checkpoint_of_the_first_format_is_resumed(whole: Any, folder: Path) -
     assert np.isnan(history["gradient_norm"][:2]).all() and history["gradient_norm"][2] > 0
 
 
-def test_saving_changes_nothing(whole: Any, tmp_path: Path) -> None:
-    for resume in (False, True):  # to resume what has no checkpoint yet is to begin
+def test_saving_does_not_change_the_training(whole: Any, tmp_path: Path) -> None:
+    for resume in (False, True):  # resuming without a checkpoint starts the training
         training, folder = Training(), tmp_path / str(resume) / "b"
         assert outcome(training, training.run(folder, resume=resume)) == whole
         assert len(paths(folder)) == 2
 
 
-def test_a_finished_training_is_resumed_without_a_step(whole: Any, tmp_path: Path) -> None:
+def test_a_finished_training_resumes_without_a_step(whole: Any, tmp_path: Path) -> None:
     Training().run(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     again = Training()
@@ -136,7 +136,7 @@ def test_a_finished_training_is_resumed_without_a_step(whole: Any, tmp_path: Pat
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
-def test_more_epochs_end_as_if_they_had_been_asked_for_at_once(tmp_path: Path) -> None:
+def test_added_epochs_give_the_same_bits_as_one_long_training(tmp_path: Path) -> None:
     plain = {"patience": None, "schedule": None}
     long, short, longer = Training(**plain), Training(**plain), Training(**plain)
     wanted = outcome(long, long.run(epochs=7))
@@ -153,7 +153,7 @@ def test_fewer_epochs_than_were_trained_are_refused(folder: Path) -> None:
     assert len(training.run(folder, epochs=2, resume=True)) == 2
 
 
-def test_the_optimizer_that_was_interrupted_may_go_on_itself(whole: Any, tmp_path: Path) -> None:
+def test_the_interrupted_optimizer_may_continue_itself(whole: Any, tmp_path: Path) -> None:
     training = Training()
     training.run_until(7, tmp_path)
     assert training.optimizer.velocity
@@ -161,9 +161,7 @@ def test_the_optimizer_that_was_interrupted_may_go_on_itself(whole: Any, tmp_pat
 
 
 @pytest.mark.parametrize(("step", "whole_epochs"), [(8, 2), (1, 0)])
-def test_a_second_signal_ends_at_once_and_loses_the_epoch_under_way_alone(
-    step: int, whole_epochs: int, whole: Any, tmp_path: Path
-) -> None:
+def test_a_second_signal_loses_only_the_current_epoch(step: int, whole_epochs: int, whole: Any, tmp_path: Path) -> None:
     training, expected = Training(every_s=1e9), Training(patience=None)
     update, n_updates = training.optimizer.update, itertools.count(1)
 
@@ -186,7 +184,7 @@ def test_a_second_signal_ends_at_once_and_loses_the_epoch_under_way_alone(
     assert outcome(again, again.run(tmp_path, resume=True)) == whole
 
 
-def test_a_second_signal_while_the_first_is_answered_leaves_no_half_of_a_file(
+def test_a_second_signal_while_saving_leaves_no_half_file(
     whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fsync, n_calls = os.fsync, itertools.count()
@@ -205,7 +203,7 @@ def test_a_second_signal_while_the_first_is_answered_leaves_no_half_of_a_file(
     assert outcome(again, again.run(tmp_path, resume=True)) == whole
 
 
-def test_durations_go_on_from_those_before(folder: Path) -> None:
+def test_durations_continue_from_the_earlier_ones(folder: Path) -> None:
     slow = altered(paths(folder)[8], lambda there: there.update(meta=meta(there, epoch_s=1000.0)))
     paths(folder)[8].write_bytes(slow)
     history = Training().run(folder, resume=True)
@@ -217,7 +215,7 @@ def test_durations_go_on_from_those_before(folder: Path) -> None:
 
 
 def refusal(folder: Path, training: Training | None = None, **changes: Any) -> str:
-    """Return why a training is not resumed; the folder stays as it is, and so does the network."""
+    """Return why a training is not resumed; check that the folder and the network stay as they are."""
     training = training or Training()
     files = {path: path.read_bytes() for path in folder.iterdir()}
     weights = {key: param.tobytes() for key, param in training.net.params.items()}
@@ -253,7 +251,7 @@ def test_fault_11_another_optimizer_is_refused_and_named(optimizer: SGD, named: 
     assert refusal(folder, training) == f"{paths(folder)[8]}: was made with another {named}"
 
 
-def test_fault_11_another_rate_is_refused_where_no_schedule_sets_it(tmp_path: Path) -> None:
+def test_fault_11_another_rate_is_refused_without_a_schedule(tmp_path: Path) -> None:
     Training(schedule=None).run_until(4, tmp_path)
     training = Training(schedule=None)
     training.optimizer.learning_rate = 0.2
@@ -278,7 +276,7 @@ def test_fault_11_another_network_is_refused(folder: Path) -> None:
     assert refusal(folder, training).endswith("was made with another network (4-5-3 there, 4-6-3 here)")
 
 
-def test_the_same_data_in_another_layout_are_the_same(whole: Any, folder: Path) -> None:
+def test_the_same_data_in_another_layout_are_accepted(whole: Any, folder: Path) -> None:
     training = Training()
     X, y = training.data
     training.data = [np.asfortranarray(X), y.astype(np.int8)]
@@ -286,23 +284,23 @@ def test_the_same_data_in_another_layout_are_the_same(whole: Any, folder: Path) 
     assert outcome(training, training.run(folder, resume=True)) == whole
 
 
-def test_fault_11_checkpoints_are_not_overwritten_by_a_new_training(folder: Path) -> None:
+def test_fault_11_a_new_training_does_not_overwrite_checkpoints(folder: Path) -> None:
     assert refusal(folder, resume=False) == f"{folder} holds checkpoints already; resume=True goes on from them"
 
 
-def test_fault_11_another_schedule_is_said_where_the_caller_stands(folder: Path) -> None:
+def test_fault_11_the_warning_of_another_schedule_names_the_caller(folder: Path) -> None:
     schedule = cosine(0.9, epochs=13, warmup_epochs=1.5)
     with pytest.warns(UserWarning, match="the schedule is not that of the steps so far") as caught:
         Training().run(folder, resume=True, schedule=schedule, epochs=3)
     assert len(caught) == 1 and Path(caught[0].filename).name == "resuming.py"
 
 
-def test_a_schedule_that_gives_no_rate_is_refused_before_anything_is_trained(folder: Path) -> None:
+def test_a_schedule_without_a_valid_rate_is_refused_before_training(folder: Path) -> None:
     with pytest.raises(InvalidTypeError, match=r"schedule\(0.833333\) must be a number, got None"):
         Training().run(folder, resume=True, schedule=lambda done: None)
 
 
-def test_checkpoints_are_an_object_of_their_own(tmp_path: Path) -> None:
+def test_checkpoints_are_passed_as_one_object(tmp_path: Path) -> None:
     with pytest.raises(InvalidTypeError, match=r"checkpoints must be tinynet.Checkpoints\(folder, ...\), got '"):
         Training().run(checkpoints=str(tmp_path))
 
@@ -314,11 +312,11 @@ def test_the_seconds_between_checkpoints_are_checked(every_s: float, tmp_path: P
     assert not (tmp_path / "new").exists()
 
 
-# Optimizers of one's own
+# Custom optimizers
 
 
 class Own:
-    """Momentum descent that makes its velocity anew in every step, and has no rate and no __dict__."""
+    """Momentum descent that replaces its velocity in every step, and has no rate and no __dict__."""
 
     __slots__ = ("velocity",)
 
@@ -362,18 +360,18 @@ def test_an_optimizer_whose_state_is_not_its_velocity_is_refused(optimizer: Any,
     assert not (tmp_path / "new").exists()
 
 
-def test_a_velocity_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+def test_a_velocity_that_cannot_be_read_back_is_not_written(tmp_path: Path) -> None:
     message = "^checkpoints need a velocity with the keys, shapes and dtypes of the parameters$"
     with pytest.raises(InvalidTypeError, match=message):
         own(tmp_path, 1, Odd())
     assert not list(tmp_path.iterdir())
 
 
-# When, and how many
+# When to save, and how many to keep
 
 
 class Clock:
-    """A clock that stands still but when it is told."""
+    """A clock that moves only when told to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -385,14 +383,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def test_inside_an_epoch_a_checkpoint_is_due_after_so_many_seconds(clock: Clock, tmp_path: Path) -> None:
+def test_a_checkpoint_inside_an_epoch_is_due_after_every_s(clock: Clock, tmp_path: Path) -> None:
     keeper = Keeper(tmp_path, 1.0)
     assert not keeper.is_due() and Keeper(tmp_path, 0.0).is_due()
     clock.now += 1.1
     assert keeper.is_due()
 
 
-def test_checkpoints_of_a_training_take_no_more_than_2_percent_whatever_they_cost(
+def test_checkpoints_take_no_more_than_2_percent_of_the_time(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spent = 0.0
@@ -409,7 +407,7 @@ def test_checkpoints_of_a_training_take_no_more_than_2_percent_whatever_they_cos
     assert 0.018 * 200 < spent < 0.0201 * 200
 
 
-def test_the_digest_of_the_data_is_a_cost_of_checkpoints(
+def test_the_digest_of_the_data_counts_as_checkpoint_time(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow(*arguments: Any) -> dict[str, Any]:
@@ -427,14 +425,14 @@ def test_the_digest_of_the_data_is_a_cost_of_checkpoints(
     assert saved == [False] * 6 + [True] * 2  # the first after 60 s
 
 
-def test_two_generations_are_kept(tmp_path: Path) -> None:
+def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     there = []
     Training(patience=None, epochs=3).run(tmp_path, on_epoch=lambda _: there.append(list(paths(tmp_path))))
     assert there == [[2, 3], [5, 6], [8, 9]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-000000008.npz", "checkpoint-000000009.npz"]
 
 
-def test_what_cannot_be_saved_leaves_the_checkpoints_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_keeps_the_previous_checkpoints(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_bytes() for path in folder.iterdir()}
 
     def full(descriptor: int) -> None:
@@ -447,27 +445,27 @@ def test_what_cannot_be_saved_leaves_the_checkpoints_before(folder: Path, monkey
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_checkpoint_holds_no_pickle_and_is_a_plain_npz(folder: Path) -> None:
+def test_a_checkpoint_is_a_plain_npz_without_pickles(folder: Path) -> None:
     with np.load(paths(folder)[8], allow_pickle=False) as archive:
         kinds = {name: archive[name].dtype.str for name in archive}
     assert set(kinds.values()) == {"<f8", "|u1"}
     assert len(kinds) == 2 + 4 * 4
 
 
-def test_files_with_other_names_are_no_checkpoints(folder: Path) -> None:
+def test_files_with_other_names_are_not_checkpoints(folder: Path) -> None:
     for name in ("checkpoint-8.npz", "checkpoint-000000008.npz.tmp", "checkpoint-٠٠٠٠٠٠٠٠٩.npz", "model.npz"):
         (folder / name).touch()
     assert list(paths(folder)) == [7, 8]
 
 
-def test_a_digest_is_that_of_numbers_and_shapes() -> None:
+def test_a_digest_depends_on_numbers_and_shapes() -> None:
     X = np.arange(12.0).reshape(3, 4)
     assert digest(X) == digest(np.asfortranarray(X)) == digest(np.repeat(X, 2, axis=1)[:, ::2])
     others = [digest(), digest(None), digest(None, None), digest(X.T), digest(X, X), digest(X.ravel()), digest(X + 1)]
     assert len({digest(X), *others}) == 8
 
 
-def test_a_digest_of_large_data_takes_no_copy_of_them_and_sees_their_last_number() -> None:
+def test_a_digest_covers_all_of_large_data_without_a_copy() -> None:
     large = np.zeros((2**18, 20))[:, ::2]
     before = digest(large)
     large[-1, -1] = 1.0
@@ -477,7 +475,7 @@ def test_a_digest_of_large_data_takes_no_copy_of_them_and_sees_their_last_number
 # Damage
 
 
-def test_fault_34_a_damaged_newest_is_named_and_the_one_before_is_used(whole: Any, folder: Path) -> None:
+def test_fault_34_a_damaged_newest_gives_way_to_the_one_before(whole: Any, folder: Path) -> None:
     newest = paths(folder)[8]
     newest.write_bytes(newest.read_bytes()[:-100])
     training = Training()
@@ -488,17 +486,17 @@ def test_fault_34_a_damaged_newest_is_named_and_the_one_before_is_used(whole: An
     assert len(caught) == 1 and Path(caught[0].filename).name == "resuming.py"  # the caller of train
 
 
-def test_fault_34_a_damaged_checkpoint_is_removed_once_a_new_one_is_there(folder: Path) -> None:
+def test_fault_34_a_damaged_checkpoint_is_removed_after_the_next(folder: Path) -> None:
     paths(folder)[8].write_bytes(b"")
     with pytest.warns(UserWarning, match="resuming from"):
         Training(every_s=1e9).run(folder, resume=True, epochs=3)
     assert list(paths(folder)) == [7, 9]
 
 
-def test_fault_34_a_damaged_step_that_is_reached_again_is_as_good_as_any_other(folder: Path) -> None:
+def test_fault_34_a_damaged_step_reached_again_is_saved_as_usual(folder: Path) -> None:
     paths(folder)[8].write_bytes(b"")
     with pytest.warns(UserWarning, match="resuming from"):
-        Training().run_until(10, folder, resume=True)  # two steps from the 8 that are there, but 7 are whole
+        Training().run_until(10, folder, resume=True)  # step 8 is damaged, so it continues from step 7
     assert list(paths(folder)) == [8, 9]
     Training().run_until(10, folder, resume=True)
     assert list(paths(folder)) == [9, 10]
@@ -513,7 +511,7 @@ def test_fault_35_a_newer_format_is_refused_with_both_versions(folder: Path) -> 
     )
 
 
-def test_what_is_written_is_read_back(folder: Path) -> None:
+def test_a_saved_state_is_read_back_unchanged(folder: Path) -> None:
     keeper, training = Keeper(folder, 0.0), Training()
     settings = json.loads(np.load(paths(folder)[8])["meta"].tobytes())["settings"]
     state = keeper.load(settings, training.net.params)

@@ -1,4 +1,4 @@
-"""A run that fails or is killed, at any call or at any time, is resumed to the bits of one that never was."""
+"""A run that fails or is killed, at any call or any time, resumes to the bits of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def survey(command: tuple[str, ...]) -> tuple[int, dict[str, Outcome]]:
-    """Return how many calls of a command change files, and what it comes to."""
+    """Return how many calls of a command change files, and its outcome."""
     whole = reference(command)
     faults = Faults()
     assert ended(forked(*command, prepare=faults.install)) == 0
@@ -50,7 +50,7 @@ def survey(command: tuple[str, ...]) -> tuple[int, dict[str, Outcome]]:
 
 
 def meet_a_fault(command: tuple[str, ...], at: int, deed: str, whole: dict[str, Outcome]) -> None:
-    """Let the call with the number `at` of a command fail, and hold what is left to all that was promised."""
+    """Let call number `at` of a command fail, and check that what is left keeps every promise."""
     faults = Faults(at, deed, "x")
     status = ended(forked(*command, prepare=faults.install))
     said = SAID.read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def meet_a_fault(command: tuple[str, ...], at: int, deed: str, whole: dict[str, 
     else:
         assert status in ((0, 3) if to_go_on(command, "x") != command else (0, 2, 3)), said
         assert all(line.startswith("tinynet: ") for line in said.splitlines()), said
-    if status == 0:  # it was of no consequence
+    if status == 0:  # the fault did not matter
         assert outcomes("x") == whole
     assert cut_short("x") == [], "a file is there whole or not at all"
     assert saved_steps("x") >= faults.saved.value, "nothing older is lost"
@@ -70,9 +70,7 @@ def meet_a_fault(command: tuple[str, ...], at: int, deed: str, whole: dict[str, 
 
 @pytest.mark.parametrize("deed", ["fail", "fail on", "kill"])
 @pytest.mark.parametrize(("command", "every"), [(TRAIN, 19), (SWEEP, 66)], ids=["train", "sweep"])
-def test_fault_32_any_call_that_changes_a_file_may_fail_or_be_the_last(
-    command: tuple[str, ...], every: int, deed: str
-) -> None:
+def test_fault_32_any_call_on_a_file_may_fail_or_be_the_last(command: tuple[str, ...], every: int, deed: str) -> None:
     calls, whole = survey(command)
     assert calls >= 90
     for at in range(1 + len(deed), calls + 1, every):
@@ -82,7 +80,7 @@ def test_fault_32_any_call_that_changes_a_file_may_fail_or_be_the_last(
 @pytest.mark.soak
 @pytest.mark.parametrize("deed", ["fail", "fail on", "kill"])
 @pytest.mark.parametrize("command", [TRAIN, SWEEP], ids=["train", "sweep"])
-def test_fault_32_every_call_that_changes_a_file_may_fail_or_be_the_last(command: tuple[str, ...], deed: str) -> None:
+def test_fault_32_every_call_on_a_file_may_fail_or_be_the_last(command: tuple[str, ...], deed: str) -> None:
     calls, whole = survey(command)
     print(f"{calls} faults")
     for at in range(1, calls + 1):
@@ -95,7 +93,7 @@ def test_fault_32_every_call_that_changes_a_file_may_fail_or_be_the_last(command
 
 
 def kill_at_random(command: tuple[str, ...], kills: int, *, real: bool = False) -> None:
-    """Kill so many processes of a command, each followed by one that resumes and may be killed as well."""
+    """Kill that many processes of a command, each followed by one that resumes and may be killed too."""
     rng, killed, whole = random.Random(kills), 0, reference(command)
     started = time.perf_counter()
     assert ended(forked(*command)) == 0
@@ -113,7 +111,7 @@ def kill_at_random(command: tuple[str, ...], kills: int, *, real: bool = False) 
 
 
 def resume_when_free(words: tuple[str, ...]) -> None:
-    """Run a command, again as long as workers of the one that was killed are still dying, and hold the lock."""
+    """Run a command; repeat it while dying workers of the killed one still hold the lock."""
     limit = time.monotonic() + 20
     while (status := ended(forked(*words))) == 2 and time.monotonic() < limit:
         assert "is writing there" in SAID.read_text(encoding="utf-8")
@@ -127,13 +125,13 @@ def was_killed(words: tuple[str, ...], after_s: float, *, real: bool) -> bool:
         with subprocess.Popen([TINYNET, *words], start_new_session=True, stderr=subprocess.PIPE) as command:
             limit = time.monotonic() + 60
             while command.poll() is None and not list(Path().glob("x/**/.*lock")) and time.monotonic() < limit:
-                time.sleep(0.002)  # it imports for longer than it trains
+                time.sleep(0.002)  # imports take longer than the training
             time.sleep(after_s)
             os.killpg(command.pid, signal.SIGKILL)
         return command.returncode == -signal.SIGKILL
     process = forked(*words)
     time.sleep(after_s)
-    with suppress(ProcessLookupError):  # it has ended, or has no group of its own yet
+    with suppress(ProcessLookupError):  # it has ended, or has no process group yet
         os.killpg(process.pid or 0, signal.SIGKILL)
     process.kill()
     return ended(process) == -signal.SIGKILL
@@ -152,7 +150,5 @@ def was_killed(words: tuple[str, ...], after_s: float, *, real: bool) -> bool:
         pytest.param((*SWEEP, "--jobs", "2"), 50, True, id="50 of the real sweep", marks=pytest.mark.soak),
     ],
 )
-def test_fault_32_what_is_killed_at_any_time_is_resumed_to_the_same_bits(
-    command: tuple[str, ...], kills: int, real: bool
-) -> None:
+def test_fault_32_a_command_killed_at_any_time_can_be_resumed(command: tuple[str, ...], kills: int, real: bool) -> None:
     kill_at_random(command, kills, real=real)

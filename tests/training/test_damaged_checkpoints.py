@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, or made by somebody who means harm: refused, and the one before is used."""
+"""Checkpoints that are damaged or malicious: they are refused, and the previous one is used."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from tinynet.training.state import MAX_DIRECTORY, MAX_META, State, paths, to_byt
 Members = dict[str, bytes]
 NET = Training().net
 NEWEST = "checkpoint-000000008.npz"
-ADDRESS = re.compile("0x[0-9a-f]+")  # of an object, in a message of Python's
+ADDRESS = re.compile("0x[0-9a-f]+")  # the address of an object in a message of Python
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a training that was interrupted in step 8, the second of its third epoch."""
+    """Return the folder of a training interrupted in step 8, the second of its third epoch."""
     folder = tmp_path_factory.mktemp("made")
     Training().run_until(8, folder)
     return folder
@@ -61,7 +61,7 @@ def load(folder: Path, wanted: dict[str, Any]) -> State:
 
 
 def why_refused(folder: Path, wanted: dict[str, Any], content: bytes | Callable[[Path], object]) -> str:
-    """Put `content` in the place of the newest checkpoint; return why the one before is used, and alone nothing."""
+    """Replace the newest checkpoint by `content`; return why the previous one is used, and none without it."""
     newest = folder / NEWEST
     newest.unlink(missing_ok=True)
     if callable(content):
@@ -97,7 +97,7 @@ def changed_meta(**changes: Any) -> Callable[[Members], object]:
 
 
 def assert_never_accepted(folder: Path, made: Path, wanted: dict[str, Any], damaged: Iterable[bytes]) -> int:
-    """Hold that every content of the newest checkpoint is refused, for the one before it; return their number."""
+    """Check that each content of the newest checkpoint is refused for the previous one; return their number."""
     before, n = (made / "checkpoint-000000007.npz").read_bytes(), 0
     (folder / "checkpoint-000000007.npz").write_bytes(before)
     alone = folder / "alone"
@@ -120,13 +120,13 @@ def flipped(content: bytes, places: Iterable[int], bits: Iterable[int]) -> Itera
             yield content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :]
 
 
-def test_fault_34_a_flipped_bit_is_seen_wherever_it_is(made: Path, wanted: dict[str, Any], tmp_path: Path) -> None:
+def test_fault_34_a_flipped_bit_is_detected_anywhere(made: Path, wanted: dict[str, Any], tmp_path: Path) -> None:
     content = (made / NEWEST).read_bytes()
     places = [*range(0, len(content), 61), *range(len(content) - 90, len(content), 5)]
     assert assert_never_accepted(tmp_path, made, wanted, flipped(content, places, [1])) > 120
 
 
-def test_fault_34_a_cut_is_seen_at_every_length(made: Path, wanted: dict[str, Any], tmp_path: Path) -> None:
+def test_fault_34_a_cut_at_any_length_is_detected(made: Path, wanted: dict[str, Any], tmp_path: Path) -> None:
     content = (made / NEWEST).read_bytes()
     lengths = [*range(0, len(content), 61), *range(len(content) - 90, len(content), 5), 64, 63, 1]
     damaged = [*(content[:length] for length in lengths), content + b"\0", content + content, content[1:]]
@@ -134,7 +134,7 @@ def test_fault_34_a_cut_is_seen_at_every_length(made: Path, wanted: dict[str, An
 
 
 @pytest.mark.soak
-def test_fault_34_every_flipped_byte_and_every_cut_is_seen(
+def test_fault_34_every_flipped_byte_and_every_cut_is_detected(
     made: Path, wanted: dict[str, Any], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     content, started = (made / NEWEST).read_bytes(), time.perf_counter()
@@ -149,14 +149,12 @@ def test_fault_34_every_flipped_byte_and_every_cut_is_seen(
         print(f"{n:,} {name}, {time.perf_counter() - started:.0f} s")
 
 
-def test_fault_34_a_checkpoint_under_the_name_of_another_is_no_checkpoint(
-    refused: Callable[[Any], str], made: Path
-) -> None:
+def test_fault_34_a_checkpoint_under_another_name_is_refused(refused: Callable[[Any], str], made: Path) -> None:
     content = (made / "checkpoint-000000007.npz").read_bytes()
     assert refused(content) == "is not what tinynet wrote for such a network: step 7 after 2 epochs of 3 steps"
 
 
-# What is no file
+# Not a regular file
 
 
 @pytest.mark.parametrize(
@@ -169,15 +167,15 @@ def test_fault_34_a_checkpoint_under_the_name_of_another_is_no_checkpoint(
         (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),
     ],
 )
-def test_fault_36_what_is_no_file_is_not_waited_for(make: Any, message: str, refused: Callable[[Any], str]) -> None:
+def test_fault_36_a_pipe_or_folder_does_not_block(make: Any, message: str, refused: Callable[[Any], str]) -> None:
     assert refused(make) == message
 
 
-# What would run code
+# Content that would run code
 
 
 class Bomb:
-    """Makes the folder `executed` when it is unpickled."""
+    """Creates the folder `executed` when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what unpickling calls."""
@@ -187,7 +185,7 @@ class Bomb:
 @pytest.fixture
 def nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileExistsError):  # it does go off
+    with pytest.raises(FileExistsError):  # it really runs when it is unpickled
         for _ in range(2):
             pickle.loads(pickle.dumps(Bomb()))
     Path("executed").rmdir()
@@ -208,9 +206,7 @@ def test_fault_36_pickled_objects_are_refused_and_never_loaded(
 
 
 @pytest.mark.usefixtures("nothing_is_executed")
-def test_fault_36_a_pickle_in_place_of_the_archive_and_code_in_a_header_are_refused(
-    refused: Callable[[Any], str], made: Path
-) -> None:
+def test_fault_36_a_plain_pickle_and_code_in_a_header_are_refused(refused: Callable[[Any], str], made: Path) -> None:
     assert refused(sealed(pickle.dumps([Bomb()] * 20))) == "does not end as what tinynet writes"
     code = "{'descr': __import__('os').mkdir('executed'), 'fortran_order': False, 'shape': (8,)}"
     header = b"\x93NUMPY\x01\x00" + len(code).to_bytes(2, "little") + code.encode()
@@ -219,7 +215,7 @@ def test_fault_36_a_pickle_in_place_of_the_archive_and_code_in_a_header_are_refu
     )
 
 
-def test_fault_36_a_stranger_does_not_write_to_the_terminal(
+def test_fault_36_control_characters_do_not_reach_the_terminal(
     refused: Callable[[Any], str], made: Path, wanted: dict[str, Any], tmp_path: Path
 ) -> None:
     refused(altered(made / NEWEST, changed_meta(step="\x1b[2J\n" * 1000)))
@@ -233,7 +229,7 @@ def test_fault_36_a_stranger_does_not_write_to_the_terminal(
         assert str(caught.value).isprintable() and len(str(caught.value)) < 10_000
 
 
-# What would take all memory
+# Content that would take all memory
 
 
 def header(shape: str, dtype: str = "<f8") -> bytes:
@@ -267,7 +263,9 @@ BOMBS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_fault_36_what_would_take_all_memory_is_refused(name: str, refused: Callable[[Any], str], made: Path) -> None:
+def test_fault_36_a_file_that_would_take_all_memory_is_refused(
+    name: str, refused: Callable[[Any], str], made: Path
+) -> None:
     change, message = BOMBS[name]
     content = altered(made / NEWEST, change)
     tracemalloc.start()
@@ -294,9 +292,7 @@ def test_fault_36_compressed_members_are_refused_unread(
         tracemalloc.stop()
 
 
-def test_fault_36_a_directory_that_another_record_would_overrule_is_refused(
-    refused: Callable[[Any], str], made: Path
-) -> None:
+def test_fault_36_a_second_directory_record_is_refused(refused: Callable[[Any], str], made: Path) -> None:
     content = (made / NEWEST).read_bytes()[:-64]
     locator = b"PK\x06\x07" + bytes(16)
     assert refused(sealed(content[:-22] + locator + content[-22:])) == "does not end as what tinynet writes"
@@ -308,7 +304,7 @@ def test_fault_36_a_directory_that_another_record_would_overrule_is_refused(
     assert 10 * 100 * len(members(made / NEWEST)) < MAX_DIRECTORY
 
 
-def test_fault_36_a_file_of_the_largest_size_is_read_and_a_byte_more_is_refused_unread(
+def test_fault_36_a_file_above_the_size_limit_is_refused_unread(
     refused: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state_module, "MAX_HISTORY", 1000)
@@ -317,7 +313,7 @@ def test_fault_36_a_file_of_the_largest_size_is_read_and_a_byte_more_is_refused_
     assert refused(bytes(largest + 1)) == f"has {largest + 1:,} bytes, more than such a network can need"
 
 
-# What is not as it was written
+# Altered states
 
 
 def changed(name: str, change: Callable[[Any], Any]) -> Callable[[Members], object]:
@@ -363,23 +359,23 @@ ALTERED: list[Any] = [
 
 
 @pytest.mark.parametrize("number", range(len(ALTERED)))
-def test_fault_36_what_was_altered_is_refused(number: int, refused: Callable[[Any], str], made: Path) -> None:
+def test_fault_36_an_altered_state_is_refused(number: int, refused: Callable[[Any], str], made: Path) -> None:
     assert refused(altered(made / NEWEST, ALTERED[number]))
 
 
-def test_fault_11_a_setting_that_is_missing_on_one_side_is_absent(made: Path, wanted: dict[str, Any]) -> None:
+def test_fault_11_a_setting_missing_on_one_side_is_named_absent(made: Path, wanted: dict[str, Any]) -> None:
     with pytest.raises(RunFolderError, match=r"another extra \(absent there, 1 here\)$"):
         load(made, wanted | {"extra": 1})
     with pytest.raises(RunFolderError, match=r"another h \(0\.0001 there, absent here\)$"):
         load(made, {key: value for key, value in wanted.items() if key != "h"})
 
 
-def test_fault_11_of_many_settings_that_differ_twenty_are_named(made: Path, wanted: dict[str, Any]) -> None:
+def test_fault_11_no_more_than_twenty_settings_are_named(made: Path, wanted: dict[str, Any]) -> None:
     with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\)$"):
         load(made, wanted | {f"s{i}": i for i in range(25)})
 
 
-# Any bytes
+# Random bytes
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -387,7 +383,7 @@ def test_fault_11_of_many_settings_that_differ_twenty_are_named(made: Path, want
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=4),
     cut=st.none() | st.floats(0, 1),
 )
-def test_any_bytes_with_their_digest_are_a_state_or_a_fault(
+def test_any_bytes_with_a_digest_give_a_state_or_a_data_error(
     changes: list[tuple[float, bytes]], cut: float | None, made: Path, tmp_path: Path
 ) -> None:
     content = bytearray((made / NEWEST).read_bytes()[:-64])
@@ -407,7 +403,7 @@ KEYS = ["format_version", "settings", "step", "epoch_s", "learning_rate", "stopp
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from(KEYS), JSON, max_size=3), setting=st.dictionaries(st.text(), JSON))
-def test_any_meta_is_a_state_or_a_fault(changes: Any, setting: Any, made: Path, tmp_path: Path) -> None:
+def test_any_meta_gives_a_state_or_a_data_error(changes: Any, setting: Any, made: Path, tmp_path: Path) -> None:
     there = members(made / NEWEST)
     if setting:
         changes = {"settings": json.loads(np.load(made / NEWEST)["meta"].tobytes())["settings"] | setting} | changes
@@ -435,7 +431,7 @@ def limited() -> None:
 
 
 @pytest.mark.usefixtures("nothing_is_executed")
-def test_fault_36_the_command_refuses_crafted_checkpoints_within_its_memory() -> None:
+def test_fault_36_the_command_refuses_crafted_checkpoints() -> None:
     Path("run").mkdir()
     execute(prepare(load_config("iris", [*QUICK, "training.checkpoint_every_s=0"])), RunFolder("run"), report=False)
     older, newest = paths(Path("run")).values()

@@ -18,14 +18,14 @@ def row(epoch: int, train_loss: float = 1.0, validation_loss: float = math.nan) 
     return Epoch(epoch, 4 * epoch, train_loss, 0.5, validation_loss, math.nan, 0.1, 100 * epoch, 0.25)
 
 
-def test_a_history_is_as_long_as_its_rows_and_iterates_over_them() -> None:
+def test_a_history_has_the_length_of_its_rows_and_iterates_over_them() -> None:
     rows = [row(1), row(2)]
     history = History(rows)
     assert len(history) == 2 and list(history) == rows
     assert len(History()) == 0 and History().rows is not History().rows
 
 
-def test_a_mistyped_column_names_the_nearest() -> None:
+def test_a_mistyped_column_is_answered_with_the_nearest() -> None:
     with pytest.raises(KeyError, match=r"no column 'train_los'; did you mean 'train_loss'.*allowed: epoch, step"):
         History()["train_los"]
 

@@ -1,4 +1,4 @@
-"""^C and SIGTERM: the step is finished and saved, and what resumes ends in the same bits."""
+"""^C and SIGTERM: the step is finished and saved, and the resumed run ends with the same bits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def train_until(step: int, signals: list[signal.Signals], patch: pytest.MonkeyPatch) -> int:
-    """Train, send signals in the midst of a step, and return the status of the command."""
+    """Train, send signals in the middle of a step, and return the exit status."""
     quotients, n_steps = TwoLayerNet.quotients, 0
 
     def interrupted(*arguments: Any) -> Any:
@@ -53,10 +53,13 @@ def resumes_to_the_same_bits() -> bool:
     [
         ([signal.SIGINT], 130),
         ([signal.SIGTERM], 143),
-        ([signal.SIGTERM, signal.SIGTERM], 143),  # as timeout and batch systems do: to the command, then to its group
+        (
+            [signal.SIGTERM, signal.SIGTERM],
+            143,
+        ),  # as timeout and batch systems do: first to the command, then to its group
     ],
 )
-def test_fault_31_a_run_finishes_its_step_saves_says_how_to_resume_and_ends_in_the_same_bits(
+def test_fault_31_a_signal_lets_a_run_save_and_resume(
     signals: list[signal.Signals], status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train_until(16, signals, monkeypatch) == status
@@ -67,7 +70,7 @@ def test_fault_31_a_run_finishes_its_step_saves_says_how_to_resume_and_ends_in_t
     assert resumes_to_the_same_bits()
 
 
-def test_fault_31_the_second_signal_ends_a_run_at_once_and_costs_the_epoch_under_way_at_most(
+def test_fault_31_a_second_signal_loses_an_epoch_at_most(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train_until(16, [signal.SIGINT, signal.SIGINT], monkeypatch) == 130
@@ -84,11 +87,11 @@ def rows_of(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.soak), "2"])
-def test_fault_31_a_terminated_sweep_saves_the_runs_under_way_and_ends_in_the_same_bits(jobs: str) -> None:
+def test_fault_31_a_terminated_sweep_saves_its_runs(jobs: str) -> None:
     process = forked("sweep", *LONG, "seed=0..3", "--jobs", jobs, "--out", "s")
     wait_for(a_run_to_be_whole, process)
     trained = wait_for(lambda: [part for part in Path("s").glob(".seed=[23]*.part") if rows_of(part) > 0], process)
-    os.kill(process.pid or 0, signal.SIGTERM)  # the command alone hears it, and tells its workers
+    os.kill(process.pid or 0, signal.SIGTERM)  # only the command gets it, and tells its workers
     assert ended(process) == 143
     err = SAID.read_text(encoding="utf-8")
     assert "resume with: tinynet sweep s/sweep.json --resume" in err and len(err.splitlines()) == 1
@@ -106,15 +109,15 @@ def test_fault_31_a_terminated_sweep_saves_the_runs_under_way_and_ends_in_the_sa
     [(signal.SIGTERM, False, 143, 2), (signal.SIGINT, True, 130, 0)],
     ids=["SIGTERM to the command and then to its group is one signal", "the second ^C ends it at once"],
 )
-def test_fault_31_signals_to_the_group_of_a_sweep(
+def test_fault_31_signals_to_the_process_group_stop_a_sweep(
     number: signal.Signals, twice: bool, status: int, n_saved: int
 ) -> None:
     process = forked("sweep", *SLOW, "training.epochs=1", "seed=0..1", "--jobs", "2", "--out", "s")
     wait_for(lambda: len(list(Path("s").glob(".*.part/metrics.csv"))) == 2, process)
-    time.sleep(0.1)  # into the one step, which takes long
+    time.sleep(0.1)  # into the only step, which takes long
     group = process.pid or 0
     os.killpg(group, number) if twice else os.kill(group, number)
-    time.sleep(0.1 if twice else 0.0)  # two of a kind that wait together are one
+    time.sleep(0.1 if twice else 0.0)  # two pending signals of the same kind are one
     os.killpg(group, number)
     assert ended(process) == status
     assert len(SAID.read_text(encoding="utf-8").splitlines()) == 1
@@ -122,7 +125,7 @@ def test_fault_31_signals_to_the_group_of_a_sweep(
 
 
 def save_and_send(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every checkpoint be followed at once by a signal."""
+    """Send a signal right after every checkpoint."""
     real = Keeper.save
 
     def save(keeper: Keeper, state: State) -> None:
@@ -132,7 +135,7 @@ def save_and_send(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Keeper, "save", save)
 
 
-def test_fault_31_a_signal_during_the_last_checkpoint_of_a_run_stops_the_sweep(
+def test_fault_31_a_signal_in_the_last_checkpoint_stops_the_sweep(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["iris", "seed=0..2", "training.epochs=1", "--quiet"]

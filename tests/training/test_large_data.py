@@ -1,4 +1,4 @@
-"""An uncompressed .npz that is larger than the memory it may take trains from the map of its file."""
+"""An uncompressed .npz larger than the allowed memory is trained on from its memory map."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS_A_BLOCK = 4096
 
 
 def write_images(path: Path, n_blocks: int) -> None:
-    """Write X and y of 64 MiB a block, float32; every label brightens a band of columns of its own."""
+    """Write X and y in float32 blocks of 64 MiB; each label brightens its own band of columns."""
     rng = np.random.default_rng(0)
     X, y = rng.random((ROWS_A_BLOCK, N_FEATURES), np.float32), np.arange(ROWS_A_BLOCK) % 4
     for label in range(4):
@@ -34,7 +34,7 @@ def write_images(path: Path, n_blocks: int) -> None:
 
 
 def own_memory(process: subprocess.Popen[bytes]) -> int:
-    """Return the bytes of the process's own memory, pages of mapped files not included."""
+    """Return the bytes of the process's own memory, without pages of mapped files."""
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     found = re.search(r"RssAnon:\s+(\d+) kB", status)
     return 1024 * int(found[1]) if found else 0
@@ -43,7 +43,7 @@ def own_memory(process: subprocess.Popen[bytes]) -> int:
 @pytest.mark.soak
 @pytest.mark.parametrize(("gibibytes", "most"), [(4, 2**30)])
 @pytest.mark.usefixtures("in_an_empty_folder")
-def test_a_table_larger_than_the_memory_that_it_takes_is_trained_on(gibibytes: int, most: int) -> None:
+def test_a_table_larger_than_memory_can_be_trained_on(gibibytes: int, most: int) -> None:
     file = Path("images.npz")
     write_images(file, 16 * gibibytes)
     words = ["dataset.validation_size=0.01", "network.hidden_units=4", "training.epochs=1", "training.batch_size=1000"]

@@ -1,4 +1,4 @@
-"""The training loop: what it visits, records and refuses, and backpropagation beside it."""
+"""The training loop: what it visits, records and refuses, compared with backpropagation."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def untimed(history: History) -> list[Epoch]:
     return [dataclasses.replace(row, duration_s=0.0) for row in history]
 
 
-def test_the_order_comes_from_seed_and_epoch_alone() -> None:
+def test_the_order_depends_only_on_seed_and_epoch() -> None:
     samples = Samples(np.arange(40.0)[:, None], np.arange(40) % 2)
 
     def orders(seed: int, batch_size: int) -> set[tuple[float, ...]]:
@@ -68,7 +68,7 @@ def test_the_order_comes_from_seed_and_epoch_alone() -> None:
     assert orders(5, 40) == first and len(first | orders(6, 7)) == 6
 
 
-def test_a_row_an_epoch_records_the_losses_of_the_whole_parts(rng: np.random.Generator) -> None:
+def test_each_epoch_records_the_losses_of_the_whole_parts(rng: np.random.Generator) -> None:
     (X, y), (X_validation, y_validation) = problem(rng), problem(rng, 11)
     net, measured = network(), []
 
@@ -98,7 +98,7 @@ def test_without_validation_its_columns_are_nan(rng: np.random.Generator) -> Non
     )
 
 
-def test_loss_evaluations_are_those_that_the_loop_makes(rng: np.random.Generator) -> None:
+def test_loss_evaluations_equal_those_of_the_loop(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     calls = 0
 
@@ -110,13 +110,13 @@ def test_loss_evaluations_are_those_that_the_loop_makes(rng: np.random.Generator
     net = TwoLayerNet(4, 5, 3, activation=counting, seed=0)
     calls = 0
     history = train(net, X, y, SGD(0.1), epochs=3, batch_size=8, seed=0, method="loop")
-    assert history["loss_evaluations"][-1] == calls - 3  # one more an epoch measures the training loss
+    assert history["loss_evaluations"][-1] == calls - 3  # one more per epoch measures the training loss
     exact = train(network(), X, y, SGD(0.1), epochs=3, batch_size=8, seed=0, method="exact")
     assert exact["loss_evaluations"] == history["loss_evaluations"]
 
 
 def backpropagation_losses(data: Any, net: TwoLayerNet, rate: float, momentum: float, epochs: int) -> list[float]:
-    """Return the training losses of momentum descent on derivatives, in batches of 20."""
+    """Return the training losses of momentum descent with derivatives, in batches of 20."""
     velocity, losses = {key: np.zeros_like(param) for key, param in net.params.items()}, []
     for epoch in range(1, epochs + 1):
         order = np.random.default_rng([0, epoch]).permutation(len(data.X_train))
@@ -132,7 +132,7 @@ def backpropagation_losses(data: Any, net: TwoLayerNet, rate: float, momentum: f
 
 
 @pytest.mark.parametrize("method", ["exact", "auto", "loop"])
-def test_training_falls_along_the_curve_of_backpropagation(method: str) -> None:
+def test_training_follows_the_curve_of_backpropagation(method: str) -> None:
     data = load_dataset("iris", scaling="standard")
     nets = [TwoLayerNet(4, 8, 3, seed=0) for _ in range(3)]
     losses = train(
@@ -144,14 +144,14 @@ def test_training_falls_along_the_curve_of_backpropagation(method: str) -> None:
 
 
 class SignDescent:
-    """An optimizer that shares nothing with SGD: every weight moves by a thousandth."""
+    """An optimizer unlike SGD: every weight moves by a thousandth."""
 
     def update(self, params: dict[str, Any], grads: dict[str, Any]) -> None:
         for key in params:
             params[key] = params[key] - 1e-3 * np.sign(grads[key])
 
 
-def test_anything_with_update_is_an_optimizer(rng: np.random.Generator) -> None:
+def test_any_object_with_update_is_an_optimizer(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     net = network()
     before = {key: param.copy() for key, param in net.params.items()}
@@ -162,7 +162,7 @@ def test_anything_with_update_is_an_optimizer(rng: np.random.Generator) -> None:
     assert math.isnan(history["learning_rate"][0])
 
 
-def test_on_epoch_is_called_with_every_row_and_may_set_the_learning_rate(rng: np.random.Generator) -> None:
+def test_on_epoch_gets_every_row_and_may_set_the_learning_rate(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     optimizer, rows = SGD(0.4), []
 
@@ -184,7 +184,7 @@ def test_on_epoch_may_end_the_training(answer: object, epochs: int, rng: np.rand
 
 
 def overfitting(rng: np.random.Generator) -> tuple[Any, Callable[..., History]]:
-    """Return validation data whose labels are chance, and a training run that fits noise."""
+    """Return validation data with random labels, and a training run that fits noise."""
     X, y = problem(rng, 20)
     validation = problem(rng, 200)
 
@@ -194,7 +194,7 @@ def overfitting(rng: np.random.Generator) -> tuple[Any, Callable[..., History]]:
     return validation, run
 
 
-def test_early_stopping_waits_for_patience_and_restores_the_best_weights(rng: np.random.Generator) -> None:
+def test_early_stopping_restores_the_best_weights(rng: np.random.Generator) -> None:
     validation, run = overfitting(rng)
     net = network()
     history = run(net, epochs=100, patience=4)
@@ -205,7 +205,7 @@ def test_early_stopping_waits_for_patience_and_restores_the_best_weights(rng: np
     assert net.loss(*validation) == min(losses)
 
 
-def test_keep_decides_which_weights_the_network_is_left_with(rng: np.random.Generator) -> None:
+def test_keep_decides_which_weights_the_network_ends_with(rng: np.random.Generator) -> None:
     validation, run = overfitting(rng)
     for best in ({"keep": "best"}, {"patience": 50}):  # which does not run out
         net = network()
@@ -220,7 +220,7 @@ def test_keep_decides_which_weights_the_network_is_left_with(rng: np.random.Gene
 
 
 class Recording(SGD):
-    """SGD that keeps the norms of its gradients and moves, measured from outside."""
+    """SGD that records the norms of its gradients and moves."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -244,7 +244,7 @@ def test_the_norms_of_an_epoch_are_root_mean_squares(nesterov: bool, rng: np.ran
     )
 
 
-def test_an_optimizer_that_tells_no_norm_has_an_empty_column(rng: np.random.Generator) -> None:
+def test_an_optimizer_without_norms_has_an_empty_column(rng: np.random.Generator) -> None:
     history = train(network(), *problem(rng), SignDescent(), epochs=1, batch_size=8, seed=0)
     assert math.isnan(history["update_norm"][0]) and history["gradient_norm"][0] > 0
     assert history.to_csv().endswith(",\n")
@@ -252,11 +252,9 @@ def test_an_optimizer_that_tells_no_norm_has_an_empty_column(rng: np.random.Gene
 
 @pytest.mark.parametrize("method", ["auto", "exact", "loop"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_measure_during_is_the_mean_of_what_the_batches_had(
-    weighted: bool, method: str, rng: np.random.Generator
-) -> None:
+def test_measure_during_gives_the_mean_over_the_batches(weighted: bool, method: str, rng: np.random.Generator) -> None:
     X, y = problem(rng)
-    X[3, 2] = 300.0  # which the series takes out
+    X[3, 2] = 300.0  # which the series leaves out
     weights = rng.random(30) + 0.1 if weighted else None
     net, expected = network(), []
     for epoch in (1, 2):
@@ -275,7 +273,7 @@ def test_measure_during_is_the_mean_of_what_the_batches_had(
     assert during["train_loss"][2] == after["train_loss"][2] and during["train_loss"][0] != after["train_loss"][0]
 
 
-def test_the_last_epoch_is_measured_after_however_the_training_ends(rng: np.random.Generator) -> None:
+def test_the_last_epoch_is_always_measured_after_training(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     run = overfitting(rng)[1]
     plain: dict[str, Any] = {"batch_size": 8, "seed": 0, "epochs": 9}
@@ -287,7 +285,7 @@ def test_the_last_epoch_is_measured_after_however_the_training_ends(rng: np.rand
     assert stopped[0]["train_loss"][-1] == stopped[1]["train_loss"][-1]
 
 
-def test_balanced_weights_make_all_classes_weigh_the_same(rng: np.random.Generator) -> None:
+def test_balanced_weights_give_all_classes_the_same_weight(rng: np.random.Generator) -> None:
     y = rng.integers(0, 3, 30)
     y[:20] = 0
     weights = balanced_weights(y)
@@ -301,19 +299,19 @@ def test_balanced_weights_make_all_classes_weigh_the_same(rng: np.random.Generat
             balanced_weights(wrong)
 
 
-def test_fault_12_a_batch_larger_than_the_data_is_one_batch_and_said_once(rng: np.random.Generator) -> None:
+def test_fault_12_a_batch_size_above_the_data_gives_one_warning(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     large, whole = network(), network()
     with pytest.warns(UserWarning, match="batch_size 31 is larger than the 30 training samples: one batch") as caught:
         history = train(large, X, y, SGD(0.1), epochs=3, batch_size=31, seed=0)
     assert len(caught) == 1 and caught[0].filename == __file__
     assert history["step"] == [1, 2, 3]
-    train(whole, X, y, SGD(0.1), epochs=3, batch_size=30, seed=0)  # and says nothing
+    train(whole, X, y, SGD(0.1), epochs=3, batch_size=30, seed=0)  # and gives no warning
     assert bits(large) == bits(whole)
 
 
 class Poisoned(SGD):
-    """SGD that spoils a weight after so many steps."""
+    """SGD that spoils a weight after a number of steps."""
 
     def __init__(self, learning_rate: float, steps: int, value: float) -> None:
         super().__init__(learning_rate)
@@ -331,7 +329,7 @@ class Poisoned(SGD):
     ("spoiled_after", "found_in_step"),
     [(7, 8), (9, 9)],  # at the next gradient, or when the epoch is measured
 )
-def test_fault_30_a_loss_that_is_not_finite_stops_the_run_at_the_last_good_epoch(
+def test_fault_30_an_infinite_loss_keeps_the_last_good_epoch(
     spoiled_after: int, found_in_step: int, value: float, rng: np.random.Generator
 ) -> None:
     X, y = problem(rng)
@@ -354,7 +352,7 @@ def test_fault_30_a_huge_learning_rate_ends_in_finite_weights(
     activation: str, learning_rate: float, rng: np.random.Generator
 ) -> None:
     X, y = problem(rng)
-    X *= 100.0  # so that rate times gradient overflows, too
+    X *= 100.0  # so that rate times gradient also overflows
     net = TwoLayerNet(4, 5, 3, activation=activation, seed=1)
     before = bits(net)
     try:
@@ -368,7 +366,7 @@ def test_fault_30_a_huge_learning_rate_ends_in_finite_weights(
     assert all(np.isfinite(param).all() for param in net.params.values())
 
 
-def test_fault_30_a_validation_loss_that_is_not_finite_stops_the_run_too(rng: np.random.Generator) -> None:
+def test_fault_30_an_infinite_validation_loss_also_stops_the_run(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     net = TwoLayerNet(4, 5, 3, activation="relu", weight_scale=1e5, seed=1)
     before = bits(net)
@@ -377,7 +375,7 @@ def test_fault_30_a_validation_loss_that_is_not_finite_stops_the_run_too(rng: np
     assert bits(net) == before
 
 
-def test_fault_30_an_optimizer_without_a_rate_diverges_without_one(rng: np.random.Generator) -> None:
+def test_fault_30_a_divergence_may_have_no_rate(rng: np.random.Generator) -> None:
     class Bad:
         def update(self, params: dict[str, Any], grads: dict[str, Any]) -> None:
             params["b2"] *= math.nan
@@ -386,7 +384,7 @@ def test_fault_30_an_optimizer_without_a_rate_diverges_without_one(rng: np.rando
         train(network(), *problem(rng), Bad(), epochs=2, batch_size=10, seed=0)
 
 
-def test_a_divergence_names_what_did_it(rng: np.random.Generator) -> None:
+def test_a_divergence_names_its_cause(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     unit = X / np.abs(X).max()
     rates = {"small": 0.1, "large": 1e308}
@@ -403,7 +401,7 @@ def test_a_divergence_names_what_did_it(rng: np.random.Generator) -> None:
             train(net, samples, y, SGD(rates[rate], 0.9), epochs=50, batch_size=10, seed=0, h=h)
         assert cause in str(caught.value) and cause in caught.value.advice, case
     net = TwoLayerNet(4, 5, 3, activation="relu", weight_scale=1e5, seed=1)
-    with pytest.raises(DivergedError, match="the inputs are as large as 1"):  # those of the validation part
+    with pytest.raises(DivergedError, match="the inputs are as large as 1"):  # losses of the validation part
         train(net, X, y, SGD(1e-9), epochs=2, batch_size=10, seed=0, validation=(1e308 * unit, y))
 
 
@@ -435,7 +433,7 @@ GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
         ({"validation": (np.zeros((1, 5)), [0])}, DataError, "X has 5 features"),
     ],
 )
-def test_a_wrong_argument_is_named_before_anything_is_changed(
+def test_a_wrong_argument_is_named_before_anything_changes(
     arguments: Any, kind: type[Exception], message: str, rng: np.random.Generator
 ) -> None:
     X, y = problem(rng)
@@ -446,7 +444,7 @@ def test_a_wrong_argument_is_named_before_anything_is_changed(
     assert bits(net) == before
 
 
-def test_fault_42_durations_stay_non_negative_when_the_clock_is_set_backwards(
+def test_fault_42_a_clock_set_back_gives_no_negative_duration(
     monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
     X, y = problem(rng)
@@ -459,7 +457,7 @@ def test_fault_42_durations_stay_non_negative_when_the_clock_is_set_backwards(
 
 
 def terminal_output(monkeypatch: pytest.MonkeyPatch, columns: int, encoding: str, run: Callable[[], object]) -> bytes:
-    """Return what `run` writes to a standard error that is a terminal of so many columns."""
+    """Return what `run` writes to stderr, a terminal of that many columns."""
     reader, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with monkeypatch.context() as patch, os.fdopen(terminal, "w", encoding=encoding) as stream:
@@ -496,7 +494,7 @@ def test_fault_38_the_progress_bar_fits_the_terminal(
         assert f"({history['validation_accuracy'][-1]:.4f})" in last
 
 
-def test_a_function_gets_a_line_after_a_tenth_of_the_epochs_and_30_s(
+def test_progress_calls_a_function_every_tenth_and_30_s(
     monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
     X, y = problem(rng)
@@ -511,7 +509,7 @@ def test_a_function_gets_a_line_after_a_tenth_of_the_epochs_and_30_s(
 
 
 @pytest.mark.parametrize("widgets", [True, False])
-def test_a_notebook_shows_a_bar_of_its_own_or_one_of_text(widgets: bool, tmp_path: Path) -> None:
+def test_a_notebook_shows_its_own_bar_or_a_text_bar(widgets: bool, tmp_path: Path) -> None:
     code = f"""
 import importlib.util as util
 find = util.find_spec
@@ -532,12 +530,14 @@ history = train(TwoLayerNet(4, 3, 2, seed=0), X, y, SGD(0.1), epochs=3, batch_si
         assert "3/3" in "".join(output.get("text", "") for output in outputs)
 
 
-def test_fault_38_the_progress_bar_is_silent_where_stderr_is_no_terminal(
+def test_fault_38_no_progress_bar_where_stderr_is_not_a_terminal(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
     X, y = problem(rng)
     train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0, progress=True)
-    assert terminal_output(monkeypatch, 80, "utf-8", lambda: train(network(), X, y, SGD(0.1), **GOOD)) == b""  # unasked
+    assert (
+        terminal_output(monkeypatch, 80, "utf-8", lambda: train(network(), X, y, SGD(0.1), **GOOD)) == b""
+    )  # by default
     monkeypatch.setattr(sys, "stderr", None)
     train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0, progress=True)
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""^C and SIGTERM: held back until a step is finished, never lost, and left to others where they are theirs."""
+"""^C and SIGTERM: held back until a step is finished, never lost, and passed to other handlers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def handlers_are_put_back() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", STOPS)
-def test_a_signal_is_held_back_until_it_is_asked_for(number: int) -> None:
+def test_a_signal_is_held_back_until_asked_for(number: int) -> None:
     steps = []
     with pytest.raises(Interrupted) as caught, deferred_signals() as stop:
         assert stop() is None
@@ -45,7 +45,7 @@ def test_a_signal_is_held_back_until_it_is_asked_for(number: int) -> None:
 
 @pytest.fixture
 def slow_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let any two signals be far from one another."""
+    """Make any two signals far apart in time."""
     clock = itertools.count(step=ECHO_S)
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
 
@@ -53,7 +53,7 @@ def slow_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("first", STOPS)
 @pytest.mark.parametrize("second", STOPS)
 @pytest.mark.usefixtures("slow_time")
-def test_the_second_signal_ends_at_once_and_so_does_a_third(first: int, second: int) -> None:
+def test_the_second_and_third_signals_end_at_once(first: int, second: int) -> None:
     with pytest.raises(Interrupted) as caught, deferred_signals():
         signal.raise_signal(first)
         try:
@@ -64,7 +64,7 @@ def test_the_second_signal_ends_at_once_and_so_does_a_third(first: int, second: 
     assert (caught.value.signal, caught.value.at_once) == (second, True)
 
 
-def test_a_sigterm_that_comes_again_at_once_is_one_as_timeout_and_batch_systems_send_it() -> None:
+def test_a_sigterm_repeated_at_once_counts_as_one() -> None:
     with pytest.raises(Interrupted) as caught, termination_raised():
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -80,11 +80,11 @@ def test_a_sigterm_that_comes_again_at_once_is_one_as_timeout_and_batch_systems_
                 assert interrupted is not None
                 raise interrupted
         finally:
-            signal.raise_signal(signal.SIGTERM)  # while a command writes what it has
+            signal.raise_signal(signal.SIGTERM)  # while a command writes its results
     assert caught.value is interrupted
 
 
-def test_a_signal_that_came_too_late_to_be_asked_for_is_passed_on_to_whom_it_belongs() -> None:
+def test_a_signal_that_comes_too_late_is_passed_on() -> None:
     with pytest.raises(Interrupted) as caught, termination_raised(), deferred_signals():
         signal.raise_signal(signal.SIGTERM)
     assert (caught.value.signal, caught.value.at_once) == (signal.SIGTERM, False)
@@ -93,20 +93,20 @@ def test_a_signal_that_came_too_late_to_be_asked_for_is_passed_on_to_whom_it_bel
     assert not isinstance(interrupt.value, Interrupted)
 
 
-def test_a_signal_outweighs_an_error_that_comes_before_it_is_asked_for() -> None:
+def test_a_signal_takes_precedence_over_a_later_error() -> None:
     with pytest.raises(KeyboardInterrupt) as caught, deferred_signals():
         signal.raise_signal(signal.SIGINT)
         raise ArithmeticError
     assert isinstance(caught.value.__context__, ArithmeticError)
 
 
-def test_an_error_without_a_signal_passes() -> None:
+def test_an_error_without_a_signal_propagates() -> None:
     with pytest.raises(ArithmeticError), deferred_signals():
         raise ArithmeticError
 
 
 @pytest.mark.parametrize("keep", [deferred_signals, termination_raised])
-def test_handlers_of_others_are_put_back(keep: Any) -> None:
+def test_other_signal_handlers_are_restored(keep: Any) -> None:
     def mine(number: int, frame: Any) -> None:
         heard.append(number)
 
@@ -125,7 +125,7 @@ def test_handlers_of_others_are_put_back(keep: Any) -> None:
 
 @pytest.mark.parametrize("keep", [deferred_signals, termination_raised])
 def test_a_handler_that_python_did_not_set_becomes_the_default(keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    handlers = dict.fromkeys(STOPS)  # None, as C code's are to Python
+    handlers = dict.fromkeys(STOPS)  # None, as Python sees a handler of C code
 
     def exchange(number: Any, handler: Any) -> Any:
         before, handlers[number] = handlers[number], handler
@@ -138,7 +138,7 @@ def test_a_handler_that_python_did_not_set_becomes_the_default(keep: Any, monkey
     assert handlers[signal.SIGTERM] is signal.SIG_DFL
 
 
-def test_an_interrupt_that_a_shell_has_ignored_stays_ignored_and_a_termination_does_not() -> None:
+def test_an_interrupt_that_the_shell_ignores_stays_ignored() -> None:
     before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPS}
     try:
         with pytest.raises(Interrupted) as caught, deferred_signals() as stop:
@@ -154,7 +154,7 @@ def test_an_interrupt_that_a_shell_has_ignored_stays_ignored_and_a_termination_d
 
 
 @pytest.mark.parametrize("keep", [deferred_signals, termination_raised])
-def test_in_another_thread_nothing_is_held_back(keep: Any) -> None:
+def test_nothing_is_held_back_in_another_thread(keep: Any) -> None:
     before, results = [signal.getsignal(number) for number in STOPS], []
 
     def work() -> None:
@@ -168,14 +168,14 @@ def test_in_another_thread_nothing_is_held_back(keep: Any) -> None:
     assert results == [True, True]
 
 
-def test_a_termination_is_raised_where_the_process_then_is() -> None:
+def test_a_termination_is_raised_at_the_current_point() -> None:
     with pytest.raises(Interrupted) as caught, termination_raised():
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError
     assert (caught.value.signal, caught.value.at_once) == (signal.SIGTERM, False)
 
 
-def test_an_interruption_comes_home_from_a_worker_whole() -> None:
+def test_an_interruption_survives_the_way_from_a_worker() -> None:
     error = Interrupted(signal.SIGTERM, at_once=True)
     error.history = History()
     again = pickle.loads(pickle.dumps(error))
