@@ -90,7 +90,7 @@ def own_model(**changes: Any) -> bytes:
     return whole_archive(npz_arrays(run_files()["model.npz"]) | changes)
 
 
-DAMAGED = "own.npz: no NPZ archive, or a damaged one: "
+DAMAGED = "own.npz: not an NPZ archive, or a damaged one: "
 SEPARATOR = {"separator": "x"}
 NEWER_NUMPY = np.lib.NumpyVersion(np.__version__) >= "2.5.0"  # which has forgotten the name
 OLD_NAME = f"{DAMAGED}descr is not a valid dtype" if NEWER_NUMPY else "array X must hold numbers or text, got dtype"

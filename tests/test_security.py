@@ -20,7 +20,7 @@ def test_writing_does_not_follow_a_link_in_a_strangers_folder(tmp_path: Path) ->
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / ".lock").symlink_to(precious)
-    with pytest.raises(RunFolderError, match="is no lock of tinynet's; remove it"), only_writer(folder):
+    with pytest.raises(RunFolderError, match="is not a lock of tinynet's; remove it"), only_writer(folder):
         pass
     (folder / "summary.json").symlink_to(precious)
     (folder / f".summary.json.{os.getpid()}.tmp").symlink_to(precious)

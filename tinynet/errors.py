@@ -84,7 +84,10 @@ class WrongGradientError(TinynetError, AssertionError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """^C or SIGTERM ended the training; ``signal`` is its number, and the first of two lets a step be finished."""
+    """^C or SIGTERM ended the training; ``signal`` is its number.
+
+    ``at_once`` is True for the second signal, which does not wait for the step.
+    """
 
     def __init__(self, signal: int, *, at_once: bool = False) -> None:
         self.signal, self.at_once = signal, at_once

@@ -46,7 +46,7 @@ def cross_entropy(logits: npt.ArrayLike, y: npt.ArrayLike) -> float:
     Raises
     ------
     DataError
-        When a label is no class of the logits, or the lengths differ.
+        When a label is not a class of the logits, or the lengths differ.
 
     Examples
     --------

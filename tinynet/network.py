@@ -208,7 +208,7 @@ class TwoLayerNet:
     def quotients(self, samples: Samples, h: float, method: str, tally: Tally | None = None) -> dict[str, Array]:
         """Return `numerical_gradient` for arguments that are checked: samples that fit, a step and a method.
 
-        The losses and the hits of the samples are added to `tally`: for nothing where the gradient meets them.
+        The losses and the hits of the samples are added to `tally`, at no extra cost where the gradient computes them.
         """
         X, labels, weights = np.asarray(dense(samples.X), np.float64), samples.labels, samples.weights
         if tally is not None and not (method in ("auto", "series") and h <= differences.WINDOW):

@@ -20,7 +20,7 @@ def constant(learning_rate: float, *, warmup_epochs: float = 0.0) -> Schedule:
     ----------
     learning_rate : float above 0
     warmup_epochs : float of at least 0
-        So long the rate rises linearly from 0; without it the rate is `learning_rate` throughout.
+        Epochs over which the rate rises linearly from 0; without them the rate is `learning_rate` throughout.
 
     Returns
     -------
@@ -51,11 +51,12 @@ def step(learning_rate: float, *, step_epochs: int, step_factor: float = 0.1, wa
 
     Parameters
     ----------
-    learning_rate, warmup_epochs : see `constant`
+    learning_rate : see `constant`
     step_epochs : int of at least 1
-        After every so many epochs, those of the warm-up included, the rate falls ...
+        Epochs between drops, those of the warm-up included.
     step_factor : float in (0, 1)
-        ... to this part of itself.
+        Factor of each drop.
+    warmup_epochs : see `constant`
 
     Raises
     ------

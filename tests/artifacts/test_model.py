@@ -96,7 +96,7 @@ def test_fault_27_rows_that_do_not_fit_are_refused(X: Any, message: str, folder:
 def test_a_folder_without_a_model_is_not_a_run(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         assert fault(path).startswith(f"{path}: no run folder: it has no model.npz")
-    assert "no NPZ archive" in fault(Path(__file__))
+    assert "not an NPZ archive" in fault(Path(__file__))
     assert fault(tmp_path / "a\nb\0").endswith("which 'tinynet train' leaves in one")
 
 
@@ -139,7 +139,7 @@ def test_fault_19_a_truncated_model_is_refused(folder: Path) -> None:
     path, whole = folder / "model.npz", (folder / "model.npz").read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        assert fault(folder).startswith(f"{path}: no NPZ archive, or a damaged one: ")
+        assert fault(folder).startswith(f"{path}: not an NPZ archive, or a damaged one: ")
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

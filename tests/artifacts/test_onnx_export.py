@@ -136,8 +136,8 @@ def test_a_file_that_is_not_onnx_is_not_overwritten() -> None:
     for content in (b"", b"my notes\n", bytes(range(256)), b"PK\x03\x04" + bytes(100)):
         Path("thesis.txt").write_bytes(content)
         message = fault(model_of(), Path("thesis.txt"))
-        assert message == "thesis.txt: exists and is no ONNX file; choose another file"
-    assert fault(model_of(), Path("/dev/null")).startswith("/dev/null: exists and is no ONNX file")
+        assert message == "thesis.txt: exists and is not an ONNX file; choose another file"
+    assert fault(model_of(), Path("/dev/null")).startswith("/dev/null: exists and is not an ONNX file")
     assert fault(model_of(), Path("..")) == "..: is a folder; name a file"
 
 

@@ -152,7 +152,7 @@ def test_a_file_is_evaluated_as_text_json_and_page(rows: Any, capsys: pytest.Cap
     assert "what training never saw" in capsys.readouterr().err
     Path("new.csv").write_text("kind,weight,code,label,length\nperhaps,0.5,1,red,50\n")
     assert main(["evaluate", "run", "new.csv"]) == 2
-    assert "new.csv: label 'perhaps' in column 'kind' is no class; they are no, yes" in capsys.readouterr().err
+    assert "new.csv: label 'perhaps' in column 'kind' is not one of the classes no, yes" in capsys.readouterr().err
 
 
 def test_a_model_without_preparation_finds_the_label_column(

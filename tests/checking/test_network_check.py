@@ -170,7 +170,7 @@ def test_the_network_is_left_as_it_was() -> None:
     [
         ("gradient.method='series'", "none is promised"),
         ("gradient.method='loop'", "none is promised"),
-        ("network.weight_scale=1e200", "losses so large round even in extended precision"),
+        ("network.weight_scale=1e200", "losses this large lose too many digits even in extended precision"),
     ],
 )
 def test_a_missing_bound_is_stated(word: str, said: str) -> None:

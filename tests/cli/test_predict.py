@@ -156,7 +156,7 @@ def test_a_wrong_run_or_file_is_answered_in_one_line(iris: str, capsys: pytest.C
     assert "'sepal length (cm)'" in fault(capsys, "evaluate", iris, "new.csv")
     assert "arguments are required: FILE" in fault(capsys, "predict", iris)
     Path(iris, "model.npz").write_bytes(Path(iris, "model.npz").read_bytes()[:1000])
-    assert fault(capsys, "predict", iris, "new.csv").startswith("run/model.npz: no NPZ archive, or a damaged one")
+    assert fault(capsys, "predict", iris, "new.csv").startswith("run/model.npz: not an NPZ archive, or a damaged one")
 
 
 def test_output_that_cannot_be_written_is_refused(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,9 +229,13 @@ def test_fault_43_a_run_without_its_data_takes_another_path(
 @pytest.mark.parametrize(
     ("overrides", "key", "message"),
     [
-        (['dataset.name="csv"'], "path", "missing; csv needs the file to read, as seen from the config's folder"),
-        (['dataset.path="x.csv"'], "path", "only dataset.name 'csv' or 'npz' has it, and it is 'iris'"),
-        (['dataset.name="npz"', 'dataset.path="x"', "dataset.header=true"], "header", "only dataset.name 'csv' has it"),
+        (['dataset.name="csv"'], "path", "missing; csv needs the file to read, relative to the config's folder"),
+        (['dataset.path="x.csv"'], "path", "applies only to dataset.name 'csv' or 'npz'; here it is 'iris'"),
+        (
+            ['dataset.name="npz"', 'dataset.path="x"', "dataset.header=true"],
+            "header",
+            "applies only to dataset.name 'csv'; ",
+        ),
         (
             ['dataset.name="csv"', 'dataset.path="x"', 'dataset.separator=":"'],
             "separator",

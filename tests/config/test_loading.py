@@ -250,12 +250,24 @@ def test_fault_06_values_that_exclude_each_other_are_refused() -> None:
         ("[training]\npatience = 3", "training.keep=last", "training: keep 'last' and patience exclude each other"),
         ("[training]\nkeep = 'best'", "dataset.validation_size=0", "training: keep 'best' needs validation data"),
         ("[optimizer]\nnesterov = true", "optimizer.momentum=0", "optimizer.nesterov: needs a momentum above 0"),
-        ("noise = 0.1", "seed=0", "dataset.noise: only dataset.name 'moons' ... 'iris'"),
-        ("", "optimizer.step_epochs=5", "optimizer.step_epochs: only optimizer.schedule 'step' ... 'constant'"),
-        ("", "optimizer.step_factor=0.5 optimizer.schedule=cosine", "optimizer.step_factor: only ... 'cosine'"),
+        ("noise = 0.1", "seed=0", "dataset.noise: applies only to dataset.name 'moons' ... 'iris'"),
+        (
+            "",
+            "optimizer.step_epochs=5",
+            "optimizer.step_epochs: applies only to optimizer.schedule 'step' ... 'constant'",
+        ),
+        (
+            "",
+            "optimizer.step_factor=0.5 optimizer.schedule=cosine",
+            "optimizer.step_factor: applies only to ... 'cosine'",
+        ),
         ("", "optimizer.schedule=step", "optimizer.step_epochs: missing ... optimizer.step_epochs=10"),
         ("[optimizer]\nwarmup_epochs = 3", "training.epochs=3", "training: training.epochs 3 ... warmup_epochs 3"),
-        ("", "dataset.name=moons dataset.factor=0.1", "dataset.factor: only dataset.name 'circles' ... 'moons'"),
+        (
+            "",
+            "dataset.name=moons dataset.factor=0.1",
+            "dataset.factor: applies only to dataset.name 'circles' ... 'moons'",
+        ),
     ]:
         check_fault(f"my.toml and command line: {parts}", IRIS + text, *words.split())
     assert load_config("iris", ["optimizer.warmup_epochs=1.9", "training.epochs=2"]).optimizer.warmup_epochs == 1.9

@@ -98,7 +98,7 @@ def test_a_command_line_is_accepted_or_answered_with_one_that_is() -> None:
         try:
             assert understood(line) == json.loads(expected), line
         except ConfigError as error:
-            answers = {re.split("; (?:write|for a run each type) ", fault)[-1] for fault in error.faults}
+            answers = {re.split("; (?:write|to train one run per value:) ", fault)[-1] for fault in error.faults}
             assert answers == {expected}, line
             command = " ".join(line.split()[:2])
             understood(

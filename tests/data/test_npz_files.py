@@ -78,9 +78,9 @@ def test_fault_19_objects_are_refused_and_never_unpickled() -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("X.npy", pickle.dumps(Bomb()))
         archive.writestr("y.npy", pickle.dumps(Bomb()))
-    assert fault(path).startswith("no NPZ archive, or a damaged one: the magic string is not correct")
+    assert fault(path).startswith("not an NPZ archive, or a damaged one: the magic string is not correct")
     path.write_bytes(pickle.dumps(Bomb()))
-    assert fault(path).startswith("no NPZ archive, or a damaged one: File is not a zip file")
+    assert fault(path).startswith("not an NPZ archive, or a damaged one: File is not a zip file")
     assert not Path("exploded").exists()
 
 
@@ -124,8 +124,8 @@ def crafted(X: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
         (f"(4, {2**200})", "bytes, the file has 64"),
         ("(4, 3)", "array X of shape (4, 3) needs 96 bytes, the file has 64"),
         ("(4, 1)", "array X of shape (4, 1) needs 32 bytes, the file has 64"),
-        ("(-4, -2)", "no NPZ archive, or a damaged one: "),
-        ("4", "no NPZ archive, or a damaged one: "),
+        ("(-4, -2)", "not an NPZ archive, or a damaged one: "),
+        ("4", "not an NPZ archive, or a damaged one: "),
     ],
 )
 def test_fault_19_a_declared_shape_is_not_trusted(shape: str, message: str, compression: int) -> None:
@@ -144,8 +144,8 @@ def test_fault_19_a_declared_shape_is_not_trusted(shape: str, message: str, comp
         (b"", "damaged"),
         (b"\x93NUMPY\x03\x00" + header("(4, 2)")[8:] + bytes(64), "NPY format 3.0"),
         (b"\x93NUMPY\x01\x00\x10\x00(((((((((((((((((", "damaged"),
-        (header("(4, 2)", "<U1") + b"\xff" * 32, "array X holds text that is no Unicode"),
-        (header("(4, 2)", "<U1") + struct.pack("<I", 0xD800) * 8, "array X holds text that is no Unicode"),
+        (header("(4, 2)", "<U1") + b"\xff" * 32, "array X holds text that is not valid Unicode"),
+        (header("(4, 2)", "<U1") + struct.pack("<I", 0xD800) * 8, "array X holds text that is not valid Unicode"),
     ],
 )
 def test_fault_19_crafted_contents_are_refused(content: bytes, message: str) -> None:
@@ -170,9 +170,9 @@ def test_fault_19_a_truncated_or_damaged_file_is_refused(save: Any) -> None:
     path, whole = Path("own.npz"), Path("own.npz").read_bytes()
     for length in range(0, len(whole), 37):
         path.write_bytes(whole[:length])
-        assert fault(path).startswith("no NPZ archive, or a damaged one: ")
+        assert fault(path).startswith("not an NPZ archive, or a damaged one: ")
     path.write_bytes(whole[:300] + bytes([whole[300] ^ 1]) + whole[301:])
-    assert fault(path).startswith("no NPZ archive, or a damaged one: ")
+    assert fault(path).startswith("not an NPZ archive, or a damaged one: ")
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -180,7 +180,7 @@ def test_fault_19_one_flipped_bit_in_a_long_array_is_detected(save: Any) -> None
     save("own.npz", X=np.random.default_rng(0).random((4000, 2)), y=np.arange(4000) % 2)
     path, whole = Path("own.npz"), Path("own.npz").read_bytes()
     path.write_bytes(whole[:30_000] + bytes([whole[30_000] ^ 1]) + whole[30_001:])
-    assert fault(path).startswith("no NPZ archive, or a damaged one: ")
+    assert fault(path).startswith("not an NPZ archive, or a damaged one: ")
 
 
 def test_fault_13_a_compressed_array_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

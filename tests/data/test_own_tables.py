@@ -119,7 +119,9 @@ def test_a_test_part_may_have_a_file_of_its_own() -> None:
     assert data.X_test[0, 1:-1].sum() == 0 and data.X_test[0, 0] == other["length"][0]
     assert [data.class_names[k] for k in data.y_test] == other["kind"]
     Path("test.csv").write_text(written(other | {"kind": ["perhaps"] * 30}))
-    with pytest.raises(DataError, match=r"test\.csv: label 'perhaps' in column 'kind' is no class; they are no, yes"):
+    with pytest.raises(
+        DataError, match=r"test\.csv: label 'perhaps' in column 'kind' is not one of the classes no, yes"
+    ):
         load_dataset("csv", path="own.csv", label="kind", test_path="test.csv")
 
 
@@ -171,13 +173,13 @@ def test_fault_45_labels_of_arrays_are_numbers() -> None:
 def test_fault_46_an_ambiguous_first_line_must_be_declared(first: str) -> None:
     content = f"{first}\n" + "5,3,1\n4,2,0\n" * 9 if first == "0,1,2" else f"{first}\n" + "5,3,c0\n4,2,c1\n" * 9
     content = content.replace("60,2,c0", "60,2,c2")
-    assert "line 1: is it a header, or the first row" in fault(own(content))
+    assert "line 1: cannot tell whether this is a header or the first row" in fault(own(content))
     assert len(load(content, header=True).y_train) == 18
 
 
 def test_fault_46_a_table_of_letters_must_declare_its_header() -> None:
     content = "x,s,s,p\n" + "b,s,t,e\nx,y,s,p\n" * 10
-    assert "dataset.header=true or false tells" in fault(own(content))
+    assert "set dataset.header=true or false" in fault(own(content))
     data = load(content, header=False)
     assert data.feature_names[:2] == ("column 1=b", "column 1=x") and len(data.y_train) == 21
 
@@ -266,7 +268,7 @@ def test_fault_51_identifiers_and_leaking_columns_get_a_remark() -> None:
     for name in ("answer", "coded", "word"):
         assert f"column '{name}': tells more than 99 % of the labels" in remarks
     for name in ("number", "id"):
-        assert f"column '{name}': another value in nearly every row" in remarks
+        assert f"column '{name}': a different value in nearly every row" in remarks
     assert not any(f"'{name}'" in remarks for name in ("length", "colour", "weight"))
     assert "dataset.exclude=answer" in remarks
 

@@ -349,9 +349,7 @@ def test_fault_43_a_moved_run_does_not_write_into_a_new_folder(
         message = said(capsys, *train, status=2)
     assert files("x") == others[0]
     Path("x").rename("other")
-    assert message.startswith(
-        "tinynet: x: the lock of this process is not there any more: its folder was moved away, or "
-    )
+    assert message.startswith("tinynet: x: lost its lock (the folder was moved, or .lock was deleted)")
     assert main(["train", "--out", "moved", "--resume", "--quiet"]) == 0
     assert main(list(train)) == 0
     assert results(".")["moved"] == results(".")["x"]
@@ -367,7 +365,7 @@ def test_fault_43_a_moved_training_leaves_other_locks_alone(tmp_path: Path) -> N
             locks.append(b"another's")
             (tmp_path / "run/.lock").write_bytes(locks[0])
 
-    with pytest.raises(RunFolderError, match="the lock of this process is not there any more"):
+    with pytest.raises(RunFolderError, match="lost its lock"):
         training.run(tmp_path / "run", on_epoch=moving)
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == {".lock": locks[0]}
 

@@ -151,7 +151,7 @@ def test_two_hundred_runs_fit_into_three_megabytes(runs: Path) -> None:
         (["empty"], "empty: no run in it"),
         (["iris", "--output", "no/x.html"], "no/x.html: cannot be written: there is no folder no"),
         (["iris", "--output", "empty"], "empty: is a folder; name a file"),
-        (["iris", "--output", "iris/config.json"], "iris/config.json: exists and is no report of tinynet"),
+        (["iris", "--output", "iris/config.json"], "iris/config.json: exists and is not a report of tinynet"),
         (["iris", "--out", "x"], "command line: unknown option '--out'; did you mean '--output'?"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_pipe_is_never_replaced(runs: Path, capsys: pytest.CaptureFixture[str]
     os.mkfifo("pipe")
     end = os.open("pipe", os.O_RDWR)
     os.write(end, GENERATOR.encode() * 100)
-    assert fault(capsys, "iris", "--output", "pipe") == "pipe: exists and is no report of tinynet; choose another file"
+    assert fault(capsys, "iris", "--output", "pipe").startswith("pipe: exists and is not a report of tinynet; ")
     os.close(end)
 
 
@@ -206,7 +206,7 @@ def cell(column: int, value: str) -> Callable[[], object]:
         (cell(0, "1,1"), "iris/metrics.csv: line 3: is damaged: must have 11 cells, got 12"),
         (cut("iris/metrics.csv", -1), "iris/metrics.csv: line 5: is damaged: cut short"),
         (lambda: Path("iris/metrics.csv").unlink(), "iris/metrics.csv: cannot be read: No such file or directory"),
-        (cut("iris/model.npz", -200), "iris/model.npz: no NPZ archive, or a damaged one: File is not a zip file"),
+        (cut("iris/model.npz", -200), "iris/model.npz: not an NPZ archive, or a damaged one: File is not a zip file"),
     ],
 )
 def test_a_damaged_file_is_named(

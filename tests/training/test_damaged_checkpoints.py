@@ -210,7 +210,7 @@ def test_fault_36_a_plain_pickle_and_code_in_a_header_are_refused(refused: Calla
     assert refused(sealed(pickle.dumps([Bomb()] * 20))) == "does not end as what tinynet writes"
     code = "{'descr': __import__('os').mkdir('executed'), 'fortran_order': False, 'shape': (8,)}"
     header = b"\x93NUMPY\x01\x00" + len(code).to_bytes(2, "little") + code.encode()
-    assert "no NPZ archive, or a damaged one: " in refused(
+    assert "not an NPZ archive, or a damaged one: " in refused(
         altered(made / NEWEST, lambda there: there.update(meta=header + bytes(64)))
     )
 
@@ -238,7 +238,7 @@ def header(shape: str, dtype: str = "<f8") -> bytes:
 
 
 BOMBS: dict[str, tuple[Any, str]] = {
-    "shape": (lambda there: there.update(history=header("(2*3, 9)") + bytes(72)), "no NPZ archive, or a damaged"),
+    "shape": (lambda there: there.update(history=header("(2*3, 9)") + bytes(72)), "not an NPZ archive, or a damaged"),
     "declared": (
         lambda there: there.update(history=header("(1000000000000, 9)") + bytes(72)),
         "array history of shape (1000000000000, 9) needs 72,000,000,000,000 bytes, the file has 72",

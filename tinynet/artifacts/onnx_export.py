@@ -115,7 +115,7 @@ def export_onnx(model: Any, path: FilePath) -> float:
         raise ConfigError([f"export: {missing_extra('onnx and onnxruntime', 'onnx')}"]) from error
     model = _model_of(model)
     target = Path(path)
-    check_target(target, "ONNX file", _is_onnx)
+    check_target(target, "an ONNX file", _is_onnx)
     content = _onnx_bytes(model)
     difference = _largest_difference(content, model)
     if not difference <= TOLERANCE:

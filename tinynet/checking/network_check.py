@@ -189,7 +189,7 @@ class Check:
         if math.isnan(self.bound):
             verdict = f'none is promised for method "{self.method}"'
         elif not self.bound < 1.0:
-            verdict = "says nothing: losses so large round even in extended precision"
+            verdict = "not meaningful: losses this large lose too many digits even in extended precision"
         title = f"THE ENGINE against extended precision (np.longdouble, eps {EPS:.1e})"
         return "\n".join([title, *table(rows), f"bound  {self.bound:.1e}  {verdict}"])
 

@@ -111,7 +111,7 @@ def read_values(source: str) -> dict[str, Any]:
 
 
 def parsed_file(source: str) -> dict[str, Any]:
-    """Return what a preset or a file holds; the path of its data is as seen from its folder."""
+    """Return what a preset or a file holds; the path of its data is relative to the config's folder."""
     text, name, is_json = _text(source), shown_path(source), source.lower().endswith(".json")
     try:
         values = json.loads(text, object_pairs_hook=_unique_keys) if is_json else tomllib.loads(text)
@@ -200,7 +200,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def resolve_path(values: dict[str, Any], folder: str = "") -> None:
-    """Make the path of the data absolute: a file's is as seen from its folder, the command line's from here."""
+    """Make the path of the data absolute: a file's is relative to the config, the command line's to this folder."""
     dataset = values.get("dataset")
     if not isinstance(dataset, dict):
         return
@@ -210,7 +210,7 @@ def resolve_path(values: dict[str, Any], folder: str = "") -> None:
 
 
 def absolute_path(path: str, folder: str) -> str:
-    """Return the absolute path of a file as seen from `folder`; ~ and $VARIABLE are expanded."""
+    """Return the absolute path of a file that is given relative to `folder`; ~ and $VARIABLE are expanded."""
     return os.path.abspath(os.path.join(folder, data_path(path)))
 
 

@@ -50,7 +50,7 @@ def read_overrides(words: Iterable[str], source: str, *, several: bool = False) 
 
 
 def _joined(words: list[str]) -> list[str]:
-    """Return `words`, with the parts of "KEY = VALUE" joined into one word."""
+    """Rejoin KEY = VALUE that the shell split at spaces."""
     joined: list[str] = []
     for word in words:
         before = joined[-1] if joined else ""
@@ -70,9 +70,9 @@ def _no_override(word: str) -> str:
 
 
 def _sweep_hint(key: str, text: str, source: str, others: list[str]) -> str:
-    """Return "; for a run each type tinynet sweep ..." where `text` gives several values that `key` may have."""
+    """Return "; to train one run per value: tinynet sweep ..." where `text` has several values allowed for `key`."""
     if key not in dotted_keys() or len(allowed_values(key, text)) < 2:
         return ""
     text = text.strip() if kind_of(key).is_list else text.strip().removeprefix("[").removesuffix("]")
     command = shlex.join(["tinynet", "sweep", source, *others, f"{key}={text}"])
-    return f"; for a run each type {command}" if command.isprintable() and len(command) < 400 else ""
+    return f"; to train one run per value: {command}" if command.isprintable() and len(command) < 400 else ""

@@ -53,7 +53,7 @@ class Section(BaseModel):
         owner, names = ONLY_WITH.get(f"{section}.{info.field_name}", ("", []))
         chosen = info.data.get(owner.rpartition(".")[2])
         if value is not None and chosen is not None and chosen not in names:
-            raise CombinationError(f"only {owner} {' or '.join(map(repr, names))} has it, and it is {chosen!r}")
+            raise CombinationError(f"applies only to {owner} {' or '.join(map(repr, names))}; here it is {chosen!r}")
         return value
 
 
@@ -95,7 +95,7 @@ class DatasetConfig(Section):
     n_features: Count | None = _key(None, "features of blobs; unset: 2", 2)
     centers: int | None = _key(None, "blobs, each of them a class; unset: 3", 3, ge=2, lt=TOO_LARGE)
     cluster_std: NotNegative | None = _key(None, "standard deviation of a blob; unset: 1.0", 1.0)
-    path: str | None = _key(None, "the file of csv or npz, as seen from the config's folder", "data.csv", min_length=1)
+    path: str | None = _key(None, "the file of csv or npz, relative to the config's folder", "data.csv", min_length=1)
     label: Place | None = _key(
         None, "column of the labels in a table, by name or number from 1, -1 being the last; unset: the last", -1
     )
@@ -120,7 +120,7 @@ class DatasetConfig(Section):
     separator: Literal[",", ";", "\t", "|", "space"] | None = _key(
         None, "what stands between the columns of a csv; unset: what its first lines have", ","
     )
-    encoding: str | None = _key(None, "of a csv, any of Python's; unset: utf-8", "cp1252")
+    encoding: str | None = _key(None, "text encoding of a csv, any name that Python knows; unset: utf-8", "cp1252")
     decimal: Literal[".", ","] | None = _key(None, '"," for numbers like 1.234,5 in a csv; unset: "."', ",")
     image_shape: list[int] | None = _key(
         None, "height and width, where the columns are pixels", [28, 28], min_length=2, max_length=2
@@ -150,7 +150,7 @@ class DatasetConfig(Section):
     def _is_given_for_a_file(cls, path: str | None, info: ValidationInfo) -> str | None:
         name = info.data.get("name")
         if path is None and "path" in OPTIONS.get(name or "", ()):
-            raise CombinationError(f"missing; {name} needs the file to read, as seen from the config's folder")
+            raise CombinationError(f"missing; {name} needs the file to read, relative to the config's folder")
         return path
 
 
@@ -203,8 +203,8 @@ class OptimizerConfig(Section):
         "constant", "of the learning rate: as it is, down in steps, or to 0 along a cosine"
     )
     warmup_epochs: NotNegative = _key(0.0, "epochs in which the learning rate rises to its value")
-    step_epochs: Count | None = _key(None, "epochs from fall to fall of the learning rate; schedule step alone", 10)
-    step_factor: InsideUnit | None = _key(None, "fraction to which it falls; schedule step alone; unset: 0.1", 0.1)
+    step_epochs: Count | None = _key(None, "epochs between drops of the learning rate (schedule 'step' only)", 10)
+    step_factor: InsideUnit | None = _key(None, "factor of each drop (schedule 'step' only); unset: 0.1", 0.1)
 
     @field_validator("nesterov")
     @classmethod
@@ -294,7 +294,7 @@ class Config(Section):
     def to_json(self, folder: Path | None = None) -> str:
         """Return the resolved config; read again, from `folder` when it was written there, it gives an equal one.
 
-        A data file is named as seen from `folder` when both are below the current folder, so that a project may
+        A data file is named relative to `folder` when both are below the current folder, so that a project may
         be moved as a whole; else, or when `folder` is reached by a symbolic link, by its absolute path.
         """
         values = self.model_dump(exclude_none=True)

@@ -144,7 +144,7 @@ def _number(kind: Kind, item: str) -> Any:
         with suppress(ValueError):
             value = read(item)
             return int(value) if int in kind.types and value == value // 1 else value
-    raise ValueError(f"{shown_path(item)} is no {'number' if kind.types & {int, float} else 'true or false'}")
+    raise ValueError(f"{shown_path(item)} is not {'a number' if kind.types & {int, float} else 'true or false'}")
 
 
 def _range(text: str, first: int, last: int) -> list[Any]:

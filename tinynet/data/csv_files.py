@@ -133,7 +133,7 @@ def _table(
     if len(names) == 1 and not known:
         raise DataError(
             f"line {line} is one column only, when separated by comma, semicolon, tab, | or spaces; "
-            "dataset.separator names another"
+            "set dataset.separator if it is another"
         )
     own = _column_names(line, names) if header else own
     return Table(
@@ -288,7 +288,8 @@ def _is_header(line: int, names: list[str], columns: list[Column], style: Style)
     doubtful = counts or is_new if n_numbers else is_below or len(set(names)) < len(names)
     if doubtful:
         raise DataError(
-            f"line {line}: is it a header, or the first row ({some(names, 6)})? dataset.header=true or false tells"
+            f"line {line}: cannot tell whether this is a header or the first row ({some(names, 6)}); "
+            "set dataset.header=true or false"
         )
     return not n_numbers
 
@@ -300,7 +301,7 @@ def _column_names(line: int, names: list[str]) -> list[str]:
     [(name, times)] = Counter(filter(None, names)).most_common(1) or [("", 0)]
     if times > 1:
         raise DataError(
-            f"line {line}: {times} columns are called {name!r}; if this line is no header: dataset.header=false"
+            f"line {line}: {times} columns are called {name!r}; if this line is not a header: dataset.header=false"
         )
     return [name or (f"column {number}" if number > 1 else "") for number, name in enumerate(names, 1)]
 

@@ -119,7 +119,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """16 hexadecimal digits that change with any number, label or name in any part.
+        """A 16-digit hash of all numbers, labels and names.
 
         Numbers count to six decimals of the largest of their column in the training part: in the last bits another
         machine may scale them otherwise.

@@ -27,7 +27,8 @@ NAMES = {  # of the arrays of samples, the first before the others
     "X_test": ("X_test", "x_test"),
     "y_test": ("y_test",),
 }
-BAD_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)  # raised for damaged bytes
+# Raised for bytes that are not a ZIP archive, and for those that are not an array:
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
 BAD_NPY = (tokenize.TokenError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, MemoryError)
 
 
@@ -64,7 +65,7 @@ def read_npz(
         except InvalidValueError:
             raise
         except (*BAD_ZIP, *BAD_NPY) as error:
-            raise DataError(f"no NPZ archive, or a damaged one: {shown_path(f'{error!s:.300}')}") from error
+            raise DataError(f"not an NPZ archive, or a damaged one: {shown_path(f'{error!s:.300}')}") from error
 
 
 def read_npz_samples(path: FilePath) -> dict[str, Array]:
@@ -110,7 +111,7 @@ def _member(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, nam
     if dtype.kind == "U":
         codes = content.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
         if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
-            raise DataError(f"array {name} holds text that is no Unicode")
+            raise DataError(f"array {name} holds text that is not valid Unicode")
     return array
 
 

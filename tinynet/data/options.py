@@ -89,7 +89,7 @@ def check_encoding(encoding: str) -> None:
     try:
         "".encode(encoding)
     except (LookupError, TypeError, ValueError) as error:
-        advice = "any of Python's will do, such as utf-8, cp1252 or big5"
+        advice = "any name that Python knows will do, such as utf-8, cp1252 or big5"
         raise InvalidValueError(f"unknown encoding {encoding!r}; {advice}") from error
 
 

@@ -94,7 +94,7 @@ class Preparation:
     def table(self, X: Any) -> Table:
         """Return raw rows of Python as a table: a data frame, or rows in the order of `columns`.
 
-        Rows of an archive have all of its columns, also those that were left out of training.
+        If columns were excluded in training, X may still contain them; they are found by x0, x1, ...
 
         Raises
         ------

@@ -46,9 +46,7 @@ def class_remarks(counts: Array, names: Sequence[str], parts: Mapping[str, Array
         )
     n_train = len(parts["training"])
     if n_features > n_train:
-        said.append(
-            f"{n_features:,} features are more than the {n_train:,} training rows: the network may learn them by heart"
-        )
+        said.append(f"{n_features:,} features are more than the {n_train:,} training rows: the network may overfit")
     return said
 
 
@@ -59,11 +57,11 @@ def column_remarks(table: Table, y: Array) -> list[str]:
     dates = [column.name for column in table.columns if looks_like_dates(column)]
     said = []
     for names, what in (
-        (identifiers, "another value in nearly every row: an identifier?"),
+        (identifiers, "a different value in nearly every row: an identifier?"),
         (telling, f"tells more than {100 * TOLD:.0f} % of the labels by itself: does it give the label away?"),
-        (dates, "dates, each taken for a word of its own; a column of days or months would tell more"),
+        (dates, "dates, each treated as a separate category: would a column of days or months tell more?"),
     ):
-        said += [f"column {name!r}: {what} dataset.exclude={typed_name(name)} leaves it out" for name in names[:5]]
+        said += [f"column {name!r}: {what} to leave it out: dataset.exclude={typed_name(name)}" for name in names[:5]]
         if len(names) > 5:
             said.append(f"{len(names) - 5} more columns: {what}")
     return said

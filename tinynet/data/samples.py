@@ -113,7 +113,7 @@ def balanced_weights(y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = Non
     Raises
     ------
     DataError
-        When `y` is no row of labels, or `sample_weight` does not fit it.
+        When `y` is not a row of labels, or `sample_weight` does not fit it.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tu
     Raises
     ------
     DataError
-        When `sample_weight` is no array of shape (n_samples,) of finite numbers of at least 0, one of them above 0.
+        When `sample_weight` is not an array of shape (n_samples,) of finite numbers of at least 0, one of them above 0.
     """
     if sample_weight is None:
         return X, labels, None

@@ -263,7 +263,7 @@ def labels_of(rows: Table, label: Column, class_names: Collection[str]) -> Array
     places, levels = {name: place for place, name in enumerate(class_names)}, label.levels or ()
     strange = [level for level in levels if level not in places]
     if strange:
-        raise DataError(f"label {strange[0]!r} in column {label.name!r} is no class; they are {', '.join(places)}")
+        raise DataError(f"label {strange[0]!r} in column {label.name!r} is not one of the classes {', '.join(places)}")
     return np.array([places[level] for level in levels], dtype=np.intp)[label.values]
 
 

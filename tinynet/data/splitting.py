@@ -95,7 +95,7 @@ def split_rows(
 
 
 def _lend(labels: Array, training: Array, part: Array) -> None:
-    """Put a row of each class that a part lacks there, where training has several, for one of its largest class."""
+    """For each class missing from `part`, swap one of its training rows with a row of the part's largest class."""
     there = np.bincount(labels[training], minlength=labels.max() + 1)
     own = np.bincount(labels[part], minlength=len(there))
     for k in np.flatnonzero((own == 0) & (there > 1)):

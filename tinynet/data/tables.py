@@ -28,7 +28,7 @@ COMMAS = {
     re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"): (
         'has commas between thousands; take them out (if they are decimal commas: dataset.decimal=",")'
     ),
-    COMMA_NUMBER: 'has a decimal comma; dataset.decimal="," reads it',
+    COMMA_NUMBER: 'has a decimal comma; set dataset.decimal=","',
 }
 DATE = re.compile(r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2,4})([ T]\d.*)?")
 
@@ -126,7 +126,7 @@ def is_number(text: str, decimal: str = ".") -> bool:
 
 
 def with_a_point(text: str) -> str:
-    """Return a number with a decimal comma as Python writes it, and any other text so that it is no number."""
+    """Return a number with a decimal comma as Python writes it; other text with a point gets a comma: float() fails."""
     if COMMA_NUMBER.fullmatch(text.strip()):
         return text.replace(".", "").replace(",", ".")
     return f"{text}," if "." in text else text
@@ -193,7 +193,7 @@ def python_column(name: str, values: Array, as_text: bool, marks: Collection[str
     """Return a column of Python's objects; None, nan and the nulls of pandas and polars are gaps."""
     if values.dtype.kind in "biuf" and not as_text:
         return Column(name, values.astype(np.float64))
-    cells = [None if _is_null(value) else value for value in values.tolist()]
+    cells = [None if is_gap(value) else value for value in values.tolist()]
     if not as_text and all(issubclass(kind, Real | type(None)) for kind in set(map(type, cells))):
         return Column(name, np.array([math.nan if cell is None else float(cell) for cell in cells], dtype=np.float64))
     texts: dict[str, int] = {}
@@ -201,10 +201,11 @@ def python_column(name: str, values: Array, as_text: bool, marks: Collection[str
     return text_column(name, list(texts), np.array(codes, dtype=np.intp), marks)
 
 
-def _is_null(value: Any) -> bool:
-    return (
-        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
-    )
+def is_gap(value: object) -> bool:
+    """Return whether a value is None, nan, or a null of pandas, whose comparison has no truth value."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and value != value
 
 
 def _as_text(value: Any) -> str:
@@ -233,13 +234,13 @@ def column_faults(table: Table, column: Column, max_levels: int | None, decimal:
         return [f"{cells}, where numbers belong; correct this, or add it to dataset.missing_marks if it means a gap"]
     if len(levels) <= max_levels:
         return []
-    exclude = f"dataset.exclude={typed_name(column.name)} leaves it out"
+    exclude = f"to leave it out: dataset.exclude={typed_name(column.name)}"
     if looks_like_dates(column):
         days = "or put a column of days (or of months) in its place"
-        return [f"{name}: {len(levels):,} dates, such as {levels[0]!r}; {exclude}, {days}"]
+        return [f"{name}: {len(levels):,} dates, such as {levels[0]!r}; {exclude}; {days}"]
     return [
         f"{name}: text with {len(levels):,} levels, more than max_levels {max_levels}, such as {some(levels, SHOWN)}; "
-        f"{exclude}, dataset.max_levels={len(levels)} takes it"
+        f"{exclude}; to keep it: dataset.max_levels={len(levels)}"
     ]
 
 

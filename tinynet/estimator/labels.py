@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 
 from tinynet.data.samples import Samples, balanced_weights
+from tinynet.data.tables import is_gap
 from tinynet.errors import DataError, check_number
 
 Array = npt.NDArray[Any]
@@ -37,7 +38,7 @@ def check_labels(y: Any) -> None:
     if y is None or np.isscalar(y) or kind in "biuU" or (kind == "f" and not np.isnan(y).any()):
         return
     labels = y if isinstance(y, list | tuple) else np.asarray(y).ravel().tolist()
-    if gaps := [row for row, label in enumerate(labels) if _is_gap(label)]:
+    if gaps := [row for row, label in enumerate(labels) if is_gap(label)]:
         raise DataError(
             f"y has no label in {len(gaps)} of its {len(labels)} rows, the first of them row {gaps[0]}, which holds "
             f"{labels[gaps[0]]!r}; leave these rows out of X and y"
@@ -46,13 +47,6 @@ def check_labels(y: Any) -> None:
     if len(rows) == 2:
         text, other = (f"{labels[rows[is_text]]!r} in row {rows[is_text]}" for is_text in (True, False))
         raise DataError(f"y mixes text ({text}) with other types ({other}); give str(label) for each label")
-
-
-def _is_gap(label: object) -> bool:
-    """Return whether `label` is None, nan, or a null of pandas, whose comparison has no truth value."""
-    if label is None or type(label).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(label, float | np.floating) and bool(np.isnan(label))
 
 
 def weighed(

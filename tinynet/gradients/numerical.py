@@ -322,7 +322,7 @@ def _fixed(at: At, x: Array, h: float, side: int, size: Array, twice: bool) -> t
             faults["outside"] = _named(
                 np.isnan(slope) & (np.isfinite(second) | np.isfinite(values[:2]).any(axis=0)),
                 x,
-                lambda i, at: f"h={h:g} is too large at {at}: f is finite on one side of it alone, or only nearer",
+                lambda i, at: f"h={h:g} is too large at {at}: f is not finite at an end of the difference",
             )
             faults["disagree"] = _named(
                 ~lost

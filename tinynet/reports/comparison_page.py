@@ -11,6 +11,7 @@ import numpy as np
 
 from tinynet.artifacts.run_folder import TRAINED
 from tinynet.artifacts.stored_runs import MissingRun, StoredRun
+from tinynet.data.tables import listed
 from tinynet.reports import comparison, html
 from tinynet.reports.comparison import Setting, accuracy_of, loss_of, part_of, test_accuracy_of
 from tinynet.reports.comparison_charts import curve_charts, effect_charts
@@ -67,9 +68,9 @@ def _notices(runs: Sequence[StoredRun], data: Sequence[str], left_out: Sequence[
     n_remarked = sum(bool(run.summary and run.summary.remarks) for run in finished)
     notices = [f"{len(data)} different data sets, which are kept apart: {'; '.join(data)}"] if len(data) > 1 else []
     if left_out:
-        notices.append(f"Left out, since sweep.csv does not name them: {html.some(left_out)}")
+        notices.append(f"Left out, since sweep.csv does not name them: {listed(left_out, 5)}")
     if exploded:
-        notices.append(f"Loss far above the others, in the way of no median and no axis: {html.some(exploded)}")
+        notices.append(f"Loss far above the others, in the way of no median and no axis: {listed(exploded, 5)}")
     if n_remarked:
         notices.append(f"{n_remarked} of the runs ended with remarks, which their own pages have")
     return notices

@@ -141,11 +141,6 @@ def shown_loss(value: float) -> str:
     return NONE if math.isnan(value) else f"{value:#.3g}".removesuffix(".")
 
 
-def some(names: Sequence[str]) -> str:
-    """Return the first names of many, and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
 def value_of(setting: object) -> str:
     """Return a setting as a config file has it, strings without their quotes, a dash for one that is not there."""
     if isinstance(setting, bool):

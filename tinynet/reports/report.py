@@ -39,7 +39,7 @@ def write_report(folders: FilePath | Sequence[FilePath], output: str | Path | No
     paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | os.PathLike) else folders)]
     target = Path(output) if output is not None else RunFolder(paths[0] if len(paths) == 1 else "").report
     runs, missing = read_runs(paths)
-    check_target(target, "report of tinynet", _is_report)
+    check_target(target, "a report of tinynet", _is_report)
     if len(paths) == 1 and RunFolder(paths[0]).is_run:
         page = run_page(runs[0], rebuilt(runs[0]))
     else:

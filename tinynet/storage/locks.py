@@ -15,7 +15,7 @@ from tinynet.storage.reading import shown_path
 from tinynet.storage.writing import HALF, still_has_name
 
 LOCK = ".lock"
-NAME_S = 0.2  # within this time, whoever has just taken a lock writes its name into it
+NAME_S = 0.2  # time allowed for a new holder to write its name
 
 Check = Callable[[], None]
 
@@ -37,7 +37,7 @@ def only_writer(folder: Path) -> Iterator[Check]:
     LockedError
         When another process, or another thread, is writing there; it is named.
     RunFolderError
-        When the file in the lock's place is no lock.
+        When the file in the lock's place is not a lock.
     OSError
         When the folder cannot be written.
     """
@@ -64,8 +64,8 @@ def only_writer(folder: Path) -> Iterator[Check]:
         def check() -> None:
             if not still_has_name(path, ours) and folder.is_dir():
                 raise RunFolderError(
-                    f"{shown_path(folder)}: the lock of this process is not there any more: its folder was moved away, "
-                    "or the lock removed; it writes no more, and what it has saved is where its folder is now"
+                    f"{shown_path(folder)}: lost its lock (the folder was moved, or .lock was deleted); writing has "
+                    "stopped; saved files are still in the folder, even if it was moved"
                 )
 
         try:
@@ -80,7 +80,7 @@ def _open_lock(name: str, _: int) -> int:
     """Open the file of a lock. One that another user's process left is replaced; one that it holds can be read."""
     with suppress(FileNotFoundError):
         if not _is_plain(os.lstat(name)):
-            raise RunFolderError(f"{shown_path(name)}: is no lock of tinynet's; remove it")
+            raise RunFolderError(f"{shown_path(name)}: is not a lock of tinynet's; remove it")
     writable, flags = os.O_RDWR | os.O_CREAT, os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         return os.open(name, writable | flags, 0o666)

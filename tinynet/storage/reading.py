@@ -54,7 +54,7 @@ def read_text(path: FilePath, most: int) -> str:
     Raises
     ------
     DataError
-        When it is no file, cannot be read, is larger, or not UTF-8.
+        When it is not a file, cannot be read, is larger, or not UTF-8.
     """
     with open_regular_file(path) as file:
         content = file.read(most + 1)

@@ -74,7 +74,7 @@ def write_named(path: Path, content: bytes) -> None:
 
 
 def check_target(path: Path, kind: str, is_one: Callable[[Path], bool]) -> None:
-    """Refuse a place where no file can be written, and one that holds something else than a `kind` of file.
+    """Refuse a place where no file can be written, and one that holds something else than `kind`, such as "a report".
 
     Raises
     ------
@@ -87,7 +87,7 @@ def check_target(path: Path, kind: str, is_one: Callable[[Path], bool]) -> None:
         elif not path.parent.is_dir():
             fault = f"cannot be written: there is no folder {shown_path(path.parent)}"
         elif path.exists() and not (path.is_file() and is_one(path)):  # a pipe could keep us waiting for ever
-            fault = f"exists and is no {kind}; choose another file"
+            fault = f"exists and is not {kind}; choose another file"
         else:
             return
     except OSError as error:
