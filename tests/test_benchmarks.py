@@ -142,11 +142,12 @@ def test_tinynets_methods_and_backpropagation_are_accurate(name: str, shape: Sha
 
 @pytest.mark.parametrize("name", [name for name in INSTALLED if name in LIBRARIES])
 def test_every_installed_peer_is_accurate(name: str) -> None:
+    # in its own process: JAX and PyTorch start threads, and other tests fork
     program = (
         "import test_benchmarks as t\n"
         f"for shape in (t.SMALL, t.SAMPLED): t.assert_right_twice(t.BY_NAME[{name!r}], shape)\n"
         "print('right')"
-    )  # in its own process: JAX and PyTorch start threads, and other tests fork
+    )
     path = os.pathsep.join([str(SCRIPT.parents[1]), str(Path(__file__).parent)])
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}

@@ -236,7 +236,7 @@ def test_a_measured_gradient_is_compared_with_its_own_quotient() -> None:
 
 
 class Net:
-    """A linear network whose gradient is `factor` times too large; `loss` is told the gaps between outputs and y."""
+    """A linear network whose gradient is `factor` times too large; `loss` takes the gaps between outputs and y."""
 
     def __init__(self, loss: Any, factor: float = 2.0) -> None:
         self.params, self._loss, self.factor = {"W": np.array([0.3, -0.7])}, loss, factor

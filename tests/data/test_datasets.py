@@ -219,7 +219,7 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: Any, kind: ty
         (0.0, 0.99, r"the training part would have 2 of 150 samples.*\(validation_size=0, test_size=0.99\)"),
     ],
 )
-def test_fault_6_a_part_too_small_for_every_class_is_named(
+def test_fault_06_a_part_too_small_for_every_class_is_named(
     validation_size: float, test_size: float, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):

@@ -14,7 +14,7 @@ def test_every_fault_has_a_test_and_the_table_is_current() -> None:
     numbers = [int(number) for number, *_ in rows]
     assert numbers == sorted(set(numbers)) and numbers[:43] == list(range(1, 44))
     assert all(tests for *_, tests in rows)
-    assert current(TEXT) == TEXT, "python tests/fault_table.py writes the table anew"
+    assert current(TEXT) == TEXT, "run python tests/fault_table.py"
 
 
 def test_the_examples_run() -> None:

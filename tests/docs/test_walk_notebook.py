@@ -21,9 +21,8 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     folder = tmp_path_factory.mktemp("notebook")
     notebook = nbformat.read(PATH, as_version=4)
     client = NotebookClient(notebook, startup_timeout=300, timeout=300, resources={"metadata": {"path": str(folder)}})
-    client.execute(
-        env=os.environ | {"MPLBACKEND": "agg"}
-    )  # figures are shown inline whatever is set in the environment
+    # figures are shown inline whatever is set in the environment
+    client.execute(env=os.environ | {"MPLBACKEND": "agg"})
     assert list(folder.iterdir()) == []
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 

@@ -411,7 +411,7 @@ def test_any_meta_gives_a_state_or_a_data_error(changes: Any, setting: Any, made
 
 
 def attempt(folder: Path, content: bytes) -> None:
-    """Resume from a checkpoint of these bytes: the training goes on, or ends in an error of tinynet's in one line."""
+    """Resume from a checkpoint of these bytes: the training continues, or ends with one line of a tinynet error."""
     for path in folder.iterdir():
         path.unlink()
     (folder / NEWEST).write_bytes(content)

@@ -329,7 +329,7 @@ class Poisoned(SGD):
     ("spoiled_after", "found_in_step"),
     [(7, 8), (9, 9)],  # at the next gradient, or when the epoch is measured
 )
-def test_fault_30_an_infinite_loss_keeps_the_last_good_epoch(
+def test_fault_30_a_loss_of_nan_or_inf_keeps_the_last_good_epoch(
     spoiled_after: int, found_in_step: int, value: float, rng: np.random.Generator
 ) -> None:
     X, y = problem(rng)
@@ -366,7 +366,7 @@ def test_fault_30_a_huge_learning_rate_ends_in_finite_weights(
     assert all(np.isfinite(param).all() for param in net.params.values())
 
 
-def test_fault_30_an_infinite_validation_loss_also_stops_the_run(rng: np.random.Generator) -> None:
+def test_fault_30_a_validation_loss_of_nan_or_inf_stops_the_run(rng: np.random.Generator) -> None:
     X, y = problem(rng)
     net = TwoLayerNet(4, 5, 3, activation="relu", weight_scale=1e5, seed=1)
     before = bits(net)
@@ -535,9 +535,8 @@ def test_fault_38_no_progress_bar_where_stderr_is_not_a_terminal(
 ) -> None:
     X, y = problem(rng)
     train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0, progress=True)
-    assert (
-        terminal_output(monkeypatch, 80, "utf-8", lambda: train(network(), X, y, SGD(0.1), **GOOD)) == b""
-    )  # by default
+    # by default
+    assert terminal_output(monkeypatch, 80, "utf-8", lambda: train(network(), X, y, SGD(0.1), **GOOD)) == b""
     monkeypatch.setattr(sys, "stderr", None)
     train(network(), X, y, SGD(0.1), epochs=2, batch_size=10, seed=0, progress=True)
     assert capfd.readouterr() == ("", "")

@@ -88,9 +88,8 @@ def test_the_command_that_resumes_a_sweep_can_be_pasted(
 @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -f counts otherwise elsewhere")
 def test_a_run_whose_first_file_failed_starts_by_the_same_command() -> None:
     command = ["train", "iris", *QUICK, "--out", "x", "--quiet"]
-    full = bash(
-        f"ulimit -f 0; PYTHONDONTWRITEBYTECODE=1 '{TINYNET}' {' '.join(command)}"
-    )  # a full disk would leave truncated bytecode
+    # a full disk would leave truncated bytecode
+    full = bash(f"ulimit -f 0; PYTHONDONTWRITEBYTECODE=1 '{TINYNET}' {' '.join(command)}")
     assert full.returncode == 3
     last = full.stderr.decode().splitlines()[-1]  # joblib may complain before
     assert last == "tinynet: failed: x: File too large; nothing of it was saved yet; run the command again"

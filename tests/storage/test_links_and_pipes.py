@@ -82,7 +82,7 @@ def test_a_run_behind_a_link_finds_its_data_by_any_path(place: str, monkeypatch:
         assert "cannot be found" not in Path("report.html").read_text(encoding="utf-8")
 
 
-def test_a_run_in_the_project_names_its_data_by_a_relative_path() -> None:
+def test_a_run_inside_the_project_has_a_relative_data_path() -> None:
     Path("data.csv").write_text(CSV, encoding="utf-8")
     Path("my.toml").write_text(CONFIG, encoding="utf-8")
     assert main(["train", "my.toml", "--out", "a/../runs/x", "--quiet"]) == 0
