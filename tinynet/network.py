@@ -118,7 +118,7 @@ class TwoLayerNet:
 
     @property
     def n_parameters(self) -> int:
-        """The number of weights and biases; a loop needs twice as many loss evaluations a gradient."""
+        """The number of weights and biases; weight by weight, a gradient takes twice as many loss evaluations."""
         return sum(math.prod(shape) for shape in self.shapes.values())
 
     def samples(

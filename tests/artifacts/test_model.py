@@ -95,7 +95,7 @@ def test_fault_27_rows_that_do_not_fit_are_refused(X: Any, message: str, folder:
 
 def test_a_folder_without_a_model_is_not_a_run(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
-        assert fault(path).startswith(f"{path}: no run folder: it has no model.npz")
+        assert fault(path).startswith(f"{path}: not a run folder: it has no model.npz")
     assert "not an NPZ archive" in fault(Path(__file__))
     assert fault(tmp_path / "a\nb\0").endswith("which 'tinynet train' leaves in one")
 

@@ -144,12 +144,12 @@ def test_a_file_is_evaluated_as_text_json_and_page(rows: Any, capsys: pytest.Cap
     scores, model = json.loads(output.out), load_model("run")
     right = model.predict(model.read("new.csv")) == ["no", "yes", "yes"]
     assert scores["accuracy"] == right.mean() and scores["unknown_levels"] == {"label": 1}
-    assert "1 row has in column 'label' what training never saw" in output.err
+    assert "1 row has a value in column 'label' that training never saw, treated as" in output.err
     assert "Confusion matrix" in Path("page.html").read_text(encoding="utf-8")
     assert main(["evaluate", "run", "new.csv"]) == 0
     assert capsys.readouterr().out.startswith(f"file accuracy  {100 * right.mean():.1f} %")
     assert main(["predict", "run", "new.csv"]) == 0
-    assert "what training never saw" in capsys.readouterr().err
+    assert "that training never saw" in capsys.readouterr().err
     Path("new.csv").write_text("kind,weight,code,label,length\nperhaps,0.5,1,red,50\n")
     assert main(["evaluate", "run", "new.csv"]) == 2
     assert "new.csv: label 'perhaps' in column 'kind' is not one of the classes no, yes" in capsys.readouterr().err

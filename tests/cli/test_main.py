@@ -84,7 +84,8 @@ def test_a_run_ends_with_accuracy_time_and_curve(capsys: pytest.CaptureFixture[s
     assert "33.3 %" in guessing and "loss 1.099" in guessing and re.match(r"test loss      \d\.\d+ nats a sample", loss)
     assert weights.startswith("weights        of epoch 2, the last")
     assert re.fullmatch(
-        r"time           \d+\.\d s  \(2 epochs, 14 steps; a loop needs 2,324 loss evaluations\)", duration
+        r"time           \d+\.\d s  \(2 epochs, 14 steps; weight by weight it would take 2,324 loss evaluations\)",
+        duration,
     )
     path = Path(curve.removeprefix("curve          "))
     assert path.parent.parent == Path("runs") and path.is_file()

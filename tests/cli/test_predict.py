@@ -149,7 +149,7 @@ def test_a_label_column_is_ignored_without_a_header_too(capsys: pytest.CaptureFi
 
 
 def test_a_wrong_run_or_file_is_answered_in_one_line(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fault(capsys, "predict", "runs", "new.csv").startswith("runs: no run folder: it has no model.npz")
+    assert fault(capsys, "predict", "runs", "new.csv").startswith("runs: not a run folder: it has no model.npz")
     missing = fault(capsys, "predict", iris, "new.csv")
     assert missing.startswith("new.csv: cannot be read: No such file or directory; ")
     assert "'sepal length (cm)', 'sepal width (cm)'" in missing and "X of 4 columns" in missing

@@ -396,14 +396,18 @@ batch_size = "100"
 def test_fault_11_keys_that_differ_from_the_runs_config_are_named() -> None:
     long = "/somewhere" * 10
     cases: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
-        ({"path": f"{long}/here.csv"}, {"path": f"{long}/there.csv"}, ["path (…", "/here.csv there, …", "/there.csv"]),
-        ({"seed": 0, "a.b": 3}, {"seed": 1}, ["seed (0 there, 1 here)", "a.b (3 there, absent here)"]),
-        ({"path": "x" * 60}, {"path": "y" + "x" * 60}, [f"path ({'x' * 60} there, …{'x' * 59} here)"]),
+        (
+            {"path": f"{long}/here.csv"},
+            {"path": f"{long}/there.csv"},
+            ["path (…", "/here.csv in the folder, …", "/there.csv"],
+        ),
+        ({"seed": 0, "a.b": 3}, {"seed": 1}, ["seed (0 in the folder, 1 now)", "a.b (3 in the folder, absent now)"]),
+        ({"path": "x" * 60}, {"path": "y" + "x" * 60}, [f"path ({'x' * 60} in the folder, …{'x' * 59} now)"]),
     ]
     for before, now, parts in cases:
         with pytest.raises(RunFolderError) as caught:
             check_same("run", before, now)
-        assert all(part in str(caught.value) for part in ["run was begun with another config", *parts])
+        assert all(part in str(caught.value) for part in ["run: the config differs in", *parts])
 
 
 def test_the_origin_of_a_config_names_file_and_command_line() -> None:

@@ -84,7 +84,7 @@ def test_fault_11_a_run_does_not_resume_with_other_data(capsys: pytest.CaptureFi
     for change in CHANGES:
         written(**change)
         message = said(capsys, "train", "--out", "x", "--resume", "--quiet", "training.epochs=5", status=2)
-        there = r"tinynet: x/checkpoint-\d+\.npz: was made with another .*data set \(\w+ there, \w+ here\)\n"
+        there = r"tinynet: x/checkpoint-\d+\.npz: the training differs in .*data set \(\w+ in the folder, \w+ now\)\n"
         assert re.fullmatch(there, message) and files("x") == before, change
 
 
@@ -96,7 +96,7 @@ def test_fault_11_an_added_column_is_named(
     wider = [f"{number % 7 if number else 'more'},{line}\n" for number, line in enumerate(lines)]
     Path("data.csv").write_text("".join(wider), encoding="utf-8")
     message = said(capsys, "train", "--out", "x", "--resume", status=2)
-    assert "another network (2-3-3 there, 3-3-3 here), " in message and "shape" not in message
+    assert "differs in network (2-3-3 in the folder, 3-3-3 now), " in message and "shape" not in message
 
 
 def test_fault_11_a_sweep_does_not_resume_with_other_data(
@@ -189,7 +189,9 @@ def other_data(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "why"), [(other_data, "was made with another "), (newer, "has format version 9")], ids=["data", "format"]
+    ("change", "why"),
+    [(other_data, "the training differs in "), (newer, "has format version 9")],
+    ids=["data", "format"],
 )
 def test_fault_35_unsuitable_checkpoints_of_a_begun_run_are_kept(
     change: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]
@@ -290,7 +292,7 @@ def extended(path: Path) -> None:
         (cut, "metrics.csv: line 4: is damaged"),
         (lambda path: (path / "metrics.csv").unlink(), "/metrics.csv: cannot be read: No such file"),
         (lambda path: (path / "config.json").write_text("{"), "config.json: not valid JSON"),
-        (extended, ": was begun or continued with another training.epochs"),
+        (extended, ": the config differs in training.epochs"),
     ],
     ids=["summary cut", "no figures", "deep", "no summary", "metrics cut", "no metrics", "config cut", "extended"],
 )
@@ -386,7 +388,7 @@ def test_resuming_with_other_libraries_or_processor_is_noted(capsys: pytest.Capt
     path.write_text(json.dumps(there), encoding="utf-8")
     resume = ("train", "--out", "x", "--resume", "--quiet")
     assert said(capsys, *resume, status=0) == (
-        f"tinynet: note: resumes with another numpy (1.0.0 there, {np.__version__} here): "
+        f"tinynet: note: the environment differs in numpy (1.0.0 in the folder, {np.__version__} now): "
         "the last bits may not be those of a run that was never interrupted\n"
     )
     assert said(capsys, *resume, status=0) == ""
@@ -459,11 +461,11 @@ def test_fault_11_another_unnamed_activation_is_refused(tmp_path: Path) -> None:
         return one
 
     training(lambda a: np.log(np.abs(a))).run_until(4, tmp_path / "log")  # it is infinite at 0
-    with pytest.raises(RunFolderError, match="was made with another activation's values"):
+    with pytest.raises(RunFolderError, match="the training differs in activation's values"):
         training(lambda a: np.log(np.abs(2.0 * a))).run(tmp_path / "log", resume=True)
     training(lambda a: np.tanh(a)).run_until(4, tmp_path)
     for other in (lambda a: np.tanh(1.001 * a), lambda a: np.clip(a, -9.5, 9.5)):
-        with pytest.raises(RunFolderError, match="was made with another activation's values"):
+        with pytest.raises(RunFolderError, match="the training differs in activation's values"):
             training(other).run(tmp_path, resume=True)
     assert len(training(lambda a: np.tanh(a)).run(tmp_path, resume=True)) > 2
 
@@ -494,7 +496,7 @@ def test_fault_11_another_class_of_optimizer_is_refused(tmp_path: Path) -> None:
     Training().run_until(4, tmp_path)
     training = Training()
     training.optimizer = Nesterov(0.3, momentum=0.9, nesterov=True, weight_decay=1e-3)
-    with pytest.raises(RunFolderError, match=r"was made with another optimizer \(SGD there, Nesterov here\)$"):
+    with pytest.raises(RunFolderError, match=r"the training differs in optimizer \(SGD in the folder, Nesterov now\)$"):
         training.run(tmp_path, resume=True)
 
 
@@ -517,8 +519,8 @@ def test_fault_11_a_users_setting_that_differs_is_refused(tmp_path: Path) -> Non
     ours: dict[str, Any] = {"features": "v1", "width": 0.5, "note": None}
     Training(settings=ours).run_until(4, tmp_path)
     for other, named in (
-        (ours | {"features": "v2"}, "another features (v1 there, v2 here)"),
-        ({}, "another features (v1 there, absent here), another width (0.5 there, absent here)"),
+        (ours | {"features": "v2"}, "differs in features (v1 in the folder, v2 now)"),
+        ({}, "differs in features (v1 in the folder, absent now), width (0.5 in the folder, absent now)"),
     ):
         with pytest.raises(RunFolderError, match=re.escape(named)):
             Training(settings=other).run(tmp_path, resume=True)
@@ -562,15 +564,15 @@ def test_an_optimizer_may_have_any_names_and_plain_values(folder: Path) -> None:
         return training
 
     with_attributes().run_until(4, folder)
-    with pytest.raises(RunFolderError, match=r"was made with another seed \(3 there, 4 here\)$"):
+    with pytest.raises(RunFolderError, match=r"the training differs in seed \(3 in the folder, 4 now\)$"):
         with_attributes(seed=4).run(folder, resume=True)
     other = with_attributes()
     other.optimizer.seed = 8
-    with pytest.raises(RunFolderError, match=r"was made with another optimizer's seed \(9 there, 8 here\)$"):
+    with pytest.raises(RunFolderError, match=r"the training differs in optimizer's seed \(9 in the folder, 8 now\)$"):
         other.run(folder, resume=True)
     other = with_attributes()
     other.optimizer.betas = (0.9, np.float32(0.25))
-    with pytest.raises(RunFolderError, match="was made with another betas "):
+    with pytest.raises(RunFolderError, match="the training differs in betas "):
         other.run(folder, resume=True)
     training = with_attributes()
     assert outcome(training, training.run(folder, resume=True)) == whole_training()
@@ -594,7 +596,7 @@ def test_a_checkpoint_keeps_a_rate_changed_by_a_callback(folder: Path) -> None:
     assert run(2, 4, 6, optimizers=3, folder=folder / "new") == run(6, optimizers=1, folder=None)
     training = Training(schedule=None, patience=None)
     training.optimizer = SGD(0.3)
-    with pytest.raises(RunFolderError, match=r"was made with another learning_rate \(0.4 there, 0.3 here\)$"):
+    with pytest.raises(RunFolderError, match=r"the training differs in learning_rate \(0.4 in the folder, 0.3 now\)$"):
         training.run(folder / "same", resume=True)
 
 

@@ -213,21 +213,22 @@ def test_fault_11_another_config_is_refused_with_the_keys_that_differ(
 ) -> None:
     words = ["--out", half, "optimizer.learning_rate=0.1", "training.epochs=9", "network.activation='relu'", "seed=7"]
     assert refusal(capsys, *words, folder=half) == [
-        f"{half} was begun with another config: seed (0 there, 7 here), "
-        "network.activation (tanh there, relu here), optimizer.learning_rate (0.3 there, 0.1 here)"
+        f"{half}: the config differs in seed (0 in the folder, 7 now), "
+        "network.activation (tanh in the folder, relu now), optimizer.learning_rate (0.3 in the folder, 0.1 now)"
     ]
     [line] = refusal(capsys, "iris", "--out", half, folder=half)
-    assert "dataset.path (" in line and " there, absent here)" in line and "dataset.name (csv there, iris here)" in line
+    parts = ["dataset.path (", " in the folder, absent now)", "dataset.name (csv in the folder, iris now)"]
+    assert all(part in line for part in parts)
     [line] = refusal(capsys, f"{half}/config.json", "optimizer.schedule='constant'", folder=half)
-    assert line.endswith("optimizer.schedule (cosine there, constant here)")
+    assert line.endswith("optimizer.schedule (cosine in the folder, constant now)")
 
 
 def test_fault_11_other_data_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("data.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     Path("data.csv").write_text("".join([text[0], *reversed(text[1:])]), encoding="utf-8")
     out, line = refusal(capsys, "--out", half, folder=half)
-    assert line.startswith(f"{half}/checkpoint-000000005.npz: was made with another training data (")
-    assert "another validation data (" in line and "small: network 2-4-3" in out
+    assert line.startswith(f"{half}/checkpoint-000000005.npz: the training differs in training data (")
+    assert "), validation data (" in line and "small: network 2-4-3" in out
 
 
 def test_fault_11_fewer_epochs_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -328,6 +329,6 @@ def test_a_config_file_resumes_like_its_folder(half: str) -> None:
     assert load_resumed(folder, None) == load_resumed(folder, f"{half}/config.json")
     with pytest.raises(ConfigError, match="unknown key"):
         load_resumed(folder, None, ["training.epoch=3"])
-    with pytest.raises(RunFolderError, match=r"another config: training.patience \(3 there, absent here\)"):
+    with pytest.raises(RunFolderError, match=r"config differs in training.patience \(3 in the folder, absent now\)"):
         Path("other.toml").write_text(CONFIG.replace("patience = 3\n", ""), encoding="utf-8")
         load_resumed(folder, "other.toml")

@@ -245,8 +245,8 @@ def test_resuming_with_another_config_names_the_keys_that_differ(capsys: pytest.
     swept()
     words = ["seed=0..2", "training.epochs=3", "network.hidden_units=3"]
     line = mistake(capsys, "iris", *words, "--out", "s", "--resume")
-    differing = "training.epochs (2 there, 3 here), sweep.seed ([0, 1] there, [0, 1, 2] here)"
-    assert line == f"s was begun with another config: {differing}"
+    differing = "training.epochs (2 in the folder, 3 now), sweep.seed ([0, 1] in the folder, [0, 1, 2] now)"
+    assert line == f"s: the config differs in {differing}"
 
 
 def test_two_commands_cannot_write_to_one_folder(capsys: pytest.CaptureFixture[str]) -> None:

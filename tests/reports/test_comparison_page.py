@@ -223,4 +223,4 @@ def test_sweep_csv_says_which_runs_there_are(runs: Path) -> None:
     html = page("sweep")
     assert len(table(html, "All runs")) == 1 + 7
     assert table(html, "Runs of sweep.csv")[1:] == [["lost,seed=9", "killed", "—"], ["broken", "failed", NASTY]]
-    assert "Runs 9 6 came to their end" in Reader(html).text
+    assert "Runs 9 6 finished" in Reader(html).text

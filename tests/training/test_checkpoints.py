@@ -229,33 +229,33 @@ def refusal(folder: Path, training: Training | None = None, **changes: Any) -> s
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"seed": 4}, "seed (3 there, 4 here)"),
-        ({"patience": None}, "patience (3 there, None here), another keep (best there, last here)"),
-        ({"schedule": None}, "schedule (True there, False here), another learning_rate (absent there, 0.3 here)"),
-        ({"seed": 4, "h": 1e-3}, "seed (3 there, 4 here), another h (0.0001 there, 0.001 here)"),
+        ({"seed": 4}, "seed (3 in the folder, 4 now)"),
+        ({"patience": None}, "patience (3 in the folder, None now), keep (best in the folder, last now)"),
+        ({"schedule": None}, "schedule (True in the folder, False now), learning_rate (absent in the folder, 0.3 now)"),
+        ({"seed": 4, "h": 1e-3}, "seed (3 in the folder, 4 now), h (0.0001 in the folder, 0.001 now)"),
     ],
 )
 def test_fault_11_another_setting_is_refused_and_named(changes: Any, named: str, folder: Path) -> None:
-    assert refusal(folder, **changes) == f"{paths(folder)[8]}: was made with another {named}"
+    assert refusal(folder, **changes) == f"{paths(folder)[8]}: the training differs in {named}"
 
 
 @pytest.mark.parametrize(
     ("optimizer", "named"),
     [
-        (SGD(0.3, momentum=0.8, nesterov=True, weight_decay=1e-3), "momentum (0.9 there, 0.8 here)"),
+        (SGD(0.3, momentum=0.8, nesterov=True, weight_decay=1e-3), "momentum (0.9 in the folder, 0.8 now)"),
     ],
 )
 def test_fault_11_another_optimizer_is_refused_and_named(optimizer: SGD, named: str, folder: Path) -> None:
     training = Training()
     training.optimizer = optimizer
-    assert refusal(folder, training) == f"{paths(folder)[8]}: was made with another {named}"
+    assert refusal(folder, training) == f"{paths(folder)[8]}: the training differs in {named}"
 
 
 def test_fault_11_another_rate_is_refused_without_a_schedule(tmp_path: Path) -> None:
     Training(schedule=None).run_until(4, tmp_path)
     training = Training(schedule=None)
     training.optimizer.learning_rate = 0.2
-    assert refusal(tmp_path, training).endswith("another learning_rate (0.3 there, 0.2 here)")
+    assert refusal(tmp_path, training).endswith("differs in learning_rate (0.3 in the folder, 0.2 now)")
 
 
 @pytest.mark.parametrize("part", ["data", "validation"])
@@ -265,15 +265,15 @@ def test_fault_11_other_data_are_refused(part: str, which: int, folder: Path) ->
     array = getattr(training, part)[which]
     array[-1] = (array[-1] + 1) % 3
     name = "training data" if part == "data" else "validation data"
-    assert f"was made with another {name} (" in refusal(folder, training)
+    assert f"the training differs in {name} (" in refusal(folder, training)
 
 
 def test_fault_11_another_network_is_refused(folder: Path) -> None:
     training = Training()
     training.net = TwoLayerNet(4, 5, 3, activation="relu", seed=1)
-    assert "was made with another activation (tanh there, relu here)" in refusal(folder, training)
+    assert "the training differs in activation (tanh in the folder, relu now)" in refusal(folder, training)
     training.net = TwoLayerNet(4, 6, 3, seed=1)
-    assert refusal(folder, training).endswith("was made with another network (4-5-3 there, 4-6-3 here)")
+    assert refusal(folder, training).endswith("the training differs in network (4-5-3 in the folder, 4-6-3 now)")
 
 
 def test_the_same_data_in_another_layout_are_accepted(whole: Any, folder: Path) -> None:

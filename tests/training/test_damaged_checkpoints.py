@@ -364,14 +364,14 @@ def test_fault_36_an_altered_state_is_refused(number: int, refused: Callable[[An
 
 
 def test_fault_11_a_setting_missing_on_one_side_is_named_absent(made: Path, wanted: dict[str, Any]) -> None:
-    with pytest.raises(RunFolderError, match=r"another extra \(absent there, 1 here\)$"):
+    with pytest.raises(RunFolderError, match=r"differs in extra \(absent in the folder, 1 now\)$"):
         load(made, wanted | {"extra": 1})
-    with pytest.raises(RunFolderError, match=r"another h \(0\.0001 there, absent here\)$"):
+    with pytest.raises(RunFolderError, match=r"differs in h \(0\.0001 in the folder, absent now\)$"):
         load(made, {key: value for key, value in wanted.items() if key != "h"})
 
 
 def test_fault_11_no_more_than_twenty_settings_are_named(made: Path, wanted: dict[str, Any]) -> None:
-    with pytest.raises(RunFolderError, match=r"another s19 \(absent there, 19 here\)$"):
+    with pytest.raises(RunFolderError, match=r", s19 \(absent in the folder, 19 now\)$"):
         load(made, wanted | {f"s{i}": i for i in range(25)})
 
 

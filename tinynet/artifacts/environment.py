@@ -48,13 +48,9 @@ def compare_environments(there: dict[str, Any], here: dict[str, Any]) -> None:
         before, now = _decisive(there), _decisive(here)
     except (LookupError, TypeError, AttributeError):  # damaged: it is about to be replaced
         return
-    differing = differences(before, now)
-    if differing:
-        warnings.warn(
-            f"resumes with another {', another '.join(differing)}: "
-            "the last bits may not be those of a run that was never interrupted",
-            stacklevel=2,
-        )
+    if differing := differences(before, now):
+        last_bits = "the last bits may not be those of a run that was never interrupted"
+        warnings.warn(f"the environment {differing}: {last_bits}", stacklevel=2)
 
 
 def _decisive(environment: dict[str, Any]) -> dict[str, str]:

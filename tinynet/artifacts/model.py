@@ -42,7 +42,7 @@ class Model:
     ----------
     net : TwoLayerNet
     scaling : Scaling
-    class_names : tuple of str, or of int; empty for the numbers of the classes
+    class_names : tuple of str; empty for the numbers of the classes
     feature_names : tuple of str
     preparation : Preparation or None
         What raw rows of a table go through: text, codes and gaps. None where the features are the columns.
@@ -127,9 +127,7 @@ class Model:
         DataError
             Naming the file, and the line and column where it is one.
         """
-        known = self.preparation or plain_preparation(self.feature_names)
-        rows = read_rows(path, known)[0]
-        return rows if known is self.preparation else known.transform(rows)
+        return self._read(path)[0]
 
     def read_labelled(self, path: FilePath) -> tuple[Any, Array]:
         """Return the raw rows in a file, and their labels numbered as `class_names`.
@@ -139,9 +137,12 @@ class Model:
         DataError
             As `read` does, and for a label that is missing or no class.
         """
-        plain = self.preparation or plain_preparation(self.feature_names)
-        rows, labels = read_rows(path, plain, self.class_names)
-        return rows if self.preparation is not None else plain.transform(rows), labels
+        return self._read(path, self.class_names)
+
+    def _read(self, path: FilePath, class_names: tuple[str, ...] | None = None) -> tuple[Array | Table, Array]:
+        known = self.preparation or plain_preparation(self.feature_names)
+        rows, labels = read_rows(path, known, class_names)
+        return rows if known is self.preparation else known.transform(rows), labels
 
     def unknown_levels(self, rows: Any) -> dict[str, int]:
         """Return, by column of text, the number of rows with a value that training never saw, where there are any."""
@@ -177,7 +178,7 @@ def load_model(path: FilePath) -> Model:
         path = str(file)
     elif not os.path.isfile(path):
         raise RunFolderError(
-            f"{shown_path(path)}: no run folder: it has no model.npz, which 'tinynet train' leaves in one"
+            f"{shown_path(path)}: not a run folder: it has no model.npz, which 'tinynet train' leaves in one"
         )
     try:
         arrays = read_npz(path, [*PARAMS, *NAMES, "offset", "scale"], [*ARRAYS, "class_counts"], compressed=False)

@@ -93,7 +93,7 @@ def export_onnx(model: Any, path: FilePath) -> float:
     RunFolderError
         When `path` cannot be written, or holds something else than an ONNX file.
     InvalidValueError
-        When the activation is no named one, the weights take 2 GiB or more, or the difference is above 1e-6.
+        When the activation is not a named one, the weights take 2 GiB or more, or the difference is above 1e-6.
     InvalidTypeError
         When `model` is something else, or a pipeline of other steps.
     OSError

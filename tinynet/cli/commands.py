@@ -166,7 +166,7 @@ def _conclude(summary: dict[str, Any]) -> None:
     say(
         f"time           {summary['duration_s']:.1f} s  ({epochs} epoch{'' if epochs == 1 else 's'}, "
         f"{'stopped early, ' if summary['status'] == 'stopped early' else ''}{steps} steps; "
-        f"a loop needs {summary['final']['loss_evaluations']:,} loss evaluations)"
+        f"weight by weight it would take {summary['final']['loss_evaluations']:,} loss evaluations)"
     )
     for remark in summary["remarks"]:
         say(f"note           {remark}")
@@ -248,7 +248,8 @@ def _model_for(options: argparse.Namespace) -> Model:
 def _tell_unknown(levels: dict[str, int]) -> None:
     for column, n in levels.items():
         row = "1 row has" if n == 1 else f"{n:,} rows have"
-        complain(f"note: {row} in column {column!r} what training never saw; none of its 0/1 columns is 1 there")
+        never_seen = f"a value in column {column!r} that training never saw"
+        complain(f"note: {row} {never_seen}, treated as none of the known values")
 
 
 def export(options: argparse.Namespace) -> None:

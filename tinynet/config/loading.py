@@ -90,7 +90,7 @@ def config_from(values: dict[str, Any], source: str, overrides: Iterable[str] = 
 def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise RunFolderError when values by dotted key differ from those with which the run in `folder` began."""
     if differing := differences(before, now):
-        raise RunFolderError(f"{shown_path(folder)} was begun with another config: {', '.join(differing)}")
+        raise RunFolderError(f"{shown_path(folder)}: the config {differing}")
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

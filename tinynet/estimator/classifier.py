@@ -36,7 +36,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
     """A two-layer network, trained by difference quotients of its loss, as a scikit-learn classifier.
 
     What is called as in `sklearn.neural_network.MLPClassifier` means the same. Scale the inputs first, for
-    instance by `StandardScaler` in a pipeline.
+    instance by `StandardScaler` in a pipeline. `score` is scikit-learn's accuracy (``ClassifierMixin``).
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Array, Array]:
         check_labels(y)
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=reset)
-        if y.dtype.kind not in "biuU":  # what is no number with a fraction and no object is a class
+        if y.dtype.kind not in "biuU":  # integers, bools and strings are always class labels
             check_classification_targets(y)
         return X, y
 
@@ -300,7 +300,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         if before is not None and not np.array_equal(known, before):
             raise InvalidValueError(f"partial_fit continues with the classes {self.classes_}, but was given {known}")
         if len(unknown := np.setdiff1d(y, known)):
-            raise DataError(f"y holds {unknown.tolist()[0]!r}, which is none of the classes {known}")
+            raise DataError(f"y holds {unknown.tolist()[0]!r}, which is not one of the classes {known}")
         return known
 
     def _network(self, rng: np.random.RandomState, classes: Array, again: bool) -> TwoLayerNet:
@@ -372,8 +372,9 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         self.loss_curve_ = [*getattr(old, "loss_curve_", ()), *epochs["train_loss"]]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
         scores, losses = ((getattr(old, name, None) or []) for name in ("validation_scores_", "validation_loss_curve_"))
-        lowest = [loss for loss in (getattr(old, "best_loss_", None),) if loss is not None]
-        self.best_loss_ = None if early else min([*lowest, *epochs["train_loss"]], default=math.nan)
+        before = getattr(old, "best_loss_", None)
+        lowest = epochs["train_loss"] if before is None else [before, *epochs["train_loss"]]
+        self.best_loss_ = None if early else min(lowest, default=math.nan)
         self.validation_scores_ = [*scores, *epochs["validation_accuracy"]] if early else None
         self.validation_loss_curve_ = [*losses, *epochs["validation_loss"]] if early else None
         self.best_validation_score_ = rule.best if early else None

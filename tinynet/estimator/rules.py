@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 SMALLEST_RATE = 1e-6  # "adaptive" ends the training here
 RATE_DIVISOR = 5.0
-STALLED_EPOCHS = 10  # a loss above guessing after so many is no slow start
+STALLED_EPOCHS = 10  # a loss above guessing after so many is not a slow start
 CERTAIN = 0.01  # nats: where guessing is better than this, nearly all weight is on one class
 
 

@@ -50,7 +50,7 @@ def run_experiment(
     out : path, optional
         The run folder, new or empty; None means runs/NAME-TIME.
     progress : bool
-        Show a progress bar on stderr; silent where stderr is no terminal.
+        Show a progress bar on stderr; silent where stderr is not a terminal.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def run_sweep(
     jobs : int
         Processes; -1 means one per core.
     progress : bool
-        Show a progress bar on stderr; silent where stderr is no terminal.
+        Show a progress bar on stderr; silent where stderr is not a terminal.
 
     Raises
     ------

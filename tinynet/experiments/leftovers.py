@@ -98,7 +98,7 @@ def _fault(path: Path, setting: Combination) -> str:
     if run.status not in FINAL:
         return f"{shown_path(path)}: has not come to its end"
     differing = differences(run.settings, flat(setting.config.model_dump(exclude_none=True)))
-    return f"{shown_path(path)}: was begun or continued with another {', '.join(differing)}" if differing else ""
+    return f"{shown_path(path)}: the config {differing}" if differing else ""
 
 
 def _other_data(folder: RunFolder, grid: Grid) -> Iterator[tuple[str, Runs, Runs]]:

@@ -91,9 +91,9 @@ def run_grid(
     Parameters
     ----------
     grid : Grid
-    folder : RunFolder, of `create_sweep_folder` or `open_sweep_folder`
-    backend : callable, one of `backends`
-    progress : bool, show a progress bar over runs on stderr; silent where stderr is no terminal
+    folder : RunFolder, new from `create_sweep_folder`, or that of a sweep to resume
+    backend : callable, as `choose_backend` yields it
+    progress : bool, show a progress bar over runs on stderr; silent where stderr is not a terminal
     reports : bool, write a page for each run: its figures and curves, without predictions, which take longer
 
     Raises

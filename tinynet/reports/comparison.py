@@ -32,7 +32,7 @@ class Setting:
 
     @property
     def finished(self) -> list[StoredRun]:
-        """The runs that came to their end."""
+        """The runs that finished."""
         return [run for run in self.runs if run.finished]
 
     @property
@@ -120,7 +120,7 @@ def test_accuracy_of(run: StoredRun) -> float:
 
 
 def rank(finished: Sequence[StoredRun]) -> tuple[bool, float]:
-    """Return what orders settings and runs: the median loss; without a validation part it is no match for others."""
+    """Return what orders settings and runs: the median loss; runs without validation data rank last."""
     losses = [loss for loss in map(loss_of, finished) if math.isfinite(loss)]
     return not losses or part_of(finished) != "validation", float(np.median(losses)) if losses else math.inf
 

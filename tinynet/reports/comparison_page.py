@@ -70,7 +70,7 @@ def _notices(runs: Sequence[StoredRun], data: Sequence[str], left_out: Sequence[
     if left_out:
         notices.append(f"Left out, since sweep.csv does not name them: {listed(left_out, 5)}")
     if exploded:
-        notices.append(f"Loss far above the others, in the way of no median and no axis: {listed(exploded, 5)}")
+        notices.append(f"Loss far above the others; medians and axes are not distorted by it: {listed(exploded, 5)}")
     if n_remarked:
         notices.append(f"{n_remarked} of the runs ended with remarks, which their own pages have")
     return notices
@@ -79,7 +79,7 @@ def _notices(runs: Sequence[StoredRun], data: Sequence[str], left_out: Sequence[
 def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_missing: int) -> Html:
     n, n_finished = len(runs) + n_missing, sum(run.finished for run in runs)
     figures: list[tuple[str, Cell, Cell]] = [
-        ("Runs", n, f"{n_finished} came to their end"),
+        ("Runs", n, f"{n_finished} finished"),
         ("Settings", len(settings), "apart from the seed"),
     ]
     if n_finished:
@@ -116,7 +116,7 @@ def _settings_table(settings: Sequence[Setting], keys: Sequence[str]) -> Html:
                 _spread(setting, _seconds_of, html.duration).partition(" (")[0],
             )
         )
-    return html.table(f"{measured}, in which the test figures have no part", head, rows, "wide")
+    return html.table(f"{measured}; test figures are not used for the ranking", head, rows, "wide")
 
 
 def _spread(setting: Setting, measure: Callable[[StoredRun], float], shown: Callable[[float], str]) -> str:
@@ -149,7 +149,7 @@ def _runs_table(runs: Sequence[StoredRun], keys: Sequence[str], beside: Path) ->
                 _status(run.status, remarked=bool(run.finished and run.summary and run.summary.remarks)),
             )
         )
-    out = "" if all(run.finished for run in runs) else "; those that did not come to their end are in no figure above"
+    out = "" if all(run.finished for run in runs) else "; those that did not finish are not included above"
     return html.table(f"All runs{out}", head, rows, "wide runs")
 
 

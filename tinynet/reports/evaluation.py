@@ -26,8 +26,9 @@ class Evaluation:
     ----------
     data : Dataset, whose test part is the file
     logits : array, shape (n_samples, n_classes)
-    scores : dict, as `score` returns it; one guesses by the training part, or by the file where a model is old
-    unknown : dict, in how many rows a column holds what training never saw
+    scores : dict, as `score` returns it
+        Guessing uses the training class counts, or the file's own if the model has none.
+    unknown : dict, in how many rows a column holds a value that training never saw
     """
 
     data: Dataset

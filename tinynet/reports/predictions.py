@@ -43,7 +43,10 @@ def _by_class(data: Dataset, predicted: Array, scores: dict[str, Any]) -> list[H
         precision, recall, f1 = (percent(own[key]) for key in ("precision", "recall", "f1"))
         never = Html('<span class="bad">0 %: none</span>')
         rows.append((name, f"{own['n_samples']:,}", precision, never if own["recall"] == 0 else recall, f1))
-    caption = "Precision: of those called so, how many are. Recall: of those that are, how many were called so."
+    caption = (
+        "Precision: of the samples predicted as a class, the share that belong to it. "
+        "Recall: of the samples of a class, the share predicted as it."
+    )
     classes = table(caption, ("class", "samples", "precision", "recall", "F1"), rows)
     if data.n_classes > MAX_CLASSES:
         note = f"A confusion matrix of {data.n_classes} classes would be unreadable."

@@ -34,7 +34,7 @@ def write_report(folders: FilePath | Sequence[FilePath], output: str | Path | No
     ------
     RunFolderError
         With a line for each folder that is none or holds no run, and each file that is damaged;
-        or when `output` cannot be written, or is a file that is no report.
+        or when `output` cannot be written, or is a file that is not a report.
     """
     paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | os.PathLike) else folders)]
     target = Path(output) if output is not None else RunFolder(paths[0] if len(paths) == 1 else "").report

@@ -19,7 +19,7 @@ from tinynet.reports.scores import score, shown_score
 
 REFRESH_S = 5
 ENDINGS: dict[str, str] = {
-    Status.RUNNING: f"The run is under way. This page is written anew every {REFRESH_S} seconds or more.",
+    Status.RUNNING: f"The run is under way. This page is rewritten at most every {REFRESH_S} seconds.",
     Status.UNFINISHED: "The run has not ended: it is still running, or it was killed; this is what it has written.",
     Status.DIVERGED: "The loss or its gradient stopped being finite; the weights are those after the last whole epoch.",
     Status.INTERRUPTED: "The run was interrupted; the figures end with the last whole epoch.",
@@ -40,7 +40,7 @@ def run_page(stored: StoredRun, run: Run | str) -> bytes:
     notices = [ENDINGS[stored.status]] if stored.status in ENDINGS else []
     parts = list[Html]()
     if stored.status in RESUMABLE:
-        parts += [html.paragraph("It is resumed by:"), _command(stored.folder.resume_command())]
+        parts += [html.paragraph("Resume it with:"), _command(stored.folder.resume_command())]
     parts.append(html.tiles(_headline(stored, scores, len(said))))
     parts.append(html.section("Curves", curve_charts(stored.history)))
     if isinstance(run, str):
@@ -50,7 +50,7 @@ def run_page(stored: StoredRun, run: Run | str) -> bytes:
         if scores is not None and logits is not None:
             parts += prediction_sections(data, logits, scores)
         else:
-            none = "The test part is measured once, at the end of a run that comes to its end; this one did not."
+            none = "The test part is measured once, when a run finishes; this one did not."
             untested = none if len(data.X_test) else "There is none: dataset.test_size is 0."
             parts.append(html.section("Test part", html.paragraph(untested, "note")))
         parts += [boundary_section(net, data)] if data.n_features == 2 else []

@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 FilePath = str | os.PathLike[str]
 
 MAX_SHOWN = 300  # characters of a path in a message
-
+MAX_DIFFERING = 20  # values that a message names
 CACHED = 2**19  # bytes that a core keeps at hand
 
 
@@ -79,14 +79,15 @@ def shown_path(path: FilePath) -> str:
     return text if text and text.isprintable() else repr(text)
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Return each key whose values differ as "key (x there, y here)"; nan is the same as nan."""
+def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return "differs in KEY (x in the folder, y now), ...", or "" when nothing differs; nan is the same as nan."""
     absent = "absent"
-    return [
-        f"{shown_path(key)} ({cut(there.get(key, absent))} there, {cut(here.get(key, absent))} here)"
-        for key in {**there, **here}
-        if not _are_same(there.get(key), here.get(key))
+    found = [
+        f"{shown_path(key)} ({cut(stored.get(key, absent))} in the folder, {cut(now.get(key, absent))} now)"
+        for key in {**stored, **now}
+        if not _are_same(stored.get(key), now.get(key))
     ]
+    return f"differs in {', '.join(found[:MAX_DIFFERING])}" if found else ""
 
 
 def _are_same(there: object, here: object) -> bool:

@@ -73,7 +73,7 @@ class Checkpoints:
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        When `every_s` is no such number.
+        When `every_s` is not such a number.
     """
 
     folder: str | os.PathLike[str]
@@ -153,8 +153,8 @@ class Checkpoints:
                     self.on_start(state.history)
                 yield pause
             except (DivergedError, Interrupted):
-                epochs, state.step, state.learning_rate, state.velocity = whole
-                if epochs == len(state.history):
+                n_whole, state.step, state.learning_rate, state.velocity = whole
+                if n_whole == len(state.history):
                     state.epoch_s, state.sums = 0.0, Sums()
                     save()
                 raise
@@ -208,9 +208,9 @@ class Keeper:
             except DataError as error:
                 self._damaged[step] = str(error)
                 continue
-            if self._damaged:  # 6: who called train
+            if self._damaged:
                 damage = "; ".join(self._damaged.values())
-                warnings.warn(f"{damage}; resuming from {path.name}, the one before", stacklevel=6)
+                warnings.warn(f"{damage}; resuming from {path.name}, the one before", stacklevel=6)  # who called train
             self.saved = state.step, len(state.history)
             return state
         if self._damaged:
@@ -251,8 +251,7 @@ class Keeper:
 def _put_back(state: State, optimizer: Any, keeper: Keeper) -> Iterator[None]:
     """Leave network and optimizer as they were when the block fails, so that it may be tried again with both.
 
-    Where something was saved, that is where the training goes on from: then it is the rate alone, which must be the
-    same again.
+    Once a checkpoint exists, only the learning rate is restored; a retry resumes from the checkpoint.
     """
     kept, rate = optimizer.velocity, rate_of(optimizer)
     params, velocity = copied(state.params), copied(kept)
@@ -280,7 +279,9 @@ def _resume(state: State, optimizer: Any, keeper: Keeper, epochs: int) -> None:
     optimizer.velocity = saved.velocity
     _set_rate(optimizer, saved.learning_rate)
     rows = saved.history.rows
-    if saved.during and rows and len(rows) < epochs and not saved.history.stopped_early:  # the last is not the last now
+    if (
+        saved.during and rows and len(rows) < epochs and not saved.history.stopped_early
+    ):  # training continues, so this epoch is no longer the final one
         rows[-1] = replace(rows[-1], train_loss=saved.during[0], train_accuracy=saved.during[1])
 
 

@@ -108,7 +108,7 @@ def train(
     on_epoch : callable, optional
         Called with the new `Epoch` after every epoch; training stops when it returns True.
     progress : bool or callable
-        Show a progress bar on stderr, or in a notebook; silent where stderr is no terminal. There a function is
+        Show a progress bar on stderr, or in a notebook; silent where stderr is not a terminal. There a function is
         called with a line of text after every 10 % of the epochs or 30 s, whichever comes later.
     checkpoints : Checkpoints, optional
         Where the training is saved and whether it resumes.
@@ -169,7 +169,7 @@ def train(
             row = task.record(state)
             show(epoch_figures(row))
             answer = None if on_epoch is None else on_epoch(row)
-            if isinstance(answer, bool | np.bool_) and answer:  # not what a write() returns
+            if isinstance(answer, bool | np.bool_) and answer:  # ignore non-bool returns such as file.write's count
                 state.history.stopped_early = True
                 task.measure_after(state)
             pause(epoch_ended=True)
@@ -257,7 +257,9 @@ class _Task:
         sums.n_steps += 1
         if tally is not None:
             sums.loss, sums.correct = sums.loss + tally.loss, sums.correct + tally.correct
-            if self.by_step and len(state.history.step_losses) == state.step - 1:  # or its beginning is not known
+            if (
+                self.by_step and len(state.history.step_losses) == state.step - 1
+            ):  # unless earlier steps were not recorded
                 state.history.step_losses.append(tally.loss / len(batch))
 
     def record(self, state: State) -> Epoch:

@@ -22,7 +22,7 @@ def progress_bar(
 ) -> Iterator[Callable[[str], None]]:
     """Yield a function that counts one more, with a text behind the bar.
 
-    Where stderr is no terminal nothing is shown, but `wanted`, if it is a function, is given a line now and then.
+    Where stderr is not a terminal nothing is shown, but `wanted`, if it is a function, is given a line now and then.
     """
     notebook = _in_notebook()
     if not wanted or sys.stderr is None:
@@ -35,7 +35,7 @@ def progress_bar(
 
         widgets = notebook and importlib.util.find_spec("ipywidgets") is not None
         kind: Any = in_notebook.tqdm if widgets else tqdm
-        hidden = False if notebook else None  # None: where stderr is no terminal
+        hidden = False if notebook else None  # None: where stderr is not a terminal
         with kind(total=total, initial=done, unit=unit, disable=hidden, dynamic_ncols=True) as bar:
 
             def show(text: str) -> None:

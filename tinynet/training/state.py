@@ -34,7 +34,6 @@ MAX_HISTORY = 2**30  # bytes, 15 million epochs
 MAX_DIRECTORY = 2**16  # bytes of the names at the archive's end, every one of which becomes an object in memory
 ARCHIVE_END = struct.Struct("<4s16x4s8xL4xH")  # a ZIP64 locator?, signature, size of the directory, of the comment
 ZIP64, SIGNATURE = b"PK\x06\x07", b"PK\x05\x06"
-MAX_SHOWN = 20  # settings that differ
 BLOCK = 2**20  # bytes read at a time
 KINDS: list[Any] = [int if column.type == "int" else float for column in fields(Epoch)]
 
@@ -129,9 +128,7 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         stored, rate = _with_defaults(meta["settings"]), float(meta["learning_rate"])
         changed = {"learning_rate": rate} if settings.get("learning_rate") == rate else {}  # by a callback
         if differing := differences(stored | changed, settings):
-            raise RunFolderError(
-                f"{shown_path(path)}: was made with another {', another '.join(differing[:MAX_SHOWN])}"
-            )
+            raise RunFolderError(f"{shown_path(path)}: the training {differing}")
         groups = [group for group in GROUPS if group != "velocity" or meta["velocity"]]
         arrays = read_npz(path, [f"{group}_{key}" for group in groups for key in params], compressed=False)
         there = {group: {key: _array(arrays[f"{group}_{key}"], params[key]) for key in params} for group in groups}
@@ -156,7 +153,7 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
 
 
 def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings with those that an older version had no other values of."""
+    """Fill in settings that older versions did not store."""
     if not all(isinstance(value, str | int | float | None) for value in settings.values()):
         raise ValueError("a setting that is a list or an object")
     settings.setdefault("keep", "last" if settings.get("patience") is None else "best")
