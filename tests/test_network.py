@@ -153,31 +153,6 @@ def test_a_function_as_activation_equals_the_named_one(rng: np.random.Generator)
     assert all((named[key] == own[key]).all() for key in named)
 
 
-def variants(X: Any) -> dict[str, Any]:
-    read_only = X.copy()
-    read_only.flags.writeable = False
-    wide = np.zeros((X.shape[0], 2 * X.shape[1]))
-    wide[:, ::2] = X
-    return {
-        "float32": X.astype(np.float32),
-        "integer": X.astype(np.int16),
-        "fortran": np.asfortranarray(X),
-        "strided": wide[:, ::2],
-        "read-only": read_only,
-        "list": X.tolist(),
-    }
-
-
-def test_fault_25_every_layout_of_X_gives_the_same_bits(rng: np.random.Generator, tmp_path: Any) -> None:
-    X, y = rng.integers(0, 16, (30, 7)).astype(float), rng.integers(0, 3, 30)
-    np.save(tmp_path / "X.npy", X)
-    net = TwoLayerNet(7, 4, 3, seed=0)
-    expected = net.numerical_gradient(X, y)
-    for name, variant in (variants(X) | {"memory-mapped": np.load(tmp_path / "X.npy", mmap_mode="r")}).items():
-        gradient = net.numerical_gradient(variant, y)
-        assert all(gradient[key].tobytes() == expected[key].tobytes() for key in expected), name
-
-
 @pytest.mark.parametrize(
     ("X", "message"),
     [

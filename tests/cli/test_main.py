@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import json
 import os
-import pty
 import re
 import runpy
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 import warnings
 from collections.abc import Sequence
@@ -36,10 +32,7 @@ TINYNET = str(Path(sys.executable).with_name("tinynet"))
 MODULE = [sys.executable, "-m", "tinynet"]
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -180,24 +173,19 @@ def test_a_wrong_command_line_is_answered_in_one_helpful_line(capsys: pytest.Cap
     for words, parts in {
         "": "a command is missing: train or  ... ; see 'tinynet --help'",
         "train": "required: CONFIG; see 'tinynet train --help'",
-        "train --out x": "required: CONFIG",
         "trian iris": "unknown command 'trian'; did you mean 'train'? ... sweep",
         "help": "unknown command 'help'; allowed: train, ",
         "digits": "unknown command 'digits'; did you mean 'tinynet train digits'?",
         "my.toml": "'tinynet train my.toml'",
         "train iris --quite": "unknown option '--quite'; did you mean '--quiet'? ... --out, --resume",
-        "train iris --qui": "did you mean '--quiet'?",
         "train iris --epochs 5": "'--epochs' ... write training.epochs=5",
         "train iris --learning-rate=0.1": "'--learning-rate' ... write optimizer.learning_rate=0.1",
         "--quiet train iris": "--quiet comes before the command",
         "train iris --out": "--out: expected one argument; see 'tinynet train --help'",
         "presets iris moons": "too many words: 'moons'; see 'tinynet presets --help'",
-        "schema my.toml": "too many words: 'my.toml'",
         "schema --output a\0b": "--output: 'a\\x00b' cannot be written",
         "presets --all": "unknown option '--all'; allowed: --help",
         "train iris lr": "lr: a setting is KEY=VALUE ... write optimizer.learning_rate=0.1",
-        "train iris seed=1 seed=2": "seed: given twice",
-        "train iris training.epochs=-3": "training.epochs: must be greater than or equal to 1, got -3",
         "train iris -3": "-3: a setting is KEY=VALUE",
         "train iris moons": "moons: a second CONFIG",
         "train iris ~training.patience": "write training.patience=null",
@@ -206,20 +194,6 @@ def test_a_wrong_command_line_is_answered_in_one_helpful_line(capsys: pytest.Cap
     }.items():
         line = fault(capsys, *words.split())
         assert line.startswith("tinynet: command line: ")
-        assert all(part in line for part in parts.split(" ... ")), line
-
-
-def test_a_config_that_is_not_there_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    for config, parts in {
-        "iris.yaml": "iris.yaml: neither a preset nor  ... did you mean 'iris'?",
-        "iris.toml": "iris.toml: cannot be read: No such file ... the preset is called iris",
-        "Iris": "Iris: neither ... did you mean 'iris'?",
-        ".": ".: neither ... allowed: ",
-        "": "'': neither",
-        "irís": "irís: neither ... did you mean 'iris'?",
-        "seed=1": "seed=1: neither ... CONFIG comes before KEY=VALUE",
-    }.items():
-        line = fault(capsys, "train", config, QUICK)
         assert all(part in line for part in parts.split(" ... ")), line
 
 
@@ -284,13 +258,6 @@ def test_fault_30_a_run_that_diverges_exits_with_3(capsys: pytest.CaptureFixture
     assert json.loads(Path("x/summary.json").read_text())["status"] == "diverged"
 
 
-def test_a_full_disk_exits_with_3_and_says_so() -> None:
-    ended = shell(f"ulimit -f 1; tinynet train iris {QUICK} --out x")  # files of at most 1 KiB
-    assert ended.returncode == 3
-    assert re.fullmatch(f"tinynet: failed: x: File too large; {GO_ON}\n", ended.stderr)
-    assert not list(Path("x").glob(".*"))
-
-
 def test_fault_37_a_folder_read_only_at_the_end_keeps_the_figures(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -326,7 +293,6 @@ def test_output_to_a_full_disk_exits_with_3(
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [
-        (KeyboardInterrupt(), 130, "tinynet: interrupted\n"),
         (MemoryError("2 TiB"), 3, "tinynet: failed: out of memory: 2 TiB\n"),
         (OSError(5, "Input/output error", "digits.csv"), 3, "tinynet: failed: digits.csv: Input/output error\n"),
     ],
@@ -343,28 +309,16 @@ def test_an_error_before_the_run_gives_one_line(
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "message"),
-    [
-        (KeyboardInterrupt(), 130, f"tinynet: interrupted; {GO_ON}\n"),
-        (OSError(28, "No space left on device"), 3, f"tinynet: failed: x: No space left on device; {GO_ON}\n"),
-        (
-            OSError(13, "Permission denied", "x/model.npz"),
-            3,
-            f"tinynet: failed: x/model.npz: Permission denied; {GO_ON}\n",
-        ),
-    ],
-)
 def test_an_error_during_the_run_gives_one_line_with_the_folder(
-    error: BaseException, status: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: object, **__: object) -> None:
         Path("x/config.json").touch()  # a run that has begun
-        raise error
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tinynet.experiments.run.execute", fails)
-    assert main(["train", "iris", "--out", "x", "--quiet"]) == status
-    assert capsys.readouterr() == ("", message)
+    assert main(["train", "iris", "--out", "x", "--quiet"]) == 3
+    assert capsys.readouterr() == ("", f"tinynet: failed: x: No space left on device; {GO_ON}\n")
 
 
 def test_an_interrupt_exits_with_130_and_no_traceback() -> None:
@@ -428,27 +382,6 @@ def test_fault_38_a_reader_that_closed_its_pipe_stops_nothing(monkeypatch: pytes
     assert main(["presets", "x"]) == 2
     assert main(["train", "iris", QUICK, "--out", "x"]) == 0
     assert Path("x/loss_curve.png").is_file()
-
-
-@pytest.mark.parametrize(("columns", "encoding"), [(100, "utf-8"), (20, "ascii")])
-def test_fault_38_the_bar_fits_the_terminal(columns: int, encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    for name in ("a terminal", "--quiet"):
-        with os.fdopen(os.dup(theirs), "w", encoding=encoding) as stderr:
-            monkeypatch.setattr(sys, "stderr", stderr)
-            assert main(["train", "iris", "training.epochs=20", *[name] * (name == "--quiet"), f"--out={name}"]) == 0
-    shown = os.read(ours, 2**16).decode().replace("\r\n", "\n")
-    os.close(theirs)
-    os.close(ours)
-    line, end = shown.split("\n")  # a quiet command shows none
-    states = [state for state in line.split("\r") if state]
-    assert end == "" and states[0].startswith("  0%") and states[-1].startswith("100%")
-    assert max(map(len, states)) <= columns
-    if encoding == "ascii":
-        assert shown.isascii()
-    else:
-        assert all(part in states[-1] for part in ("20/20", "loss=0.", "accuracy=0."))
 
 
 def test_fault_38_a_locale_without_utf_8_gets_its_line() -> None:

@@ -29,10 +29,7 @@ IRIS = '[dataset]\nname = "iris"\n'
 Faults = Callable[..., tuple[str, ...]]
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def faults(text: str | bytes | None = IRIS, *overrides: str, file: str = "my.toml") -> tuple[str, ...]:
@@ -284,8 +281,9 @@ def test_fault_07_an_unknown_name_is_answered_with_all_names() -> None:
     }.items():
         text = line if line.startswith("dataset.name") else f"{line}\ndataset.name = 'iris'"
         check_fault(f"my.toml: {line.partition(' =')[0]}:  ... {parts}", text)
-    for name in ("digit", "Digits"):
+    for name in ("digit", "Digits", "digits.yaml"):
         check_fault(f"{name}: neither ... did you mean 'digits'? ... breast_cancer, digits, ", None, file=name)
+    check_fault("'': neither", None, file="")
     check_fault("seed=1: neither ... CONFIG comes before KEY=VALUE", None, "iris", file="seed=1")
     with pytest.raises(ConfigError, match="unknown preset digit; did you mean 'digits'"):
         preset_text("digit")

@@ -37,7 +37,9 @@ def test_batches_continue_where_an_epoch_stopped(rng: np.random.Generator) -> No
     assert list(samples.batches(7, seed=0, epoch=1, done=5)) == []
 
 
-@pytest.mark.parametrize("kind", ["uint8", "bool", "float16", "float32", ">f8", "longdouble", "mapped", "columns"])
+@pytest.mark.parametrize(
+    "kind", ["u1", "bool", "f2", "f4", ">f8", "longdouble", "mapped", "columns", "list", "strided"]
+)
 def test_fault_25_any_type_and_layout_of_X_gives_the_same_bits(
     kind: str, tmp_path: Path, rng: np.random.Generator
 ) -> None:
@@ -48,7 +50,8 @@ def test_fault_25_any_type_and_layout_of_X_gives_the_same_bits(
         other: Any = np.load(tmp_path / "X.npy", mmap_mode="r")
         assert np.shares_memory(Samples(other, y).X, other)
     else:
-        other = np.asfortranarray(X) if kind == "columns" else X.astype(kind)
+        layouts = {"columns": np.asfortranarray(X), "list": X.tolist(), "strided": np.repeat(X, 2, axis=1)[:, ::2]}
+        other = layouts[kind] if kind in layouts else X.astype(kind)
     results = []
     for values in (X.astype(np.float64), other):
         net = TwoLayerNet(4, 5, 3, seed=0)

@@ -27,7 +27,7 @@ from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
 from tinynet.errors import Interrupted
 from tinynet.experiments.run import execute
-from tinynet.training.state import FORMAT, paths
+from tinynet.training.state import paths
 
 CONFIG = """
 name = "small"
@@ -154,14 +154,6 @@ def test_a_metrics_line_newer_than_the_checkpoint_is_rewritten(half: str) -> Non
     assert untimed(half) == untimed("whole/run")
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_again(half: str) -> None:
-    for path in paths(Path(half)).values():
-        path.unlink()
-    run(half, resume=True)
-    run("whole/run")
-    assert untimed(half) == untimed("whole/run")
-
-
 def test_added_epochs_give_the_same_files_as_one_long_run(project: Path) -> None:
     constant = ["optimizer.schedule='constant'"]
     run("half/run", "training.epochs=2", *constant)
@@ -223,14 +215,6 @@ def test_fault_11_another_config_is_refused_with_the_keys_that_differ(
     assert line.endswith("optimizer.schedule (cosine in the folder, constant now)")
 
 
-def test_fault_11_other_data_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = Path("data.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    Path("data.csv").write_text("".join([text[0], *reversed(text[1:])]), encoding="utf-8")
-    out, line = refusal(capsys, "--out", half, folder=half)
-    assert line.startswith(f"{half}/checkpoint-000000005.npz: the training differs in training data (")
-    assert "), validation data (" in line and "small: network 2-4-3" in out
-
-
 def test_fault_11_fewer_epochs_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(half, "training.epochs=4", resume=True)
     words = ["--out", half, "--quiet", "training.epochs=3"]
@@ -248,41 +232,6 @@ def test_a_schedule_changed_by_more_epochs_gives_one_note(half: str, capsys: pyt
     )
 
 
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def test_fault_34_a_damaged_newest_checkpoint_is_skipped(half: str, capsys: pytest.CaptureFixture[str]) -> None:
-    older, newest = paths(Path(half)).values()
-    flip(newest)
-    assert main(["train", "--out", half, "--resume", "--quiet"]) == 0
-    damage = "is cut short or damaged: its checksum does not match"
-    assert capsys.readouterr() == (
-        "",
-        f"tinynet: note: {newest}: {damage}; resuming from {older.name}, the one before\n",
-    )
-    run("whole/run")
-    assert untimed(half) == untimed("whole/run")
-
-
-def test_fault_34_two_damaged_checkpoints_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
-    older, newest = paths(Path(half)).values()
-    flip(newest)
-    older.write_bytes(older.read_bytes()[:1000])
-    damage = "is cut short or damaged: its checksum does not match"
-    lines = refusal(capsys, "--out", half, "--quiet", folder=half)
-    assert lines == [f"{newest}: {damage}", f"{older}: {damage}"]
-
-
-def test_fault_35_a_newer_format_is_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
-    newest = paths(Path(half))[5]
-    newest.write_bytes(altered(newest, lambda there: there.update(meta=meta(there, format_version=9))))
-    [line] = refusal(capsys, "--out", half, "--quiet", folder=half)
-    assert f"has format version 9, and this tinynet reads {FORMAT}" in line
-
-
 def test_fault_43_a_run_moved_with_its_data_can_be_resumed(
     half: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,31 +245,6 @@ def test_fault_43_a_run_moved_with_its_data_can_be_resumed(
     assert capsys.readouterr() == ("", "") and untimed("half/run") == wanted
     assert main(["report", "half/run", "--output", "again.html"]) == 0
     assert Path("again.html").stat().st_size > 10_000
-
-
-def test_fault_43_a_run_moved_without_its_data_names_the_path(
-    half: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(half, tmp_path / "away/half/run")
-    os.chdir(tmp_path / "away")
-    before = files("half/run")
-    [line] = refusal(capsys, "--out", "half/run", folder="half/run")
-    assert line.endswith(f"{tmp_path}/away/data.csv: cannot be read: No such file or directory")
-    assert files("half/run") == before
-
-
-def test_fault_43_a_moved_run_on_bundled_data_can_be_resumed(tmp_path: Path) -> None:
-    words = ["dataset.name='iris'", "training.checkpoint_every_s=0", "training.epochs=3"]
-    config = load_config("iris", words)
-    for folder in ("whole", "half"):
-        Path(folder).mkdir()
-    execute(prepare(config), RunFolder("whole"), report=False)
-    with interrupted_in(9), pytest.raises(Interrupted):
-        execute(prepare(config), RunFolder("half"), report=False)
-    shutil.move("half", tmp_path / "elsewhere")
-    os.chdir("/")
-    assert main(["train", "--out", str(tmp_path / "elsewhere"), "--resume", "--quiet"]) == 0
-    assert untimed(str(tmp_path / "elsewhere")) == untimed(str(tmp_path / "project/whole"))
 
 
 def test_a_config_file_resumes_like_its_folder(half: str) -> None:

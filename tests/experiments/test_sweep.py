@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -17,13 +15,11 @@ from sweeping import QUICK, made_at, result, results, run_folders, statuses, swe
 
 from tinynet.artifacts.run_folder import RunFolder
 from tinynet.cli.main import main
-from tinynet.config.loading import preset_text
 from tinynet.experiments import sweep, sweep_table
 from tinynet.experiments.axes import load_grid
 from tinynet.experiments.sweep import create_sweep_folder, run_grid
 from tinynet.experiments.sweep_table import results_table, write_table
 from tinynet.experiments.workers import Outcomes, Task, Work, serial
-from tinynet.storage.locks import only_writer
 from tinynet.storage.writing import write_atomically
 
 REPEATED = {"checkpoint-000000014.npz", "config.json", "environment.json", "model.npz"}
@@ -247,22 +243,6 @@ def test_resuming_with_another_config_names_the_keys_that_differ(capsys: pytest.
     line = mistake(capsys, "iris", *words, "--out", "s", "--resume")
     differing = "training.epochs (2 in the folder, 3 now), sweep.seed ([0, 1] in the folder, [0, 1, 2] now)"
     assert line == f"s: the config differs in {differing}"
-
-
-def test_two_commands_cannot_write_to_one_folder(capsys: pytest.CaptureFixture[str]) -> None:
-    swept()
-    with only_writer(Path("s")):
-        assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 2
-    holder = f"process {os.getpid()} on {socket.gethostname()}"
-    assert capsys.readouterr().err == (
-        f"tinynet: s: {holder} is writing there; wait for its end, or choose another folder\n"
-    )
-
-
-def test_the_sweep_table_of_a_config_is_used() -> None:
-    Path("mine.toml").write_text(f'{preset_text("iris")}\n[sweep]\nseed = "0..2"\n', encoding="utf-8")
-    assert main(["sweep", "mine.toml", *QUICK, "--quiet", "--out", "s"]) == 0
-    assert [row["seed"] for row in table()] == ["0", "1", "2"]
 
 
 def test_your_own_table_can_be_swept_reported_and_predicted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -472,14 +472,6 @@ def test_a_descent_that_does_not_move_says_why() -> None:
     assert gradient_descent(sum_of_squares, [1e20], lr=0.5, step_num=3, h="auto") == pytest.approx([0.0], abs=1.0)
 
 
-def test_the_network_divides_by_twice_its_h() -> None:
-    net, X, y = TwoLayerNet(2, 3, 2, seed=0), np.array([[1.0, -1.0]]), np.array([1])
-    net.params["W1"][0, 0] = 0.3
-    values = []
-    for net.params["W1"][0, 0] in (0.3 + 1e-4, 0.3 - 1e-4):
-        values.append(net.loss(X, y))
-    net.params["W1"][0, 0] = 0.3
-    gradient = net.numerical_gradient(X, y, method="loop")
-    assert gradient["W1"][0, 0] == (values[0] - values[1]) / 2e-4
+def test_the_loop_of_a_network_warns_of_a_lost_step() -> None:
     with pytest.warns(NumericalWarning, match="rounds to x"):
-        net.numerical_gradient(X, y, h=1e-30, method="loop")
+        TwoLayerNet(2, 3, 2, seed=0).numerical_gradient([[1.0, -1.0]], [1], h=1e-30, method="loop")

@@ -144,13 +144,6 @@ def test_a_run_and_its_checkpoints_share_one_lock() -> None:
         assert seen == [{".lock"}] * 2 and Path("x/.lock").exists()
 
 
-def test_the_lock_is_released_when_the_writer_fails() -> None:
-    with pytest.raises(KeyboardInterrupt), only_writer(Path()):
-        raise KeyboardInterrupt
-    with only_writer(Path()):
-        pass
-
-
 def test_fault_16_a_killed_process_no_longer_holds_the_lock() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, "."], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from resuming import EPOCHS, N_STEPS, Training, altered, meta, npy, outcome, untimed
+from resuming import EPOCHS, N_STEPS, Training, altered, meta, npy, outcome
 
-from tinynet import SGD, Checkpoints, History, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet, train
+from tinynet import Checkpoints, History, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet, train
 from tinynet.errors import Interrupted
 from tinynet.schedules import cosine
 from tinynet.storage.reading import digest
 from tinynet.training import checkpoints as checkpoint_module
 from tinynet.training.checkpoints import Keeper
-from tinynet.training.state import paths, to_bytes
+from tinynet.training.state import paths
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +136,6 @@ def test_a_finished_training_resumes_without_a_step(whole: Any, tmp_path: Path) 
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
-def test_added_epochs_give_the_same_bits_as_one_long_training(tmp_path: Path) -> None:
-    plain = {"patience": None, "schedule": None}
-    long, short, longer = Training(**plain), Training(**plain), Training(**plain)
-    wanted = outcome(long, long.run(epochs=7))
-    short.run(tmp_path, epochs=3)
-    assert outcome(longer, longer.run(tmp_path, epochs=7, resume=True)) == wanted
-
-
 def test_fewer_epochs_than_were_trained_are_refused(folder: Path) -> None:
     training = Training()
     before = {key: param.copy() for key, param in training.net.params.items()}
@@ -203,14 +195,6 @@ def test_a_second_signal_while_saving_leaves_no_half_file(
     assert outcome(again, again.run(tmp_path, resume=True)) == whole
 
 
-def test_durations_continue_from_the_earlier_ones(folder: Path) -> None:
-    slow = altered(paths(folder)[8], lambda there: there.update(meta=meta(there, epoch_s=1000.0)))
-    paths(folder)[8].write_bytes(slow)
-    history = Training().run(folder, resume=True)
-    assert 1000 <= history["duration_s"][2] < 1060
-    assert max(history["duration_s"][:2] + history["duration_s"][3:]) < 60
-
-
 # What is refused
 
 
@@ -239,23 +223,12 @@ def test_fault_11_another_setting_is_refused_and_named(changes: Any, named: str,
     assert refusal(folder, **changes) == f"{paths(folder)[8]}: the training differs in {named}"
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "named"),
-    [
-        (SGD(0.3, momentum=0.8, nesterov=True, weight_decay=1e-3), "momentum (0.9 in the folder, 0.8 now)"),
-    ],
-)
-def test_fault_11_another_optimizer_is_refused_and_named(optimizer: SGD, named: str, folder: Path) -> None:
-    training = Training()
-    training.optimizer = optimizer
-    assert refusal(folder, training) == f"{paths(folder)[8]}: the training differs in {named}"
-
-
-def test_fault_11_another_rate_is_refused_without_a_schedule(tmp_path: Path) -> None:
+def test_fault_11_another_momentum_or_rate_is_refused_without_a_schedule(tmp_path: Path) -> None:
     Training(schedule=None).run_until(4, tmp_path)
     training = Training(schedule=None)
-    training.optimizer.learning_rate = 0.2
-    assert refusal(tmp_path, training).endswith("differs in learning_rate (0.3 in the folder, 0.2 now)")
+    training.optimizer.learning_rate, training.optimizer.momentum = 0.2, 0.8
+    named = "the training differs in momentum (0.9 in the folder, 0.8 now), learning_rate (0.3 in the folder, 0.2 now)"
+    assert refusal(tmp_path, training).endswith(named)
 
 
 @pytest.mark.parametrize("part", ["data", "validation"])
@@ -432,19 +405,6 @@ def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-000000008.npz", "checkpoint-000000009.npz"]
 
 
-def test_a_failed_save_keeps_the_previous_checkpoints(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = {path: path.read_bytes() for path in folder.iterdir()}
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
-            Training().run(folder, resume=True)
-    assert {path: path.read_bytes() for path in folder.iterdir()} == before
-
-
 def test_a_checkpoint_is_a_plain_npz_without_pickles(folder: Path) -> None:
     with np.load(paths(folder)[8], allow_pickle=False) as archive:
         kinds = {name: archive[name].dtype.str for name in archive}
@@ -509,11 +469,3 @@ def test_fault_35_a_newer_format_is_refused_with_both_versions(folder: Path) -> 
         f"{newest}: has format version 3, and this tinynet reads 2; "
         "resume with the version of tinynet that wrote it, or a newer one"
     )
-
-
-def test_a_saved_state_is_read_back_unchanged(folder: Path) -> None:
-    keeper, training = Keeper(folder, 0.0), Training()
-    settings = json.loads(np.load(paths(folder)[8])["meta"].tobytes())["settings"]
-    state = keeper.load(settings, training.net.params)
-    assert state is not None and to_bytes(state) == paths(folder)[8].read_bytes()
-    assert str(untimed(state.history)) == str(untimed(Training().run(epochs=2, patience=None)))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
-import itertools
 import math
 import os
 import pty
 import struct
 import sys
 import termios
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 from reference import backpropagation
+from resuming import untimed
 from sklearn.utils.class_weight import compute_sample_weight
 
 from tinynet import (
@@ -36,6 +34,7 @@ from tinynet import (
     load_dataset,
     train,
 )
+from tinynet.cli.main import main
 from tinynet.data.samples import Samples
 from tinynet.training import progress
 
@@ -50,10 +49,6 @@ def network() -> TwoLayerNet:
 
 def bits(net: TwoLayerNet) -> list[bytes]:
     return [param.tobytes() for param in net.params.values()]
-
-
-def untimed(history: History) -> list[Epoch]:
-    return [dataclasses.replace(row, duration_s=0.0) for row in history]
 
 
 def test_the_order_depends_only_on_seed_and_epoch() -> None:
@@ -444,18 +439,6 @@ def test_a_wrong_argument_is_named_before_anything_changes(
     assert bits(net) == before
 
 
-def test_fault_42_a_clock_set_back_gives_no_negative_duration(
-    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
-) -> None:
-    X, y = problem(rng)
-    clock = itertools.count(2e9, -3600.0)
-    for name in ("time", "time_ns"):
-        monkeypatch.setattr(time, name, lambda: next(clock))
-    history = train(network(), X, y, SGD(0.1), epochs=5, batch_size=10, seed=0)
-    assert min(history["duration_s"]) >= 0.0
-    assert max(history["duration_s"]) < 60.0
-
-
 def terminal_output(monkeypatch: pytest.MonkeyPatch, columns: int, encoding: str, run: Callable[[], object]) -> bytes:
     """Return what `run` writes to stderr, a terminal of that many columns."""
     reader, terminal = pty.openpty()
@@ -528,6 +511,13 @@ history = train(TwoLayerNet(4, 3, 2, seed=0), X, y, SGD(0.1), epochs=3, batch_si
         assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in outputs)
     else:
         assert "3/3" in "".join(output.get("text", "") for output in outputs)
+
+
+@pytest.mark.usefixtures("in_an_empty_folder")
+def test_fault_38_the_command_has_a_progress_bar_unless_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["train", "iris", "training.epochs=20"]
+    assert b"20/20" in terminal_output(monkeypatch, 100, "utf-8", lambda: main([*words, "--out", "a"]))
+    assert terminal_output(monkeypatch, 100, "utf-8", lambda: main([*words, "--out", "b", "--quiet"])) == b""
 
 
 def test_fault_38_no_progress_bar_where_stderr_is_not_a_terminal(
