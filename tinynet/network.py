@@ -230,7 +230,7 @@ class TwoLayerNet:
         finally:
             self._workspace, workspace.tally = workspace, None
 
-    def slow_steps(self, least: float = LEAST_SLOWDOWN) -> list[str]:
+    def slowdown_remarks(self, least: float = LEAST_SLOWDOWN) -> list[str]:
         """Return in a sentence why gradients so far took more than `least` times as long as they could, if they did."""
         workspace = self._workspace or differences.Workspace()
         (n_features, hidden_units), (n_classes,) = self.params["W1"].shape, self.params["b2"].shape

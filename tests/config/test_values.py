@@ -137,11 +137,11 @@ def test_keys_needed_by_one_value_of_an_axis_are_dropped_elsewhere(
     monkeypatch.chdir(tmp_path)
     words = ["optimizer.schedule=constant,step", "optimizer.step_epochs=5,7", "dataset.name=moons,iris"]
     grid = load_grid("moons", [*words, "dataset.noise=0.3"])
-    found = [(s.config.dataset.name, s.config.dataset.noise, s.config.optimizer.step_epochs) for s in grid.settings]
+    found = [(s.config.dataset.name, s.config.dataset.noise, s.config.optimizer.step_epochs) for s in grid.combinations]
     assert found == [("moons", 0.3, None), ("iris", None, None)] + [
         (name, noise, epochs) for epochs in (5, 7) for name, noise in (("moons", 0.3), ("iris", None))
     ]
-    assert len({setting.folder for setting in grid.settings}) == 6
+    assert len({setting.folder for setting in grid.combinations}) == 6
     Path("sweep.json").write_text(grid.to_json(), encoding="utf-8")
     assert load_grid("sweep.json") == grid
     with pytest.raises(ConfigError, match=r"optimizer\.step_epochs"):

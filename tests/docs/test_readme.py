@@ -52,7 +52,7 @@ def test_every_command_in_the_readme_is_valid(tmp_path: Path, monkeypatch: pytes
         return cli.DONE
 
     def only_combine(options: argparse.Namespace) -> int:
-        swept.append(len(load_grid(options.config, options.overrides).settings))
+        swept.append(len(load_grid(options.config, options.overrides).combinations))
         return cli.DONE
 
     monkeypatch.setattr(commands, "train", only_read)

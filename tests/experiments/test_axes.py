@@ -24,7 +24,7 @@ def with_table(table: str, name: str = "mine.toml") -> str:
 
 
 def values(grid: Grid) -> list[list[Any]]:
-    return [list(setting.values.values()) for setting in grid.settings]
+    return [list(setting.values.values()) for setting in grid.combinations]
 
 
 def faults(*words: str, source: str = "iris", many: bool = False) -> tuple[str, ...]:
@@ -41,8 +41,8 @@ def faults(*words: str, source: str = "iris", many: bool = False) -> tuple[str, 
 def test_every_combination_appears_once_with_the_last_axis_fastest() -> None:
     grid = load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0,5"])
     assert values(grid) == [[0.1, 0], [0.1, 5], [0.3, 0], [0.3, 5]]
-    assert [s.config.seed for s in grid.settings] == [0, 5, 0, 5]
-    assert [s.config.optimizer.learning_rate for s in grid.settings] == [0.1, 0.1, 0.3, 0.3]
+    assert [s.config.seed for s in grid.combinations] == [0, 5, 0, 5]
+    assert [s.config.optimizer.learning_rate for s in grid.combinations] == [0.1, 0.1, 0.3, 0.3]
 
 
 def test_the_table_of_the_config_does_the_same_as_the_command_line() -> None:
@@ -55,7 +55,7 @@ def test_the_table_of_the_config_does_the_same_as_the_command_line() -> None:
 def test_the_command_line_replaces_an_axis_of_the_table() -> None:
     source = with_table('"optimizer.learning_rate" = [0.1, 0.3]\nseed = "0..2"')
     assert load_grid(source, ["seed=7"]).axes == {"optimizer.learning_rate": [0.1, 0.3]}
-    assert {s.config.seed for s in load_grid(source, ["seed=7"]).settings} == {7}
+    assert {s.config.seed for s in load_grid(source, ["seed=7"]).combinations} == {7}
 
 
 def test_the_json_of_a_grid_loads_the_same_grid() -> None:
@@ -63,7 +63,7 @@ def test_the_json_of_a_grid_loads_the_same_grid() -> None:
     grid = load_grid("iris", words)
     Path("sweep.json").write_text(grid.to_json(), encoding="utf-8")
     again = load_grid("sweep.json")
-    assert again.axes == grid.axes and again.settings == grid.settings
+    assert again.axes == grid.axes and again.combinations == grid.combinations
     assert again.to_json() == grid.to_json()
 
 
@@ -77,7 +77,7 @@ def test_a_data_path_is_relative_to_where_it_is_written() -> None:
     Path("deep/a.toml").write_text('[dataset]\nname = "csv"\n[sweep]\ndataset.path = ["a.csv", "../b.csv"]\n')
     here = Path.cwd()
     assert load_grid("deep/a.toml").axes["dataset.path"] == [f"{here}/deep/a.csv", f"{here}/b.csv"]
-    (first, _) = load_grid("deep/a.toml", ['dataset.path="c.csv"', "seed=0,1"]).settings
+    (first, _) = load_grid("deep/a.toml", ['dataset.path="c.csv"', "seed=0,1"]).combinations
     assert first.config.dataset.path == f"{here}/c.csv"
 
 
@@ -90,8 +90,8 @@ def test_a_moved_project_keeps_the_names_of_its_runs(monkeypatch: pytest.MonkeyP
     Path("../one").rename("../two")
     monkeypatch.chdir("../two")
     moved = load_grid("sweep/sweep.json")
-    assert moved.settings[0].config.dataset.path == str(Path("a.csv").absolute())
-    assert [setting.folder for setting in moved.settings] == [setting.folder for setting in grid.settings]
+    assert moved.combinations[0].config.dataset.path == str(Path("a.csv").absolute())
+    assert [setting.folder for setting in moved.combinations] == [setting.folder for setting in grid.combinations]
 
 
 # Faults
@@ -157,8 +157,8 @@ def test_a_combination_whose_values_exclude_each_other_is_found() -> None:
 def test_fault_09_more_than_a_thousand_combinations_need_yes() -> None:
     words = ["training.epochs=1..1001"]
     assert faults(*words) == ("command line: 1,001 combinations; more than 1,000 are run with --yes",)
-    assert len(load_grid("iris", words, many=True).settings) == 1001
-    assert len(load_grid("iris", ["training.epochs=1..1000"]).settings) == 1000
+    assert len(load_grid("iris", words, many=True).combinations) == 1001
+    assert len(load_grid("iris", ["training.epochs=1..1000"]).combinations) == 1000
     words = ["training.epochs=1..1000", "seed=0..100"]
     assert faults(*words, many=True) == ("command line: 101,000 combinations; more than 100,000 are refused",)
 
@@ -168,7 +168,7 @@ def test_fault_09_more_than_a_thousand_combinations_need_yes() -> None:
 
 def test_a_folder_is_named_by_what_changed_and_a_hash() -> None:
     first, second = (
-        load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..1", f"training.epochs={epochs}"]).settings
+        load_grid("iris", ["optimizer.learning_rate=0.1,0.3", "seed=0..1", f"training.epochs={epochs}"]).combinations
         for epochs in (3, 4)
     )
     assert re.fullmatch(r"learning_rate=0\.3-seed=1-[0-9a-f]{8}", first[-1].folder)
@@ -176,15 +176,15 @@ def test_a_folder_is_named_by_what_changed_and_a_hash() -> None:
 
 
 def test_keys_with_the_same_ending_are_written_out() -> None:
-    for setting in load_grid("iris", ['name="a","b"', 'dataset.name="iris","wine"', "seed=0,1"]).settings:
+    for setting in load_grid("iris", ['name="a","b"', 'dataset.name="iris","wine"', "seed=0,1"]).combinations:
         assert re.match(r"name=[ab]-dataset\.name=(iris|wine)-seed=[01]-", setting.folder)
 
 
 def test_fault_15_a_folder_name_is_plain_and_short() -> None:
     grid = load_grid("iris", ['network.activation="quantised:3","quantised:5"', f'name="{"é b" * 30}","a.b"'])
-    for setting in grid.settings:
+    for setting in grid.combinations:
         assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.=+-]{1,130}", setting.folder) and ".." not in setting.folder
-    names = sorted(setting.folder for setting in grid.settings)
+    names = sorted(setting.folder for setting in grid.combinations)
     assert all(one != other for one, other in pairwise(names))
 
 

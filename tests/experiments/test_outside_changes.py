@@ -126,7 +126,7 @@ def test_fault_11_data_that_change_during_a_sweep_are_noticed(
         written(add=1.0)
         return result
 
-    data, first = Path("data.csv").absolute(), load_grid("own.toml", ["seed=0..2"]).settings[0].folder
+    data, first = Path("data.csv").absolute(), load_grid("own.toml", ["seed=0..2"]).combinations[0].folder
     with monkeypatch.context() as patch:
         patch.setattr(sweep_module, "train_one", changing)
         message = said(capsys, *SWEEP, status=2)

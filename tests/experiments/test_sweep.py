@@ -59,7 +59,7 @@ def test_each_run_has_a_page_unless_no_reports_is_given() -> None:
 def test_the_table_has_one_row_per_run_with_its_figures() -> None:
     swept("optimizer.learning_rate=0.1,0.3", "seed=0..1", *QUICK)
     rows = table()
-    assert [row["run"] for row in rows] == [setting.folder for setting in load_grid("s/sweep.json").settings]
+    assert [row["run"] for row in rows] == [setting.folder for setting in load_grid("s/sweep.json").combinations]
     assert [(row["optimizer.learning_rate"], row["seed"]) for row in rows] == [
         ("0.1", "0"), ("0.1", "1"), ("0.3", "0"), ("0.3", "1")
     ]  # fmt: skip

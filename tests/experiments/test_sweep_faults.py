@@ -122,7 +122,7 @@ def test_a_full_disk_ends_the_sweep_and_keeps_finished_runs(
 def test_a_run_finished_by_another_worker_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     swept("seed=0..1", *QUICK)
     before = made_at()
-    setting = load_grid("s/sweep.json").settings[0]
+    setting = load_grid("s/sweep.json").combinations[0]
     assert sweep.train_one(setting.config, f"s/{setting.folder}") == []
     real, looks = read_ending, iter([None])
     monkeypatch.setattr(sweep, "read_ending", lambda folder: next(looks, real(folder)))
@@ -131,7 +131,7 @@ def test_a_run_finished_by_another_worker_is_kept(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_worker_without_the_folder_says_what_a_cluster_needs() -> None:
-    setting = load_grid("iris", ["seed=0..1"]).settings[0]
+    setting = load_grid("iris", ["seed=0..1"]).combinations[0]
     with pytest.raises(OSError, match=r"nowhere is not there: all machines of a cluster must see the same folder"):
         sweep.train_one(setting.config, "nowhere/run")
 

@@ -11,7 +11,7 @@ import pytest
 from reference import extended_gradient, largest_error
 
 from tinynet import SGD, Checkpoints, DataError, RunFolderError, TwoLayerNet, train
-from tinynet.data.samples import weighted
+from tinynet.data.samples import apply_sample_weight
 
 ACTIVATIONS = ["tanh", "relu", "sign", "quantised:4"]
 EPS = float(np.finfo(np.float64).eps)
@@ -80,7 +80,7 @@ def test_equal_weights_give_the_same_bits_as_no_weights(method: str, rng: np.ran
     (X, y), net = problem(rng), network()
     for weight in (1, 0.1, 1e300, 5e-324):
         same = np.full(20, weight)
-        assert weighted(X, y, same)[2] is None  # and they cost nothing
+        assert apply_sample_weight(X, y, same)[2] is None  # and they cost nothing
         assert net.loss(X, y, sample_weight=same) == net.loss(X, y)
         gradient = net.numerical_gradient(X, y, method=method, sample_weight=same)
         assert bits(gradient) == bits(net.numerical_gradient(X, y, method=method))

@@ -301,15 +301,15 @@ def test_sample_weights_do_not_disable_the_series(rng: np.random.Generator) -> N
 def test_a_slow_gradient_is_explained_with_its_cause(rng: np.random.Generator) -> None:
     X, y = rng.random((40, 5)), rng.integers(0, 3, 40)
     net = TwoLayerNet(5, 4, 3, activation="relu", seed=0)
-    assert net.slow_steps() == []
+    assert net.slowdown_remarks() == []
     net.numerical_gradient(X, y)
-    assert net.slow_steps(least=1.1) == []
+    assert net.slowdown_remarks(least=1.1) == []
     for cause, value, change in (("kink", 0.0, X), ("outliers", 1.0, X * 20), ("large values", 1.0, X)):
         slow = TwoLayerNet(5, 4, 3, activation="relu", seed=0)
         slow.params["W1"] *= value
         slow.params["b1"] += 1e4 if cause == "large values" else 0.0
         slow.numerical_gradient(change, y)
-        (remark,) = slow.slow_steps(least=1.1)
+        (remark,) = slow.slowdown_remarks(least=1.1)
         assert cause in remark
 
 

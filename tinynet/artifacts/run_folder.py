@@ -99,7 +99,7 @@ class RunFolder:
         """Hold the lock of the folder: see `tinynet.storage.locks.only_writer`."""
         return only_writer(self.path)
 
-    def refuse_a_run(self) -> None:
+    def refuse_if_used(self) -> None:
         """Raise RunFolderError when the folder holds a run or a sweep."""
         for file, what in ((self.config, "run"), (self.sweep, "sweep")):
             if file.exists():
@@ -178,7 +178,7 @@ def _empty_folder(folder: RunFolder) -> RunFolder:
     if (folder.path / LOCK).exists():
         with folder.only_writer():  # names the process that is writing there
             pass
-    folder.refuse_a_run()
+    folder.refuse_if_used()
     if any(not left_behind(path.name) for path in folder.path.iterdir()):
         raise RunFolderError(f"{shown_path(folder.path)} is not empty; choose another folder with --out")
     return folder

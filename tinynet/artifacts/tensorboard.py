@@ -70,9 +70,8 @@ def event_file(folder: Path, so_far: History) -> Iterator[Callable[[Epoch], None
 
         for head in (
             Event(wall_time=wall_time, file_version="brain.Event:2"),
-            Event(
-                wall_time=wall_time, session_log=SessionLog(status=SessionLog.START)
-            ),  # TensorBoard forgets what it read before
+            # TensorBoard forgets what it read before
+            Event(wall_time=wall_time, session_log=SessionLog(status=SessionLog.START)),
         ):
             records.write(head.SerializeToString())
         for row in so_far:

@@ -15,6 +15,7 @@ from tinynet.checking.function import MovableFunction
 from tinynet.checking.inspection import QUOTIENT_STEP, Inspection, Options
 from tinynet.checking.mistakes import Mistake
 from tinynet.errors import InvalidTypeError, WrongGradientError
+from tinynet.reports.text import table
 
 SINGLE_SAMPLES = 8  # samples whose gradients are looked at one by one when that of a network is wrong
 SHOWN = 10  # lines of the table of entries
@@ -74,8 +75,7 @@ class GradientReport:
         shown = self.wrong[:SHOWN] or self.entries[:1]
         if shown:
             rows = [("entry", "expected", "error bar", "got", "ratio"), *map(_row, shown)]
-            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-            lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+            lines += [f"  {line}" for line in table(rows, str.ljust)]
         if len(self.wrong) > SHOWN:
             lines.append(f"  ... and {len(self.wrong) - SHOWN} more")
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -25,6 +24,7 @@ from tinynet.gradients.numerical import textbook_gradient
 from tinynet.losses import mean_loss
 from tinynet.network import TwoLayerNet
 from tinynet.reports.plots import COLOURS, new_figure, save_figure
+from tinynet.reports.text import paragraph, table
 from tinynet.storage.writing import write_atomically
 from tinynet.training.divergence import advice
 
@@ -43,7 +43,6 @@ MAX_PAIRS = 2**22  # pairs of sample and unit whose kinks are counted
 WEIGHTS = 10  # checked of each array
 GOOD = 2.0  # the error at the recommended step, in units of the smallest
 REACHED = 0.75  # share of pairs whose window should hold a jump, where there is no slope
-COLUMNS = 80
 NAMED_UNITS, NAMED_KINKS = 5, 6
 FLOOR = 1e-17  # an error of 0 has no place on a logarithmic axis
 
@@ -80,7 +79,7 @@ class Check:
         The inputs of the activation.
     met : array
         The pairs of sample and unit whose window holds a kink, counted by unit.
-    slow_steps : list of str
+    slowdown_remarks : list of str
         Why "auto" takes longer than the series, where it does.
     """
 
@@ -94,7 +93,7 @@ class Check:
             raise DivergedError(1, 1, rate, loss, advice(net, first, self.h, rate, net.params))
         counted = copy(net)  # which has counted no fallbacks yet
         counted.numerical_gradient(first.X, first.labels, h=self.h)
-        self.slow_steps = counted.slow_steps(SLOW)
+        self.slowdown_remarks = counted.slowdown_remarks(SLOW)
         self.X, self.labels = first.X[:n_samples], first.labels[:n_samples]
         self.weights = self._draw_weights()
         extended = Extended(net, self.X, self.labels)
@@ -175,7 +174,7 @@ class Check:
         """Return the numbers in lines of at most 80 columns; docs/check.md says how to read them."""
         samples = f"samples {len(self.X)} of {self.n_batch} in the first batch"
         weights = f"weights {len(self.weights)}, seed {self.run.config.seed}; largest entry {self.scale:.3g}"
-        parts = [self._engine_text(), self._curve_text(), self._kinks_text(), *map(paragraph, self.slow_steps)]
+        parts = [self._engine_text(), self._curve_text(), self._kinks_text(), *map(paragraph, self.slowdown_remarks)]
         return "\n\n".join([f"{headline(self.run)}\n{samples}; {weights}", *parts]) + "\n"
 
     def _engine_text(self) -> str:
@@ -310,17 +309,6 @@ def headline(run: Run) -> str:
         f"{config.name}: network {sizes} ({net.activation.name}), {net.n_parameters:,} parameters; "
         f"method {config.gradient.method}, h = {config.gradient.h:g}"
     )
-
-
-def paragraph(text: str) -> str:
-    """Return `text` in lines of at most 80 columns."""
-    return textwrap.fill(" ".join(text.split()), COLUMNS, break_on_hyphens=False)
-
-
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells as lines, in columns as wide as their longest cells, the first aligned left."""
-    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]).rstrip() for row in rows]
 
 
 def tidy(*panels: Axes) -> None:

@@ -18,12 +18,13 @@ import numpy.typing as npt
 from tinynet.activations import NAMED, Activation, sigmoid
 from tinynet.artifacts.environment import blas_threads
 from tinynet.checking.entries import label, largest_entry
-from tinynet.checking.network_check import headline, paragraph, reaches, rounding_bound, table, tidy
+from tinynet.checking.network_check import headline, reaches, rounding_bound, tidy
 from tinynet.checking.slopes import EPS, find_kinks
 from tinynet.config.building import Run, schedule_of
 from tinynet.errors import ConfigError, DivergedError
 from tinynet.losses import softmax
 from tinynet.reports.plots import COLOURS, new_figure
+from tinynet.reports.text import paragraph, table
 from tinynet.training.loop import train
 
 if TYPE_CHECKING:

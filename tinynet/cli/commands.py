@@ -83,13 +83,13 @@ def sweep(options: argparse.Namespace) -> int:
     if folder is not None:
         refuse_another_sweep(folder, grid)
     columns = check_data(grid, origin(options.config, options.overrides))
-    with choose_backend(options.dask, options.jobs, len(grid.settings)) as (backend, where):
+    with choose_backend(options.dask, options.jobs, len(grid.combinations)) as (backend, where):
         folder = folder or create_sweep_folder(options.out, grid)
         kept = [f"--{name} {value}" for name in ("jobs", "dask") if (value := getattr(options, name)) is not None]
         resume = folder.resume_command(*kept, *["--no-reports"] * options.no_reports)
         if not options.quiet:
             axes = " × ".join(f"{len(axis)} {key}" for key, axis in grid.axes.items())
-            say(f"{grid.name}: {len(grid.settings):,} runs ({axes}) {where}")
+            say(f"{grid.name}: {len(grid.combinations):,} runs ({axes}) {where}")
             _say_columns(columns)
         with _saying_how_to_resume(folder, lambda: f"the runs that finished are kept; resume with: {resume}"):
             rows = run_grid(grid, folder, backend, progress=not options.quiet, reports=not options.no_reports)

@@ -61,7 +61,7 @@ class Samples:
         X = check_X(X, sparse=sparse)
         if not X.shape[0]:
             raise DataError("X has no rows; a loss needs at least one sample")
-        self._set(*weighted(X, class_labels(y, X.shape[0], n_classes), weights))
+        self._set(*apply_sample_weight(X, class_labels(y, X.shape[0], n_classes), weights))
 
     def _set(self, X: Array, labels: Array, weights: Array | None) -> Self:
         self.X, self.labels, self.weights = X, labels, weights
@@ -235,7 +235,9 @@ def check_X(X: npt.ArrayLike, n_features: int | None = None, *, sparse: bool = F
     return checked
 
 
-def weighted(X: Array, labels: Array, sample_weight: npt.ArrayLike | None) -> tuple[Array, Array, Array | None]:
+def apply_sample_weight(
+    X: Array, labels: Array, sample_weight: npt.ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
     """Return the samples that count, and their weights scaled to a mean of 1; None where all count the same.
 
     Raises

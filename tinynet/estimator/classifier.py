@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tinynet.activations import get_activation
 from tinynet.data.samples import Samples
 from tinynet.errors import DataError, DivergedError, InvalidValueError
-from tinynet.estimator.labels import check_labels, set_aside, weighed
+from tinynet.estimator.labels import apply_weights, check_labels, set_aside
 from tinynet.estimator.parameters import CONSTRAINTS, DEFAULT_RATE, batch_size, layer_size, new_sgd
 from tinynet.estimator.rules import StoppingRule, delayed, stalled
 from tinynet.losses import softmax
@@ -202,7 +202,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
             raise InvalidValueError(f"warm_start continues with the classes {self.classes_}, but y has {classes}")
         rng = check_random_state(self.random_state)
         net = self._network(rng, classes, again)
-        training, validation = weighed(X, labels, sample_weight, classes, self.class_weight), None
+        training, validation = apply_weights(X, labels, sample_weight, classes, self.class_weight), None
         if self.early_stopping:
             training, validation = set_aside(training, classes, self.validation_fraction, rng)
         rule = self._train(net, rng, training, validation, again=again)
@@ -237,7 +237,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         known = self._known_classes(y, classes)
         rng = self._rng if again else check_random_state(self.random_state)
         net = self._network(rng, known, again)
-        training = weighed(X, np.searchsorted(known, y), sample_weight, known, self.class_weight)
+        training = apply_weights(X, np.searchsorted(known, y), sample_weight, known, self.class_weight)
         epochs_done = self._epochs_done if again else 0
         self._keep(known, rng, self._train(net, rng, training, again=again, partial=True), again)
         self._epochs_done += epochs_done

@@ -49,7 +49,7 @@ def check_labels(y: Any) -> None:
         raise DataError(f"y mixes text ({text}) with other types ({other}); give str(label) for each label")
 
 
-def weighed(
+def apply_weights(
     X: Array,
     labels: Array,
     sample_weight: npt.ArrayLike | None,

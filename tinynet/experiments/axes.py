@@ -42,17 +42,17 @@ class Grid:
     """All combinations of a sweep; `axes` holds the keys with more than one value."""
 
     axes: dict[str, list[Any]]
-    settings: list[Combination]
+    combinations: list[Combination]
 
     @property
     def name(self) -> str:
         """The name of the first config."""
-        return self.settings[0].config.name
+        return self.combinations[0].config.name
 
     def to_json(self, folder: Path | None = None) -> str:
         """Return a config with a "sweep" table; read again, from `folder` if written there, it gives an equal grid."""
         owners = {owner for owner, _ in ONLY_WITH.values()} & set(self.axes)
-        kinds = {tuple(one.values[owner] for owner in owners): one.config for one in reversed(self.settings)}
+        kinds = {tuple(one.values[owner] for owner in owners): one.config for one in reversed(self.combinations)}
         common: dict[str, Any] = {}
         for config in kinds.values():  # each has keys that the others do not need
             for key, value in flat(json.loads(config.to_json(folder))).items():
@@ -82,7 +82,7 @@ def load_grid(source: str, words: Iterable[str] = (), *, many: bool = False) -> 
     Examples
     --------
     >>> grid = load_grid("digits", ["optimizer.learning_rate=0.1,0.3", "seed=0..2"])
-    >>> len(grid.settings), grid.settings[-1].values
+    >>> len(grid.combinations), grid.combinations[-1].values
     (6, {'optimizer.learning_rate': 0.3, 'seed': 2})
     """
     return grid_of(read_values(source), source, words, many=many)
@@ -97,20 +97,20 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
         for key in axes.keys() & {"dataset.path", "dataset.test_path"}:
             axes[key] = [absolute_path(path, folder) if isinstance(path, str) else path for path in axes[key]]
     axes = table | typed
-    number, combinations = math.prod(map(len, axes.values())), list[dict[str, Any]]()
+    number, chosen = math.prod(map(len, axes.values())), list[dict[str, Any]]()
     if number > (MAX_RANGE if many else MANY):
         limit = f"more than {MAX_RANGE:,} are refused" if many else f"more than {MANY:,} are run with --yes"
         faults[f"command line: {number:,} combinations; {limit}"] = None
     else:
-        combinations = _distinct(axes, values)
+        chosen = _distinct(axes, values)
     if not faults and number == 1:
         example = "optimizer.learning_rate=0.01,0.03 or seed=0..4"
         faults[f"command line: nothing varies; write an axis, such as {example}"] = None
     varying = {key: axis for key, axis in axes.items() if len(axis) > 1}
-    settings = []
-    for combination in combinations:
+    combinations = []
+    for changes in chosen:
         combined = copy.deepcopy(values)
-        for key, value in combination.items():
+        for key, value in changes.items():
             put(combined, key, value)
         try:
             config = validated(combined, source, typed, several=True)
@@ -119,11 +119,11 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
             if len(faults) > MAX_FAULTS:
                 break
         else:
-            changed = {key: combination[key] for key in varying}
-            settings.append(Combination(changed, config, _folder_name(changed, config)))
+            changed = {key: changes[key] for key in varying}
+            combinations.append(Combination(changed, config, _folder_name(changed, config)))
     if faults:
         raise ConfigError(list(faults)[:MAX_FAULTS])
-    return Grid(varying, settings)
+    return Grid(varying, combinations)
 
 
 def _distinct(axes: dict[str, list[Any]], values: dict[str, Any]) -> list[dict[str, Any]]:

@@ -125,7 +125,7 @@ def run_sweep(
     values["sweep"] = values.get("sweep", {}) | {key: _plain(axis) for key, axis in axes.items()}
     grid = grid_of(values, source, many=True)
     check_data(grid, source)
-    with choose_backend(None, jobs, len(grid.settings)) as (backend, _):
+    with choose_backend(None, jobs, len(grid.combinations)) as (backend, _):
         folder = create_sweep_folder(None if out is None else os.fspath(out), grid)
         return SweepResult(folder, grid, run_grid(grid, folder, backend, progress=progress))
 

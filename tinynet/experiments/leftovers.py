@@ -24,7 +24,7 @@ Runs = list[str]  # names of their folders
 PUT_BACK = "put the data back, or begin a new sweep with --out"
 
 
-def take_stock(folder: RunFolder, grid: Grid) -> None:
+def set_aside_changed_runs(folder: RunFolder, grid: Grid) -> None:
     """Move aside, with a note, every run folder that differs from what the sweep would make now.
 
     Raises
@@ -32,9 +32,9 @@ def take_stock(folder: RunFolder, grid: Grid) -> None:
     RunFolderError
         When somebody is at work in one, or no run that has ended was trained on what its data file gives now.
     """
-    for setting in grid.settings:
-        path = folder.path / setting.folder
-        if os.path.lexists(path) and (fault := _fault(path, setting)):
+    for combination in grid.combinations:
+        path = folder.path / combination.folder
+        if os.path.lexists(path) and (fault := _fault(path, combination)):
             aside = move_aside(path, path.name)
             warnings.warn(f"{fault}; trained anew, and what was there is in {aside}", stacklevel=3)
     for told, same, changed in _other_data(folder, grid):
@@ -54,14 +54,14 @@ def refuse_changed_data(folder: RunFolder, grid: Grid) -> None:
 
 def data_files(grid: Grid) -> dict[str, tuple[int, ...]]:
     """Return, for all data files that exist, what tells whether they have changed."""
-    paths = {setting.config.dataset.path for setting in grid.settings}
+    paths = {combination.config.dataset.path for combination in grid.combinations}
     there = {path: os.stat(path) for path in paths if path is not None and os.path.exists(path)}
     return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in there.items()}
 
 
-def data_of(setting: Combination) -> tuple[str, int]:
+def data_of(combination: Combination) -> tuple[str, int]:
     """Return what the samples of a run, their split and their scaling depend on."""
-    return setting.config.dataset.model_dump_json(), setting.config.seed
+    return combination.config.dataset.model_dump_json(), combination.config.seed
 
 
 def part_of(folder: Path) -> Path:
@@ -71,7 +71,7 @@ def part_of(folder: Path) -> Path:
 
 def clear_attempts(folder: Path, grid: Grid) -> None:
     """Remove attempts, except those that a missing run can be resumed from."""
-    paths = (folder / setting.folder for setting in grid.settings)
+    paths = (folder / combination.folder for combination in grid.combinations)
     useful = {part_of(path) for path in paths if not path.exists()}
     for path in folder.glob(".*.part*"):
         if path.is_symlink() or not path.is_dir():  # a link is not followed
@@ -89,30 +89,31 @@ def move_aside(path: Path, name: str) -> str:
     return aside.name
 
 
-def _fault(path: Path, setting: Combination) -> str:
+def _fault(path: Path, combination: Combination) -> str:
     """Return why a folder is not the run that the sweep has written there, "" if it is."""
     try:
-        run = read_run(RunFolder(path, setting.folder))
+        run = read_run(RunFolder(path, combination.folder))
     except (ConfigError, RunFolderError) as error:
         return str(error).splitlines()[0]
     if run.status not in FINAL:
         return f"{shown_path(path)}: has not come to its end"
-    differing = differences(run.settings, flat(setting.config.model_dump(exclude_none=True)))
+    differing = differences(run.settings, flat(combination.config.model_dump(exclude_none=True)))
     return f"{shown_path(path)}: the config {differing}" if differing else ""
 
 
 def _other_data(folder: RunFolder, grid: Grid) -> Iterator[tuple[str, Runs, Runs]]:
     """Yield for each data file that has changed: what to say, the runs trained on what it gives now, and the others."""
     found: dict[str, tuple[Runs, Runs]] = {}
-    endings = {setting.folder: read_ending(RunFolder(folder.path / setting.folder)) for setting in grid.settings}
-    known = [s for s in grid.settings if (end := endings[s.folder]) and end.data_digest and s.config.dataset.path]
+    every = grid.combinations
+    endings = {one.folder: read_ending(RunFolder(folder.path / one.folder)) for one in every}
+    known = [one for one in every if (end := endings[one.folder]) and end.data_digest and one.config.dataset.path]
     for _, alike in groupby(sorted(known, key=data_of), data_of):
-        settings = list(alike)
-        now = load_data(settings[0].config).digest
-        same, changed = found.setdefault(str(settings[0].config.dataset.path), ([], []))
-        for setting in settings:
-            ending = endings[setting.folder]
-            (same if ending and ending.data_digest == now else changed).append(setting.folder)
+        combinations = list(alike)
+        now = load_data(combinations[0].config).digest
+        same, changed = found.setdefault(str(combinations[0].config.dataset.path), ([], []))
+        for combination in combinations:
+            ending = endings[combination.folder]
+            (same if ending and ending.data_digest == now else changed).append(combination.folder)
     for file, (same, changed) in found.items():
         if changed:
             runs = f"{len(changed)} runs, {changed[0]} for one, were" if len(changed) > 1 else f"{changed[0]} was"

@@ -78,7 +78,7 @@ def execute(
     status = Status.FAILED
     with blas_threads(config.training.threads), folder.only_writer() as check, ExitStack() as files:
         if not resume:
-            folder.refuse_a_run()
+            folder.refuse_if_used()
         writer = RunWriter(run, folder, files, resume, report, pictures, about)
         settings = {"data set": data.digest, **flat({"optimizer": config.optimizer.model_dump()})}
         try:
@@ -210,7 +210,7 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
         "remarks": [
             *data.remarks,
             *remarks(run.config.training, history, scores, counts, data.class_names),
-            *run.net.slow_steps(),
+            *run.net.slowdown_remarks(),
         ],
         "duration_s": duration_s,
         "data_digest": data.digest,

@@ -1,4 +1,4 @@
-"""A sweep: a folder with one run folder per setting, trained on one core, on many, or on a cluster."""
+"""A sweep: a folder with one run folder per combination, trained on one core, on many, or on a cluster."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def check_data(grid: Grid, source: str) -> list[str]:
         As `prepare` and `check_tracking` do. Nothing is written.
     """
     seen, columns = set[str](), dict[str, None]()
-    for config in (setting.config for setting in grid.settings):
+    for config in (one.config for one in grid.combinations):
         check_tracking(config, source)
         parts = config.model_dump_json(include={"dataset", "network", "optimizer"})
         if parts not in seen:
@@ -69,7 +69,7 @@ def create_sweep_folder(out: str | None, grid: Grid) -> RunFolder:
     """
     folder = create_folder(out, f"{grid.name}-sweep")
     with folder.only_writer():
-        folder.refuse_a_run()  # that another command has begun at the same moment
+        folder.refuse_if_used()  # that another command has begun at the same moment
         write_atomically(folder.sweep, grid.to_json(folder.path).encode())
     return folder
 
@@ -110,13 +110,13 @@ def run_grid(
     """
     inside = folder.path.absolute()
     with folder.only_writer():
-        leftovers.take_stock(folder, grid)
+        leftovers.set_aside_changed_runs(folder, grid)
         leftovers.clear_attempts(folder.path, grid)
         files = leftovers.data_files(grid)
-        rows = {setting.folder: run_row(setting, inside) for setting in grid.settings}
-        missing = {s.folder: s for s in grid.settings if rows[s.folder]["status"] not in FINAL}
+        rows = {one.folder: run_row(one, inside) for one in grid.combinations}
+        missing = {one.folder: one for one in grid.combinations if rows[one.folder]["status"] not in FINAL}
         together = sorted(missing.values(), key=leftovers.data_of)  # runs with the same data in a row
-        tasks = [(setting.config, str(inside / setting.folder)) for setting in together]
+        tasks = [(one.config, str(inside / one.folder)) for one in together]
         told: set[str] = set()
         save_at = 0.0
         _about()  # computed once, for all processes that are forked from this one
@@ -137,9 +137,9 @@ def run_grid(
                         warnings.warn(note, stacklevel=2)
         finally:
             leftovers.clear_attempts(folder.path, grid)
-            for name, setting in missing.items():
+            for name, combination in missing.items():
                 if rows[name]["status"] == Status.MISSING:  # or finished while the sweep was being stopped
-                    rows[name] = run_row(setting, inside)
+                    rows[name] = run_row(combination, inside)
             write_table(folder, rows.values())
         if leftovers.data_files(grid) != files:
             leftovers.refuse_changed_data(folder, grid)

@@ -17,21 +17,22 @@ from tinynet.artifacts.run_folder import TRAINED, RunFolder, Status
 from tinynet.artifacts.stored_runs import read_ending
 from tinynet.experiments.axes import Combination, Grid, short_names
 from tinynet.experiments.workers import Outcome
-from tinynet.reports.comparison import grouped
+from tinynet.reports.comparison import grouped, spread
+from tinynet.reports.text import COLUMNS, table
 from tinynet.storage.writing import write_atomically
 
 MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-WIDTH, MOST_SETTINGS = 80, 20
+MOST_SETTINGS = 20
 NOT_RUN = Outcome()
 
 Row = dict[str, Any]
 
 
-def run_row(setting: Combination, folder: Path, outcome: Outcome = NOT_RUN) -> Row:
+def run_row(combination: Combination, folder: Path, outcome: Outcome = NOT_RUN) -> Row:
     """Return the row of a run in the sweep's `folder`: the figures of its summary, or how the attempt ended."""
-    summary = read_ending(RunFolder(folder / setting.folder))
+    summary = read_ending(RunFolder(folder / combination.folder))
     attempt = Status.KILLED if outcome.killed else Status.FAILED if outcome.error else Status.MISSING
-    row: Row = {"run": setting.folder, **setting.values, "status": summary.status if summary else str(attempt)}
+    row: Row = {"run": combination.folder, **combination.values, "status": summary.status if summary else str(attempt)}
     row["epochs"] = summary.epochs if summary else None
     for when, names in (("final", MEASURED), ("best", ("epoch", *MEASURED))):
         figures = (getattr(summary, when) if summary else None) or {}
@@ -68,8 +69,8 @@ def results_table(grid: Grid, rows: list[Row]) -> str:
     ended with and that were tested.
     """
     part = "train" if all(row["final_validation_loss"] is None for row in rows) else "validation"
-    names, table, kept = short_names(grid.axes), [], set()
-    for values, members in grouped(zip(grid.settings, rows, strict=True), lambda member: member[0].values):
+    names, ranked, kept = short_names(grid.axes), [], set()
+    for values, members in grouped(zip(grid.combinations, rows, strict=True), lambda member: member[0].values):
         words = (f"{names[key]}={'null' if value is None else value}" for key, value in values.items())
         label, group = "  ".join(words) or grid.name, [row for _, row in members]
         when = "best" if members[0][0].config.training.keeps_best else "final"
@@ -78,31 +79,22 @@ def results_table(grid: Grid, rows: list[Row]) -> str:
         losses = [loss for row in trained if (loss := row[f"{when}_{part}_loss"]) is not None]
         number = f"{len(group)}" if len(trained) == len(group) else f"{len(trained)} of {len(group)}"
         accuracies = [100 * row["test_accuracy"] for row in trained if row["test_accuracy"] is not None]
-        cells = [label, number, _spread(losses, ".3g"), _spread(accuracies, ".1f")]
-        table.append((median(losses) if losses else math.inf, cells))
-    table.sort(key=lambda line: line[0])
+        cells = [label, number, spread(losses, "{:.3g}".format, "-"), spread(accuracies, "{:.1f}".format, "-")]
+        ranked.append((median(losses) if losses else math.inf, cells))
+    ranked.sort(key=lambda line: line[0])
     head = ["setting", "runs", f"{part} loss", "test accuracy (%)"]
-    lines = _aligned([head, *(cells for _, cells in table[:MOST_SETTINGS])])
-    more = len(table) - MOST_SETTINGS
+    lines = _wrapped([head, *(cells for _, cells in ranked[:MOST_SETTINGS])])
+    more = len(ranked) - MOST_SETTINGS
     lines += [f"... and {more:,} more settings"] if more > 0 else []
     epoch = "each run's kept" if len(kept) > 1 else "the best" if kept == {"best"} else "the last"
     return "\n".join([*lines, f"(median, lowest to highest; loss and accuracy of the weights of {epoch} epoch)"])
 
 
-def _spread(values: list[float], digits: str) -> str:
-    if not values:
-        return "-"
-    brackets = f" ({min(values):{digits}} to {max(values):{digits}})" if len(values) > 1 else ""
-    return f"{median(values):{digits}}{brackets}"
-
-
-def _aligned(table: list[list[str]]) -> list[str]:
-    """Return the lines of a table; the first column is wrapped to leave room for the others."""
-    widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
-    widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1))
+def _wrapped(rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table in 80 columns; the first column is wrapped to leave room for the others."""
+    room = COLUMNS - sum(2 + max(map(len, column)) for column in list(zip(*rows, strict=True))[1:])
     lines = []
-    for first, *others in table:
-        wrapped = textwrap.wrap(first, widths[0], break_on_hyphens=False)
-        figures = (f"  {cell:{width}}" for cell, width in zip(others, widths[1:], strict=True))
-        lines += [f"{wrapped[0]:{widths[0]}}{''.join(figures)}".rstrip(), *(f"  {rest}" for rest in wrapped[1:])]
-    return lines
+    for first, *others in rows:
+        head, *more = textwrap.wrap(first, room, subsequent_indent="  ", break_on_hyphens=False)
+        lines += [[head, *others], *([rest, *("" for _ in others)] for rest in more)]
+    return table(lines, str.ljust)

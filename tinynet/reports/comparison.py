@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.artifacts.stored_runs import StoredRun
-from tinynet.reports.html import value_of
+from tinynet.reports.html import NONE, value_of
 from tinynet.reports.remarks import kept_epoch
 
 Array = npt.NDArray[Any]
@@ -110,7 +110,15 @@ def accuracy_of(run: StoredRun) -> float:
 
 def _kept(run: StoredRun, what: str) -> float:
     kept = kept_epoch(run.config.training, run.history)
-    return float(getattr(kept, f"{'train' if math.isnan(kept.validation_loss) else 'validation'}_{what}"))
+    return float(getattr(kept, f"{kept.monitored_part}_{what}"))
+
+
+def spread(values: Sequence[float] | Array, shown: Callable[[float], str], none: str = NONE) -> str:
+    """Return the median and, of several values, the lowest and the highest, in the words of `shown`."""
+    if not len(values):
+        return none
+    median, low, high = (shown(float(value)) for value in (np.median(values), min(values), max(values)))
+    return median if len(values) == 1 else f"{median} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
 
 
 def test_accuracy_of(run: StoredRun) -> float:
@@ -127,8 +135,8 @@ def rank(finished: Sequence[StoredRun]) -> tuple[bool, float]:
 
 def part_of(runs: Sequence[StoredRun]) -> str:
     """Return on which part the losses of the finished `runs` were measured."""
-    has = [not math.isnan(run.history.best.validation_loss) for run in runs if run.finished]
-    return "validation" if all(has) else "training" if not any(has) else "validation or training"
+    parts = {run.history.best.monitored_part for run in runs if run.finished}
+    return "validation or training" if len(parts) > 1 else "training" if "train" in parts else "validation"
 
 
 def exploded(losses: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from tinynet.artifacts.run_folder import TRAINED
 from tinynet.artifacts.stored_runs import MissingRun, StoredRun
 from tinynet.data.tables import listed
 from tinynet.reports import comparison, html
-from tinynet.reports.comparison import Setting, accuracy_of, loss_of, part_of, test_accuracy_of
+from tinynet.reports.comparison import Setting, accuracy_of, loss_of, part_of, spread, test_accuracy_of
 from tinynet.reports.comparison_charts import curve_charts, effect_charts
 from tinynet.reports.html import Cell, Html
 from tinynet.reports.remarks import kept_epoch
@@ -84,8 +84,8 @@ def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_missing:
     ]
     if n_finished:
         best = settings[0]
-        loss = f"{part_of(runs)} loss {_spread(best, loss_of, html.shown_loss)}"
-        accuracy = _spread(best, test_accuracy_of, html.percent)
+        loss = f"{part_of(runs)} loss {spread(best.measured(loss_of), html.shown_loss)}"
+        accuracy = spread(best.measured(test_accuracy_of), html.percent)
         figures += [("Best setting", best.label, loss), ("Its test accuracy", accuracy, f"n = {len(best.finished)}")]
     seconds = sum(run.summary.duration_s for run in runs if run.summary is not None)
     figures.append(("Time", html.duration(seconds), "all runs together"))
@@ -110,22 +110,13 @@ def _settings_table(settings: Sequence[Setting], keys: Sequence[str]) -> Html:
                 f"{place}.",
                 *map(html.value_of, setting.values.values()),
                 str(n) if n == n_finished else f"{n_finished} of {n}",
-                _spread(setting, loss_of, html.shown_loss),
-                _spread(setting, accuracy_of, html.percent),
-                _spread(setting, test_accuracy_of, html.percent),
-                _spread(setting, _seconds_of, html.duration).partition(" (")[0],
+                spread(setting.measured(loss_of), html.shown_loss),
+                spread(setting.measured(accuracy_of), html.percent),
+                spread(setting.measured(test_accuracy_of), html.percent),
+                spread(setting.measured(_seconds_of), html.duration).partition(" (")[0],
             )
         )
     return html.table(f"{measured}; test figures are not used for the ranking", head, rows, "wide")
-
-
-def _spread(setting: Setting, measure: Callable[[StoredRun], float], shown: Callable[[float], str]) -> str:
-    """Return the median over the finished runs and, of several, the lowest and the highest, in the words of `shown`."""
-    values = setting.measured(measure)
-    if not len(values):
-        return html.NONE
-    median, low, high = (shown(float(value)) for value in (np.median(values), values.min(), values.max()))
-    return median if len(values) == 1 else f"{median} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
 
 
 def _seconds_of(run: StoredRun) -> float:

@@ -30,7 +30,7 @@ def best_of(history: History, what: str) -> tuple[int, float] | None:
     if not len(history):
         return None
     best = history.best
-    value = times_of(what) * getattr(best, f"{'train' if math.isnan(best.validation_loss) else 'validation'}_{what}")
+    value = times_of(what) * getattr(best, f"{best.monitored_part}_{what}")
     return (best.epoch, value) if math.isfinite(value) else None
 
 

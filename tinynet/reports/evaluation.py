@@ -15,6 +15,7 @@ from tinynet.reports.html import document, tiles
 from tinynet.reports.predictions import prediction_sections
 from tinynet.reports.run_page import score_tiles
 from tinynet.reports.scores import score, score_lines, shown_score
+from tinynet.reports.text import table
 from tinynet.storage.reading import FilePath
 
 
@@ -39,13 +40,12 @@ class Evaluation:
     @property
     def text(self) -> str:
         """What a terminal shows: the scores, and a line a class."""
-        width = max(len(name) for name in (*self.data.class_names, "class"))
-        rows = [f"{'class':{width}}  samples  precision  recall     F1"]
+        rows = [["class", "samples", "precision", "recall", "F1"]]
         for name, own in zip(self.data.class_names, self.scores["classes"], strict=True):
-            precision, recall, f1 = (shown_score(own[key]) for key in ("precision", "recall", "f1"))
-            rows.append(f"{name:{width}}  {own['n_samples']:7,}  {precision:>9}  {recall:>6}  {f1:>5}")
+            shown = (shown_score(own[key]) for key in ("precision", "recall", "f1"))
+            rows.append([name, f"{own['n_samples']:,}", *shown])
         lines = [line.replace("test ", "file ", 1) for line in score_lines(self.scores)]
-        return "\n".join([*lines, "", *rows])
+        return "\n".join([*lines, "", *table(rows)])
 
     @property
     def json(self) -> str:

@@ -82,11 +82,9 @@ def _headline(stored: StoredRun, scores: dict[str, Any] | None, n_remarks: int) 
     elif summary is not None and summary.test_accuracy is not None:
         figures.append(("Test accuracy", html.percent(summary.test_accuracy), f"{summary.n_test:,} samples"))
     if len(history):
-        best = history.best
-        loss = best.train_loss if np.isnan(best.validation_loss) else best.validation_loss
         words = kept_weights(stored.config.training, history).partition(", ")[2]
         kept = kept_epoch(stored.config.training, history)
-        figures.append(("Weights of epoch", kept.epoch, f"{words} ({loss:#.4g})"))
+        figures.append(("Weights of epoch", kept.epoch, f"{words} ({history.best.monitored:#.4g})"))
     steps = f"{history.rows[-1].step:,} steps" if len(history) else "no epoch ended"
     seconds = sum(history["duration_s"]) if summary is None else summary.duration_s
     figures.append(("Time", html.duration(seconds), steps))

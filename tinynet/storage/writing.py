@@ -28,7 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.unlink(missing_ok=True)
-        with _begun(temporary) as file:
+        with _open_locked(temporary) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -39,7 +39,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _begun(path: Path) -> BinaryIO:
+def _open_locked(path: Path) -> BinaryIO:
     """Open a new file and lock it, so that no process takes it for one that a killed process left."""
     import fcntl  # not every system has it
 

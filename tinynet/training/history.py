@@ -34,9 +34,14 @@ class Epoch:
     update_norm: float = math.nan
 
     @property
+    def monitored_part(self) -> str:
+        """The part that decides which epoch is best: "validation", or "train" where there is none."""
+        return "train" if math.isnan(self.validation_loss) else "validation"
+
+    @property
     def monitored(self) -> float:
         """The validation loss, or the training loss without validation."""
-        return self.train_loss if math.isnan(self.validation_loss) else self.validation_loss
+        return self.train_loss if self.monitored_part == "train" else self.validation_loss
 
 
 COLUMNS = tuple(column.name for column in fields(Epoch))
@@ -70,8 +75,7 @@ class History:
         """Return the number of epochs and the best of them."""
         if not self.rows:
             return "History(no epochs)"
-        part = "train" if math.isnan(self.best.validation_loss) else "validation"
-        loss = f"{part}_loss={self.best.monitored:.4g}"
+        loss = f"{self.best.monitored_part}_loss={self.best.monitored:.4g}"
         ending = ", stopped early" if self.stopped_early else ""
         return f"History({len(self.rows):,} epochs, the best is {self.best.epoch} with {loss}{ending})"
 
