@@ -223,7 +223,7 @@ def test_fault_11_another_setting_is_refused_and_named(changes: Any, named: str,
     assert refusal(folder, **changes) == f"{paths(folder)[8]}: the training differs in {named}"
 
 
-def test_fault_11_another_momentum_or_rate_is_refused_without_a_schedule(tmp_path: Path) -> None:
+def test_fault_11_another_momentum_or_rate_is_refused(tmp_path: Path) -> None:
     Training(schedule=None).run_until(4, tmp_path)
     training = Training(schedule=None)
     training.optimizer.learning_rate, training.optimizer.momentum = 0.2, 0.8
