@@ -16,7 +16,7 @@ from sweeping import QUICK, TINYNET, statuses
 from tinynet.artifacts.run_folder import RunFolder
 from tinynet.cli.main import main
 from tinynet.experiments import sweep
-from tinynet.storage.reading import typed_path
+from tinynet.storage.messages import typed_path
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.sampled_from("'\"\\$`!\n af0"))
 BYTES = st.binary().map(lambda name: os.fsdecode(name.replace(b"\0", b"")))

@@ -328,7 +328,7 @@ def test_blocks_do_not_change_the_gradient(rng: np.random.Generator, monkeypatch
             for module in (exact, differences):
                 small.setattr(module, "ROW_VALUES", 50)
                 small.setattr(module, "BLOCK_VALUES", 9)
-            for limit in ("MAX_ASIDE", "MOVED_VALUES", "PART_VALUES"):
+            for limit in ("MAX_PENDING", "MOVED_VALUES", "PART_VALUES"):
                 small.setattr(differences, limit, 9)
             assert largest_error(net.numerical_gradient(X, y, h=h), whole) < 1e-12
             three = net.numerical_gradient(X[:30], y[:30], h=h)  # blocks of ROW_VALUES

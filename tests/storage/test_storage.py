@@ -21,8 +21,8 @@ from rights import another_user, unprivileged
 from tinynet import SGD, RunFolderError, TwoLayerNet, train
 from tinynet.errors import LockedError
 from tinynet.storage import writing as storage
-from tinynet.storage.locks import only_writer
-from tinynet.storage.writing import left_behind, make_folder, sync_folder, write_atomically
+from tinynet.storage.locks import left_behind, only_writer
+from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.checkpoints import Checkpoints
 
 HOLDER = "from tinynet.storage.locks import only_writer; from pathlib import Path; import sys\n"

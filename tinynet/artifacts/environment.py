@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tinynet.storage.reading import differences
+from tinynet.storage.messages import differences
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController

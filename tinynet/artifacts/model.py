@@ -23,7 +23,8 @@ from tinynet.data.sources import read_rows
 from tinynet.data.tables import Table, some
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
-from tinynet.storage.reading import FilePath, faults_of_file, shown_path
+from tinynet.storage.messages import shown_path
+from tinynet.storage.reading import FilePath, faults_of_file
 from tinynet.storage.writing import write_named
 
 Array = npt.NDArray[Any]

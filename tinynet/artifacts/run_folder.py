@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinynet.errors import RunFolderError
-from tinynet.storage.locks import LOCK, Check, only_writer
-from tinynet.storage.reading import FilePath, shown_path, typed_path
-from tinynet.storage.writing import left_behind, make_folder, sync_folder, write_atomically
+from tinynet.storage.locks import LOCK, Check, left_behind, only_writer
+from tinynet.storage.messages import shown_path, typed_path
+from tinynet.storage.reading import FilePath
+from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 
 if TYPE_CHECKING:
     from tinynet.config.sections import Config

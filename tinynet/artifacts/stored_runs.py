@@ -19,7 +19,8 @@ from tinynet.artifacts.run_folder import FINAL, TRAINED, RunFolder, Status
 from tinynet.config.loading import check_same, config_from, flat, load_config, resolve_path
 from tinynet.config.sections import Config
 from tinynet.errors import DataError, RunFolderError
-from tinynet.storage.reading import read_text, shown_path
+from tinynet.storage.messages import shown_path
+from tinynet.storage.reading import read_text
 from tinynet.training.history import COLUMNS, Epoch, History
 
 MAX_JSON, MAX_CSV = 2**20, 2**28  # bytes; a million epochs have less than that

@@ -31,7 +31,8 @@ FLOOR = 100.0  # in roundoffs of the largest entry: what a sum of many terms may
 DECISIVE = 0.01  # an error bar longer than this part of the entry decides nothing
 NEIGHBOURS = 12  # entries of the row, and of the column, of a wrong entry that are measured as well
 MULTIPLES = (0.9, 0.8, 1.1)  # of x, where the gradient of a function is looked at when it is wrong
-MANY = 10  # entries that many steps have shown to be wrong before two steps are believed to say so; and error bars
+MANY = 10  # entries that many steps have shown to be far off, before two steps are enough to say so
+FAR = 10  # error bars between a measured slope and an entry that is far off
 
 
 @dataclass
@@ -145,16 +146,16 @@ class Inspection:
         return slopes.power_of_two(min(max(self.here.noise / change, 1e-16) ** (1 / 3), 0.01) * size)
 
     def _clear(self, name: str, index: Index, slope: Slope) -> bool:
-        """Say whether two steps are enough: they meet the given entry within a short bar, or miss it as many do."""
+        """Say whether two steps are enough: got is within their short error bar, or far off like `MANY` before."""
         size, scale, rtol = abs(slope.value), self.largest[name], self.options.rtol
         deviation = abs(float(self.got[name][index]) - slope.value)
         if deviation > rtol * size + slope.error:
             many = self.missed[name] >= MANY and not slope.flat
-            return many and not slope.kink and deviation > MANY * slope.error
+            return many and not slope.kink and deviation > FAR * slope.error
         return slope.error <= max(rtol * size, min(DECISIVE * size, 10 * rtol * scale), 1e-8 * scale)
 
     def _careful(self, name: str, index: Index) -> Slope:
-        """Return the slope extrapolated from steps that suit f, and where that meets no given entry, from a ladder."""
+        """Return the slope extrapolated from steps that suit f; if got is outside its error bar, a ladder's."""
         function, got = self.function, self.got[name][index]
         line, (low, high), here = function.line(name, index), function.reach(name, index), self.here
         size_of_x = abs(float(function.arrays[name][index])) or high
@@ -169,13 +170,13 @@ class Inspection:
             ladder = slopes.careful_slope(line, here, (low, high), sharp)
             return min(sharp, ladder, key=lambda slope: slope.error)
         special = ladder.flat or ladder.kink or ladder.side or math.isinf(ladder.value)
-        found, rough = ladder, math.isinf(ladder.error)  # a rough f: the extrapolation alone accuses no gradient
+        found, rough = ladder, math.isinf(ladder.error)  # f is rough: only the ladder may call the entry wrong
         if not special and math.isfinite(sharp.error) and not (rough and off > allowed):
             if _agree(sharp, ladder):
                 found = min(ladder, sharp, key=lambda slope: slope.error)
             elif not _is_sharp(ladder, abs(ladder.value)):
                 found = replace(ladder, error=abs(ladder.value - sharp.value))
-        self.missed[name] += math.isfinite(got) and abs(got - found.value) > MANY * found.error
+        self.missed[name] += math.isfinite(got) and abs(got - found.value) > FAR * found.error
         return found
 
     def _judged(self, name: str, measured: dict[Index, Slope]) -> list[Entry]:
@@ -193,7 +194,7 @@ class Inspection:
         if self.largest[name] * reach <= FLOOR * EPS * of_f:  # zeros but for rounding
             tolerance += FLOOR * EPS * of_f / reach
             short = 0.1 * max(of_f, 0.0 if self.function.spread else self.function.far_change()) / reach
-        elif slope.side and got == 0:  # of x^1.5 at 0, whose slopes fall without end
+        elif slope.side and got == 0:  # as x^1.5 at 0, whose quotients fall with h: compare with f far away
             short = max(short, self.function.far_change() / reach)
         if math.isinf(slope.value):
             verdict = "right" if got == slope.value else "wrong"
@@ -209,24 +210,24 @@ class Inspection:
         return Entry(name, index, slope.value, slope.error, got, tolerance, slope.step, verdict, slope.side, slope.flat)
 
     def _unseen(self, name: str, reach: float) -> float:
-        """Return the slope below which the last digits of what f is made of swallow every change."""
+        """Return the slope below which a change of f over `reach` is lost in rounding."""
         far = self.function.far_change() or float(np.abs(self.function.arrays[name]).max(initial=1.0))
         return 10 * FLOOR * EPS * max(abs(self.here.value), far) / reach
 
     def _size_of_f(self) -> float:
-        """Return the size of f, or of what it is the difference of, where rounding is all that is left of it."""
+        """Return |f|, or where f is a difference that cancelled to rounding noise, the size of its terms."""
         value, noise = abs(self.here.value), self.here.noise
         return value if value > FLOOR * noise or self.function.spread else noise / EPS
 
     def _elsewhere(self, name: str) -> list[Index]:
-        """Hold the whole array against the slope along a random direction; return an entry where they part."""
-        if self.options.method == "quotient":  # of which no direction knows
+        """Compare the whole array with the slope along a random direction; return an entry where they differ."""
+        if self.options.method == "quotient":  # not a slope, so that no direction tells of it
             return []
         direction = self.function.direction(name, self.rng)
         slope = slopes.careful_slope(self.function.line(name, (), direction), self.here, (1.0, 1.0))
         if slope.kink or not math.isfinite(slope.error):
             return []
-        if not self._parts(name, direction, slope):
+        if not self._differ(name, direction, slope):
             self.notes.append(f"{name}: all {direction.size:,} entries together agree along a random direction")
             return []
         low, high = 0, direction.size
@@ -234,12 +235,12 @@ class Inspection:
             middle, half = (low + high) // 2, np.zeros_like(direction)
             half.flat[low:middle] = direction.flat[low:middle]
             found = slopes.fixed_slope(self.function.line(name, (), half), self.here, slope.step)
-            low, high = (low, middle) if self._parts(name, half, found) else (middle, high)
+            low, high = (low, middle) if self._differ(name, half, found) else (middle, high)
         self.notes.append(f"{name}: off along a random direction of all {direction.size:,} entries, and so searched")
         return [tuple(int(i) for i in np.unravel_index(low, direction.shape))]
 
-    def _parts(self, name: str, direction: Array, slope: Slope) -> bool:
-        """Say whether the gradient parts from the slope along a direction."""
+    def _differ(self, name: str, direction: Array, slope: Slope) -> bool:
+        """Say whether the gradient and the slope differ along a direction."""
         terms = self.got[name].astype(np.float64) * direction
         largest = float(np.abs(terms).max()) or 1.0
         size = largest * float(np.linalg.norm(terms / largest))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinynet.cli.streams import complain, say
 from tinynet.errors import ConfigError, DivergedError, RunFolderError
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 
 if TYPE_CHECKING:
     from tinynet.artifacts.model import Model

@@ -14,7 +14,7 @@ from tinynet.cli import commands
 from tinynet.cli.parser import parsed
 from tinynet.cli.streams import complain, flush_all, notes_as_lines, prepare_streams
 from tinynet.errors import DivergedError, TinynetError
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 from tinynet.training.interrupts import termination_raised
 
 DONE, WRONG_INPUT, FAILED = 0, 2, 3

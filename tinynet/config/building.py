@@ -15,7 +15,7 @@ from tinynet.errors import ConfigError, InvalidTypeError, InvalidValueError, che
 from tinynet.network import TwoLayerNet
 from tinynet.optimizers import SGD
 from tinynet.schedules import Schedule, constant, cosine, step
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 
 SPLIT = ("validation_size", "test_size", "scaling")  # what load_dataset takes beside the options of a data set
 

@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from tinynet.config.values import RANGE, dotted_keys, field_of, is_allowed, kind_of, plain_name, typed_values
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 
 ALL_KEYS = "'tinynet schema --markdown' lists all"
 LIKE_ENOUGH = 0.6  # to say which key was meant

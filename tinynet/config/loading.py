@@ -23,7 +23,8 @@ from tinynet.config.sections import CombinationError, Config, DatasetName, shown
 from tinynet.config.values import MAX_LENGTH, plain_name, put
 from tinynet.data.options import data_path
 from tinynet.errors import ConfigError, DataError, RunFolderError, did_you_mean
-from tinynet.storage.reading import differences, read_text, shown_path
+from tinynet.storage.messages import differences, shown_path
+from tinynet.storage.reading import read_text
 
 MAX_BYTES = 2**16  # people write configs by hand
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinynet.config.hints import allowed_values, nearest_key, preset_names, proposal, unknown_override
 from tinynet.config.values import dotted_keys, kind_of, typed_values
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 
 
 def read_overrides(words: Iterable[str], source: str, *, several: bool = False) -> tuple[dict[str, Any], list[str]]:

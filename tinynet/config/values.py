@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tinynet.config.sections import CombinationError, Config
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 
 MAX_LENGTH = 2000  # characters of a line or a value; tomllib's time and memory grow with the square of a dotted key's
 MAX_RANGE = 100_000  # values

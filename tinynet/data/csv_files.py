@@ -110,16 +110,16 @@ def _table(
     names = [cell.strip() for cell in first]
     if header is None and known:
         header = set(names).issuperset(known) or not any(map(is_number, names))
-    own = [f"column {number}" for number in range(1, len(names) + 1)]
-    if known and not header and not set(own).issuperset(known):
-        own = list(known)
-        if len(names) != len(own):
+    titles = [f"column {number}" for number in range(1, len(names) + 1)]
+    if known and not header and not set(titles).issuperset(known):
+        titles = list(known)
+        if len(names) != len(titles):
             n = f"{len(names)} column{'' if len(names) == 1 else 's'}"
-            raise DataError(f"line {line}: {n} and no header; the model has {len(own)}: {some(known)}")
-    text = {*as_text(own if header is False else names)}
+            raise DataError(f"line {line}: {n} and no header; the model has {len(titles)}: {some(known)}")
+    text = {*as_text(titles if header is False else names)}
 
     def columns() -> list[Column]:
-        return [_column(own[place], blocks, style, as_text=place in text) for place, blocks in enumerate(cells)]
+        return [_column(titles[place], blocks, style, as_text=place in text) for place, blocks in enumerate(cells)]
 
     made = [] if header is False else columns()
     if header is None:
@@ -135,9 +135,9 @@ def _table(
             f"line {line} is one column only, when separated by comma, semicolon, tab, | or spaces; "
             "set dataset.separator if it is another"
         )
-    own = _column_names(line, names) if header else own
+    titles = _column_names(line, names) if header else titles
     return Table(
-        tuple(replace(column, name=name) for column, name in zip(made, own, strict=True)), np.array(lines), "line"
+        tuple(replace(column, name=name) for column, name in zip(made, titles, strict=True)), np.array(lines), "line"
     )
 
 

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from tinynet.data.tables import some
 from tinynet.errors import DataError, InvalidValueError, check_memory
-from tinynet.storage.reading import FilePath, open_regular_file, shown_path
+from tinynet.storage.messages import shown_path
+from tinynet.storage.reading import FilePath, open_regular_file
 
 Array = npt.NDArray[Any]
 
@@ -87,10 +88,7 @@ def read_npz_samples(path: FilePath) -> dict[str, Array]:
 
 def _member(file: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Array:
     """Return one array of an archive."""
-    if info.compress_type not in (
-        zipfile.ZIP_STORED,
-        zipfile.ZIP_DEFLATED,
-    ):  # others may take any memory
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may take any memory
         raise DataError(f"array {name} is compressed by method {info.compress_type}, which NumPy does not use")
     with archive.open(info) as stream:
         shape, fortran_order, dtype = _npy_header(stream)

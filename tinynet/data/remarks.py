@@ -32,22 +32,22 @@ def class_remarks(counts: Array, names: Sequence[str], parts: Mapping[str, Array
     parts : labels of each part that has rows, by its name
     n_features : int
     """
-    said = []
+    notes = []
     for part, labels in parts.items():
-        own = np.bincount(labels, minlength=len(names))
-        rare = [f"{names[k]!r} ({own[k]})" for k in np.flatnonzero(own < RARE).tolist()]
+        in_part = np.bincount(labels, minlength=len(names))
+        rare = [f"{names[k]!r} ({in_part[k]})" for k in np.flatnonzero(in_part < RARE).tolist()]
         if rare:
-            said.append(f"the {part} part has fewer than {RARE} rows of {listed(rare)}, which says little")
+            notes.append(f"the {part} part has fewer than {RARE} rows of {listed(rare)}, which says little")
     largest, smallest = int(counts.argmax()), int(counts.argmin())
     if counts[largest] > IMBALANCE * counts[smallest]:
-        said.append(
+        notes.append(
             f"{counts[largest]:,} rows are {names[largest]!r}, {counts[smallest]:,} are {names[smallest]!r}; "
             "training.class_weight=balanced gives every class the same weight"
         )
     n_train = len(parts["training"])
     if n_features > n_train:
-        said.append(f"{n_features:,} features are more than the {n_train:,} training rows: the network may overfit")
-    return said
+        notes.append(f"{n_features:,} features are more than the {n_train:,} training rows: the network may overfit")
+    return notes
 
 
 def column_remarks(table: Table, y: Array) -> list[str]:
@@ -55,16 +55,16 @@ def column_remarks(table: Table, y: Array) -> list[str]:
     identifiers = [column.name for column in table.columns if _is_identifier(column)]
     telling = [one.name for one in _telling(table.columns, y) if one.name not in identifiers]
     dates = [column.name for column in table.columns if looks_like_dates(column)]
-    said = []
+    notes = []
     for names, what in (
         (identifiers, "a different value in nearly every row: an identifier?"),
         (telling, f"tells more than {100 * TOLD:.0f} % of the labels by itself: does it give the label away?"),
         (dates, "dates, each treated as a separate category: would a column of days or months tell more?"),
     ):
-        said += [f"column {name!r}: {what} to leave it out: dataset.exclude={typed_name(name)}" for name in names[:5]]
+        notes += [f"column {name!r}: {what} to leave it out: dataset.exclude={typed_name(name)}" for name in names[:5]]
         if len(names) > 5:
-            said.append(f"{len(names) - 5} more columns: {what}")
-    return said
+            notes.append(f"{len(names) - 5} more columns: {what}")
+    return notes
 
 
 def _is_identifier(column: Column) -> bool:
@@ -103,16 +103,16 @@ def _told(column: Column, y: Array, rows: Any) -> float:
 
 def what_was_done(summary: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the lines that tell, one a kind, what was done with the columns of a `Dataset.summary`."""
-    said, rows = dict[str, list[str]](), list(summary)
+    done_to, rows = dict[str, list[str]](), list(summary)
     text = [row for row in rows if row["kind"] == "text" and not row["done"].startswith("left out")]
     if text:
         n_features = sum(int(row["done"].split()[0]) for row in text)
-        said[f"text, {n_features} columns of 0 and 1"] = [row["column"] for row in text]
+        done_to[f"text, {n_features} columns of 0 and 1"] = [row["column"] for row in text]
     for row in rows:
         done, _, why = row["done"].partition(": ")
         if done == "left out":
-            said.setdefault(f"{why}, left out", []).append(row["column"])
-    lines = [": ".join(filter(None, [listed(list(filter(None, names)), 6), what])) for what, names in said.items()]
+            done_to.setdefault(f"{why}, left out", []).append(row["column"])
+    lines = [": ".join(filter(None, [listed(list(filter(None, names)), 6), what])) for what, names in done_to.items()]
     gaps = [row["gaps"] for row in rows if row["gaps"]]
     if gaps:
         n, columns = sum(gaps), len(gaps)

@@ -96,10 +96,10 @@ def split_rows(
 
 def _lend(labels: Array, training: Array, part: Array) -> None:
     """For each class missing from `part`, swap one of its training rows with a row of the part's largest class."""
-    there = np.bincount(labels[training], minlength=labels.max() + 1)
-    own = np.bincount(labels[part], minlength=len(there))
-    for k in np.flatnonzero((own == 0) & (there > 1)):
-        largest = own.argmax()
+    in_training = np.bincount(labels[training], minlength=labels.max() + 1)
+    in_part = np.bincount(labels[part], minlength=len(in_training))
+    for k in np.flatnonzero((in_part == 0) & (in_training > 1)):
+        largest = in_part.argmax()
         lent, taken = np.flatnonzero(labels[training] == k)[-1], np.flatnonzero(labels[part] == largest)[-1]
         training[lent], part[taken] = part[taken], training[lent]
-        own[largest] -= 1
+        in_part[largest] -= 1

@@ -275,8 +275,8 @@ def gap_faults(table: Table, columns: Sequence[Column], remedy: str = "", *, wha
         return []
     gaps: Array = np.column_stack([column.gaps for column in columns])
     n, rows = int(gaps.sum()), table.where(np.flatnonzero(gaps.any(axis=1)))
-    own = ", ".join(repr(column.name) for column in columns)
-    return [f"{n:,} {what}{' is' if n == 1 else 's are'} missing in {own}: {rows}{remedy}"]
+    names = ", ".join(repr(column.name) for column in columns)
+    return [f"{n:,} {what}{' is' if n == 1 else 's are'} missing in {names}: {rows}{remedy}"]
 
 
 def looks_like_dates(column: Column) -> bool:

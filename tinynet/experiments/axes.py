@@ -21,7 +21,7 @@ from tinynet.config.overrides import read_overrides
 from tinynet.config.sections import ONLY_WITH, Config
 from tinynet.config.values import MAX_RANGE, RANGE, dotted_keys, kind_of, put, typed_values
 from tinynet.errors import ConfigError
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 
 MANY = 1000  # combinations; more need --yes
 MAX_LABEL = 100  # characters of a folder's name before its hash

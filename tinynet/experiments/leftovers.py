@@ -18,7 +18,7 @@ from tinynet.config.loading import flat
 from tinynet.errors import ConfigError, RunFolderError
 from tinynet.experiments.axes import Combination, Grid
 from tinynet.storage.locks import only_writer
-from tinynet.storage.reading import differences, shown_path
+from tinynet.storage.messages import differences, shown_path
 
 Runs = list[str]  # names of their folders
 PUT_BACK = "put the data back, or begin a new sweep with --out"

@@ -24,7 +24,7 @@ from tinynet.reports.plots import plot_loss_curve, save_figure
 from tinynet.reports.remarks import kept_weights, remarks
 from tinynet.reports.report import write_run_page
 from tinynet.reports.scores import score
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 from tinynet.storage.writing import sync_folder
 from tinynet.training.checkpoints import Checkpoints
 from tinynet.training.history import Epoch, History, csv_line

@@ -27,7 +27,7 @@ from tinynet.experiments.axes import Grid, load_grid
 from tinynet.experiments.run import execute
 from tinynet.experiments.sweep_table import Row, counts, run_row, write_table
 from tinynet.experiments.workers import Backend
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.progress import progress_bar
 

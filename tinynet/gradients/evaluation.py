@@ -26,14 +26,14 @@ def values_by_entry(f: Function, x: Array, outside: Any, moves: list[Move]) -> l
     before = x.copy() if moves else x  # the first evaluation shows whether f writes into its argument
     values = []
     for n, (index, points) in enumerate(moves):
-        original, own = x[index], []
+        original, of_entry = x[index], []
         try:
             for point in points:
                 x[index] = point
                 try:
-                    own.append(checked_number(f(x)))
+                    of_entry.append(checked_number(f(x)))
                 except outside:
-                    own.append(np.float64(np.nan))
+                    of_entry.append(np.float64(np.nan))
                 if n == 0:
                     before[index] = point
                     _refuse_overwriting(x, before)
@@ -41,7 +41,7 @@ def values_by_entry(f: Function, x: Array, outside: Any, moves: list[Move]) -> l
             x[index] = original
             if n == 0:
                 before[index] = original
-        values.append(own)
+        values.append(of_entry)
     return values
 
 

@@ -72,8 +72,8 @@ def exact_gradient(
     W1_b1, W2_b2 = np.zeros((n_features + 1, n_units)), np.zeros((n_units + 1, n_classes))
     with np.errstate(all="ignore"):  # nan and inf are the answer where the input holds them
         for rows in blocks(n, ROW_VALUES // max(n_features + 1, n_units + 1, n_classes)):
-            a, some = X[rows] @ params["W1"] + params["b1"], None if weights is None else weights[rows]
-            at = seen_from_largest(params, X[rows], labels[rows], a, activation(a), some)
+            a, of_rows = X[rows] @ params["W1"] + params["b1"], None if weights is None else weights[rows]
+            at = seen_from_largest(params, X[rows], labels[rows], a, activation(a), of_rows)
             add_output_layer(W2_b2, at, h)
             add_hidden_layer(W1_b1, at, activation, h)
         W1_b1 /= 2 * h * n

@@ -13,14 +13,14 @@ PAIRS = 9  # of values, at most
 SEARCH = 4  # pairs that look for the length over which f varies
 FIRST_STEP = 2.0**-10  # of the search, in units of the smaller of |x| and 1
 LONGER, SHORTER = 2.0**14, 2.0**-8  # the next step of the search where f looks straight, or rough
-ROUGH = 0.3  # by so much of themselves two slopes differ where the longer step is too long
-BENT = 0.8  # a step that bends f by so much of its change is too long as well
+ROUGH = 0.3  # largest relative difference of two slopes; beyond it the longer step is too long
+BENT = 0.8  # largest bend of f in units of its change; beyond it a step is too long as well
 VISIBLE = 2.0**-10  # a bend that says over which length f varies
 KNOWN = 64.0  # roundoffs: a slope known so well needs no longer step
 START, RATIO = 0.5, 0.45  # of the extrapolation: its first step in units of that length, and from step to step
 
-Move = tuple[Any, Any, Any, Any]  # how far x went up and down, and the values of f there
-Steps = Generator[float, Move, tuple[Any, Any]]
+Ends = tuple[Any, Any, Any, Any]  # how far x went up and down, and the values of f there
+Steps = Generator[float, Ends, tuple[Any, Any]]
 
 
 def extrapolate(
@@ -69,9 +69,9 @@ class _Quotients:
         self.bend = 0.0  # of the last pair: how far the one-sided slopes are apart, in units of the slope
         self.gaps: list[Any] = []  # the same of all pairs, in units of f / x, beyond the noise
 
-    def add(self, move: Move) -> bool:
+    def add(self, ends: Ends) -> bool:
         """Take a pair of values in, and say whether there is a slope."""
-        up, down, f_up, f_down = move
+        up, down, f_up, f_down = ends
         width, rise = up - down, f_up - f_down
         self.steps.append(width if self.side else width / 2)
         largest = max(abs(f_up), abs(f_down))
@@ -113,7 +113,7 @@ def choose_steps(x: Any, f_here: Any, roundoff: float, side: int = 0, noise: flo
     Yields
     ------
     float
-        The step to take; expects a Move, with nan where f has no value.
+        The step to take; expects the `Ends`, with nan where f has no value.
     """
     found = _Quotients(f_here, roundoff, side, noise)
     h = yield from _search(found, abs(x) or 1.0)
@@ -140,7 +140,7 @@ def choose_steps(x: Any, f_here: Any, roundoff: float, side: int = 0, noise: flo
     return slope, error + roundoff * abs(slope)
 
 
-def _search(found: _Quotients, size: Any) -> Generator[float, Move, Any]:
+def _search(found: _Quotients, size: Any) -> Generator[float, Ends, Any]:
     """Return the first step of the extrapolation."""
     h = max(FIRST_STEP * min(size, 1.0), 256 * 2.0**-52 * size, 2.0**-1000)
     good, rough, doubts = -1, math.inf, 0  # the longest step that looks smooth, the shortest that does not
@@ -149,7 +149,9 @@ def _search(found: _Quotients, size: Any) -> Generator[float, Move, Any]:
         apart = found.apart(n, good) if smooth and good >= 0 else 0.0
         bend = max(math.sqrt(6 * apart), found.bend) if good >= 0 else 0.0
         if smooth and apart < ROUGH and found.bend < BENT:
-            good, doubts = n, doubts - 2 * (good >= 0)
+            if good >= 0:
+                doubts -= 2
+            good = n
             if bend > VISIBLE:
                 return START * min(found.steps[n] / bend, rough)
             if n and found.steps[n] >= size / 10 and found.noise[n] < KNOWN * found.roundoff * abs(found.slopes[n]):

@@ -15,10 +15,15 @@ LEAST_SLOWDOWN = 3.0  # that is worth a remark
 class Fallbacks:
     """How much the series alone did not give, since a workspace was made.
 
-    `gradients` were formed, and `samples` visited in all. Of pairs (sample, unit) `measured` were moved for
-    every feature, `exact` of these by the exact formula. Of outliers (sample, feature): `outliers` were moved
-    for every unit, `exact_outliers` of these by the exact formula. `outputs` counts the samples whose weights
-    of the output layer took the exact formula.
+    Attributes
+    ----------
+    gradients : formed since then
+    samples : visited in all of them
+    measured : pairs (sample, unit) that were moved for every feature
+    exact : those of them that took the exact formula
+    outliers : outliers (sample, feature) that were moved for every unit
+    exact_outliers : those of them that took the exact formula
+    outputs : samples whose weights of the output layer took the exact formula
     """
 
     gradients: int = 0

@@ -97,13 +97,13 @@ def numerical_diff(
     step, side = _checked_step(h), SIDES[check_choice("scheme", scheme, SIDES)]
     x = as_float64(x)
 
-    def at(points: Array, active: Any = None, outside: Any = ()) -> Array:
+    def values_at(points: Array, active: Any = None, outside: Any = ()) -> Array:
         return np.array([elementwise_values(f, point, outside) for point in points])
 
     if step is None:
-        slope, error, faults = _automatic(at, x, at(x[None])[0], side, np.abs(x))
+        slope, error, faults = _automatic(values_at, x, values_at(x[None])[0], side, np.abs(x))
     else:
-        slope, error, faults = _fixed(at, x, step, side, np.abs(x), twice=True)
+        slope, error, faults = _fixed(values_at, x, step, side, np.abs(x), twice=True)
     _warn(faults)
     given = (slope, error) if x.ndim else (float(slope), float(error))
     return given if full_output else given[0]
@@ -266,30 +266,33 @@ def _gradient(
         refuse_ignored_argument(f, x, step or 1e-4)
         evaluate = partial(values_from_workers, workers=workers, n_workers=n_workers)
 
-    def at(points: Array, active: Any = None, outside: Any = ()) -> Array:
+    def values_at(points: Array, active: Any = None, outside: Any = ()) -> Array:
         moved = [
             (index, [p[index] for p in points]) for index in np.ndindex(x.shape) if active is None or active[index]
         ]
         values = evaluate(f, x, outside, moved)
         table = np.full(points.shape, np.nan, np.result_type(np.float64, *(type(v) for vs in values[:1] for v in vs)))
-        for (index, _), own in zip(moved, values, strict=True):
-            table[(..., *index)] = own
+        for (index, _), of_entry in zip(moved, values, strict=True):
+            table[(..., *index)] = of_entry
         return table
 
     size = np.full(x.shape, np.abs(x).max(initial=0.0))
     if step is None:
-        here = [v for (v,) in evaluate(f, x, (), [(i, [x[i]]) for i in list(np.ndindex(x.shape))[:1]])]
-        slope, error, faults = _automatic(at, x, np.full(x.shape, *here or [0.0]), side, size)
+        first = [(i, [x[i]]) for i in list(np.ndindex(x.shape))[:1]]  # moved to where it is: f at x itself
+        f_here = [value for (value,) in evaluate(f, x, (), first)] or [0.0]
+        slope, error, faults = _automatic(values_at, x, np.full(x.shape, *f_here), side, size)
     else:
-        slope, error, faults = _fixed(at, x, step, side, size, twice)
+        slope, error, faults = _fixed(values_at, x, step, side, size, twice)
     return slope.astype(x.dtype, copy=False), error, faults
 
 
-def _fixed(at: At, x: Array, h: float, side: int, size: Array, twice: bool) -> tuple[Array, Array, dict[str, str]]:
+def _fixed(
+    values_at: At, x: Array, h: float, side: int, size: Array, twice: bool
+) -> tuple[Array, Array, dict[str, str]]:
     """Return the quotients over h, estimates of their errors (a second step has a part in), and what to warn of."""
     with np.errstate(over="ignore", invalid="ignore"):  # an end beyond the largest float is infinite; f is asked there
         ends = np.array([end for t in (h, SECOND_STEP * h)[: 1 + twice] for end in _ends(x, t, side)])
-        values = at(ends)
+        values = values_at(ends)
         slope, noise, moved = _quotients(ends[:2], values[:2])
         largest = np.abs(values[:2]).max(axis=0)
         scale = np.maximum(np.abs(slope), largest / np.maximum(size, 1.0))
@@ -336,12 +339,12 @@ def _fixed(at: At, x: Array, h: float, side: int, size: Array, twice: bool) -> t
     return slope, error, {fault: text for fault, text in faults.items() if text}
 
 
-def _automatic(at: At, x: Array, f_here: Array, side: int, size: Array) -> tuple[Array, Array, dict[str, str]]:
+def _automatic(values_at: At, x: Array, f_here: Array, side: int, size: Array) -> tuple[Array, Array, dict[str, str]]:
     """Return slopes whose steps are chosen entry by entry, estimates of their errors, and what to warn of."""
     slope, error, largest = np.full_like(f_here, np.nan), np.full_like(f_here, np.inf), np.array(np.abs(f_here))
-    one_side = _extrapolate(at, x, f_here, np.full(x.shape, side), np.isfinite(f_here), slope, error, largest)
+    one_side = _extrapolate(values_at, x, f_here, np.full(x.shape, side), np.isfinite(f_here), slope, error, largest)
     if side == 0 and one_side.any():
-        _extrapolate(at, x, f_here, one_side, one_side != 0, slope, error, largest)
+        _extrapolate(values_at, x, f_here, one_side, one_side != 0, slope, error, largest)
     with np.errstate(invalid="ignore"):
         scale = np.maximum(np.abs(slope), largest / np.maximum(size, 1.0))
         unknown = np.isfinite(f_here) & ~(error <= TOLERATED * scale)
@@ -349,7 +352,7 @@ def _automatic(at: At, x: Array, f_here: Array, side: int, size: Array) -> tuple
     return slope, error, {"rough": text} if text else {}
 
 
-def _extrapolate(at: At, x: Array, f_here: Array, sides: Array, chosen: Array, *found: Array) -> Array:
+def _extrapolate(values_at: At, x: Array, f_here: Array, sides: Array, chosen: Array, *found: Array) -> Array:
     """Fill in slope, error and largest |f| nearby of the chosen entries; return 1 or -1 where f has one side alone."""
     slope, error, largest = found
     roundoff, central = _roundoff(f_here[None]), not np.any(sides[chosen])
@@ -367,7 +370,7 @@ def _extrapolate(at: At, x: Array, f_here: Array, sides: Array, chosen: Array, *
             active[i] = True
         with np.errstate(over="ignore", invalid="ignore"):
             ends = np.array([x + t, x - t] if central else [x + sides * t])
-            values = at(ends, active, OUTSIDE)
+            values = values_at(ends, active, OUTSIDE)
         if not seen.any():  # at the first step, a small one
             np.fmax(largest, np.abs(values[0]), out=largest, where=active)
         seen |= np.isfinite(values)

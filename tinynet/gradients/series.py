@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 WINDOW = 5 * 2.0**-12  # W: how far the series reaches
 NARROW = WINDOW / 4  # T, how far from a the activation is measured, is the first of W/4, W/2 and W that moves stay in
 NODES = np.array([0.0, 1.0, -1.0, 0.5, -0.5])[:, None, None]  # where it is measured, in units of T
-# The polynomial through the values at a + T NODES: from these to c1 T, 2 c2 T², 2 c3 T³ and 8 c4 T⁴ / W.
+# The polynomial through the values at a + T NODES. The rows take these to c1 T, 2 c2 T², 2 c3 T³ and 8 c4 T⁴ / W.
 FIT = np.array([[0, -1, 1, 8, -8], [-60, -2, -2, 32, 32], [0, 8, -8, -16, 16], [24, 4, 4, -16, -16]]) / 6
 FIT[3] *= 8 / WINDOW
 ROUGH = 8 * WINDOW**2  # what the last two may be, in units of c1 T
@@ -38,7 +38,7 @@ ROW_VALUES = 2**21  # values an array over a block of samples may hold: 16 MB
 BLOCK_VALUES = 2**14  # values an array over a block of pairs may hold, to stay in cache
 PART_VALUES = 2**19  # the same for the gradient of W1, part by part
 MOVED_VALUES = 2**14  # the same for measured moves
-MAX_ASIDE = 2**18  # pairs that are kept to be measured together: 12 MB
+MAX_PENDING = 2**18  # pairs that are kept to be measured together: 12 MB
 
 
 def difference_quotients(
@@ -87,8 +87,8 @@ def difference_quotients(
     total: dict[str, Array] = {}
     for rows in blocks(len(X), ROW_VALUES // max(params["W1"].shape)):
         with np.errstate(all="ignore"):  # nan and inf are the answer where the input holds them
-            some = None if weights is None else weights[rows]
-            series = _Series(params, activation, X[rows], labels[rows], h, method == "auto", some)
+            of_rows = None if weights is None else weights[rows]
+            series = _Series(params, activation, X[rows], labels[rows], h, method == "auto", of_rows)
             part = series.gradient(workspace)
         if rows.stop - rows.start == len(X):
             return part
@@ -149,15 +149,18 @@ class _Pairs:
     """Arrays over the pairs (sample, unit) of a block of samples; the last z is 1 and belongs to b2."""
 
     def __init__(self, n: int, m: int, k: int) -> None:
-        # the values at a + T NODES, the rows of FIT times these, κ1; C and the moments in float32; w and room to work
-        self.shifted, self.C, self.lin = np.empty((5, n, m)), np.empty((4, n * m)), np.empty((n, m))
-        self.c, self.moments = np.empty((4, n, m), np.float32), np.empty((3, n, m), np.float32)
-        self.work = np.empty((2, n, m), np.float32)
-        # e = p − Y and q of `_output_layer`; z and z³ in float32
-        self.e, self.e32, self.q = np.empty((k, n)), *np.empty((2, k, n), np.float32)
-        self.z1, self.z3 = np.ones((n, m + 1), np.float32), np.empty((n, m + 1), np.float32)
+        self.shifted = np.empty((5, n, m))  # the values at a + T NODES
+        self.C = np.empty((4, n * m))  # the rows of FIT times these
+        self.lin = np.empty((n, m))  # κ1
+        self.c = np.empty((4, n, m), np.float32)  # C
+        self.moments = np.empty((3, n, m), np.float32)  # μ1, κ2 and κ3 / 3
+        self.work = np.empty((2, n, m), np.float32)  # w, and room to work
+        self.e = np.empty((k, n))  # p − Y
+        self.e32, self.q = np.empty((2, k, n), np.float32)  # the same, and q of `_output_layer`
+        self.z1 = np.ones((n, m + 1), np.float32)  # z, and 1
+        self.z3 = np.empty((n, m + 1), np.float32)  # z³
         self.a = self.z = np.empty((0, m))  # set for each block
-        self.rows, self.own, self.ones, self.classes = np.arange(n), np.arange(n), np.ones(n), np.ones(k)
+        self.rows, self.places, self.ones, self.classes = np.arange(n), np.arange(n), np.ones(n), np.ones(k)
         # views, which take time to make
         self.each_C, self.slopes = self.C.reshape(self.c.shape), self.C[0].reshape(n, m)
         self.rough, self.size = self.c[2:].reshape(2, -1), self.work.reshape(2, -1)
@@ -186,9 +189,9 @@ class _Series:
     ) -> None:
         self.params, self.activation, self.given, self.labels, self.h = params, activation, X, labels, h
         self.X, self.guarded, self.weights, self.scale = X, guarded, weights, 1 / (2 * h * len(X))
-        self.beside: Array | None = None  # the gradient of W1 and b1 that the series does not give
+        self.measured_gradient: Array | None = None  # of W1 and b1: what measured moves are added to
         self.outliers: tuple[Array, Array] | None = None  # features and samples
-        self.aside: list[tuple[Array, Array]] = []  # pairs to be measured, and what is needed for that
+        self.pending_pairs: list[tuple[Array, Array]] = []  # pairs to be measured, and what is needed for that
 
     def gradient(self, workspace: Workspace) -> dict[str, Array]:
         """Return the gradient; that of W1 is (Xᵀ A + (h/T)² (X³)ᵀ B) / n T."""
@@ -208,8 +211,9 @@ class _Series:
         self.T = NARROW
         while self.reach > self.T < WINDOW:
             self.T *= 2
-        self.D = np.subtract(self.params["W2"].T, self.params["W2"][:, 0], out=of.D)  # a shift of all logits changes
-        np.copyto(of.powers[0], self.D, "same_kind")  # no loss, but costs digits
+        # Less one class's weights: a shift of all logits changes no loss, but costs digits.
+        self.D = np.subtract(self.params["W2"].T, self.params["W2"][:, 0], out=of.D)
+        np.copyto(of.powers[0], self.D, "same_kind")
         np.multiply(of.powers[0], of.powers[0], out=of.powers[1])
         self.spread = 2 * float(np.maximum.reduce(of.powers[1], axis=None)) ** 0.5
         np.multiply(of.powers[0], of.powers[1], out=of.powers[2])
@@ -224,10 +228,10 @@ class _Series:
             part = of.part[: features.stop - features.start]
             G1[features] += np.dot(of.X3[:, features].T, of.B, out=part)
         G2 /= n
-        if self.beside is not None:
-            G1 += self.beside
-        if self.aside:
-            self.beside = G1
+        if self.measured_gradient is not None:
+            G1 += self.measured_gradient
+        if self.pending_pairs:
+            self.measured_gradient = G1
             self._measure_pairs()
         return {"W1": G1[:-1], "b1": G1[-1], "W2": G2[:-1], "b2": G2[-1]}
 
@@ -274,10 +278,10 @@ class _Series:
         if unfit is not None:
             tables, (s, j) = at.tables(unfit), np.divmod(unfit, a.shape[1])
             W, scale = self.D[:, j] - self.D[labels[s], j], self.T * len(self.X)
-            own = scale if weights is None else scale / weights[s, 0]
-            tables[3] = np.add.reduce(at.e[:, s] * W * W) * own - (tables[2] * own) ** 2  # κ2 in full: jumps are large
-            self.aside.append((unfit + rows.start * a.shape[1], tables))
-            if sum(len(pairs) for pairs, _ in self.aside) > MAX_ASIDE:
+            n_T = scale if weights is None else scale / weights[s, 0]
+            tables[3] = np.add.reduce(at.e[:, s] * W * W) * n_T - (tables[2] * n_T) ** 2  # κ2 in full: jumps are large
+            self.pending_pairs.append((unfit + rows.start * a.shape[1], tables))
+            if sum(len(pairs) for pairs, _ in self.pending_pairs) > MAX_PENDING:
                 self._measure_pairs()
             at.C[0][unfit] = B.reshape(-1)[unfit] = 0.0
         if self.outliers is not None:
@@ -316,13 +320,13 @@ class _Series:
 
     def _measure_pairs(self) -> None:
         """Add what the weights of the pairs (sample, unit) set aside do to the loss, all features of each."""
-        pairs, tables = self.aside[0]
-        if len(self.aside) > 1:
-            pairs, tables = (np.concatenate(parts, axis=-1) for parts in zip(*self.aside, strict=True))
+        pairs, tables = self.pending_pairs[0]
+        if len(self.pending_pairs) > 1:
+            pairs, tables = (np.concatenate(parts, axis=-1) for parts in zip(*self.pending_pairs, strict=True))
         if len(pairs) >= exact.FEW_ROWS:
             by_unit = (pairs % self.D.shape[1]).argsort(kind="stable")
             pairs, tables = pairs[by_unit], tables[:, by_unit]
-        self.aside, total = [], self._beside().T
+        self.pending_pairs, total = [], self._so_far_measured().T
         self.fallbacks.measured += len(pairs)
         (samples, units), far = np.divmod(pairs, len(total)), []
         for some in blocks(len(pairs), MOVED_VALUES // total.shape[1]):
@@ -339,7 +343,7 @@ class _Series:
 
     def _measure_outliers(self, rows: slice, at: _Pairs, features: Array, samples: Array) -> None:
         """Add what the weights of these entries (feature, sample) of X do to the loss, all units of each."""
-        here, total = (samples >= rows.start) & (samples < rows.stop), self._beside()
+        here, total = (samples >= rows.start) & (samples < rows.stop), self._so_far_measured()
         features, samples = features[here], samples[here]
         self.fallbacks.outliers += len(samples)
         far = [np.empty(0, np.intp)]
@@ -383,10 +387,10 @@ class _Series:
             change[far] = 0.0
         return change, far
 
-    def _beside(self) -> Array:
-        if self.beside is None:
-            self.beside = np.zeros_like(self.G1)
-        return self.beside
+    def _so_far_measured(self) -> Array:
+        if self.measured_gradient is None:
+            self.measured_gradient = np.zeros_like(self.G1)
+        return self.measured_gradient
 
     def _forward(self, samples: Array, scale: float) -> tuple[exact.Forward, Array]:
         """Return what the exact formula needs of these samples to give `scale` ΔL, and where each of them is in it."""
@@ -398,17 +402,17 @@ class _Series:
 
     def _errors(self, at: _Pairs, labels: Array, weights: Array | None = None) -> None:
         """Put p − Y into place, shape (n_classes, n), with 1 − p of the label summed, not subtracted."""
-        e, flat_e, own = at.e, at.flat_e, np.multiply(labels, len(labels), out=at.own)
-        own += at.rows
+        e, flat_e, places = at.e, at.flat_e, np.multiply(labels, len(labels), out=at.places)  # of the labels in e
+        places += at.rows
         np.dot(self.params["W2"].T, at.z.T, out=e)
         e += self.params["b2"][:, None]
         e -= np.maximum.reduce(e)
-        below = flat_e[own] if self.tally else None  # the most probable class
+        below = flat_e[places] if self.tally else None  # the label's logit below the largest: 0 where the label wins
         np.exp(e, out=e)
-        of_label = flat_e[own]
-        flat_e[own] = 0.0
+        of_label = flat_e[places]
+        flat_e[places] = 0.0
         others = np.dot(at.classes, e)
-        flat_e[own] = -others
+        flat_e[places] = -others
         others += of_label
         e /= others
         if self.tally and below is not None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tinynet.errors import LockedError, RunFolderError
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 from tinynet.storage.writing import HALF, still_has_name
 
 LOCK = ".lock"
@@ -76,10 +76,15 @@ def only_writer(folder: Path) -> Iterator[Check]:
                     path.unlink()
 
 
+def left_behind(name: str) -> bool:
+    """Return whether a file is a lock, or what a killed process left half written."""
+    return (name.startswith(".") and name.endswith(LOCK)) or HALF.fullmatch(name) is not None
+
+
 def _open_lock(name: str, _: int) -> int:
     """Open the file of a lock. One that another user's process left is replaced; one that it holds can be read."""
     with suppress(FileNotFoundError):
-        if not _is_plain(os.lstat(name)):
+        if not _is_regular(os.lstat(name)):
             raise RunFolderError(f"{shown_path(name)}: is not a lock of tinynet's; remove it")
     writable, flags = os.O_RDWR | os.O_CREAT, os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -95,7 +100,7 @@ def _open_lock(name: str, _: int) -> int:
     return os.open(name, writable | flags, 0o666)
 
 
-def _is_plain(file: os.stat_result) -> bool:
+def _is_regular(file: os.stat_result) -> bool:
     """Return whether it is a regular file with one name: in a stranger's folder it may be a link or a pipe."""
     return stat.S_ISREG(file.st_mode) and file.st_nlink <= 1
 
@@ -104,7 +109,7 @@ def _remove_half_written(folder: Path) -> None:
     """Remove what killed processes left half written, but nothing that a process is still writing."""
     for path in folder.glob(".*.tmp"):
         with suppress(FileNotFoundError, PermissionError):
-            if HALF.fullmatch(path.name) and _is_plain(path.lstat()):
+            if HALF.fullmatch(path.name) and _is_regular(path.lstat()):
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:
                     _remove_free(path, descriptor)

@@ -1,12 +1,11 @@
-"""Careful reading of files, and how messages show paths."""
+"""Careful reading of files, and digests of what they hold."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -14,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.errors import DataError, InvalidValueError
+from tinynet.storage.messages import shown_path
 
 Array = npt.NDArray[Any]
 FilePath = str | os.PathLike[str]
 
-MAX_SHOWN = 300  # characters of a path in a message
-MAX_DIFFERING = 20  # values that a message names
 CACHED = 2**19  # bytes that a core keeps at hand
 
 
@@ -70,42 +68,6 @@ def decoded(content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"line {line}: not UTF-8: byte 0x{content[error.start]:02x}") from error
-
-
-def shown_path(path: FilePath) -> str:
-    """Return a path or a name for a message: on one line whatever is in it, and cut when it is very long."""
-    text = os.fspath(path)
-    text = text if len(text) <= MAX_SHOWN else f"{text[:100]}…{text[101 - MAX_SHOWN :]}"
-    return text if text and text.isprintable() else repr(text)
-
-
-def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return "differs in KEY (x in the folder, y now), ...", or "" when nothing differs; nan is the same as nan."""
-    absent = "absent"
-    found = [
-        f"{shown_path(key)} ({cut(stored.get(key, absent))} in the folder, {cut(now.get(key, absent))} now)"
-        for key in {**stored, **now}
-        if not _are_same(stored.get(key), now.get(key))
-    ]
-    return f"differs in {', '.join(found[:MAX_DIFFERING])}" if found else ""
-
-
-def _are_same(there: object, here: object) -> bool:
-    return there == here or (there != there and here != here)  # nan
-
-
-def cut(value: object, most: int = 60) -> str:
-    """Return a value for a message; of a long path the end tells more."""
-    text = str(value)
-    return shown_path(text if len(text) <= most else f"…{text[1 - most :]}")
-
-
-def typed_path(path: FilePath) -> str:
-    """Return a path as it is typed into bash, on one line whatever is in it."""
-    text = os.fspath(path)
-    if text.isprintable():
-        return shlex.quote(text)
-    return "$'" + repr(b'"' + os.fsencode(text))[3:]  # the quote lets repr escape every ' in it; bash reads the rest
 
 
 def digest(*arrays: Array | None) -> str:

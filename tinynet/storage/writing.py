@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tinynet.errors import RunFolderError
-from tinynet.storage.reading import shown_path
+from tinynet.storage.messages import shown_path
 
 HALF = re.compile(r"\..+\.[0-9]+\.tmp")  # of `write_atomically`, with the number of its process
 
@@ -110,11 +110,6 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
         sync_folder(path.parent)
-
-
-def left_behind(name: str) -> bool:
-    """Return whether a file is a lock, or what a killed process left half written."""
-    return (name.startswith(".") and name.endswith(".lock")) or HALF.fullmatch(name) is not None
 
 
 def still_has_name(path: Path, file: os.stat_result) -> bool:

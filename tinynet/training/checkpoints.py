@@ -30,7 +30,8 @@ from tinynet.errors import (
 )
 from tinynet.network import TwoLayerNet
 from tinynet.storage.locks import Check, only_writer
-from tinynet.storage.reading import digest, shown_path
+from tinynet.storage.messages import shown_path
+from tinynet.storage.reading import digest
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.history import History
 from tinynet.training.interrupts import deferred_signals

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from tinynet.data.npz_files import read_npz
 from tinynet.errors import DataError, InvalidTypeError, InvalidValueError, RunFolderError
-from tinynet.storage.reading import cut, differences, open_regular_file, shown_path
+from tinynet.storage.messages import differences, shortened, shown_path
+from tinynet.storage.reading import open_regular_file
 from tinynet.training.history import COLUMNS, Epoch, History
 
 Array = npt.NDArray[Any]
@@ -122,7 +123,7 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         meta = json.loads(known["meta"][:MAX_META].tobytes())
         if (version := meta["format_version"]) not in (1, FORMAT):
             raise RunFolderError(
-                f"{shown_path(path)}: has format version {cut(version)}, and this tinynet reads {FORMAT}; "
+                f"{shown_path(path)}: has format version {shortened(version)}, and this tinynet reads {FORMAT}; "
                 "resume with the version of tinynet that wrote it, or a newer one"
             )
         stored, rate = _with_defaults(meta["settings"]), float(meta["learning_rate"])
@@ -148,7 +149,7 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         raise
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
         raise DataError(
-            f"{shown_path(path)}: is not what tinynet wrote for such a network: {cut(error, 100)}"
+            f"{shown_path(path)}: is not what tinynet wrote for such a network: {shortened(error, 100)}"
         ) from error
 
 
