@@ -53,7 +53,7 @@ class Extended:
         return slopes, errors
 
     def truth(self, weights: Sequence[Weight], h: float) -> Array:
-        """Return the quotients over h, or the slope where their own rounding is more than what parts the two."""
+        """Return the quotients over h, or the slope where they differ from it by less than their rounding."""
         quotients, (slopes, errors) = self.quotients(weights, h), self.slopes(weights)
         rounding = 4 * EPS * max(1.0, float(np.abs(self.logits).max())) / h
         known = (errors < rounding) & (np.abs(quotients - slopes) <= rounding + errors)

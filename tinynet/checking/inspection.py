@@ -251,7 +251,7 @@ class Inspection:
         return float(np.finfo(self.got[name].dtype).eps)
 
     def _not_deterministic(self, measured: list[Entry]) -> list[Mistake]:
-        """Return what is to be said of an f or a grad that gives two answers to one question."""
+        """Return the mistakes of an f or a grad that gives different values at the same x."""
         found = []
         if self.function.spread:
             spread = f"f spreads by {self.function.spread:.2g} about {self.here.value:.6g} at one and the same x"

@@ -25,7 +25,7 @@ UNKNOWN = "no known pattern"
 MEANINGFUL = 10.0  # how often its error bar an entry must be to say anything about a ratio
 MAX_SAMPLES, WHOLE = 10**7, 1e-3  # that a factor is taken for, and how near it must be to a whole number
 UNSEEN, SEEN = 2.0**-30, 2.0**-10  # steps, in units of x: float32 does not see the one, and sees the other
-SPREAD = 1.5  # the largest probability over the smallest, so that ε/p is told from a factor
+SPREAD = 1.5  # the largest probability over the smallest, to tell ε/p from a factor
 FIT = 4.0  # how often its tolerance an entry may be off an explanation: it is fitted too
 
 

@@ -165,7 +165,7 @@ def quantum(line: Line, here: Here, flat: Slope) -> float:
 def _power_law(ladder: list[Slope]) -> Slope:
     """Return the limit, finite or not, of slopes that follow a power of the step: every gap is a part of the next.
 
-    So it is at 0 of x^1.5 (0.35 of it), of √x (2.8) and of ∛x (4), and where f jumps (8), which is no slope.
+    So it is at 0 of x^1.5 (0.35 of it), of √x (2.8) and of ∛x (4), and where f jumps (8), which is not a slope.
     """
     values, noise = np.array([(slope.value, slope.noise) for slope in ladder]).T
     gaps = np.diff(values)

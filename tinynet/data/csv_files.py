@@ -131,10 +131,7 @@ def _table(
     if not lines:
         raise DataError("has a header only")
     if len(names) == 1 and not known:
-        raise DataError(
-            f"line {line} is one column only, when separated by comma, semicolon, tab, | or spaces; "
-            "set dataset.separator if it is another"
-        )
+        raise DataError(f"line {line} is one column only, whether separated by comma, semicolon, tab, | or spaces")
     titles = _column_names(line, names) if header else titles
     return Table(
         tuple(replace(column, name=name) for column, name in zip(made, titles, strict=True)), np.array(lines), "line"

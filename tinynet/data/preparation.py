@@ -34,7 +34,7 @@ class Preparation:
     levels : tuple
         For each column its levels, of which each becomes a feature of 0 and 1; None for a column of numbers.
     label : str
-        The name of the label's column, which a labelled file has; "" for the one that is no feature.
+        The name of the label's column, which a labelled file has; "" for the one that is not a feature.
     style : Style
         How the files are written.
     """
@@ -60,7 +60,7 @@ class Preparation:
         return frozenset(name for name, levels in zip(self.columns, self.levels, strict=True) if levels is not None)
 
     def as_text(self, names: list[str]) -> list[int]:
-        """Return the places of the columns to read as text: those with levels, and those that are no features."""
+        """Return the places of the columns to read as text: those with levels, and those that are not features."""
         return [place for place, name in enumerate(names) if name in self.text or name not in self.columns]
 
     def gap_faults(self, table: Table) -> list[str]:

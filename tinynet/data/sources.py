@@ -51,10 +51,10 @@ class Source:
         The name of the label's column.
     options : TableOptions
     left_out : dict
-        Why a column of the table is no feature, by its name.
+        Why a column of the table is not a feature, by its name.
     dropped : int
         Rows that were left out for their gaps.
-    test_path : path of the file that has the test part, when it is no part of these samples
+    test_path : path of the file that has the test part, when it is not part of these samples
     """
 
     X: Any
@@ -101,7 +101,7 @@ def table_source(table: Table, options: TableOptions) -> Source:
         left_out[""] = "row numbers (a first column without a name)"
     left_out |= {one.name: "nothing but gaps" for one in table.columns if one.is_empty and one.name not in left_out}
     label = table.columns[at]
-    features = [one for one in table.columns if one.name not in left_out and one is not label]
+    features = [column for column in table.columns if column.name not in left_out and column is not label]
     for column in features:
         most = len(column.levels or ()) if column.name in codes else options.max_levels
         faults += column_faults(table, column, most, options.style.decimal)

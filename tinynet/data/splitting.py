@@ -75,7 +75,7 @@ def split_rows(
     for n in (n_test, n_validation):
         part_rows = rest[:0]
         if n:
-            with suppress(ValueError):  # a class with one sample left: told below in our words
+            with suppress(ValueError):  # a class with one sample left: named below
                 rest, part_rows = train_test_split(rest, test_size=n, random_state=seed, stratify=labels[rest])
         rows.append(part_rows)
     parts = [rest, rows[1], rows[0]]

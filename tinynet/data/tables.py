@@ -100,16 +100,16 @@ def column_places(names: Sequence[str], wanted: Iterable[str | int], what: str) 
     Raises
     ------
     DataError
-        For one that is not there, naming those that are.
+        For a column that is not there, naming those that are.
     """
     places, absent = list[int](), list[str | int]()
-    for one in wanted:
-        if isinstance(one, str) and one in names:
-            places.append(names.index(one))
-        elif not isinstance(one, str) and 0 < abs(one) <= len(names):
-            places.append(one - 1 if one > 0 else len(names) + one)
+    for column in wanted:
+        if isinstance(column, str) and column in names:
+            places.append(names.index(column))
+        elif not isinstance(column, str) and 0 < abs(column) <= len(names):
+            places.append(column - 1 if column > 0 else len(names) + column)
         else:
-            absent.append(one)
+            absent.append(column)
     if absent:
         near = difflib.get_close_matches(str(absent[0]), names, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
@@ -138,7 +138,7 @@ def level_order(level: str) -> tuple[int, float, str]:
 
 
 def text_column(name: str, texts: Sequence[str], codes: Array, marks: Collection[str]) -> Column:
-    """Return the column in which row i holds `texts`[`codes`[i]]; blanks around a text are no part of it."""
+    """Return the column in which row i holds `texts`[`codes`[i]]; blanks around a text are not part of it."""
     stripped = [text.strip() for text in texts]
     levels = sorted(set(stripped).difference(marks), key=level_order)
     places = {level: place for place, level in enumerate(levels)}
