@@ -98,7 +98,7 @@ def test_checkpoints_identify_data_by_their_values(kind: str, tmp_path: Path, rn
     again = Checkpoints(tmp_path, resume=True)
     assert len(train(TwoLayerNet(4, 5, 3), other, y, SGD(0.01), epochs=2, checkpoints=again, **options)) == 2
     (X if kind == "scaled" else other)[3] += 1
-    with pytest.raises(RunFolderError, match="another training data"):
+    with pytest.raises(RunFolderError, match="the training differs in training data"):
         train(TwoLayerNet(4, 5, 3), other, y, SGD(0.01), epochs=3, checkpoints=again, **options)
 
 
