@@ -12,12 +12,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pytest
 
 import tinynet
 from tinynet import DivergedError
 from tinynet.artifacts.run_folder import create_folder
-from tinynet.cli.main import main
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
 from tinynet.experiments.run import execute
@@ -101,17 +99,6 @@ def rewrite(path: str, change: Callable[[Any], object]) -> None:
     values = json.loads(Path(path).read_text(encoding="utf-8"))
     change(values)
     Path(path).write_text(json.dumps(values), encoding="utf-8")
-
-
-def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the one line that answers a wrong command line; check that nothing changed."""
-    before = {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")}
-    assert main(["report", *arguments]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert {path: path.is_file() and path.read_bytes() for path in Path().rglob("*")} == before
-    (only,) = err.splitlines()
-    return only.removeprefix("tinynet: ")
 
 
 def trained(name: str) -> tuple[tinynet.Dataset, tinynet.TwoLayerNet]:

@@ -28,7 +28,7 @@ from tinynet import (
     TinynetError,
     errors,
 )
-from tinynet.errors import check_choice, check_integer, check_memory, check_number, check_step_size, did_you_mean
+from tinynet.errors import check_choice, check_integer, check_memory, check_number, did_you_mean
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,12 +68,6 @@ def test_an_error_survives_pickling_and_copying(error: TinynetError, duplicate: 
     assert type(other) is type(error)
     assert str(other) == str(error)
     assert vars(other) == vars(error)
-
-
-def test_a_config_error_has_a_line_for_every_fault() -> None:
-    error = ConfigError(fault for fault in ("a: one", "b: two"))
-    assert error.faults == ("a: one", "b: two")
-    assert str(error) == "a: one\nb: two"
 
 
 @pytest.mark.parametrize(
@@ -140,13 +134,6 @@ def test_a_number_out_of_range_names_its_limits(value: Any, limits: Any, message
     with pytest.raises(InvalidValueError) as caught:
         check_number("x", value, **limits)
     assert str(caught.value).startswith(message)
-
-
-def test_a_step_size_must_be_finite_and_above_zero() -> None:
-    assert check_step_size(5e-324) == 5e-324
-    for h in (0.0, -1e-4, math.nan, math.inf):
-        with pytest.raises(InvalidValueError, match="h must be a finite number above 0"):
-            check_step_size(h)
 
 
 def test_a_choice_is_returned_or_the_nearest_is_named() -> None:

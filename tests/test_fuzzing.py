@@ -26,9 +26,7 @@ EXAMPLES |= {"checkpoint": 60}
 SOAK = {name: 10_000 for name in TARGETS}
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -153,42 +153,15 @@ def test_a_function_as_activation_equals_the_named_one(rng: np.random.Generator)
     assert all((named[key] == own[key]).all() for key in named)
 
 
-@pytest.mark.parametrize(
-    ("X", "message"),
-    [
-        (np.zeros(5), r"two dimensions.*reshape\(1, -1\)"),
-        (np.zeros((2, 5, 1)), "two dimensions"),
-        (np.zeros((0, 5)), "no rows"),
-        (np.zeros((2, 0)), "no columns"),
-        (np.array([["a"] * 5]), "real numbers"),
-    ],
-)
-def test_fault_21_an_X_of_the_wrong_shape_is_refused(X: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TwoLayerNet(5, 4, 3, seed=0).loss(X, np.zeros(len(X), dtype=int))
+def test_fault_21_an_X_of_the_wrong_shape_is_refused() -> None:
+    for X, message in ((np.zeros(5), r"two dimensions.*reshape\(1, -1\)"), (np.zeros((0, 5)), "no rows")):
+        with pytest.raises(ValueError, match=message):
+            TwoLayerNet(5, 4, 3, seed=0).loss(X, np.zeros(len(X), dtype=int))
 
 
 def test_fault_21_labels_of_the_wrong_length_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(2,\), one label a sample, got \(3,\)"):
         TwoLayerNet(5, 4, 3, seed=0).loss(np.zeros((2, 5)), [0, 1, 2])
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_fault_20_missing_values_are_counted_and_located(value: float) -> None:
-    X = np.zeros((4, 5))
-    X[2, 3] = X[3, 0] = value
-    with pytest.raises(ValueError, match="2 values that are nan or inf, the first in row 2, column 3"):
-        TwoLayerNet(5, 4, 3, seed=0).predict(X)
-
-
-def test_values_whose_sum_overflows_are_still_finite() -> None:
-    net = TwoLayerNet(5, 4, 3, seed=0)
-    assert net.predict(np.full((4, 5), 1e308)).shape == (4,)
-
-
-def test_fault_27_the_wrong_number_of_features_is_refused() -> None:
-    with pytest.raises(ValueError, match="X has 6 features, the network was made for 5"):
-        TwoLayerNet(5, 4, 3, seed=0).predict(np.zeros((1, 6)))
 
 
 def test_fault_13_a_network_too_large_for_memory_is_not_allocated() -> None:
@@ -200,11 +173,6 @@ def test_fault_13_a_network_too_large_for_memory_is_not_allocated() -> None:
 def test_impossible_sizes_are_refused(sizes: Any) -> None:
     with pytest.raises((ValueError, TypeError), match=r"n_features|hidden_units|n_classes"):
         TwoLayerNet(*sizes)
-
-
-def test_an_unknown_method_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean 'exact'"):
-        TwoLayerNet(1, 1, 2).numerical_gradient([[1.0]], [0], method="exat")
 
 
 @pytest.mark.parametrize("replacement", [np.zeros((5, 4), dtype=np.float32), np.zeros((4, 5)), None])

@@ -153,21 +153,6 @@ def test_no_step_of_a_run_has_a_rate_of_zero(name: str) -> None:
     assert 0 < min(optimizer.rates) <= max(optimizer.rates) <= 0.1
 
 
-def test_the_rates_of_a_cosine_average_half_the_rate() -> None:
-    optimizer = Recorder()
-    trained(optimizer, cosine(0.1, epochs=10), epochs=10)
-    assert sum(optimizer.rates) == pytest.approx(30 * 0.05)
-
-
-def test_a_run_in_two_halves_has_the_same_rates_as_one() -> None:
-    whole, half = Recorder(), Recorder()
-    schedule = cosine(0.1, epochs=6, warmup_epochs=1)
-    trained(whole, schedule, epochs=6)
-    trained(half, schedule)
-    trained(half, lambda t: schedule(t + 3))
-    assert half.rates == pytest.approx(whole.rates, rel=1e-12)
-
-
 @pytest.mark.parametrize(
     ("optimizer", "schedule", "kind", "message"),
     [

@@ -42,9 +42,7 @@ RAW = {name: load_dataset(name, scaling="none") for name in ("iris", "wine")}
 FILE = Path("model.onnx")
 
 
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def model_of(name: str = "iris", activation: Any = "tanh", scaling: str = "standard", size: float = 1.0) -> Model:
@@ -186,9 +184,8 @@ def test_a_missing_extra_names_the_command_that_installs_it(library: str, monkey
 
 
 @pytest.fixture
-def iris(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+def iris() -> str:
     """Return the run folder of a short training on iris."""
-    monkeypatch.chdir(tmp_path)
     assert main(["train", "iris", "training.epochs=3", "--out", "run", "--quiet"]) == 0
     return "run"
 

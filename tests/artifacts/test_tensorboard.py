@@ -23,9 +23,7 @@ ON = "training.tensorboard=true"
 QUICK = ("training.epochs=3", "network.hidden_units=3", ON)
 
 
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def curves(folder: Path | str) -> dict[str, list[tuple[int, float]]]:

@@ -28,9 +28,7 @@ from tinynet.gradients import series as differences
 EVERY = [("W1", (1, 2)), ("W1", (4, 0)), ("b1", (3,)), ("W2", (0, 1)), ("W2", (3, 2)), ("b2", (0,))]
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 @cache

@@ -23,9 +23,7 @@ from tinynet.gradients import series as differences
 SHORT = "training.epochs=4"
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def trained_twice(config: str, *overrides: str) -> Parity:

@@ -8,16 +8,15 @@ import json
 import os
 import re
 import runpy
-import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import fault
 from rights import unprivileged
 
 import tinynet
@@ -51,18 +50,6 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash in which tinynet is the command."""
     script = f"set -o pipefail; tinynet() {{ '{TINYNET}' \"$@\"; }}; {command}"
     return run("-c", script, way=["bash"])
-
-
-def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the one line that answers a wrong command line; check that nothing is created."""
-    before = sorted(Path().rglob("*"))
-    assert main(list(arguments)) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert sorted(Path().rglob("*")) == before
-    (line,) = err.splitlines()
-    assert line.isprintable()
-    return line
 
 
 # Output
@@ -193,7 +180,7 @@ def test_a_wrong_command_line_is_answered_in_one_helpful_line(capsys: pytest.Cap
         "train iris dataset.exclude=": "dataset.exclude: has no value",
     }.items():
         line = fault(capsys, *words.split())
-        assert line.startswith("tinynet: command line: ")
+        assert line.startswith("command line: ")
         assert all(part in line for part in parts.split(" ... ")), line
 
 
@@ -319,24 +306,6 @@ def test_an_error_during_the_run_gives_one_line_with_the_folder(
     monkeypatch.setattr("tinynet.experiments.run.execute", fails)
     assert main(["train", "iris", "--out", "x", "--quiet"]) == 3
     assert capsys.readouterr() == ("", f"tinynet: failed: x: No space left on device; {GO_ON}\n")
-
-
-def test_an_interrupt_exits_with_130_and_no_traceback() -> None:
-    words = [TINYNET, "train", "iris", "training.epochs=1_000_000", "--out", "x"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment()) as process:
-        assert process.stdout is not None and process.stderr is not None
-        process.stdout.readline()
-        while not (Path("x/metrics.csv").exists() and Path("x/metrics.csv").read_text().count("\n") > 2):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate()
-    assert process.returncode == 130
-    assert (out, err) == ("", f"tinynet: interrupted; {GO_ON}\n")
-    summary = json.loads(Path("x/summary.json").read_text())
-    assert summary["status"] == "interrupted"
-    assert summary["epochs"] == Path("x/metrics.csv").read_text().count("\n") - 1
 
 
 # Streams and terminals

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from answers import fault
 
 from tinynet import ConfigError, load_dataset, load_model
 from tinynet.cli.main import main
@@ -39,17 +40,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "tumours.toml").write_text(CONFIG, encoding="utf-8")
     monkeypatch.chdir(folder)
     return folder
-
-
-def fault(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the one line that answers a wrong command line; check that nothing is created."""
-    before = sorted(Path().rglob("*"))
-    assert main(list(arguments)) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and sorted(Path().rglob("*")) == before
-    (line,) = err.splitlines()
-    assert line.isprintable()
-    return line.removeprefix("tinynet: ")
 
 
 def table(text: str) -> tuple[list[str], list[list[str]]]:
@@ -174,25 +164,7 @@ def test_output_never_replaces_the_rows_or_the_model(iris: str, capsys: pytest.C
         assert "would be overwritten" in fault(capsys, "predict", iris, "new.csv", "--output", output)
 
 
-def test_a_full_disk_fails_with_the_name_of_the_output(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
-    rows_file(["5.1,3.5,1.4,0.2"] * 100)
-    assert main(["predict", iris, "new.csv", "--output", "/dev/full"]) == 3
-    assert capsys.readouterr().err == "tinynet: failed: /dev/full: No space left on device\n"
-
-
 # Where data files are looked for
-
-
-def test_a_path_is_relative_to_the_folder_of_its_config(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = str(project / "data" / "breast_cancer.csv")
-    for folder, source in [(project, "tumours.toml"), (tmp_path, "project/tumours.toml")]:
-        monkeypatch.chdir(folder)
-        assert load_config(source).dataset.path == expected
-    monkeypatch.chdir(project / "data")
-    assert load_config("../tumours.toml", ['dataset.path="breast_cancer.csv"']).dataset.path == expected
-    assert load_config("iris", ['dataset.name="csv"', 'dataset.path="../x.csv"']).dataset.path == str(project / "x.csv")
 
 
 def test_a_config_gives_the_same_data_set_as_load_dataset() -> None:

@@ -107,7 +107,8 @@ def test_a_path_is_relative_to_the_config_or_the_command_line(tmp_path: Path) ->
     Path("sub").mkdir()
     Path("sub/my.toml").write_text('[dataset]\nname = "csv"\npath = "flowers.csv"\n', encoding="utf-8")
     assert load_config("sub/my.toml").dataset.path == str(tmp_path / "sub" / "flowers.csv")
-    assert load_config("sub/my.toml", ["dataset.path=own.csv"]).dataset.path == str(tmp_path / "own.csv")
+    for path in ("own.csv", "../own.csv"):
+        assert load_config("sub/my.toml", [f"dataset.path={path}"]).dataset.path == str((tmp_path / path).resolve())
 
 
 def test_the_config_and_the_library_allow_the_same_names() -> None:

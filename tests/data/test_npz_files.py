@@ -87,11 +87,7 @@ def test_fault_19_objects_are_refused_and_never_unpickled() -> None:
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (np.zeros(4), np.zeros(4), "X must have two dimensions"),
         (np.zeros((4, 2, 2, 2)), np.zeros(4), "X must have two dimensions"),
-        (np.zeros((0, 2)), np.zeros(0), "X has no rows"),
-        (np.zeros((4, 0)), np.zeros(4), "X has no columns"),
-        (np.zeros((4, 2)), np.zeros(3), "y must have one label for each of the 4 rows of X"),
         (np.zeros((4, 2), complex), np.zeros(4), "X must hold real numbers, got dtype complex128"),
         (np.zeros((4, 2), [("a", "f8")]), np.zeros(4), "array X must hold numbers or text, got dtype"),
         (np.zeros((4, 2)), np.array([b"a", b"b"] * 2), "array y must hold numbers or text, got dtype"),

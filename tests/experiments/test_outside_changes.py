@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -116,19 +117,24 @@ def test_fault_11_a_sweep_does_not_resume_with_other_data(
     assert said(capsys, *SWEEP, "--resume", status=0) == "" and results("s") == whole
 
 
-def test_fault_11_data_that_change_during_a_sweep_are_noticed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained = sweep_module.train_one
+def change_data_after(n_runs: int, patch: pytest.MonkeyPatch) -> None:
+    trained, runs = sweep_module.train_one, itertools.count(1)
 
     def changing(*arguments: Any, **options: Any) -> Any:
         result = trained(*arguments, **options)
-        written(add=1.0)
+        if next(runs) == n_runs:
+            written(add=1.0)
         return result
 
+    patch.setattr(sweep_module, "train_one", changing)
+
+
+def test_fault_11_data_that_change_during_a_sweep_are_noticed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, first = Path("data.csv").absolute(), load_grid("own.toml", ["seed=0..2"]).combinations[0].folder
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_module, "train_one", changing)
+        change_data_after(1, patch)
         message = said(capsys, *SWEEP, status=2)
     assert message == (
         f"tinynet: s: {first} was trained on other data than {data} gives now: it has changed meanwhile; "
@@ -149,17 +155,8 @@ def test_fault_11_data_that_change_during_a_sweep_are_noticed(
 def test_fault_11_data_that_change_after_the_last_read_are_noticed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained, n_runs = sweep_module.train_one, 0
-
-    def changing(*arguments: Any, **options: Any) -> Any:
-        nonlocal n_runs
-        result, n_runs = trained(*arguments, **options), n_runs + 1
-        if n_runs == 3:
-            written(add=1.0)
-        return result
-
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_module, "train_one", changing)
+        change_data_after(3, patch)
         message = said(capsys, *SWEEP, status=2)
     assert "tinynet: s: 3 runs, seed=0-" in message and "put the data back, or begin a new sweep" in message
     before = files("s")
@@ -176,6 +173,11 @@ def begun_run(change: Callable[[Path], object]) -> Path:
     part = first.rename(first.with_name(f".{first.name}.part"))
     change(list(paths(part).values())[-1])
     return part
+
+
+def all_damaged(newest: Path) -> None:
+    for path in paths(newest.parent).values():
+        path.write_bytes(b"damaged")
 
 
 def newer(path: Path) -> None:
@@ -207,7 +209,7 @@ def test_fault_35_unsuitable_checkpoints_of_a_begun_run_are_kept(
 def test_fault_34_a_run_with_only_damaged_checkpoints_starts_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
+    part = begun_run(all_damaged)
     name = part.name[1:-5]
     damaged = {path.name: path.read_bytes() for path in part.glob("checkpoint-*")}
     message = said(capsys, *SWEEP, "--resume", status=0)
@@ -224,7 +226,7 @@ def test_fault_34_a_run_with_only_damaged_checkpoints_starts_again(
 def test_fault_34_a_run_that_started_again_can_be_resumed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part = begun_run(lambda path: [one.write_bytes(b"damaged") for one in paths(path.parent).values()])
+    part = begun_run(all_damaged)
     record = RunWriter.add
 
     def interrupting(*arguments: Any) -> None:
@@ -282,19 +284,13 @@ def extended(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (
-            lambda path: (path / "summary.json").write_text('{"status": "comp'),
-            "summary.json: is damaged: not valid JSON",
-        ),
         (lambda path: (path / "summary.json").write_text('{"status": "completed"}'), "/summary.json: is damaged"),
-        (lambda path: (path / "summary.json").write_text("[" * 200_000), "/summary.json: is damaged"),
         (lambda path: (path / "summary.json").unlink(), ": has not come to its end"),
         (cut, "metrics.csv: line 4: is damaged"),
-        (lambda path: (path / "metrics.csv").unlink(), "/metrics.csv: cannot be read: No such file"),
         (lambda path: (path / "config.json").write_text("{"), "config.json: not valid JSON"),
         (extended, ": the config differs in training.epochs"),
     ],
-    ids=["summary cut", "no figures", "deep", "no summary", "metrics cut", "no metrics", "config cut", "extended"],
+    ids=["no figures", "no summary", "metrics cut", "config cut", "extended"],
 )
 def test_fault_40_a_run_changed_from_outside_is_trained_again(
     change: Callable[[Path], object], why: str, capsys: pytest.CaptureFixture[str]
@@ -484,14 +480,6 @@ class Counting(SGD):
         super().update(params, {key: grad / self.n_steps for key, grad in grads.items()})
 
 
-class Adaptive(SGD):
-    """An optimizer with a state besides its velocity."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.betas, self.squares = (0.9, 0.999), dict[str, Any]()
-
-
 def test_fault_11_another_class_of_optimizer_is_refused(tmp_path: Path) -> None:
     Training().run_until(4, tmp_path)
     training = Training()
@@ -502,17 +490,10 @@ def test_fault_11_another_class_of_optimizer_is_refused(tmp_path: Path) -> None:
 
 def test_an_optimizer_with_state_beyond_checkpoints_is_refused(tmp_path: Path) -> None:
     training = Training()
-    training.optimizer = Adaptive(0.1)
-    with pytest.raises(InvalidTypeError, match=r"state is its velocity, as SGD's, got .*, which has squares besides$"):
-        training.run(tmp_path / "x")
-    assert not (tmp_path / "x").exists()
-    del training.optimizer.squares
-    assert len(training.run(tmp_path / "x", epochs=1)) == 1
-    training = Training()
     training.optimizer = Counting(0.1)
     with pytest.raises(InvalidTypeError, match=r"changes more as it trains: it has \{.*'n_steps': 1\}, and began with"):
-        training.run(tmp_path / "y")
-    assert not list((tmp_path / "y").iterdir()) and not training.optimizer.velocity
+        training.run(tmp_path / "x")
+    assert not list((tmp_path / "x").iterdir()) and not training.optimizer.velocity
 
 
 def test_fault_11_a_users_setting_that_differs_is_refused(tmp_path: Path) -> None:

@@ -24,9 +24,7 @@ ODD = "it's \\a\n\udcff0\"$HOME"  # \\udcff is a byte that is not UTF-8
 PLACES = [("-x", "-x"), (ODD, r"""$'it\'s \\a\n\xff0"$HOME'""")]
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def bash(script: str) -> subprocess.CompletedProcess[bytes]:

@@ -6,11 +6,8 @@ import csv
 import json
 import os
 import re
-import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,6 @@ from tinynet.config.loading import load_config
 from tinynet.experiments import load_run
 from tinynet.experiments import run as run_module
 from tinynet.experiments.run import RunWriter, execute
-from tinynet.reports.report import write_report
 
 FILES = {
     *("config.json", "environment.json", "loss_curve.png", "metrics.csv", "model.npz", "report.html", "summary.json")
@@ -371,11 +367,6 @@ def test_a_page_that_cannot_be_written_does_not_stop_training(
     assert train_iris(report=True)["status"] == "completed"
 
 
-def test_the_page_from_memory_equals_the_page_from_the_folder(finished: Path) -> None:
-    own = (finished / "report.html").read_bytes()
-    assert write_report(finished).read_bytes() == own
-
-
 def test_a_command_reads_the_config_of_a_run_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
     train_iris()
     read, real = list[str](), loading.parsed_file
@@ -440,38 +431,6 @@ def test_an_interrupted_run_writes_what_was_trained(
     assert (summary["status"], summary["epochs"], len(rows())) == (status, 2, 2)
     assert summary["test_accuracy"] is None  # measured once, at the end
     assert files() == FILES
-
-
-@contextmanager
-def files_of_at_most(n_bytes: int) -> Iterator[None]:
-    """Make every file that grows beyond `n_bytes` fail, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "dont_write_bytecode", True)  # an import would leave truncated bytecode behind
-        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.usefixtures("real_curves")
-@pytest.mark.parametrize(
-    ("n_bytes", "complete"),
-    [
-        (700, {"config.json", "environment.json"}),
-        (5000, {"config.json", "environment.json", "metrics.csv", "model.npz", "summary.json"}),
-    ],
-)
-def test_a_disk_that_fills_up_leaves_only_whole_files(n_bytes: int, complete: set[str]) -> None:
-    config = load_config("iris", ["training.epochs=8"])
-    run, folder = prepare(config), create_folder("run", "iris")
-    with files_of_at_most(n_bytes), pytest.raises(OSError, match="File too large"):
-        execute(run, folder)
-    left = {path.name for path in folder.path.iterdir()}
-    assert left - {"metrics.csv"} == complete - {"metrics.csv"}
-    for name in complete & {"config.json", "environment.json", "summary.json"}:
-        read_json(f"run/{name}")
 
 
 def test_fault_42_a_clock_set_back_gives_no_negative_durations(monkeypatch: pytest.MonkeyPatch) -> None:

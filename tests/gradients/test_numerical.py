@@ -126,14 +126,8 @@ def test_a_float64_array_is_moved_in_place_so_f_may_ignore_x() -> None:
     np.testing.assert_allclose(numerical_gradient(lambda _: x[0] * x[1], x), [4.0, 3.0], atol=1e-10)
 
 
-@pytest.mark.parametrize("x", [[3, 4], (3.0, 4.0), np.array([3, 4], dtype=np.int8)])
-def test_integers_and_lists_are_converted_to_float64(x: Any) -> None:
-    np.testing.assert_allclose(numerical_gradient(sum_of_squares, x), [6.0, 8.0], atol=1e-9)
-
-
-def test_a_read_only_array_is_copied() -> None:
-    x = np.array([3.0, 4.0])
-    x.flags.writeable = False
+@pytest.mark.parametrize("x", [[3, 4], (3.0, 4.0), np.array([3, 4], np.int8), np.broadcast_to([3.0, 4.0], 2)])
+def test_integers_lists_and_read_only_arrays_are_copied_to_float64(x: Any) -> None:
     np.testing.assert_allclose(numerical_gradient(sum_of_squares, x), [6.0, 8.0], atol=1e-9)
 
 
@@ -272,11 +266,6 @@ def test_a_wrong_number_of_workers_is_refused(workers: Any) -> None:
         numerical_gradient(sum_of_squares, [1.0], workers=workers)
 
 
-def test_gradient_descent_walks_to_the_textbook_minimum() -> None:
-    x = gradient_descent(sum_of_squares, np.array([-3.0, 4.0]), lr=0.1, step_num=100)
-    np.testing.assert_allclose(x, [-6.1e-10, 8.1e-10], rtol=0.02)
-
-
 def test_gradient_descent_defaults_to_100_steps_at_a_rate_of_0_01() -> None:
     x, expected = gradient_descent(lambda x: np.sum(x**3), [2.0]), 2.0
     for _ in range(100):
@@ -297,13 +286,6 @@ def test_a_wrong_rate_or_number_of_steps_is_refused_by_name(name: str, value: An
 def test_a_lost_step_is_warned_of_even_when_nan_follows() -> None:
     with pytest.warns(NumericalWarning, match="is too small"):
         assert np.isnan(gradient_descent(lambda _: math.inf, [1e20], step_num=3)).all()
-
-
-def test_a_large_rate_blows_up_and_a_tiny_one_hardly_moves() -> None:
-    with pytest.warns(NumericalWarning) as caught:
-        far = gradient_descent(sum_of_squares, [-3.0, 4.0], lr=10.0, step_num=100)
-    assert len(caught) == 1 and np.abs(far).min() > 1e11
-    np.testing.assert_allclose(gradient_descent(sum_of_squares, [-3.0, 4.0], lr=1e-10), [-3, 4], atol=1e-6)
 
 
 def test_gradient_descent_keeps_its_start_and_returns_the_path() -> None:

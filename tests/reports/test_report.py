@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pages import NASTY, Reader, fault, page, rewrite
+from answers import fault
+from pages import NASTY, Reader, page, rewrite
 
 from tinynet import RunFolderError
 from tinynet.artifacts.stored_runs import read_runs
@@ -159,14 +160,16 @@ def test_a_wrong_command_line_is_answered_in_one_line(
     arguments: list[str], said: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("empty").mkdir()
-    assert fault(capsys, *arguments).startswith(said)
+    assert fault(capsys, "report", *arguments).startswith(said)
 
 
 def test_a_pipe_is_never_replaced(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo("pipe")
     end = os.open("pipe", os.O_RDWR)
     os.write(end, GENERATOR.encode() * 100)
-    assert fault(capsys, "iris", "--output", "pipe").startswith("pipe: exists and is not a report of tinynet; ")
+    assert fault(capsys, "report", "iris", "--output", "pipe").startswith(
+        "pipe: exists and is not a report of tinynet; "
+    )
     os.close(end)
 
 
@@ -213,13 +216,13 @@ def test_a_damaged_file_is_named(
     damage: Callable[[], object], said: str, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage()
-    answer = fault(capsys, "iris")
+    answer = fault(capsys, "report", "iris")
     assert said.partition("/")[2] in answer and answer.isprintable()
 
 
 def test_a_damaged_sweep_csv_is_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("sweep/sweep.csv").write_text("a,b\n1,2\n")
-    assert fault(capsys, "sweep").startswith("sweep/sweep.csv: is damaged: ")
+    assert fault(capsys, "report", "sweep").startswith("sweep/sweep.csv: is damaged: ")
 
 
 def test_all_damaged_runs_of_a_sweep_are_named_together(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

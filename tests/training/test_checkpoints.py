@@ -268,11 +268,6 @@ def test_fault_11_the_warning_of_another_schedule_names_the_caller(folder: Path)
     assert len(caught) == 1 and Path(caught[0].filename).name == "resuming.py"
 
 
-def test_a_schedule_without_a_valid_rate_is_refused_before_training(folder: Path) -> None:
-    with pytest.raises(InvalidTypeError, match=r"schedule\(0.833333\) must be a number, got None"):
-        Training().run(folder, resume=True, schedule=lambda done: None)
-
-
 def test_checkpoints_are_passed_as_one_object(tmp_path: Path) -> None:
     with pytest.raises(InvalidTypeError, match=r"checkpoints must be tinynet.Checkpoints\(folder, ...\), got '"):
         Training().run(checkpoints=str(tmp_path))

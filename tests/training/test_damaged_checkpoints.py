@@ -249,10 +249,6 @@ BOMBS: dict[str, tuple[Any, str]] = {
     ),
     "letters": (lambda there: there.update(meta=header("(1,)", "<U100000000") + bytes(8)), "array meta of shape (1,)"),
     "deep list": (lambda there: there.update(meta=npy(np.full(2**20, ord("["), np.uint8))), "is not what tinynet"),
-    "deep object": (
-        lambda there: there.update(meta=npy(np.frombuffer(b'{"a":' * 200_000, np.uint8))),
-        "is not what tinynet",
-    ),
     "long number": (lambda there: there.update(meta=npy(np.full(2**20, ord("9"), np.uint8))), "is not what tinynet"),
     "huge meta": (lambda there: there.update(meta=npy(np.full(2**25, ord(" "), np.uint8))), "is not what tinynet"),
     "names": (
