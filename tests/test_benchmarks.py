@@ -84,14 +84,6 @@ def test_the_benchmarks_backpropagation_follows_the_chain_rule(
                 assert largest_error(measured(net.params, X, y), truth) < 1e-12, activation
 
 
-def test_backpropagation_does_not_modify_its_arguments(rng: np.random.Generator) -> None:
-    net = TwoLayerNet(6, 5, 4, seed=3)
-    X, y = rng.standard_normal((9, 6)), rng.integers(0, 4, 9)
-    before = flat(net.params).tobytes() + X.tobytes() + y.tobytes()
-    Backpropagation(9, 6, 5, 4)(net.params, X, y)
-    assert flat(net.params).tobytes() + X.tobytes() + y.tobytes() == before
-
-
 @pytest.mark.parametrize(
     ("slope", "smooth"),
     [("tanh slope", np.tanh), ("identity", lambda a: a + 0.5), ("clipped", lambda a: a.clip(-1, 1))],
@@ -199,12 +191,6 @@ def test_a_method_that_has_used_its_budget_is_skipped() -> None:
 def test_ratios_are_taken_within_a_round() -> None:
     slow, quick = measure.Timing(ratios=[4.0, 100.0, 6.0, 1.0]), measure.Timing(ratios=[2.0, 10.0, 2.0])
     assert slow.over(quick) == 3.0  # the median of 2, 10 and 3; the quick one skipped the last round
-
-
-def test_a_ratio_divides_by_the_duration_of_the_reference() -> None:
-    runs = {"slow": lambda: time.sleep(0.05)}
-    timing = measure.interleave(runs, lambda: time.sleep(0.001), rounds=2, budget_s=1.0)["slow"]
-    assert timing.duration_s >= 0.05 and min(timing.ratios) > 1.0
 
 
 def test_a_ratio_of_methods_includes_the_weights_not_visited() -> None:
@@ -347,9 +333,6 @@ def test_the_command_runs_without_the_other_libraries(left_out: tuple[str, ...],
             assert float(row[column].split()[0]) == pytest.approx(ratio, rel=0.02), row[1]
 
     trained = rows_of("training", "| digits", "| 200 images")
-    names = [cells[4] for cells in trained]
-    beside = [["tinynet", "MLPClassifier"], ["TinyNetClassifier", "train"], ["train with checkpoints", "train"]]
-    assert names == [name for pair in beside for name in pair * 2]
     for ours, theirs in zip(trained[::2], trained[1::2], strict=True):
         ratio = seconds(ours[5]) / seconds(theirs[5])
         assert float(ours[6].split()[0]) == pytest.approx(ratio, rel=0.02)

@@ -35,7 +35,6 @@ ORDER = (  # a room imports from those before it; its own modules have no import
     "cli",
     "__main__",
 )
-NUMPY_ALONE = {*ORDER[:10]}
 PRINTING = {"estimator", "cli", "__main__"}  # the estimator with verbose=True, as scikit-learn's do
 LIBRARIES = {  # where a library other than numpy is used
     "sklearn": {"data", "estimator", "reports"},
@@ -172,12 +171,6 @@ def test_a_library_is_imported_only_where_and_when_it_is_used() -> None:
             assert layer(module) in LIBRARIES.get(library, ()), f"{module} imports {library}"
         at_once = foreign(imports(tree, inside_functions=False)) - {"numpy"}
         assert {(module, library) for library in at_once} <= AT_MODULE_LEVEL
-
-
-def test_the_core_needs_only_numpy_at_import() -> None:
-    for module, tree in MODULES.items():
-        if layer(module) in NUMPY_ALONE:
-            assert foreign(imports(tree, inside_functions=False)) <= {"numpy"}, module
 
 
 def test_only_the_command_and_the_estimator_print() -> None:

@@ -135,18 +135,6 @@ def test_working_memory_stays_below_64_megabytes(shape: tuple[int, int, int, int
     assert peak - gradient_bytes < 64 * 2**20
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("key", ["W1", "b1", "W2", "b2"])
-def test_parameters_that_are_not_finite_give_nan_silently(key: str, value: float, rng: np.random.Generator) -> None:
-    X, y = small_problem(rng)
-    for name in ("tanh", "relu", "sign"):
-        net = TwoLayerNet(5, 4, 3, activation=name, seed=0)
-        net.params[key].flat[0] = value
-        if np.isfinite(net.loss(X, y)):  # tanh of inf is 1
-            continue
-        assert any(np.isnan(grad).any() for grad in net.numerical_gradient(X, y).values())
-
-
 def test_a_function_as_activation_equals_the_named_one(rng: np.random.Generator) -> None:
     X, y = small_problem(rng)
     named, own = (TwoLayerNet(5, 4, 3, activation=act, seed=0).numerical_gradient(X, y) for act in ("silu", silu))

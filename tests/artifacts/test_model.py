@@ -111,17 +111,14 @@ def test_a_model_without_read_permission_is_refused(folder: Path, monkeypatch: p
     ("arrays", "message"),
     [
         ({"W1": None}, "no array 'W1'; it has 'b1', 'W2'"),
-        ({"scale": None, "offset": None}, "no array 'offset', 'scale'"),
         ({"W1": np.zeros(4)}, "W1 and W2 must be matrices, got shapes (4,) and (5, 3)"),
         ({"W2": np.zeros((6, 3))}, "W2 must be numbers of shape (5, 3), as W1 is (4, 5), got float64 of shape (6, 3)"),
         ({"b1": np.zeros((5, 1))}, "b1 must be numbers of shape (5,)"),
         ({"class_names": np.array(["a", "b"])}, "class_names must be text of shape (3,)"),
         ({"activation": np.array(["tanh"])}, "activation must be text of shape ()"),
         ({"activation": np.array("tnah")}, "unknown activation 'tnah'; did you mean 'tanh'?"),
-        ({"class_names": np.arange(3)}, "class_names must be text of shape (3,), as W1 is (4, 5), got int64"),
         ({"W2": np.full((5, 3), "1")}, "W2 must be numbers of shape (5, 3), as W1 is (4, 5), got <U1"),
         ({"W1": np.full((4, 5), np.nan)}, "W1 must hold finite numbers up to 1e+150"),
-        ({"b2": np.array([0.0, -np.inf, 0.0])}, "b2 must hold finite numbers"),
         ({"scale": np.zeros(4)}, "scale must be above 0"),
         (
             {"W2": np.zeros((5, 1)), "b2": [0.0], "class_names": ["a"], "class_counts": None},
@@ -133,13 +130,6 @@ def test_a_model_without_read_permission_is_refused(folder: Path, monkeypatch: p
 )
 def test_fault_19_an_array_that_does_not_fit_is_named(arrays: Any, message: str, folder: Path) -> None:
     assert f"{folder}/model.npz: {message}" in fault(changed(folder, **arrays))
-
-
-def test_fault_19_a_truncated_model_is_refused(folder: Path) -> None:
-    path, whole = folder / "model.npz", (folder / "model.npz").read_bytes()
-    for length in (0, 10, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        assert fault(folder).startswith(f"{path}: not an NPZ archive, or a damaged one: ")
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -28,7 +28,6 @@ from tinynet.config.loading import preset_names, preset_text
 GO_ON = "resume with: tinynet train --out x --resume"
 QUICK = "training.epochs=2"
 TINYNET = str(Path(sys.executable).with_name("tinynet"))
-MODULE = [sys.executable, "-m", "tinynet"]
 
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from answers import fault
 
-from tinynet import ConfigError, load_dataset, load_model
+from tinynet import load_dataset, load_model
 from tinynet.cli.main import main
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
@@ -196,30 +196,6 @@ def test_fault_43_a_run_without_its_data_takes_another_path(
     expected = f"{config}: dataset.path: {tmp_path.parent / 'data' / 'breast_cancer.csv'}: cannot be read: No such file"
     assert fault(capsys, "train", config).startswith(expected)
     assert main(["train", config, 'dataset.path="data/breast_cancer.csv"', "--quiet", "--out", "again"]) == 0
-
-
-@pytest.mark.parametrize(
-    ("overrides", "key", "message"),
-    [
-        (['dataset.name="csv"'], "path", "missing; csv needs the file to read, relative to the config's folder"),
-        (['dataset.path="x.csv"'], "path", "applies only to dataset.name 'csv' or 'npz'; here it is 'iris'"),
-        (
-            ['dataset.name="npz"', 'dataset.path="x"', "dataset.header=true"],
-            "header",
-            "applies only to dataset.name 'csv'; ",
-        ),
-        (
-            ['dataset.name="csv"', 'dataset.path="x"', 'dataset.separator=":"'],
-            "separator",
-            "must be ',', ';', '\\t', '|' or 'space', got ':'",
-        ),
-    ],
-)
-def test_a_wrong_option_of_a_file_is_named_by_its_key(overrides: list[str], key: str, message: str) -> None:
-    with pytest.raises(ConfigError) as info:
-        load_config("iris", overrides)
-    (line,) = info.value.faults
-    assert f": dataset.{key}: {message}" in line
 
 
 def test_a_fault_in_the_file_names_config_key_file_and_line(capsys: pytest.CaptureFixture[str]) -> None:

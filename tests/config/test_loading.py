@@ -271,6 +271,17 @@ def test_fault_06_values_that_exclude_each_other_are_refused() -> None:
     assert load_config("iris", ["optimizer.warmup_epochs=1.9", "training.epochs=2"]).optimizer.warmup_epochs == 1.9
 
 
+def test_fault_06_an_option_of_another_data_set_is_refused() -> None:
+    for words, message in {
+        "dataset.name=csv": "path: missing; csv needs the file to read",
+        "dataset.path=x.csv": "path: applies only to dataset.name 'csv' or 'npz'; here it is 'iris'",
+        "dataset.name=npz dataset.path=x dataset.header=true": "header: applies only to dataset.name 'csv'",
+        "dataset.name=csv dataset.path=x dataset.separator=:": "separator: must be ',', ';', '\\t', ",
+    }.items():
+        (fault,) = faults(None, *words.split(), file="iris")
+        assert f": dataset.{message}" in fault
+
+
 def test_fault_07_an_unknown_name_is_answered_with_all_names() -> None:
     for line, parts in {
         "dataset.name = 'digit'": "'digits', 'moons', 'iris' ... got 'digit'; did you mean 'digits'?",

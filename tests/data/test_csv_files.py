@@ -109,20 +109,6 @@ def test_the_label_column_may_be_the_first() -> None:
     assert "missing in 'answer': line 3" in fault(csv_file("answer,a\nx,1\n,2\n"), label=1)
 
 
-@pytest.mark.parametrize(
-    ("labels", "names"),
-    [
-        (["10", "9"], ("9", "10")),
-        (["1.0", "-1"], ("-1", "1.0")),
-        (["1_0", "9"], ("9", "1_0")),
-        (["9007199254740993", "9007199254740992"], ("9007199254740992", "9007199254740993")),
-    ],
-)
-def test_fault_22_class_names_are_kept_and_numbers_are_sorted(labels: list[str], names: tuple[str, ...]) -> None:
-    path = csv_file(text([[i, 0, labels[i % 2]] for i in range(20)]))
-    assert load_dataset("csv", path=path, **WHOLE).class_names == names
-
-
 def test_fault_22_a_label_column_of_fractions_is_refused() -> None:
     with pytest.raises(DataError, match="label column 'answer' must hold whole numbers or words"):
         load_dataset("csv", path=csv_file(text([[1, 2, 0.5], [1, 2, 1.5]] * 9)))

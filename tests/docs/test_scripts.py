@@ -142,20 +142,6 @@ def test_train_digits_starts_at_chance_and_lowers_the_loss(run_script: Run) -> N
     assert len(losses) == 4 and losses == sorted(losses, reverse=True) and losses[-1] < before / 10
 
 
-def test_training_loop_lowers_the_loss_of_its_batches(run_script: Run) -> None:
-    printed, _ = run_script("training_loop")
-    steps, losses = zip(*(numbers(line) for line in printed.splitlines()[:-1]), strict=True)
-    assert steps == (100, 200, 300, 400) and losses[0] < math.log(10) / 10 and losses[-1] < losses[0] / 2
-
-
-def test_hard_thresholds_learn_from_wide_differences_only(run_script: Run) -> None:
-    printed, _ = run_script("train_hard_threshold")
-    lines = [numbers(line) for line in printed.splitlines()]
-    assert [line[0] for line in lines] == [1e-4, 0.2, 0.5, 1.0, 1e-4]
-    narrow, *wide, tanh = (line[-1] for line in lines)
-    assert narrow < 85 and min(wide) > 93 and max(wide) > tanh - 1.5
-
-
 def test_workers_give_the_same_bits_however_slow_f_is(run_script: Run) -> None:
     printed, _ = run_script("workers")
     lines = printed.splitlines()

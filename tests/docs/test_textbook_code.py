@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tinynet import SGD, TwoLayerNet, gradient_descent, load_dataset, numerical_diff, numerical_gradient
+from tinynet import TwoLayerNet, gradient_descent, load_dataset, numerical_diff, numerical_gradient
 
 Array = npt.NDArray[Any]
 
@@ -31,31 +31,6 @@ class SimpleNet:
 
     def loss(self, x: Array, t: Array) -> float:
         return cross_entropy_error(softmax(np.dot(x, self.W)), t)
-
-
-class OwnNet:
-    """A reader's own two layers, with the names of the textbook and none of tinynet's code."""
-
-    def __init__(self, input_size: int, hidden_size: int, output_size: int, rng: np.random.Generator) -> None:
-        self.params: dict[str, Array] = {
-            "W1": 0.1 * rng.standard_normal((input_size, hidden_size)),
-            "b1": np.zeros(hidden_size),
-            "W2": 0.1 * rng.standard_normal((hidden_size, output_size)),
-            "b2": np.zeros(output_size),
-        }
-
-    def predict(self, x: Array) -> Array:
-        z = 1 / (1 + np.exp(-(np.dot(x, self.params["W1"]) + self.params["b1"])))
-        return softmax(np.dot(z, self.params["W2"]) + self.params["b2"])
-
-    def loss(self, x: Array, t: Array) -> float:
-        return cross_entropy_error(self.predict(x), t)
-
-    def numerical_gradient(self, x: Array, t: Array) -> dict[str, Array]:
-        def loss_W(W: Array) -> float:
-            return self.loss(x, t)
-
-        return {key: numerical_gradient(loss_W, self.params[key]) for key in ("W1", "b1", "W2", "b2")}
 
 
 def function_1(x: Any) -> Any:
@@ -123,16 +98,3 @@ def test_the_training_loop_in_the_book_learns_the_digits(rng: np.random.Generato
             test_acc_list.append(network.accuracy(x_test, t_test))
     assert abs(train_loss_list[0] - np.log(10)) < 0.1 and train_loss_list[-1] < 0.5
     assert test_acc_list[0] < 0.3 and test_acc_list[-1] > 0.9
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_optimizer_trains_a_readers_own_network(momentum: float, rng: np.random.Generator) -> None:
-    x = rng.standard_normal((30, 2))
-    t = np.eye(2)[(x[:, 0] > x[:, 1]).astype(int)]
-    net, optimizer = OwnNet(2, 3, 2, rng), SGD(0.5, momentum)
-    losses = []
-    for _ in range(40):
-        grads = net.numerical_gradient(x, t)
-        optimizer.update(net.params, grads)
-        losses.append(net.loss(x, t))
-    assert losses[0] == pytest.approx(np.log(2), abs=0.1) and losses[-1] < losses[0] - 0.05

@@ -12,7 +12,6 @@ import pytest
 
 import tinynet
 from tinynet import SGD, ConfigError, History, InvalidValueError, Model, RunFolderError, TwoLayerNet, load_model
-from tinynet.config.loading import load_config
 from tinynet.experiments import load_run, run_experiment, run_sweep, write_report
 
 IRIS: dict[str, Any] = {"dataset": {"name": "iris"}, "training": {"epochs": 2, "batch_size": 16}}
@@ -149,15 +148,3 @@ def test_a_notebook_shows_objects_in_two_lines_with_sizes() -> None:
     }
     for part, thing in shown.items():
         assert part in repr(thing) and len(repr(thing)) <= 160 and "\n" not in repr(thing)
-
-
-def test_a_history_can_plot_itself() -> None:
-    history = run_experiment(IRIS, out="run").history
-    axes = history.plot()
-    drawn = [np.asarray(line.get_ydata(), float) for line in axes.get_lines()]
-    assert any(np.allclose(y, history["train_loss"]) for y in drawn if len(y) == len(history))
-
-
-def test_a_config_object_is_accepted_too() -> None:
-    config = load_config("iris", ["training.epochs=1"])
-    assert run_experiment(config, out="run").config == config

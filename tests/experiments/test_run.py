@@ -24,7 +24,6 @@ from tinynet.cli.main import main
 from tinynet.config import loading
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
-from tinynet.experiments import load_run
 from tinynet.experiments import run as run_module
 from tinynet.experiments.run import RunWriter, execute
 
@@ -58,12 +57,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "run"
     train_iris(folder=str(folder), report=True)
     return folder
-
-
-def test_step_losses_are_kept_for_runs_of_few_epochs() -> None:
-    train_iris("training.epochs=2", "training.batch_size=50")
-    losses = load_run("run").history.step_losses
-    assert len(losses) == 2 * 3 and losses == json.loads(Path("run/summary.json").read_text())["step_losses"]
 
 
 def rows(folder: str = "run") -> list[dict[str, str]]:
@@ -218,20 +211,6 @@ def test_a_preset_reaches_its_required_accuracy_on_the_digits(preset: str, wante
 
 
 # Repeating a run
-
-
-def same_run(first: str, second: str) -> bool:
-    models = [Path(folder, "model.npz").read_bytes() for folder in (first, second)]
-    tables = [[{**row, "duration_s": ""} for row in rows(folder)] for folder in (first, second)]
-    return models[0] == models[1] and tables[0] == tables[1]
-
-
-def test_config_json_repeats_the_run() -> None:
-    train_iris("training.epochs=3", "seed=5", "network.activation='silu'", "training.patience=2", folder="first")
-    train_iris("seed=5", source="first/config.json", folder="second")
-    train_iris("seed=6", source="first/config.json", folder="other")
-    assert same_run("first", "second") and not same_run("first", "other")
-    assert Path("first/config.json").read_bytes() == Path("second/config.json").read_bytes()
 
 
 # Faults found before the run
@@ -413,22 +392,19 @@ def test_fault_30_a_first_epoch_that_diverges_keeps_the_weights() -> None:
         assert (model["W1"] == before).all()
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "interrupted"), (TypeError("bug"), "failed")])
-def test_an_interrupted_run_writes_what_was_trained(
-    error: BaseException, status: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_meets_a_bug_writes_what_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     record = RunWriter.add
 
     def interrupted(writer: RunWriter, row: Any) -> None:
         record(writer, row)
         if row.epoch == 2:
-            raise error
+            raise TypeError("bug")
 
     monkeypatch.setattr(RunWriter, "add", interrupted)
-    with pytest.raises(type(error)):
+    with pytest.raises(TypeError):
         train_iris(report=True)
     summary = read_json("run/summary.json")
-    assert (summary["status"], summary["epochs"], len(rows())) == (status, 2, 2)
+    assert (summary["status"], summary["epochs"], len(rows())) == ("failed", 2, 2)
     assert summary["test_accuracy"] is None  # measured once, at the end
     assert files() == FILES
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from answers import fault
-from sweeping import QUICK, made_at, result, results, run_folders, statuses, swept, table
+from sweeping import QUICK, made_at, run_folders, statuses, swept, table
 
 from tinynet.artifacts.run_folder import RunFolder
 from tinynet.cli.main import main
@@ -23,24 +23,10 @@ from tinynet.experiments.sweep_table import results_table, write_table
 from tinynet.experiments.workers import Outcomes, Task, Work, serial
 from tinynet.storage.writing import write_atomically
 
-REPEATED = {"checkpoint-000000014.npz", "config.json", "environment.json", "model.npz"}
-FILES = REPEATED | {"metrics.csv", "report.html", "summary.json"}  # it contains durations
-
-
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 # The folder of a sweep
-
-
-def test_a_run_folder_equals_that_of_a_single_run_but_for_a_picture() -> None:
-    swept("seed=3,4", *QUICK)
-    assert main(["train", "iris", "seed=4", *QUICK, "--quiet", "--out", "alone"]) == 0
-    first, second = run_folders()
-    assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()} == FILES
-    for name in REPEATED - {"checkpoint-000000014.npz"}:
-        assert (second / name).read_bytes() == Path("alone", name).read_bytes(), name
-    assert results("s")[second.name] == result(Path("alone"))
 
 
 def test_each_run_has_a_page_unless_no_reports_is_given() -> None:
@@ -232,7 +218,7 @@ def test_resuming_with_another_config_names_the_keys_that_differ(capsys: pytest.
     assert line == f"s: the config differs in {differing}"
 
 
-def test_your_own_table_can_be_swept_reported_and_predicted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_your_own_table_can_be_swept_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"{n},{('red', 'blue')[n % 2]},{('yes', 'no')[n % 3 == 0]}\n" for n in range(60)]
     Path("own.csv").write_text("size,colour,kind\n" + "".join(rows), encoding="utf-8")
     axes = ["optimizer.learning_rate=0.03,0.1", "seed=0..2", "dataset.scaling=standard,minmax"]
@@ -240,10 +226,6 @@ def test_your_own_table_can_be_swept_reported_and_predicted(capsys: pytest.Captu
     out = capsys.readouterr().out
     assert out.count("colour: text, 2 columns of 0 and 1\n") == 1  # as for train, once for all runs
     assert Path("s/report.html").is_file()
-    folder = next(path for path in Path("s").iterdir() if path.name.startswith("learning_rate=0.1-seed=1"))
-    Path("new.csv").write_text("colour,size\nred,3\nblue,4\n", encoding="utf-8")
-    assert main(["predict", str(folder), "new.csv"]) == 0
-    assert re.fullmatch(r"label,.*\n((yes|no),0?\.?\S+\n){2}", capsys.readouterr().out)
 
 
 def test_settings_without_a_validation_part_come_last(capsys: pytest.CaptureFixture[str]) -> None:

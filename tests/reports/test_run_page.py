@@ -225,26 +225,6 @@ def test_a_run_that_was_never_tested_shows_its_network(runs: Path) -> None:
     assert "Decision boundary" in charts(html)
 
 
-def test_fault_43_a_moved_run_folder_gives_the_same_report(runs: Path) -> None:
-    before = page("digits")
-    Path("elsewhere").mkdir()
-    Path("digits").rename("elsewhere/digits")
-    assert page("elsewhere/digits") == before
-    Path("elsewhere/digits").rename("elsewhere/renamed")
-    assert page("elsewhere/renamed") == before.replace("run folder digits", "run folder renamed").replace(
-        "In the run folder, digits", "In the run folder, renamed"
-    )
-
-
-def test_data_that_changed_since_the_run_are_not_shown(runs: Path) -> None:
-    rewrite("digits/config.json", lambda config: config.update(seed=5))
-    said = words("digits")
-    assert "they have changed since, and are not shown" in said
-    assert "Confusion" not in said and "Worst mistakes" not in said
-    rewrite("iris/config.json", lambda config: config["dataset"].update(name="wine"))
-    assert "they have changed since, and are not shown" in words("iris")
-
-
 @pytest.mark.parametrize("change", ["fewer", "scaled", "renamed"])
 def test_changed_data_are_detected_without_a_test_part(change: str, runs: Path) -> None:
     rows = [f"{i % 9},{i % 7},{'ab'[i % 2]}" for i in range(120)]

@@ -85,12 +85,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert [path.name for path in Path().iterdir()] == ["file"]
 
 
-def test_a_temporary_file_left_under_the_same_pid_is_replaced() -> None:
-    Path(f".file.{os.getpid()}.tmp").write_bytes(b"half")
-    write_atomically(Path("file"), b"new")
-    assert [path.name for path in Path().iterdir()] == ["file"]
-
-
 def test_writing_into_a_missing_or_read_only_folder_fails() -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(Path("gone/file"), b"new")

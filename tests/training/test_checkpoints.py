@@ -17,7 +17,6 @@ import pytest
 from resuming import EPOCHS, N_STEPS, Training, altered, meta, npy, outcome
 
 from tinynet import Checkpoints, History, InvalidTypeError, InvalidValueError, RunFolderError, TwoLayerNet, train
-from tinynet.errors import Interrupted
 from tinynet.schedules import cosine
 from tinynet.storage.reading import digest
 from tinynet.training import checkpoints as checkpoint_module
@@ -152,30 +151,6 @@ def test_the_interrupted_optimizer_may_continue_itself(whole: Any, tmp_path: Pat
     assert outcome(training, training.run(tmp_path, resume=True)) == whole
 
 
-@pytest.mark.parametrize(("step", "whole_epochs"), [(8, 2), (1, 0)])
-def test_a_second_signal_loses_only_the_current_epoch(step: int, whole_epochs: int, whole: Any, tmp_path: Path) -> None:
-    training, expected = Training(every_s=1e9), Training(patience=None)
-    update, n_updates = training.optimizer.update, itertools.count(1)
-
-    def interrupting(params: Any, grads: Any) -> None:
-        update(params, grads)
-        if next(n_updates) == step:
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGTERM)
-
-    training.optimizer.update = interrupting
-    with pytest.raises(Interrupted) as caught:
-        training.run(tmp_path)
-    assert (caught.value.at_once, caught.value.signal) == (True, signal.SIGTERM)
-    assert isinstance(caught.value.history, History) and len(caught.value.history) == whole_epochs
-    assert list(paths(tmp_path)) == ([N_STEPS * whole_epochs] if whole_epochs else [])
-    if whole_epochs:
-        expected.run(epochs=whole_epochs)
-    assert all((training.net.params[key] == param).all() for key, param in expected.net.params.items())
-    again = Training()
-    assert outcome(again, again.run(tmp_path, resume=True)) == whole
-
-
 def test_a_second_signal_while_saving_leaves_no_half_file(
     whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +164,11 @@ def test_a_second_signal_while_saving_leaves_no_half_file(
     training = Training(every_s=1e9)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", interrupted)
-        assert training.run_until(8, tmp_path).at_once
+        error = training.run_until(8, tmp_path)
+    assert error.at_once and isinstance(error.history, History) and len(error.history) == 2
+    expected = Training(patience=None)
+    expected.run(epochs=2)
+    assert all((training.net.params[key] == param).all() for key, param in expected.net.params.items())
     assert list(tmp_path.iterdir()) == [tmp_path / "checkpoint-000000006.npz"]
     again = Training()
     assert outcome(again, again.run(tmp_path, resume=True)) == whole
