@@ -183,19 +183,6 @@ def test_a_wrong_command_line_is_answered_in_one_helpful_line(capsys: pytest.Cap
         assert all(part in line for part in parts.split(" ... ")), line
 
 
-def test_all_faults_of_a_config_get_a_line_and_nothing_is_created(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("my.toml").write_text('[dataset]\nname = "irs"\n[training]\nepochs = 0\n')
-    assert main(["train", "my.toml", "optimizer.momentum=1", "lr=0.1", "--out", "x"]) == 2
-    starts = [line.partition(": must")[0] for line in capsys.readouterr().err.splitlines()]
-    assert starts[0].startswith("tinynet: command line: unknown key lr; nearest: optimizer.learning_rate")
-    assert starts[1:] == [
-        "tinynet: my.toml: dataset.name",
-        "tinynet: command line: optimizer.momentum",
-        "tinynet: my.toml: training.epochs",
-    ]
-    assert [path.name for path in Path().iterdir()] == ["my.toml"]
-
-
 @pytest.mark.parametrize("options", [[], ["--quiet"]])
 def test_fault_12_a_batch_size_above_the_data_gives_one_note(
     options: list[str], capsys: pytest.CaptureFixture[str]

@@ -112,11 +112,6 @@ def test_fault_27_rows_of_another_layout_are_refused_with_the_line(
     assert fault(capsys, "predict", iris, rows_file([row], header)).startswith(f"new.csv: {message}")
 
 
-def test_fault_27_an_array_with_the_wrong_columns_is_refused(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
-    np.savez("new.npz", X=np.zeros((2, 3)))
-    assert "X has 3 columns, the model was trained on 4: " in fault(capsys, "predict", iris, "new.npz")
-
-
 def test_fault_27_a_class_that_training_never_saw_does_not_matter(
     iris: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

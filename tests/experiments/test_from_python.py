@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import tinynet
-from tinynet import SGD, ConfigError, History, InvalidValueError, Model, RunFolderError, TwoLayerNet, load_model
+from tinynet import SGD, ConfigError, History, InvalidValueError, Model, TwoLayerNet, load_model
 from tinynet.experiments import load_run, run_experiment, run_sweep, write_report
 
 IRIS: dict[str, Any] = {"dataset": {"name": "iris"}, "training": {"epochs": 2, "batch_size": 16}}
@@ -86,13 +86,8 @@ def test_a_fault_is_named_and_nothing_is_written(config: Any, overrides: Any, na
 def test_faults_of_axes_and_folders_are_named() -> None:
     with pytest.raises(ConfigError, match=r"sweep: unknown key sed\b.*\bseed\b"):
         run_sweep("iris", {"sed": [1, 2]})
-    with pytest.raises(ConfigError, match="nothing varies"):
-        run_sweep("iris", {"seed": [1]})
     with pytest.raises(ConfigError, match=r"nowhere/config.json: cannot be read"):
         load_run("nowhere")
-    run_experiment(IRIS, out="run")
-    with pytest.raises(RunFolderError, match="run holds a run already"):
-        run_experiment(IRIS, out="run")
 
 
 def test_the_functions_are_imported_on_first_use() -> None:

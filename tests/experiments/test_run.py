@@ -216,17 +216,6 @@ def test_a_preset_reaches_its_required_accuracy_on_the_digits(preset: str, wante
 # Faults found before the run
 
 
-def test_fault_06_parts_that_lack_a_class_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^my\.toml: dataset: .*the training part would have 1 of 150 samples"):
-        prepare(load_config("iris", ["dataset.test_size=0.89"]), "my.toml")
-
-
-def test_fault_13_sizes_beyond_memory_create_nothing() -> None:
-    message = r"^config: network\.hidden_units: 1,000,000,000,000 hidden units.* GiB; this machine has"
-    with pytest.raises(ConfigError, match=message):
-        prepare(load_config("iris", ["network.hidden_units=1_000_000_000_000"]))
-
-
 def test_fault_13_hidden_units_too_many_for_memory_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -46,13 +46,6 @@ def test_the_warning_of_a_lost_step_points_at_the_caller(differentiate: Callable
     assert caught[0].filename == __file__
 
 
-def test_numerical_diff_of_an_array_is_elementwise() -> None:
-    x = np.array([[0, 1], [2, 3]])
-    slopes = numerical_diff(np.sin, x)
-    assert slopes.shape == (2, 2)
-    np.testing.assert_allclose(slopes, np.cos(x), atol=1e-8)
-
-
 def test_a_function_of_a_plain_number_may_use_the_math_module() -> None:
     result = numerical_diff(math.sin, 0)
     assert type(result) is float
