@@ -66,7 +66,6 @@ def test_every_preset_conforms_to_the_schema(name: str) -> None:
         ("dataset.label", -1, 1.5),
         ("dataset.label", "diagnosis", True),
         ("dataset.separator", "\t", " "),
-        ("dataset.header", False, "no"),
         ("network.hidden_units", 3, "3"),
         ("optimizer.learning_rate", 1e-9, 0),
         ("training.epochs", 1, 1.5),

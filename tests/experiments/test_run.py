@@ -312,6 +312,7 @@ def test_a_running_run_has_a_page_that_refreshes_until_its_end(monkeypatch: pyte
 
     def looks_at_the_page(writer: RunWriter, row: Any) -> None:
         add(writer, row)
+        assert len(rows()) == row.epoch  # metrics.csv is on disk after every epoch
         pages.append(Path("run/report.html").read_text(encoding="utf-8"))
 
     monkeypatch.setattr(RunWriter, "add", looks_at_the_page)
