@@ -17,6 +17,7 @@ from tinynet.cli.main import main
 from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
 from tinynet.errors import DataError
+from tinynet.storage.locks import only_writer
 from tinynet.training import checkpoints
 from tinynet.training import state as checkpoint
 from tinynet.training.checkpoints import Keeper
@@ -78,6 +79,17 @@ def test_fault_16_of_two_processes_resuming_a_run_one_writes(races: int) -> None
         race("train", "--out", "x", "--resume", "--quiet")
         assert outcomes("x") == whole and not half_written("x")
         shutil.rmtree("x")
+
+
+def test_fault_16_a_command_that_is_refused_at_once_refuses_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = only_writer(tmp_path)
+    refused.__enter__()
+    monkeypatch.setattr("tinynet.storage.locks.time.sleep", lambda _: refused.__exit__(None, None, None))
+    with only_writer(tmp_path) as check:
+        check()
+    assert not list(tmp_path.iterdir())
 
 
 def test_fault_16_readers_never_wait_and_never_see_half_a_file() -> None:

@@ -161,7 +161,7 @@ def npz_source(path: FilePath, options: TableOptions) -> Source:
         y, image_shape = one_label_a_row(found["y"]), options.image_shape or image_shape
         is_asked = X.dtype.kind == "U" or len(options.exclude + options.categorical) > 0
         is_table = is_asked or _has_gaps(X, options) or _has_gaps(y, options)
-        if X.ndim != 2 or len(X) != len(y) or not is_table:
+        if X.ndim != 2 or y.shape[:1] != X.shape[:1] or not is_table:
             return Source(X, y, image_shape=image_shape, options=options, test_path=test_path)
         return replace(python_source(X, y, None, replace(options, image_shape=image_shape)), test_path=test_path)
 

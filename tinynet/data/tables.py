@@ -192,7 +192,8 @@ def python_table(
 def python_column(name: str, values: Array, as_text: bool, marks: Collection[str]) -> Column:
     """Return a column of Python's objects; None, nan and the nulls of pandas and polars are gaps."""
     if values.dtype.kind in "biuf" and not as_text:
-        return Column(name, values.astype(np.float64))
+        with np.errstate(over="ignore"):  # a long double may be infinite as a float64, which is refused
+            return Column(name, values.astype(np.float64))
     cells = [None if is_gap(value) else value for value in values.tolist()]
     if not as_text and all(issubclass(kind, Real | type(None)) for kind in set(map(type, cells))):
         return Column(name, np.array([math.nan if cell is None else float(cell) for cell in cells], dtype=np.float64))

@@ -21,7 +21,7 @@ Check = Callable[[], None]
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[Check]:
+def only_writer(folder: Path, *, retry: bool = True) -> Iterator[Check]:
     """Hold the lock of `folder`: only one process writes there. The kernel releases it when the process dies.
 
     Files half written by a process that was killed are removed; readers are never kept waiting.
@@ -48,14 +48,19 @@ def only_writer(folder: Path) -> Iterator[Check]:
         ours = os.fstat(file.fileno())
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not still_has_name(path, ours):
-                raise BlockingIOError  # its holder has just removed it
-        except BlockingIOError as error:
+            is_held = still_has_name(path, ours)  # its holder may have just removed it
+        except BlockingIOError:
+            is_held = False
+        if not is_held:
             time.sleep(NAME_S)
+            if retry and not still_has_name(path, ours):  # whoever held it has finished, or was refused
+                with only_writer(folder, retry=False) as check:
+                    yield check
+                return
             file.seek(0)
             holder = shown_path(file.read(200).strip() or "another process")
             advice = "is writing there; wait for its end, or choose another folder"
-            raise LockedError(f"{shown_path(folder)}: {holder} {advice}") from error
+            raise LockedError(f"{shown_path(folder)}: {holder} {advice}")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}")
         file.flush()
