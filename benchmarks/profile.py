@@ -13,6 +13,7 @@ from benchmarks.problems import Problem, Shape
 from benchmarks.report import Report, Table, duration
 from tinynet import SGD, TwoLayerNet, load_dataset, train
 from tinynet.gradients import series as differences
+from tinynet.gradients.workspace import PairArrays, SampleArrays, Workspace
 
 SHAPE = Shape("digits", 64, 50, 10, batch_size=100)
 
@@ -31,11 +32,11 @@ def measure(*, quick: bool = False) -> Report:
 def _pieces(calls: int) -> Table:
     problem, T = Problem(SHAPE), differences
     params, activation, X, labels = problem.net.params, problem.net.activation, problem.X, problem.labels
-    workspace = T.Workspace()
+    workspace = Workspace()
     series = T._Series(params, activation, X, labels, problem.h, True)
     series.gradient(workspace)
     (n, d), (m, k) = X.shape, params["W2"].shape
-    of, at = workspace.get(T._Samples, n, d, m, k), workspace.get(T._Pairs, n, m, k)
+    of, at = workspace.get(SampleArrays, n, d, m, k), workspace.get(PairArrays, n, m, k)
     z, gradient = np.tanh(X @ params["W1"] + params["b1"]), np.empty((d, m))
     values = np.ascontiguousarray(activation(z + T.WINDOW * T.NODES)).reshape(5, -1)
     backpropagation = Backpropagation(n, d, m, k)

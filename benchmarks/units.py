@@ -13,7 +13,8 @@ from benchmarks.methods import as_vector
 from benchmarks.problems import Problem, Shape, batches, extended_quotients
 from benchmarks.report import Report, Table, duration, spread
 from tinynet.data.samples import Samples
-from tinynet.gradients.series import Workspace, difference_quotients
+from tinynet.gradients.series import difference_quotients
+from tinynet.gradients.workspace import Workspace
 
 UNITS = ("tanh", "relu", "sigmoid", "silu")
 SHAPES = (

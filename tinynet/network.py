@@ -26,7 +26,7 @@ from tinynet.gradients import series as differences
 from tinynet.gradients.exact import blocks
 from tinynet.gradients.fallbacks import LEAST_SLOWDOWN
 from tinynet.gradients.numerical import textbook_gradient
-from tinynet.gradients.series import Tally
+from tinynet.gradients.workspace import Tally, Workspace
 from tinynet.losses import mean_loss, softmax
 
 Array = npt.NDArray[Any]
@@ -91,7 +91,7 @@ class TwoLayerNet:
             "W2": rng.standard_normal((m, k)) * (m**-0.5 if scale is None else scale),
             "b2": np.zeros(k),
         }
-        self._workspace: differences.Workspace | None = None
+        self._workspace: Workspace | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the working arrays behind when the network is copied or pickled."""
@@ -221,7 +221,7 @@ class TwoLayerNet:
                 key: textbook_gradient(lambda _: mean_loss(self._logits(X), labels, weights), param, h)
                 for key, param in self.params.items()
             }
-        workspace, self._workspace = self._workspace or differences.Workspace(), None  # another thread makes its own
+        workspace, self._workspace = self._workspace or Workspace(), None  # another thread makes its own
         workspace.tally = tally
         try:
             return differences.difference_quotients(
@@ -232,7 +232,7 @@ class TwoLayerNet:
 
     def slowdown_remarks(self, least: float = LEAST_SLOWDOWN) -> list[str]:
         """Return in a sentence why gradients so far took more than `least` times as long as they could, if they did."""
-        workspace = self._workspace or differences.Workspace()
+        workspace = self._workspace or Workspace()
         (n_features, hidden_units), (n_classes,) = self.params["W1"].shape, self.params["b2"].shape
         return workspace.fallbacks.remarks(n_features, hidden_units, n_classes, least)
 

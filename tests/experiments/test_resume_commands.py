@@ -18,6 +18,7 @@ from tinynet.cli.main import main
 from tinynet.experiments import sweep
 from tinynet.storage.messages import typed_path
 
+Capture = pytest.CaptureFixture[str]
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.sampled_from("'\"\\$`!\n af0"))
 BYTES = st.binary().map(lambda name: os.fsdecode(name.replace(b"\0", b"")))
 ODD = "it's \\a\n\udcff0\"$HOME"  # \\udcff is a byte that is not UTF-8
@@ -41,8 +42,11 @@ def broken_off(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the one line on stderr from the command on."""
+def interrupted(owner: Any, step: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture, *command: str) -> str:
+    """Return how to resume a command that is interrupted in `owner.step`, as its one line on stderr says."""
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, step, broken_off)
+        assert main([*command, *QUICK, "--quiet"]) == 130
     (line,) = capsys.readouterr().err.splitlines()
     assert line.isprintable()
     return line.partition("resume with: ")[2]
@@ -58,12 +62,9 @@ def test_bash_reads_a_quoted_path_unchanged(paths: list[str]) -> None:
 
 @pytest.mark.parametrize(("folder", "typed"), PLACES)
 def test_the_command_that_resumes_a_run_can_be_pasted_into_bash(
-    folder: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(RunFolder, "end", broken_off)
-        assert main(["train", "iris", *QUICK, f"--out={folder}", "--quiet"]) == 130
-    command = told(capsys)
+    command = interrupted(RunFolder, "end", monkeypatch, capsys, "train", "iris", f"--out={folder}")
     assert command == f"tinynet train --out{'=' if folder == '-x' else ' '}{typed} --resume"
     assert main([*typed_in_bash(command), "--quiet"]) == 0
     assert Path(folder, "summary.json").is_file() and [path.name for path in Path().iterdir()] == [folder]
@@ -71,12 +72,9 @@ def test_the_command_that_resumes_a_run_can_be_pasted_into_bash(
 
 @pytest.mark.parametrize(("folder", "typed"), PLACES)
 def test_the_command_that_resumes_a_sweep_can_be_pasted(
-    folder: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: str, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(sweep, "train_one", broken_off)
-        assert main(["sweep", "iris", "seed=0..1", *QUICK, f"--out={folder}", "--quiet"]) == 130
-    command = told(capsys)
+    command = interrupted(sweep, "train_one", monkeypatch, capsys, "sweep", "iris", "seed=0..1", f"--out={folder}")
     assert main(["train", f"--out={folder}", "--resume"]) == 2  # train gives the same answer
     assert f"it is a sweep's: '{command}'" in capsys.readouterr().err
     assert main([*typed_in_bash(command), "--quiet"]) == 0
@@ -96,7 +94,7 @@ def test_a_run_whose_first_file_failed_starts_by_the_same_command() -> None:
 
 @pytest.mark.parametrize("words", [["train"], ["train", "iris"], ["sweep", "iris", "seed=0..1"]])
 def test_an_empty_folder_name_is_not_the_current_folder(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     assert main([*(words if len(words) > 1 else ["train", "iris"]), *QUICK, "--out", "here", "--quiet"]) == 0
     monkeypatch.chdir("here")

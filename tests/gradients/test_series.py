@@ -20,6 +20,7 @@ from tinynet.gradients import exact
 from tinynet.gradients import series as differences
 from tinynet.gradients.fallbacks import Fallbacks
 from tinynet.gradients.series import FIT, NARROW, NODES, STEEP, WINDOW
+from tinynet.gradients.workspace import Workspace
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -95,7 +96,7 @@ def check(problem: dict[str, Any]) -> None:
     activation = extended_sigmoid if net.activation.name == "sigmoid" else net.activation.function
     with np.errstate(over="ignore"):  # only in the oracle
         truth = extended_gradient(net.params, activation, X, y, h, weights)
-    workspace = differences.Workspace()
+    workspace = Workspace()
     gradient = differences.difference_quotients(net.params, net.activation, X, y, h, "auto", workspace, weights)
     largest = max(float(np.abs(entry).max()) for entry in truth.values())
     a = X @ net.params["W1"] + net.params["b1"]
@@ -232,7 +233,7 @@ def test_the_neglected_cumulants_are_within_their_bound(
 
 def fallbacks(net: TwoLayerNet, X: Any, y: Any, h: float = 1e-4, weights: Any = None) -> Fallbacks:
     """Return what the series alone did not give, after comparing the gradient with the exact one."""
-    workspace = differences.Workspace()
+    workspace = Workspace()
     arguments = (net.params, net.activation, X, y, h)
     gradient = differences.difference_quotients(*arguments, workspace=workspace, weights=weights)
     truth = differences.difference_quotients(*arguments, method="exact", weights=weights)
@@ -328,8 +329,8 @@ def test_blocks_do_not_change_the_gradient(rng: np.random.Generator, monkeypatch
             for module in (exact, differences):
                 small.setattr(module, "ROW_VALUES", 50)
                 small.setattr(module, "BLOCK_VALUES", 9)
-            for limit in ("MAX_PENDING", "MOVED_VALUES", "PART_VALUES"):
-                small.setattr(differences, limit, 9)
+            for limit in ("series.MAX_PENDING", "series.MOVED_VALUES", "workspace.PART_VALUES"):
+                small.setattr(f"tinynet.gradients.{limit}", 9)
             assert largest_error(net.numerical_gradient(X, y, h=h), whole) < 1e-12
             three = net.numerical_gradient(X[:30], y[:30], h=h)  # blocks of ROW_VALUES
         assert largest_error(three, net.numerical_gradient(X[:30], y[:30], h=h)) < 1e-12

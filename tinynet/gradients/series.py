@@ -6,7 +6,6 @@ Moves at kinks and of outliers are measured; exact.py forms the rest. docs/fast_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from tinynet.activations import Activation
 from tinynet.gradients import exact
 from tinynet.gradients.exact import blocks
-from tinynet.gradients.fallbacks import Fallbacks
+from tinynet.gradients.workspace import PairArrays, SampleArrays, Workspace
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +35,6 @@ THIRD = np.array(1 / 3, np.float32)
 
 ROW_VALUES = 2**21  # values an array over a block of samples may hold: 16 MB
 BLOCK_VALUES = 2**14  # values an array over a block of pairs may hold, to stay in cache
-PART_VALUES = 2**19  # the same for the gradient of W1, part by part
 MOVED_VALUES = 2**14  # the same for measured moves
 MAX_PENDING = 2**18  # pairs that are kept to be measured together: 12 MB
 
@@ -102,78 +100,6 @@ def _largest(values: Array) -> float:
     return max(float(np.maximum.reduce(values, axis=None)), -float(np.minimum.reduce(values, axis=None)))
 
 
-@dataclass
-class Tally:
-    """What a gradient saw of its samples on the way: the sums of weight · loss, and of the weights of the hits."""
-
-    loss: float = 0.0
-    correct: float = 0.0
-    n: int = 0
-
-    def add(self, losses: Array, hits: Array, weights: Array | None) -> None:
-        """Count some samples."""
-        self.n += len(losses)
-        self.loss += float(losses.sum() if weights is None else np.dot(losses, weights.ravel()))
-        self.correct += float(np.count_nonzero(hits) if weights is None else weights.ravel()[hits].sum())
-
-
-class Workspace:
-    """The arrays that a gradient works in, kept for the last few shapes."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[Any, ...], Any] = {}
-        self.fallbacks = Fallbacks()
-        self.tally: Tally | None = None
-
-    def get(self, kind: type[Any], *shape: int) -> Any:
-        """Return the `kind` of arrays made for `shape`, the same ones at the next call."""
-        key = (kind, *shape)
-        if key not in self._kept:
-            while len(self._kept) >= 6:
-                del self._kept[next(iter(self._kept))]
-            self._kept[key] = kind(*shape)
-        return self._kept[key]
-
-
-class _Samples:
-    """Arrays over the samples; the last x is 1 and belongs to b1."""
-
-    def __init__(self, n: int, d: int, m: int, k: int) -> None:
-        self.A, self.B = np.empty((n, m)), np.empty((n, m), np.float32)
-        self.X, self.X3 = np.ones((n, d + 1), np.float32), np.empty((n, d + 1), np.float32)
-        self.D, self.powers, self.ones = np.empty((k, m)), np.empty((3, k, m), np.float32), np.ones(n)
-        self.part = np.empty((min(d + 1, max(1, PART_VALUES // m)), m), np.float32)  # of G1
-
-
-class _Pairs:
-    """Arrays over the pairs (sample, unit) of a block of samples; the last z is 1 and belongs to b2."""
-
-    def __init__(self, n: int, m: int, k: int) -> None:
-        self.shifted = np.empty((5, n, m))  # the values at a + T NODES
-        self.C = np.empty((4, n * m))  # the rows of FIT times these
-        self.lin = np.empty((n, m))  # κ1
-        self.c = np.empty((4, n, m), np.float32)  # C
-        self.moments = np.empty((3, n, m), np.float32)  # μ1, κ2 and κ3 / 3
-        self.work = np.empty((2, n, m), np.float32)  # w, and room to work
-        self.e = np.empty((k, n))  # p − Y
-        self.e32, self.q = np.empty((2, k, n), np.float32)  # the same, and q of `_output_layer`
-        self.z1 = np.ones((n, m + 1), np.float32)  # z, and 1
-        self.z3 = np.empty((n, m + 1), np.float32)  # z³
-        self.a = self.z = np.empty((0, m))  # set for each block
-        self.rows, self.places, self.ones, self.classes = np.arange(n), np.arange(n), np.ones(n), np.ones(k)
-        # views, which take time to make
-        self.each_C, self.slopes = self.C.reshape(self.c.shape), self.C[0].reshape(n, m)
-        self.rough, self.size = self.c[2:].reshape(2, -1), self.work.reshape(2, -1)
-        self.flat_c1, self.flat_rough, self.flat_z3 = self.c[0].ravel(), self.rough.ravel(), self.z3.ravel()
-        self.flat_e, self.flat_e32 = self.e.ravel(), self.e32.ravel()
-        self.each_c, self.each_moment, self.each_work = tuple(self.c), tuple(self.moments), tuple(self.work)
-
-    def tables(self, index: Array, axis: int | None = None) -> Array:
-        """Return a, z, κ1 / T n, κ2 and κ3 / 3 of these pairs, or of these samples."""
-        tables: tuple[Array, ...] = (self.a, self.z, self.lin, *self.each_moment[1:])
-        return np.array([table.take(index, axis) for table in tables])
-
-
 class _Series:
     """The expansion in h of the gradient of one batch, with the guards that hand pairs to the exact formula."""
 
@@ -199,7 +125,7 @@ class _Series:
         self.fallbacks, self.tally = workspace.fallbacks, workspace.tally
         self.fallbacks.gradients += 1
         self.fallbacks.samples += n
-        of: _Samples = workspace.get(_Samples, n, d, m, k)
+        of: SampleArrays = workspace.get(SampleArrays, n, d, m, k)
         np.dot(self.X, self.params["W1"], out=of.A)
         of.A += self.params["b1"]
         np.copyto(of.X[:, :-1], self.X, "same_kind")
@@ -220,7 +146,7 @@ class _Series:
         of.powers[2] *= THIRD
         self.G1, self.G2 = G1, G2 = np.empty((d + 1, m)), np.zeros((m + 1, k))  # the last rows belong to the biases
         for rows in blocks(n, BLOCK_VALUES // m):
-            self._block(rows, of, workspace.get(_Pairs, rows.stop - rows.start, m, k))
+            self._block(rows, of, workspace.get(PairArrays, rows.stop - rows.start, m, k))
         np.dot(self.X.T, of.A, out=G1[:-1])
         np.dot(of.ones, of.A, out=G1[-1])
         of.B *= h * h / (2 * self.T**3 * n)
@@ -235,7 +161,7 @@ class _Series:
             self._measure_pairs()
         return {"W1": G1[:-1], "b1": G1[-1], "W2": G2[:-1], "b2": G2[-1]}
 
-    def _set_outliers_aside(self, of: _Samples) -> None:
+    def _set_outliers_aside(self, of: SampleArrays) -> None:
         """Set the x that move a beyond the window to 0: their moves are measured one by one."""
         farthest = WINDOW / self.h
         near = np.less_equal(of.X3, np.float32((1 - 1e-6) * farthest * farthest))  # they are rounded
@@ -246,7 +172,7 @@ class _Series:
         self.X[samples, features] = of.X[samples, features] = of.X3[samples, features] = 0.0
         self.reach = WINDOW
 
-    def _block(self, rows: slice, of: _Samples, at: _Pairs) -> None:
+    def _block(self, rows: slice, of: SampleArrays, at: PairArrays) -> None:
         """Put A and B of the samples `rows` into place, and add to the gradient of the output layer."""
         labels, a, B = self.labels[rows], of.A[rows], of.B[rows]
         weights = None if self.weights is None else self.weights[rows, None]
@@ -288,7 +214,7 @@ class _Series:
             self._measure_outliers(rows, at, *self.outliers)
         np.multiply(at.lin, at.slopes, out=a)
 
-    def _unfit(self, rows: slice, at: _Pairs) -> Array | None:
+    def _unfit(self, rows: slice, at: PairArrays) -> Array | None:
         """Return the pairs that the series does not fit, as flat indices, or None.
 
         All are judged together by the mean slope of the block, and in doubt one by one. A mean says nothing
@@ -341,7 +267,7 @@ class _Series:
             seen, s = self._forward(samples[left], self.scale)
             exact.add_pairs(total.T, seen, self.activation, self.h, s, units[left])
 
-    def _measure_outliers(self, rows: slice, at: _Pairs, features: Array, samples: Array) -> None:
+    def _measure_outliers(self, rows: slice, at: PairArrays, features: Array, samples: Array) -> None:
         """Add what the weights of these entries (feature, sample) of X do to the loss, all units of each."""
         here, total = (samples >= rows.start) & (samples < rows.stop), self._so_far_measured()
         features, samples = features[here], samples[here]
@@ -361,7 +287,7 @@ class _Series:
     def _measured(self, samples: Array, units: Any, shift: Array, tables: Array) -> tuple[Array, Array]:
         """Return s (κ1 + κ2 u/2 + κ3 (3 u² + s²)/24) / 2 h n, s and u difference and sum of the moves of z by ± shift.
 
-        Returns also the rows that move the logits too far for that; they are set to 0. `tables` are those of `_Pairs`.
+        Returns also the rows that move the logits too far for that; they are set to 0. `tables` are from `PairArrays`.
         """
         a, z, κ1, κ2, κ3 = tables
         moves = a + UP_DOWN * shift
@@ -400,7 +326,7 @@ class _Series:
         z = self.activation(a)
         return exact.seen_from_largest(self.params, self.X[kept], self.labels[kept], a, z, weights), index
 
-    def _errors(self, at: _Pairs, labels: Array, weights: Array | None = None) -> None:
+    def _errors(self, at: PairArrays, labels: Array, weights: Array | None = None) -> None:
         """Put p − Y into place, shape (n_classes, n), with 1 − p of the label summed, not subtracted."""
         e, flat_e, places = at.e, at.flat_e, np.multiply(labels, len(labels), out=at.places)  # of the labels in e
         places += at.rows
@@ -419,7 +345,7 @@ class _Series:
             self.tally.add(np.log(others) - below, below == 0.0, weights)
         np.copyto(at.e32, e, "same_kind")
 
-    def _output_layer(self, at: _Pairs, weights: Array | None = None) -> None:
+    def _output_layer(self, at: PairArrays, weights: Array | None = None) -> None:
         """Add zᵀ e + h²/6 (z³)ᵀ q to G2, q = e (1 − |e|) (1 − 2 |e|), each sample by its weight, as e already is."""
         q = np.abs(at.e32, out=at.q)
         q -= 0.75
@@ -434,7 +360,7 @@ class _Series:
         self.G2[:-1] += np.dot(at.z.T, at.e.T)
         self.G2[-1] += np.dot(at.e, at.ones)
 
-    def _third_order(self, at: _Pairs, labels: Array, powers: Array, B: Array) -> None:
+    def _third_order(self, at: PairArrays, labels: Array, powers: Array, B: Array) -> None:
         """Put 2 B = 2 c3 κ1 + c1 (2 c2 κ2 + c1² κ3 / 3), in units of T⁻³, into place.
 
         The cumulants κ come from the moments μ about the label's w, so that they keep their digits

@@ -26,7 +26,7 @@ from tinynet.errors import (
     check_number,
     check_step_size,
 )
-from tinynet.gradients.series import Tally
+from tinynet.gradients.workspace import Tally
 from tinynet.network import METHODS, TwoLayerNet
 from tinynet.schedules import Schedule
 from tinynet.training.checkpoints import Checkpoints, copied, rate_of
