@@ -95,6 +95,12 @@ OLD_NAME = f"{DAMAGED}descr is not a valid dtype" if NEWER_NUMPY else "array X m
 FOUND: dict[str, tuple[str, Callable[[], Any], str]] = {
     "an empty type": ("npz", lambda: own_npz(X=header("()")), DAMAGED + "tuple index out of range"),
     "a type without a size": ("npz", lambda: own_npz(X=header("('<f8',)")), DAMAGED + "tuple index out of range"),
+    "a number for X_test": (
+        "npz",
+        lambda: whole_archive(ARRAYS | {"X_test": np.array(1.0), "y_test": np.ones(1)}),
+        "a label for each",
+    ),
+    "labels without a row": ("npz", lambda: own_npz(y=npy(np.zeros((0, 0)))), "y must"),
     "a single label": ("npz", lambda: own_npz(y=npy(np.array(1))), "y must"),
     "a type of an old name": ("npz", lambda: own_npz(X=header("'a'")), OLD_NAME),
     "an escape in a type": ("npz", lambda: own_npz(X=header("'<0\x1b[2JU4'")), r"\x1b[2J"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -87,7 +86,7 @@ def class_labels(y: npt.ArrayLike, n_samples: int, n_classes: int | None) -> npt
         raise DataError(
             f"y must hold integer labels {_classes(n_classes)}, got {labels.dtype} values such as {labels[:3].tolist()}"
         )
-    outside = (labels < 0) | (labels >= (math.inf if n_classes is None else n_classes))
+    outside = (labels < 0) | (labels >= (np.iinfo(np.intp).max if n_classes is None else n_classes))
     if outside.any():
         raise DataError(f"label {labels[outside][0]} is outside the network's classes {_classes(n_classes)}")
     return labels.astype(np.intp, copy=False)

@@ -109,8 +109,6 @@ class SGD:
         if params.keys() != grads.keys():
             raise InvalidValueError(f"params and grads differ in keys: {sorted(params)} and {sorted(grads)}")
         for key, param in params.items():
-            grad, velocity = grads[key], self.velocity.get(key, param)
-            if not param.shape == grad.shape == velocity.shape:
-                raise InvalidValueError(
-                    f"shapes of {key!r} differ: params {param.shape}, grads {grad.shape}, velocity {velocity.shape}"
-                )
+            shapes = [np.shape(array) for array in (param, grads[key], self.velocity.get(key, param))]
+            if not shapes[0] == shapes[1] == shapes[2]:
+                raise InvalidValueError("shapes of {!r} differ: params {}, grads {}, velocity {}".format(key, *shapes))

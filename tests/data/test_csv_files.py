@@ -72,6 +72,7 @@ def test_fault_18_the_separator_is_found_or_given(separator: str) -> None:
 def test_fault_18_line_ends_and_blank_lines_do_not_matter(end: str) -> None:
     assert is_as_meant(read(csv_file(text(end=end))))
     assert is_as_meant(read(csv_file(end + text(end=end))))
+    assert is_as_meant(read(csv_file(25 * end + text(end=end))))  # more than the lines that the separator is found from
     assert is_as_meant(read(csv_file("\ufeff" + text(end=end).replace(",", " ,  ").rstrip(end))))
 
 

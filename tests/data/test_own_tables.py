@@ -123,6 +123,12 @@ def test_a_test_part_may_have_a_file_of_its_own() -> None:
         DataError, match=r"test\.csv: label 'perhaps' in column 'kind' is not one of the classes no, yes"
     ):
         load_dataset("csv", path="own.csv", label="kind", test_path="test.csv")
+    Path("test.csv").write_text(written(other | {"length": ["long"] * 30, "kind": ["", *["perhaps"] * 29]}))
+    with pytest.raises(DataError, match=r"(?s)'length': 'long'.*1 label is missing.*'perhaps'"):
+        load_dataset("csv", path="own.csv", label="kind", test_path="test.csv")
+    Path("test.csv").write_text(written(other | {"length": [1e300] * 30}))
+    with pytest.raises(DataError, match=r"test\.csv: X holds 30 values beyond"):
+        load_dataset("csv", path="own.csv", label="kind", test_path="test.csv")
 
 
 def test_a_table_of_pixels_is_a_set_of_images() -> None:
@@ -315,6 +321,8 @@ def test_fault_52_odd_files_are_read(content: Any, options: Any) -> None:
         ("é,y\nà,1\nb,2\n".encode("cp1252"), "dataset.encoding=cp1252"),
         (b"PK\x03\x04" + bytes(50), "ZIP archive (an .xlsx workbook"),
         (b"PAR1" + bytes(50), "Parquet"),
+        (b"\x89HDF" + bytes(50), "HDF5"),
+        (b"BZh9" + bytes(50), "bzip2"),
         (gzip.compress(written(table()).encode())[:-9], "compressed by gzip, and damaged"),
     ],
 )

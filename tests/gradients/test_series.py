@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from reference import extended_gradient, largest_error
 
 from tinynet import TwoLayerNet, load_dataset
+from tinynet.activations import get_activation
 from tinynet.gradients import exact
 from tinynet.gradients import series as differences
 from tinynet.gradients.fallbacks import Fallbacks
@@ -334,6 +335,23 @@ def test_blocks_do_not_change_the_gradient(rng: np.random.Generator, monkeypatch
             assert largest_error(net.numerical_gradient(X, y, h=h), whole) < 1e-12
             three = net.numerical_gradient(X[:30], y[:30], h=h)  # blocks of ROW_VALUES
         assert largest_error(three, net.numerical_gradient(X[:30], y[:30], h=h)) < 1e-12
+
+
+def test_the_widest_step_of_the_series_moves_no_bias_as_an_outlier(rng: np.random.Generator) -> None:
+    net = TwoLayerNet(3, 4, 2, seed=0)
+    X, y = 5 * rng.standard_normal((6, 3)), rng.integers(0, 2, 6)
+    auto, whole = (net.numerical_gradient(X, y, h=WINDOW, method=method) for method in ("auto", "exact"))
+    assert largest_error(auto, whole) < 1e-9
+
+
+def test_a_block_without_loss_leaves_other_blocks_to_the_series(rng: np.random.Generator) -> None:
+    X = 0.01 * rng.standard_normal((1024, 2))
+    X[:256] = 12.0  # the first block, whose loss is 0 in float64
+    params = {"W1": np.full((2, 64), 0.1), "b1": np.zeros(64), "W2": np.tile([1.0, -1.0], (64, 1)), "b2": np.zeros(2)}
+    labels, workspace, identity = np.zeros(1024, int), Workspace(), get_activation("identity")
+    quick = differences.difference_quotients(params, identity, X, labels, 1e-4, "auto", workspace)
+    assert largest_error(quick, exact.exact_gradient(params, identity, X, labels, 1e-4)) < 1e-9
+    assert workspace.fallbacks.measured == 256 * 64
 
 
 def test_method_series_uses_the_series_at_any_h(rng: np.random.Generator) -> None:

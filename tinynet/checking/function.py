@@ -18,6 +18,7 @@ from tinynet.checking.entries import Index
 from tinynet.checking.slopes import EPS, Here, Line, noise_level
 from tinynet.errors import InvalidTypeError, InvalidValueError
 from tinynet.gradients.evaluation import OUTSIDE, checked_number
+from tinynet.losses import regular_array
 
 Array = npt.NDArray[Any]
 
@@ -244,15 +245,17 @@ class MovableFunction:
 def _working_array(what: str, value: Any) -> Array:
     """Return the array itself if it can be moved in place, or a float64 copy."""
     array = real_array(what, value)
+    if not (isinstance(value, np.ndarray) and array.dtype.kind == "f" and array.flags.writeable):
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64)
     if not np.isfinite(array).all():
         raise InvalidValueError(f"{what} holds {np.sum(~np.isfinite(array))} values that are nan or infinite")
-    in_place = isinstance(value, np.ndarray) and array.dtype.kind == "f" and array.flags.writeable
-    return array if in_place else array.astype(np.float64)
+    return array
 
 
 def real_array(what: str, value: Any) -> Array:
     """Return the value as an array, if it is one of real numbers."""
-    array = np.asarray(value)
+    array = regular_array(what, value)
     if array.dtype.kind not in "fiub":
         raise InvalidTypeError(f"{what} must hold real numbers, got dtype {array.dtype}")
     return array
@@ -264,7 +267,7 @@ def _checked_bounds(bounds: Any, arrays: Mapping[str, Array]) -> tuple[Array, Ar
         return None
     if not isinstance(bounds, list | tuple) or len(bounds) != 2:
         raise InvalidTypeError(f"bounds must be a pair (low, high), got {bounds!r}")
-    low, high = (np.array(no if end is None else end, np.float64) for end, no in zip(bounds, NO_BOUNDS, strict=True))
+    low, high = (real_array("bounds", no if end is None else end) for end, no in zip(bounds, NO_BOUNDS, strict=True))
     for name, array in arrays.items():
         try:
             outside = int(np.sum(~((low <= array) & (array <= high))))

@@ -36,6 +36,11 @@ FILE_KINDS = {  # by their first bytes
     b"PK\x03\x04": "is a ZIP archive (an .xlsx workbook, perhaps); save the table as CSV",
     b"PAR1": "is a Parquet file; write the table as CSV",
     b"\xd0\xcf\x11\xe0": "is an old Excel workbook; save the table as CSV",
+    b"\x89HDF": "is an HDF5 file; write the table as CSV",
+    b"SQLite format 3": "is an SQLite database; write the table as CSV",
+    b"BZh": "is compressed by bzip2; unpack it first, or compress it by gzip",
+    b"\xfd7zXZ": "is compressed by xz; unpack it first, or compress it by gzip",
+    b"%PDF": "is a PDF document, not a table",
 }
 CAUSES = {  # what Python's csv module means
     "unexpected end of data": "a quote is opened, but never closed",
@@ -127,7 +132,16 @@ def _table(
     if not header:
         lines.insert(0, line)
         cells = [[cell, *blocks] for cell, blocks in zip(first, cells, strict=True)]
-        made = columns()
+        made = (
+            columns()
+            if not made
+            else [
+                replace(column, values=np.append(_numbers(cell, style), column.values))
+                if column.levels is None
+                else _column(column.name, blocks, style, as_text=True)
+                for cell, column, blocks in zip(first, made, cells, strict=True)
+            ]
+        )
     if not lines:
         raise DataError("has a header only")
     if len(names) == 1 and not known:
@@ -186,8 +200,10 @@ def _wrong_encoding(stream: Any, encoding: str, line: int, error: UnicodeError) 
 
 def _rows(lines: Iterator[str], separator: str | None) -> Iterator[Row]:
     """Yield the rows of a CSV file, at least one and all of the same length; blank lines are none."""
-    head = list(islice(lines, HEAD))
-    written = [line for line in head if line.strip()]
+    head, written = list[str](), list[str]()
+    while len(written) < HEAD and (line := next(lines, None)) is not None:
+        head.append(line)
+        written += [line] if line.strip() else []
     if written and (declared := re.fullmatch(r"sep=(.)\s*", written[0])):  # a line for Excel
         separator = separator or declared[1]
         head[head.index(written.pop(0))] = "\n"

@@ -313,10 +313,12 @@ def _own_test_part(
     """Return the features, not yet scaled, and the labels of a test part that has a file, or arrays, of its own."""
     if preparation is None:
         X, labels = npz_rows(path, names, options.style.missing_marks)
-        return check_X(X).astype(np.float64), labels
-    table, labels = read_rows(path, preparation, names)
+    else:
+        table, labels = read_rows(path, preparation, names)
     with faults_of_file(path):
-        return preparation.transform(table), labels
+        X = check_X(X).astype(np.float64) if preparation is None else preparation.transform(table)
+        check_magnitude(X)
+    return X, labels
 
 
 def check_magnitude(X: Array) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.data.csv_files import DEFAULT_STYLE, Style
-from tinynet.data.tables import Column, Table, column_places, gap_faults, python_table
+from tinynet.data.tables import Column, Table, column_faults, column_places, gap_faults, python_table
 from tinynet.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -63,10 +63,13 @@ class Preparation:
         """Return the places of the columns to read as text: those with levels, and those that are not features."""
         return [place for place, name in enumerate(names) if name in self.text or name not in self.columns]
 
-    def gap_faults(self, table: Table) -> list[str]:
-        """Return what is wrong with the gaps of rows, where gaps are refused."""
-        refused = [column for column, fill in zip(self._of(table), self.fills, strict=True) if np.isnan(fill)]
-        return gap_faults(table, refused)
+    def faults(self, table: Table) -> list[str]:
+        """Return what is wrong with the numbers of rows, or with their gaps, where gaps are refused."""
+        columns = self._of(table)
+        numbers = [column for column in columns if column.name not in self.text]
+        refused = [column for column, fill in zip(columns, self.fills, strict=True) if np.isnan(fill)]
+        found = [fault for column in numbers for fault in column_faults(table, column, None, self.style.decimal)]
+        return found or gap_faults(table, refused)
 
     def transform(self, table: Table) -> Array:
         """Return the features of rows, shape (n_rows, n_features), not yet scaled; a new level is 0 in all of its own.
@@ -74,9 +77,9 @@ class Preparation:
         Raises
         ------
         DataError
-            For a gap, where gaps are refused, naming its row.
+            For what is not a number, or a gap where gaps are refused, naming its row.
         """
-        if faults := self.gap_faults(table):
+        if faults := self.faults(table):
             raise DataError("\n".join(faults))
         features = np.zeros((len(table.lines), len(self.feature_names)))
         place = 0

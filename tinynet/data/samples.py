@@ -94,7 +94,7 @@ class Samples:
             rows = order[start : start + batch_size]
             X = room[: len(rows)]
             if isinstance(self.X, np.ndarray | ScaledRows) and self.X.dtype == np.float64:
-                self.X.take(rows, axis=0, out=X, mode="clip")  # without a copy in between
+                self.X.take(rows, axis=0, out=X, mode="clip")  # of an array without a copy in between
             else:
                 X[:] = dense(self.X, rows)
             weights = None if self.weights is None else self.weights[rows]
@@ -124,9 +124,7 @@ def balanced_weights(y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = Non
     if labels.ndim != 1 or not len(labels):
         raise DataError(f"y must have shape (n_samples,), one label a sample, got {labels.shape}")
     labels = np.unique(labels, return_inverse=True)[1]
-    weights = np.ones(len(labels)) if sample_weight is None else regular_array("sample_weight", sample_weight)
-    if weights.shape != labels.shape:
-        raise DataError(f"sample_weight must have shape {labels.shape}, one number a sample, got {weights.shape}")
+    weights = np.ones(len(labels)) if sample_weight is None else _checked_weights(sample_weight, len(labels))
     of_class = np.bincount(labels, weights)
     with np.errstate(divide="ignore"):  # a class whose samples all weigh nothing stays so
         share = np.where(of_class > 0, len(labels) / (np.count_nonzero(of_class) * of_class), 0.0)
@@ -247,16 +245,7 @@ def apply_sample_weight(
     """
     if sample_weight is None:
         return X, labels, None
-    weights = regular_array("sample_weight", sample_weight)
-    if weights.shape != labels.shape:
-        raise DataError(f"sample_weight must have shape ({len(labels)},), one number a sample, got {weights.shape}")
-    if weights.dtype.kind not in "fiub":
-        raise DataError(f"sample_weight must hold real numbers, got dtype {weights.dtype}")
-    weights = weights.astype(np.float64)
-    wrong = ~((weights >= 0) & (weights < np.inf))
-    if wrong.any():
-        row = wrong.argmax()
-        raise DataError(f"sample_weight must be finite and at least 0, got {weights[row]} in row {row}")
+    weights = _checked_weights(sample_weight, len(labels))
     if not weights.any():
         raise DataError("sample_weight is zero for every sample; at least one must be above 0")
     weights = weights / weights.max()
@@ -264,3 +253,18 @@ def apply_sample_weight(
     if not counts.all():  # a sample of weight 0 is as good as not there, whatever its loss
         X, labels, weights = X[counts], labels[counts], weights[counts]
     return X, labels, None if (weights == 1).all() else weights / weights.mean()
+
+
+def _checked_weights(sample_weight: npt.ArrayLike, n_samples: int) -> Array:
+    weights = regular_array("sample_weight", sample_weight)
+    if weights.shape != (n_samples,):
+        raise DataError(f"sample_weight must have shape ({n_samples},), one number a sample, got {weights.shape}")
+    if weights.dtype.kind not in "fiub":
+        raise DataError(f"sample_weight must hold real numbers, got dtype {weights.dtype}")
+    with np.errstate(over="ignore"):  # a long double may be infinite as a float64, which is refused
+        weights = weights.astype(np.float64)
+    wrong = ~((weights >= 0) & (weights < np.inf))
+    if wrong.any():
+        row = wrong.argmax()
+        raise DataError(f"sample_weight must be finite and at least 0, got {weights[row]} in row {row}")
+    return weights

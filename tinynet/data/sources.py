@@ -28,6 +28,7 @@ from tinynet.data.tables import (
     some,
 )
 from tinynet.errors import DataError
+from tinynet.losses import regular_array
 from tinynet.storage.reading import FilePath, faults_of_file
 
 Array = npt.NDArray[Any]
@@ -140,9 +141,10 @@ def python_source(X: Any, y: Any, names: Sequence[str] | None, options: TableOpt
     """
     marks = options.style.missing_marks
     table = python_table(X, names, lambda own: column_places(own, options.categorical, "categorical"), marks)
-    if np.shape(y) != (len(table.lines),):
-        raise DataError(f"y must have one label for each of the {len(table.lines)} rows of X, got shape {np.shape(y)}")
-    label = python_column("y", np.asarray(y), as_text=True, marks=marks)
+    y = regular_array("y", y)
+    if y.shape != (len(table.lines),):
+        raise DataError(f"y must have one label for each of the {len(table.lines)} rows of X, got shape {y.shape}")
+    label = python_column("y", y, as_text=True, marks=marks)
     return table_source(replace(table, columns=(*table.columns, label)), replace(options, label=-1))
 
 
@@ -161,7 +163,8 @@ def npz_source(path: FilePath, options: TableOptions) -> Source:
         y, image_shape = one_label_a_row(found["y"]), options.image_shape or image_shape
         is_asked = X.dtype.kind == "U" or len(options.exclude + options.categorical) > 0
         is_table = is_asked or _has_gaps(X, options) or _has_gaps(y, options)
-        if X.ndim != 2 or y.shape[:1] != X.shape[:1] or not is_table:
+        is_refused = X.ndim != 2 or y.shape[:1] != X.shape[:1] or "c" in (X.dtype.kind, y.dtype.kind)  # and named later
+        if is_refused or not is_table:
             return Source(X, y, image_shape=image_shape, options=options, test_path=test_path)
         return replace(python_source(X, y, None, replace(options, image_shape=image_shape)), test_path=test_path)
 
@@ -185,7 +188,7 @@ def one_label_a_row(y: Array) -> Array:
     """Return labels of one column, or rows with a single 1, as one label a row; other arrays as they are."""
     if y.ndim == 2 and y.shape[1] == 1:
         return y[:, 0]
-    if y.ndim == 2 and y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
+    if y.ndim == 2 and y.size and y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
         return np.asarray(y.argmax(axis=1))
     return y
 
@@ -215,7 +218,11 @@ def read_rows(
     features, labelled, style = list(preparation.columns), class_names is not None, preparation.style
     if os.fspath(path).lower().endswith(".npz"):
         X, y = npz_rows(path, class_names, style.missing_marks)
-        return preparation.table(X), y
+        rows = preparation.table(X)
+        with faults_of_file(path):
+            if faults := preparation.faults(rows):
+                raise DataError("\n".join(faults))
+        return rows, y
     own_label = [preparation.label] if labelled and preparation.label else []
     table = read_csv(path, style, preparation.as_text, [*features, *own_label])
     with faults_of_file(path):
@@ -227,9 +234,8 @@ def read_rows(
         columns = [table.columns[place] for place in places]
         label = columns.pop() if labelled else None
         rows = replace(table, columns=tuple(columns))
-        numbers = [one for one in columns if one.name not in preparation.text]
-        faults = [fault for one in numbers for fault in column_faults(table, one, None, style.decimal)]
-        if faults := faults or preparation.gap_faults(rows):
+        faults = preparation.faults(rows) + ([] if label is None else _class_faults(rows, label, class_names or ()))
+        if faults:
             raise DataError("\n".join(faults))
         return rows, np.zeros(0, int) if label is None else labels_of(rows, label, class_names or ())
 
@@ -244,8 +250,8 @@ def npz_rows(
     end = "_test" if "X_test" in found else ""
     X, y = flat_images(found[f"X{end}"])[0], one_label_a_row(found[f"y{end}"])
     with faults_of_file(path):
-        if y.shape != (len(X),):
-            raise DataError(f"X{end} has {len(X)} rows, y{end} has shape {y.shape}; it must have one label a row")
+        if X.ndim != 2 or y.shape != X.shape[:1]:
+            raise DataError(f"X{end} has shape {X.shape} and y{end} {y.shape}; there must be a label for each row of X")
         label = python_column(f"y{end}", y, as_text=True, marks=marks)
         return X, labels_of(Table((), np.arange(len(y))), label, class_names)
 
@@ -258,13 +264,18 @@ def labels_of(rows: Table, label: Column, class_names: Collection[str]) -> Array
     DataError
         For a label that is missing, or no class of the training part.
     """
-    if faults := gap_faults(rows, [label], what="label"):
-        raise DataError(faults[0])
-    places, levels = {name: place for place, name in enumerate(class_names)}, label.levels or ()
-    strange = [level for level in levels if level not in places]
-    if strange:
-        raise DataError(f"label {strange[0]!r} in column {label.name!r} is not one of the classes {', '.join(places)}")
-    return np.array([places[level] for level in levels], dtype=np.intp)[label.values]
+    if faults := _class_faults(rows, label, class_names):
+        raise DataError("\n".join(faults))
+    places = {name: place for place, name in enumerate(class_names)}
+    return np.array([places[level] for level in label.levels or ()], dtype=np.intp)[label.values]
+
+
+def _class_faults(rows: Table, label: Column, class_names: Collection[str]) -> list[str]:
+    strange = [level for level in label.levels or () if level not in class_names]
+    classes = f"is not one of the classes {', '.join(class_names)}"
+    return gap_faults(rows, [label], what="label") + [
+        f"label {level!r} in column {label.name!r} {classes}" for level in strange[:1]
+    ]
 
 
 def table_summary(source: Source, preparation: Preparation) -> list[dict[str, Any]]:

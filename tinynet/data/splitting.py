@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tinynet.data.tables import Table, label_faults, python_column
 from tinynet.errors import DataError, InvalidValueError, check_choice, check_integer, check_number
+from tinynet.losses import regular_array
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +39,7 @@ class Plan:
 
 def classes_of(y: npt.ArrayLike, n_samples: int) -> tuple[Array, tuple[str, ...]]:
     """Return labels 0 .. n_classes − 1 and the names of the classes."""
-    y = np.asarray(y)
+    y = regular_array("y", y)
     if y.shape != (n_samples,):
         raise DataError(f"y must have one label for each of the {n_samples} rows of X, got shape {y.shape}")
     if y.dtype.kind == "O" or (y.dtype.kind == "f" and np.isnan(y).any()):

@@ -196,7 +196,7 @@ def python_column(name: str, values: Array, as_text: bool, marks: Collection[str
             return Column(name, values.astype(np.float64))
     cells = [None if is_gap(value) else value for value in values.tolist()]
     if not as_text and all(issubclass(kind, Real | type(None)) for kind in set(map(type, cells))):
-        return Column(name, np.array([math.nan if cell is None else float(cell) for cell in cells], dtype=np.float64))
+        return Column(name, np.array([*map(_as_float, cells)], dtype=np.float64))
     texts: dict[str, int] = {}
     codes = [-1 if cell is None else texts.setdefault(_as_text(cell), len(texts)) for cell in cells]
     return text_column(name, list(texts), np.array(codes, dtype=np.intp), marks)
@@ -209,9 +209,16 @@ def is_gap(value: object) -> bool:
     return isinstance(value, float | np.floating) and value != value
 
 
+def _as_float(number: Any) -> float:
+    try:
+        return math.nan if number is None else float(number)
+    except OverflowError:  # infinite numbers are refused with their column's name
+        return math.inf
+
+
 def _as_text(value: Any) -> str:
     """Return a value as text: 1.0 is "1"."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
 
 
 def column_faults(table: Table, column: Column, max_levels: int | None, decimal: str = ".") -> list[str]:

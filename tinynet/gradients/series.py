@@ -115,6 +115,7 @@ class _Series:
     ) -> None:
         self.params, self.activation, self.given, self.labels, self.h = params, activation, X, labels, h
         self.X, self.guarded, self.weights, self.scale = X, guarded, weights, 1 / (2 * h * len(X))
+        self.faint = False  # whether a block's p − Y are too small for its cumulants
         self.measured_gradient: Array | None = None  # of W1 and b1: what measured moves are added to
         self.outliers: tuple[Array, Array] | None = None  # features and samples
         self.pending_pairs: list[tuple[Array, Array]] = []  # pairs to be measured, and what is needed for that
@@ -164,8 +165,8 @@ class _Series:
     def _set_outliers_aside(self, of: SampleArrays) -> None:
         """Set the x that move a beyond the window to 0: their moves are measured one by one."""
         farthest = WINDOW / self.h
-        near = np.less_equal(of.X3, np.float32((1 - 1e-6) * farthest * farthest))  # they are rounded
-        samples, features = np.divmod(np.flatnonzero(~near), of.X3.shape[1])
+        near = of.X3[:, :-1] <= np.float32((1 - 1e-6) * farthest * farthest)  # they are rounded; b1 moves a by h alone
+        samples, features = np.divmod(np.flatnonzero(~near), near.shape[1])
         by_feature = features.argsort(kind="stable")
         self.outliers = features, samples = features[by_feature], samples[by_feature]
         self.X = self.X.copy()
@@ -200,7 +201,7 @@ class _Series:
         at.e *= 1 / (self.T * len(self.X))
         np.dot(at.e.T, self.D, out=at.lin)
         if faint:  # neither have the cumulants any digits: all of it is exact
-            unfit, self.spread, at.moments[1:] = np.arange(a.size), np.inf, np.nan
+            unfit, self.faint, at.moments[1:] = np.arange(a.size), True, np.nan
         if unfit is not None:
             tables, (s, j) = at.tables(unfit), np.divmod(unfit, a.shape[1])
             W, scale = self.D[:, j] - self.D[labels[s], j], self.T * len(self.X)
@@ -305,7 +306,8 @@ class _Series:
         lopsided = 2 * largest
         if not (largest <= STEEP and lopsided * (largest * largest) <= LOPSIDED):
             largest, lopsided = _largest(moves) * self.spread, _largest(moves[0] + moves[1]) * self.spread
-        if not (largest <= STEEP and lopsided * (largest * largest) <= LOPSIDED and self.spread <= MAX_SPREAD):
+        is_near = largest <= STEEP and lopsided * (largest * largest) <= LOPSIDED
+        if self.faint or not (is_near and self.spread <= MAX_SPREAD):
             R, asymmetry = np.ptp(self.D, axis=0)[units], np.abs(moves[0] + moves[1])
             move = np.abs(moves, out=moves).max(axis=0) * R
             near = (move <= STEEP) & (asymmetry * R * move**2 <= LOPSIDED)

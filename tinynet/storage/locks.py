@@ -16,12 +16,13 @@ from tinynet.storage.writing import HALF, still_has_name
 
 LOCK = ".lock"
 NAME_S = 0.2  # time allowed for a new holder to write its name
+TRIES = 5  # while locks are released at once, as by commands that are refused
 
 Check = Callable[[], None]
 
 
 @contextmanager
-def only_writer(folder: Path, *, retry: bool = True) -> Iterator[Check]:
+def only_writer(folder: Path, *, tries: int = TRIES) -> Iterator[Check]:
     """Hold the lock of `folder`: only one process writes there. The kernel releases it when the process dies.
 
     Files half written by a process that was killed are removed; readers are never kept waiting.
@@ -52,9 +53,10 @@ def only_writer(folder: Path, *, retry: bool = True) -> Iterator[Check]:
         except BlockingIOError:
             is_held = False
         if not is_held:
-            time.sleep(NAME_S)
-            if retry and not still_has_name(path, ours):  # whoever held it has finished, or was refused
-                with only_writer(folder, retry=False) as check:
+            if still_has_name(path, ours):
+                time.sleep(NAME_S)
+            if tries > 1 and not still_has_name(path, ours):  # whoever held it has finished, or was refused
+                with only_writer(folder, tries=tries - 1) as check:
                     yield check
                 return
             file.seek(0)

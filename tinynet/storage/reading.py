@@ -96,6 +96,7 @@ def row_blocks(table: Array, most: int = 2**24, begin: int = 0, end: int | None 
 def row_slices(table: Array, most: int = 2**24, begin: int = 0, end: int | None = None) -> Iterator[slice]:
     """Yield where the blocks are."""
     n_rows = (len(table) if end is None else end) - begin
-    size, larger = divmod(n_rows, n_blocks := 1 + table.nbytes * n_rows // max(1, len(table)) // most)
+    n_blocks = min(max(1, n_rows), 1 + table.nbytes * n_rows // max(1, len(table)) // most)
+    size, larger = divmod(n_rows, n_blocks)
     for number in range(n_blocks):
         yield slice(begin, begin := begin + size + (number < larger))
