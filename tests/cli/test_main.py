@@ -166,7 +166,7 @@ def test_a_wrong_command_line_is_answered_in_one_helpful_line(capsys: pytest.Cap
         "train iris --quite": "unknown option '--quite'; did you mean '--quiet'? ... --out, --resume",
         "train iris --epochs 5": "'--epochs' ... write training.epochs=5",
         "train iris --learning-rate=0.1": "'--learning-rate' ... write optimizer.learning_rate=0.1",
-        "--quiet train iris": "--quiet comes before the command",
+        "--quiet train iris": "--quiet must come after the command",
         "train iris --out": "--out: expected one argument; see 'tinynet train --help'",
         "presets iris moons": "too many words: 'moons'; see 'tinynet presets --help'",
         "schema --output a\0b": "--output: 'a\\x00b' cannot be written",
@@ -174,13 +174,16 @@ def test_a_wrong_command_line_is_answered_in_one_helpful_line(capsys: pytest.Cap
         "train iris lr": "lr: a setting is KEY=VALUE ... write optimizer.learning_rate=0.1",
         "train iris -3": "-3: a setting is KEY=VALUE",
         "train iris moons": "moons: a second CONFIG",
+        "train iris network.hidden_units=64,64": "write network.hidden_units=64\n",
+        "train iris network.hidden_units=1,000": "write network.hidden_units=1000",
+        "train iris seed=٣": "٣ is not a number",
         "train iris ~training.patience": "write training.patience=null",
         "train iris -m seed=0,1": "'tinynet sweep'",
         "train iris dataset.exclude=": "dataset.exclude: has no value",
     }.items():
         line = fault(capsys, *words.split())
         assert line.startswith("command line: ")
-        assert all(part in line for part in parts.split(" ... ")), line
+        assert all(part in f"{line}\n" for part in parts.split(" ... ")), line
 
 
 @pytest.mark.parametrize("options", [[], ["--quiet"]])

@@ -102,4 +102,6 @@ def test_an_empty_folder_name_is_not_the_current_folder(
     assert main([*words, *(QUICK if len(words) > 1 else ()), "--out", "", "--resume"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "name the folder with --out" in err
+    assert main([words[0], "config.json" if words[0] == "train" else "sweep.json", "--out", "", "--resume"]) == 2
+    assert "--out: must name a folder" in capsys.readouterr().err
     assert sorted((path, path.stat().st_mtime_ns) for path in Path().rglob("*")) == before

@@ -43,7 +43,7 @@ class Model:
     ----------
     net : TwoLayerNet
     scaling : Scaling
-    class_names : tuple of str; empty for the numbers of the classes
+    class_names : tuple of str, or of int where a classifier is exported; empty for the numbers of the classes
     feature_names : tuple of str
     preparation : Preparation or None
         What raw rows of a table go through: text, codes and gaps. None where the features are the columns.

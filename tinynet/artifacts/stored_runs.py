@@ -253,7 +253,7 @@ def _runs_in(folder: RunFolder) -> tuple[list[RunFolder], list[MissingRun]]:
 def _sweep_rows(path: Path) -> list[MissingRun]:
     """Return all runs that sweep.csv names."""
     header, *lines = _cells(path, _text(path, MAX_CSV) or "") or [[]]
-    rows = [dict(zip(header, line, strict=False)) for line in lines]
+    rows = [dict(zip(header, line, strict=False)) for line in lines if line]
     for row in rows:
         if not row.get("run") or "status" not in row:
             raise RunFolderError(f"{shown_path(path)}: is damaged: a row without a run or a status")

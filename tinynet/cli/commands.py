@@ -126,6 +126,8 @@ def _folder_to_resume(options: argparse.Namespace, file: str) -> RunFolder:
     name = str(getattr(folder, file).name)
     if os.path.basename(options.config or "") != name:
         raise ConfigError([f"command line: --resume: name the folder with --out, or its {name} as CONFIG"])
+    if options.out is not None:
+        raise ConfigError(["command line: --out: must name a folder, got ''"])
     return folder
 
 
@@ -215,7 +217,8 @@ def predict(options: argparse.Namespace) -> None:
     rows = model.read(options.file)
     text = predictions_csv(model, rows, spreadsheet=options.spreadsheet)
     _tell_unknown(model.unknown_levels(rows))
-    for taken, what in ((options.file, "rows to predict"), (RunFolder(options.run).model, "trained network")):
+    trained = options.run if os.path.isfile(options.run) else RunFolder(options.run).model
+    for taken, what in ((options.file, "rows to predict"), (trained, "trained network")):
         if output is not None and os.path.exists(output) and os.path.samefile(output, taken):
             raise ConfigError([f"command line: --output: {output} holds the {what}, and would be overwritten"])
     _deliver(text, output)

@@ -77,7 +77,7 @@ def _unrecognized(word: str, options: list[str], words: list[str], *, several: b
     if name in ("-m", "--multirun"):
         return "several values of a key are a sweep: 'tinynet sweep'"
     if name in options:
-        return f"{name} comes before the command, and belongs behind it"
+        return f"{name} must come after the command"
     if not name.startswith("-"):
         return f"too many words: {name!r}"
     likeness, key = nearest_keys(name.strip("-"))[0]
@@ -110,7 +110,7 @@ def build_parser() -> tuple[_Parser, dict[str, _Parser]]:
     sweep.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler, or 'local' to start a cluster here")
     sweep.add_argument("--out", metavar="DIR", help="the sweep's folder (default: runs/NAME-sweep-TIME)")
     sweep.add_argument(
-        "--resume", action="store_true", help="run what is missing in DIR, or beside CONFIG's sweep.json"
+        "--resume", action="store_true", help="run what is missing in DIR, or in the folder of CONFIG, a sweep.json"
     )
     sweep.add_argument("--no-reports", action="store_true", help="write no page for each run")
     sweep.add_argument("--yes", action="store_true", help="run more than 1,000 combinations")
@@ -131,7 +131,7 @@ def build_parser() -> tuple[_Parser, dict[str, _Parser]]:
     predict.add_argument("file", metavar="FILE", help="raw rows: CSV with the features' columns, or .npz with X")
     predict.add_argument("--output", metavar="FILE", help="a CSV file to write (default: stdout)")
     predict.add_argument(
-        "--spreadsheet", action="store_true", help="put ' before labels that look like formulas, as +1a"
+        "--spreadsheet", action="store_true", help="put ' before labels that look like formulas, such as +1a"
     )
 
     evaluate = commands.add_parser("evaluate", help="score a trained network on a labelled file")

@@ -39,7 +39,11 @@ ABSENT = (  # what other libraries let one choose: its names there, what tinynet
         "optimizer.learning_rate=0.1",
     ),
     (("dropout", "network.dropout"), "there is no dropout, but weight decay", "optimizer.weight_decay=0.0001"),
-    (("network.layers", "n_layers", "num_layers"), "the network has one hidden layer", "network.hidden_units=50"),
+    (
+        ("network.layers", "n_layers", "network.n_layers", "num_layers", "network.num_layers"),
+        "the network has one hidden layer",
+        "network.hidden_units=50",
+    ),
 )
 
 
@@ -130,7 +134,8 @@ def _candidates(key: str, text: str) -> Iterator[str]:
     if bool in kind.types:
         yield "true" if bare.lower() in ("yes", "on", "y", "1") else "false"
     if kind.types & {int, float} and str not in kind.types:
-        yield bare.replace(",", "" if int in kind.types else ".")
+        if int not in kind.types or re.fullmatch(r"\d{1,3}(,\d{3})+", bare):
+            yield bare.replace(",", "" if int in kind.types else ".")
         numbers = re.findall(r"\d+\.?\d*(?:e-?\d+)?|\.\d+", bare)[:2]
         yield from (f"{float(number) / 100:g}" for number in numbers if "%" in bare)
         yield from numbers

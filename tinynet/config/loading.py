@@ -29,7 +29,7 @@ from tinynet.storage.reading import read_text
 MAX_BYTES = 2**16  # people write configs by hand
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
 OWN_TABLE = "Your own table, from a file: 'tinynet presets csv > mine.toml', and put its name there."
-MAX_FAULTS = 20  # more than this are only counted
+MAX_FAULTS = 20  # reported
 
 
 def preset_text(name: str) -> str:

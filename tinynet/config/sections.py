@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from tinynet.activations import NAMED, get_activation
-from tinynet.data.options import OWN
+from tinynet.data.options import OWN, check_encoding
 from tinynet.data.tables import MISSING_MARKS
 
 TOO_LARGE = 2**63  # for any count
@@ -53,7 +53,9 @@ class Section(BaseModel):
         owner, names = ONLY_WITH.get(f"{section}.{info.field_name}", ("", []))
         chosen = info.data.get(owner.rpartition(".")[2])
         if value is not None and chosen is not None and chosen not in names:
-            raise CombinationError(f"applies only to {owner} {' or '.join(map(repr, names))}; here it is {chosen!r}")
+            has = f", which has {', '.join(OPTIONS.get(chosen, ())) or 'no options'}" if owner == "dataset.name" else ""
+            known = " or ".join(map(repr, names))
+            raise CombinationError(f"applies only to {owner} {known}; here it is {chosen!r}{has}")
         return value
 
 
@@ -122,7 +124,7 @@ class DatasetConfig(Section):
     )
     encoding: str | None = _key(None, "text encoding of a csv, any name that Python knows; unset: utf-8", "cp1252")
     decimal: Literal[".", ","] | None = _key(None, '"," for numbers like 1.234,5 in a csv; unset: "."', ",")
-    image_shape: list[int] | None = _key(
+    image_shape: list[Count] | None = _key(
         None, "height and width, where the columns are pixels", [28, 28], min_length=2, max_length=2
     )
     test_path: str | None = _key(
@@ -144,6 +146,13 @@ class DatasetConfig(Section):
                 "nothing is left to train on"
             )
         return test_size
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known_to_python(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            check_encoding(encoding)
+        return encoding
 
     @field_validator("path")
     @classmethod

@@ -140,7 +140,7 @@ def _element(kind: Kind, item: str) -> list[Any]:
 
 def _number(kind: Kind, item: str) -> Any:
     item = item.partition("#")[0].strip()  # what follows is a comment
-    for read in (int, partial(int, base=0), float):
+    for read in (int, partial(int, base=0), float) if item.isascii() else ():
         with suppress(ValueError):
             value = read(item)
             return int(value) if int in kind.types and value == value // 1 else value

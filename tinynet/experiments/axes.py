@@ -198,10 +198,14 @@ def _flat(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 def _checked_axis(values: list[Any]) -> list[Any]:
     if not values:
         raise ValueError("has no value; an axis is a list such as [0.01, 0.03], or a range such as '0..4'")
-    marks = [repr(value) if isinstance(value, bool | list | dict) else value for value in values]  # 1 == True
-    twice = [mark for mark, count in Counter(marks).items() if count > 1]
+    marks = [
+        (type(value) is bool, value if isinstance(value, int | float) else repr(value)) for value in values
+    ]  # 1 == True
+    twice = [str(mark) for (_, mark), count in Counter(marks).items() if count > 1]
     if twice:
-        raise ValueError(f"{twice[0]!r:.80} given twice; every run is run once")
+        raise ValueError(
+            f"{', '.join(twice[:3]):.160}{' and more' * (len(twice) > 3)} given twice; every run is run once"
+        )
     return values
 
 

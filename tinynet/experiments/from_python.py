@@ -199,5 +199,5 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    is_many = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
+    is_many = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     return [_plain(one) for one in value] if is_many else value

@@ -54,8 +54,8 @@ def execute(
     resume : bool, continue from the last checkpoint in the folder, or from the beginning when there is none
     progress : bool or callable, as for `train`
     report : bool, write report.html
-    pictures : bool, write loss_curve.png, and what needs the samples into the report: predictions, decision boundaries;
-        which takes longer than training a small network
+    pictures : bool, write loss_curve.png, and what needs the samples into the report: predictions, decision boundaries.
+        This takes longer than training a small network.
     about : what environment.json holds, where it is known from another run of this process
 
     Raises

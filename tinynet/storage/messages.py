@@ -26,7 +26,8 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         for key in {**stored, **now}
         if not _are_same(stored.get(key), now.get(key))
     ]
-    return f"differs in {', '.join(found[:MAX_DIFFERING])}" if found else ""
+    more = f" and {len(found) - MAX_DIFFERING} more" if len(found) > MAX_DIFFERING else ""
+    return f"differs in {', '.join(found[:MAX_DIFFERING])}{more}" if found else ""
 
 
 def _are_same(there: object, here: object) -> bool:

@@ -280,9 +280,8 @@ def _resume(state: State, optimizer: Any, keeper: Keeper, epochs: int) -> None:
     optimizer.velocity = saved.velocity
     _set_rate(optimizer, saved.learning_rate)
     rows = saved.history.rows
-    if (
-        saved.during and rows and len(rows) < epochs and not saved.history.stopped_early
-    ):  # training continues, so this epoch is no longer the final one
+    # Where training continues, the last epoch so far is no longer the final one, which is measured after its end.
+    if saved.during and rows and len(rows) < epochs and not saved.history.stopped_early:
         rows[-1] = replace(rows[-1], train_loss=saved.during[0], train_accuracy=saved.during[1])
 
 

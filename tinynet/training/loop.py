@@ -257,9 +257,7 @@ class _Task:
         sums.n_steps += 1
         if tally is not None:
             sums.loss, sums.correct = sums.loss + tally.loss, sums.correct + tally.correct
-            if (
-                self.by_step and len(state.history.step_losses) == state.step - 1
-            ):  # unless earlier steps were not recorded
+            if self.by_step and len(state.history.step_losses) == state.step - 1:  # all earlier ones are there
                 state.history.step_losses.append(tally.loss / len(batch))
 
     def record(self, state: State) -> Epoch:

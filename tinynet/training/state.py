@@ -149,7 +149,7 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         raise
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
         raise DataError(
-            f"{shown_path(path)}: is not what tinynet wrote for such a network: {shortened(error, 100)}"
+            f"{shown_path(path)}: is not what tinynet wrote for such a network: {shown_path(f'{error!s:.100}')}"
         ) from error
 
 
