@@ -97,7 +97,7 @@ def test_an_effect_chart_shows_words_flags_and_missing_values(runs: Path) -> Non
 def test_runs_that_differ_only_in_their_seeds_are_one_setting(runs: Path) -> None:
     folders = [f"sweep/rate=0.3,seed={seed}" for seed in range(3)]
     html = page(*folders)
-    assert "The runs differ in nothing but the seed" in html
+    assert "runs, which differ in nothing but the seed" in html
     assert "all runs (n = 3)" in Reader(html).text and "What each key does" not in html
     shutil.copytree(folders[0], "only/one")
     assert "One run." in (html := page("only")) and "nothing but the seed" not in html

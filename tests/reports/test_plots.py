@@ -61,6 +61,24 @@ def legend_of(owner: Any) -> list[str]:
     return [text.get_text() for text in owner.get_legend().get_texts()]
 
 
+def test_one_run_of_a_mapping_keeps_its_label() -> None:
+    ax = loss_curve({"mine": RUN})
+    assert "training, mine" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_what_is_no_history_is_refused() -> None:
+    runs: Any = {"": [1, 2], " under 'mine'": {"mine": [1, 2]}}
+    for where, given in runs.items():
+        with pytest.raises(InvalidTypeError, match=f"got list{where}$"):
+            loss_curve(given)
+
+
+def test_the_same_plot_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first.png", "second.png"):
+        save_figure(loss_curve(RUN), tmp_path / name)
+    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
+
+
 def test_loss_and_accuracy_are_side_by_side_with_their_units() -> None:
     ax = loss_curve(RUN)
     loss, accuracy = ax.figure.axes

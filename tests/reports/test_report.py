@@ -46,6 +46,7 @@ def test_a_run_that_diverges_also_has_a_report(tmp_path: Path) -> None:
     huge = ["network.activation='relu'", "network.weight_scale=1e300", "optimizer.learning_rate=100.0", "seed=1"]
     assert main(["train", "iris", *huge, "--out", str(tmp_path / "bad")]) == 3
     assert "The loss or its gradient stopped being finite" in (tmp_path / "bad" / "report.html").read_text("utf-8")
+    assert "must hold finite numbers up to 1e+150" in write_report(tmp_path / "bad").read_text("utf-8")
 
 
 def test_a_report_that_cannot_be_written_fails_the_run(

@@ -9,6 +9,7 @@ import math
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def test_the_test_figures_match_scikit_learn(runs: Path) -> None:
         assert row[1:] == [str(n_samples), *(f"{100 * value:.1f} %" for value in scores)]
 
 
-def test_fault_58_a_class_that_was_never_predicted_gets_a_warning(runs: Path) -> None:
+def test_fault_58_a_class_with_recall_0_gets_a_warning(runs: Path) -> None:
     data, net = trained("iris")
     net.params["b2"][:] = [1e3, 0.0, 0.0]
     with np.load("iris/model.npz") as model:
@@ -210,6 +211,26 @@ def test_a_killed_run_is_reported_with_what_it_left(runs: Path) -> None:
     assert "No epoch has ended, so there is nothing to draw." in words("iris")
 
 
+def test_a_long_run_has_its_time_in_minutes_and_hours(runs: Path) -> None:
+    for seconds, shown in ((59.94, "59.9 s"), (59.97, "1 min 00 s"), (125.4, "2 min 05 s"), (3725.0, "1 h 02 min")):
+        rewrite("iris/summary.json", partial(dict.update, duration_s=seconds))
+        assert f"Time {shown} 28 steps" in words("iris")
+
+
+def test_fault_43_a_run_folder_that_was_moved_gives_the_same_report(runs: Path) -> None:
+    before = page("digits")
+    Path("elsewhere").mkdir()
+    Path("digits").rename("elsewhere/digits")
+    assert page("elsewhere/digits") == before
+
+
+def test_a_run_that_kept_no_remarks_gets_them_with_its_page(runs: Path) -> None:
+    train(runs / "worse", "iris", "optimizer.learning_rate=50.0", "training.epochs=2")
+    before = page("worse")
+    rewrite("worse/summary.json", lambda summary: summary.pop("remarks"))
+    assert page("worse") == before and "The training loss ended at" in before
+
+
 def test_only_the_page_of_a_running_run_refreshes(runs: Path) -> None:
     stored = replace(read_runs([Path("iris")])[0][0], summary=None, running=True)
     html = run_page(stored, "under way").decode()
@@ -225,7 +246,7 @@ def test_a_run_that_was_never_tested_shows_its_network(runs: Path) -> None:
     assert "Decision boundary" in charts(html)
 
 
-@pytest.mark.parametrize("change", ["fewer", "scaled", "renamed"])
+@pytest.mark.parametrize("change", ["fewer", "scaled", "renamed", "relabelled"])
 def test_changed_data_are_detected_without_a_test_part(change: str, runs: Path) -> None:
     rows = [f"{i % 9},{i % 7},{'ab'[i % 2]}" for i in range(120)]
     Path("two.csv").write_text("\n".join(["x,y,class", *rows]), encoding="utf-8")
@@ -236,6 +257,8 @@ def test_changed_data_are_detected_without_a_test_part(change: str, runs: Path) 
     match change:
         case "fewer":
             rows = rows[:-4]
+        case "relabelled":
+            rows = [row.replace("a", "c") for row in rows]
         case "scaled":
             rows = [f"1{row}" for row in rows]
     header = "x,z,class" if change == "renamed" else "x,y,class"

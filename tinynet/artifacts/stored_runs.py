@@ -67,7 +67,7 @@ class Summary(BaseModel):
     epochs: int | None = None
     data_digest: str | None = None
     test_scores: TestScores | None = None  # older versions wrote neither them nor remarks
-    remarks: list[str] = []
+    remarks: list[str] | None = None
     final: dict[str, int | float | None] | None = None
     best: dict[str, int | float | None] | None = None
     step_losses: list[float] = []

@@ -34,7 +34,9 @@ def comparison_page(
     """
     groups = comparison.by_data(runs) or {"": []}
     title, keys = name or f"{len(runs)} runs", comparison.differing_keys([run.settings for run in runs])
-    differ = f"The runs differ in {', '.join(keys) or 'nothing but the seed'}." if len(runs) > 1 else "One run."
+    differ = f"{len(runs)} runs, which differ in {', '.join(keys) or 'nothing but the seed'}."
+    if len(runs) < 2:
+        differ = "One run." if runs else "No run left a folder."
     parts = list[Html]()
     for data, own in groups.items():
         several = len(groups) > 1
@@ -57,22 +59,22 @@ def _comparison(runs: Sequence[StoredRun], data: str, n_missing: int, beside: Pa
         parts.append(html.section(f"{data}Curves", *curve_charts(settings, data)))
         effects = effect_charts(runs, keys, data)
         parts += [html.section(f"{data}What each key does", *effects)] if effects else []
-    return [*parts, html.section(f"{data}Runs, best first", _runs_table(runs, keys, beside))]
+    return [*parts, html.section(f"{data}Runs, best first", _runs_table(runs, keys, beside))] if runs else parts
 
 
 def _notices(runs: Sequence[StoredRun], data: Sequence[str], left_out: Sequence[str]) -> list[str]:
-    """Say what is kept apart and left out, whose loss exploded, and how many runs have remarks."""
+    """Say what is kept apart and left out, whose loss exploded, and which other runs have remarks."""
     finished = [run for run in runs if run.finished]
     out = comparison.exploded(np.array([loss_of(run) for run in finished]))
     exploded = [run.label for run, is_out in zip(finished, out, strict=True) if is_out]
-    n_remarked = sum(bool(run.summary and run.summary.remarks) for run in finished)
+    remarked = [run.label for run in finished if run.summary and run.summary.remarks and run.label not in exploded]
     notices = [f"{len(data)} different data sets, which are kept apart: {'; '.join(data)}"] if len(data) > 1 else []
     if left_out:
         notices.append(f"Left out, since sweep.csv does not name them: {listed(left_out, 5)}")
     if exploded:
         notices.append(f"Loss far above the others; medians and axes are not distorted by it: {listed(exploded, 5)}")
-    if n_remarked:
-        notices.append(f"{n_remarked} of the runs ended with remarks, which their own pages have")
+    if remarked:
+        notices.append(f"Ended with remarks, which their own pages have: {listed(remarked, 5)}")
     return notices
 
 
@@ -85,8 +87,9 @@ def _headline(runs: Sequence[StoredRun], settings: Sequence[Setting], n_missing:
     if n_finished:
         best = settings[0]
         loss = f"{part_of(runs)} loss {spread(best.measured(loss_of), html.shown_loss)}"
-        accuracy = spread(best.measured(test_accuracy_of), html.percent)
-        figures += [("Best setting", best.label, loss), ("Its test accuracy", accuracy, f"n = {len(best.finished)}")]
+        figures.append(("Best setting", best.label, loss))
+        if len(measured := best.measured(test_accuracy_of)):
+            figures.append(("Its test accuracy", spread(measured, html.percent), f"n = {len(measured)}"))
     seconds = sum(run.summary.duration_s for run in runs if run.summary is not None)
     figures.append(("Time", html.duration(seconds), "all runs together"))
     if n_finished < n:

@@ -128,7 +128,10 @@ def png(values: npt.NDArray[Any], **colours: Any) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration for the eye."""
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def percent(fraction: float | None) -> str:

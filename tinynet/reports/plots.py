@@ -35,9 +35,10 @@ MARKED_EPOCHS = 12  # of a curve, or up to twice as many; on more they would run
 LEGEND_ROWS, MAX_BELOW = 16, 6  # entries of a legend in a column beside the axes, or below them
 DPI = 150
 FONTS = (  # for names that matplotlib's own font has no signs for; the first that is installed
-    *("Noto Sans CJK TC", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Source Han Sans"),
-    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Microsoft JhengHei", "Microsoft YaHei"),
-    *("PingFang TC", "Hiragino Sans", "Yu Gothic", "IPAexGothic", "Malgun Gothic", "NanumGothic"),
+    *("Noto Sans CJK TC", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans TC", "Noto Sans JP"),
+    *("Source Han Sans TC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
+    *("Microsoft JhengHei", "Microsoft YaHei", "PingFang TC", "Hiragino Sans", "Yu Gothic", "IPAexGothic"),
+    *("Malgun Gothic", "Apple SD Gothic Neo", "NanumGothic", "Arial Unicode MS"),
 )
 
 
@@ -83,7 +84,9 @@ def plot_loss_curve(history_or_runs: History | Mapping[str, History], ax: Axes |
     for label, history in runs.items():
         if not isinstance(history, History):
             allowed, received = "a History or a mapping of labels to them", type(history).__name__
-            raise InvalidTypeError(f"a loss curve needs {allowed}, got {received} under {label!r}")
+            raise InvalidTypeError(
+                f"a loss curve needs {allowed}, got {received}" + (f" under {label!r}" if label else "")
+            )
     alone = len(runs) == 1
     panels = [ax] if ax is not None else list(_with_legend(9.0, 3.9, () if alone else (*runs, *DASHES)).subplots(1, 2))
     for panel, what in zip(panels, PANELS, strict=False):
@@ -102,7 +105,7 @@ def _draw(ax: Axes, what: str, runs: Mapping[str, History]) -> None:
     alone = len(runs) == 1
     for number, (label, history) in enumerate(runs.items()):
         for place, (part, values) in enumerate(parts_of(history, what).items()):
-            k, name = (place, part) if alone else (number, _plain(label))
+            k, name = (place, f"{part}, {_plain(label)}" if label else part) if alone else (number, _plain(label))
             colour, marker = COLOURS[k % N_COLOURS], MARKERS[k % len(MARKERS)]
             style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4}
             style["markevery"] = max(1, len(history) // MARKED_EPOCHS)

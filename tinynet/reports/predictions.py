@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.data.datasets import Dataset
+from tinynet.data.tables import listed
 from tinynet.losses import softmax
 from tinynet.network import TwoLayerNet
 from tinynet.reports.html import Cell, Html, figure, grid, image, paragraph, percent, png, section, shaded, table
@@ -28,7 +29,10 @@ REGION, EDGE = 70, (90, 100, 112, 255)  # how much of a region's colour is seen,
 def prediction_sections(data: Dataset, logits: Array, scores: dict[str, Any]) -> list[Html]:
     """Return what `logits` of the test part of `data` say beyond the headline; `scores` are those of `score`."""
     probabilities, predicted = softmax(logits), logits.argmax(axis=1)
-    sections = [section("Test part, class by class", grid("pair", _by_class(data, predicted, scores)))]
+    missed = [name for name, own in zip(data.class_names, scores["classes"], strict=True) if own["recall"] == 0]
+    notice = [paragraph(f"Not one sample was recognised of: {listed(missed, 5)}.", "notice")] if missed else []
+    by_class = grid("pair", _by_class(data, predicted, scores))
+    sections = [section("Test part, class by class", *notice, by_class)]
     if data.n_classes == 2 and np.isfinite(probabilities).all() and 0 < data.y_test.sum() < len(predicted):
         sections.append(_two_class_curves(data, probabilities[:, 1], scores))
     if data.image_shape is not None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from tinynet.artifacts.model import Model, load_model
-from tinynet.artifacts.run_folder import RunFolder
+from tinynet.artifacts.run_folder import RunFolder, Status
 from tinynet.artifacts.stored_runs import StoredRun, Summary, read_runs
 from tinynet.config.building import Run, prepare
-from tinynet.errors import ConfigError
+from tinynet.errors import ConfigError, RunFolderError
 from tinynet.reports.comparison_page import comparison_page
 from tinynet.reports.html import GENERATOR
 from tinynet.reports.run_page import run_page
@@ -77,7 +77,12 @@ def rebuilt(stored: StoredRun) -> Run | str:
     """
     if not stored.folder.model.is_file():
         return f"The folder holds no {stored.folder.model.name}, so nothing can be predicted again."
-    model = load_model(stored.folder.path)
+    try:
+        model = load_model(stored.folder.path)
+    except RunFolderError as error:
+        if stored.status != Status.DIVERGED:
+            raise
+        return f"Nothing can be predicted again with what the run left: {error}"  # weights beyond all bounds
     try:
         run = prepare(stored.config)
     except (ConfigError, OSError) as error:

@@ -14,7 +14,7 @@ from tinynet.reports import html
 from tinynet.reports.curves import curve_charts
 from tinynet.reports.html import Cell, Html
 from tinynet.reports.predictions import boundary_section, first_layer_section, prediction_sections
-from tinynet.reports.remarks import kept_epoch, kept_weights
+from tinynet.reports.remarks import kept_epoch, kept_weights, remarks
 from tinynet.reports.scores import score, shown_score
 
 REFRESH_S = 5
@@ -31,12 +31,16 @@ RESUMABLE = (Status.UNFINISHED, Status.INTERRUPTED, Status.FAILED)
 def run_page(stored: StoredRun, run: Run | str) -> bytes:
     """Return the page about `stored`; `run` is what was trained, or a sentence that says why it is not at hand."""
     summary, logits, scores = stored.summary, None, None
-    said = [] if summary is None else summary.remarks
     if summary is not None and isinstance(run, Run) and summary.test_accuracy is not None:
         logits = run.net.logits(run.dataset.X_test)
         scores = score(run.dataset.y_test, logits, np.bincount(run.dataset.y_train, minlength=run.dataset.n_classes))
     elif summary is not None and summary.test_scores is not None:
         scores = summary.test_scores.model_dump()
+    said = (summary.remarks if summary is not None else []) or []
+    if summary is not None and summary.remarks is None and isinstance(run, Run):  # an older version's
+        counts = np.bincount(run.dataset.y_train, minlength=run.dataset.n_classes)
+        found = remarks(stored.config.training, stored.history, scores, counts, run.dataset.class_names)
+        said = [*run.dataset.remarks, *found]
     notices = [ENDINGS[stored.status]] if stored.status in ENDINGS else []
     parts = list[Html]()
     if stored.status in RESUMABLE:
