@@ -287,6 +287,8 @@ def test_nothing_passes_where_no_two_steps_agree() -> None:
         ((3, None, NORMAL), {}, "f must be callable, or have params, loss and gradient; got int"),
         ((cube, NORMAL), {}, "x is missing"),
         ((types.SimpleNamespace(params={}, loss=cube), NORMAL, NORMAL), {}, "neither gradient nor numerical_gradient"),
+        ((types.SimpleNamespace(params={}, loss=cube), 1.0, 0), {}, "X with a row for each sample; got float, int"),
+        ((types.SimpleNamespace(params={}, loss=cube), NORMAL, 0, "x"), {}, "each sample; got ndarray, int, str"),
         ((cube, 3 * NORMAL[:2] ** 2, NORMAL), {}, "grad must have the shape of x, \\(6, 4\\), got \\(2, 4\\)"),
         ((cube, NORMAL.T, NORMAL), {}, "got \\(4, 6\\): transposed\\?"),
         ((cube, NORMAL, NORMAL[0]), {}, "got \\(6, 4\\): not summed over the 6 samples\\?"),

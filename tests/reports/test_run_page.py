@@ -228,7 +228,7 @@ def test_a_run_that_kept_no_remarks_gets_them_with_its_page(runs: Path) -> None:
     train(runs / "worse", "iris", "optimizer.learning_rate=50.0", "training.epochs=2")
     before = page("worse")
     rewrite("worse/summary.json", lambda summary: summary.pop("remarks"))
-    assert page("worse") == before and "The training loss ended at" in before
+    assert page("worse") == before and "The training loss ended at" in before and "1 remark above" in words("worse")
 
 
 def test_only_the_page_of_a_running_run_refreshes(runs: Path) -> None:
@@ -274,7 +274,13 @@ def test_your_own_file_is_shown_while_it_is_unchanged(runs: Path) -> None:
     html = page(train(runs / "own", "own.toml"))
     assert table(html, "Confusion matrix")[0] == ["true", "benign", "malignant"]
     assert dict(table(html, "config.json"))["dataset.path"] == "../own.csv"
+    (groups,) = re.findall("Groups of ([0-9, ]+) samples; the dotted", html)
+    assert sum(map(int, groups.split(","))) == 114 and groups.count(",") <= 9
     lines = source.read_text().splitlines(keepends=True)
+    names = {"benign": "malignant", "malignant": "benign"}
+    swapped = [re.sub("benign|malignant", lambda name: names[name[0]], line) for line in lines[-20:]]
+    Path("own.csv").write_text("".join([*lines[:-20], *swapped]))
+    assert "they have changed since" in words("own")
     Path("own.csv").write_text("".join(lines[:-50]))
     assert "they have changed since" in words("own")
     Path("own.csv").unlink()

@@ -159,24 +159,30 @@ def check_gradient(
     if not x:
         raise InvalidTypeError("x is missing: check_gradient(f, grad, x), or check_gradient(net, X, y)")
     if hasattr(f, "params") and hasattr(f, "loss"):
-        return GradientReport(*_inspection_of_net(f, grad, x[0], options).run())
+        return GradientReport(*_inspection_of_net(f, (grad, *x), options).run())
     if not callable(f):
         raise InvalidTypeError(f"f must be callable, or have params, loss and gradient; got {type(f).__name__}")
     return GradientReport(*Inspection(MovableFunction(f, x, options.bounds), grad, options).run())
 
 
-def _inspection_of_net(net: Any, X: Any, y: Any, options: Options) -> Inspection:
+def _inspection_of_net(net: Any, Xy: tuple[Any, ...], options: Options) -> Inspection:
     """Return the inspection of a network's gradient on samples X, y."""
+    try:
+        X, y = Xy
+        n = len(X)
+    except (TypeError, ValueError):
+        wanted = "check_gradient(net, X, y), X with a row for each sample"
+        raise InvalidTypeError(f"{wanted}; got {', '.join(type(x).__name__ for x in Xy)}") from None
     measured = not hasattr(net, "gradient")
     if measured and not hasattr(net, "numerical_gradient"):
         raise InvalidTypeError(f"{type(net).__name__} has params and loss, but neither gradient nor numerical_gradient")
     if measured:
         options = replace(options, method="quotient", h=options.h or QUOTIENT_STEP)
     gradient = partial(net.numerical_gradient, h=options.h) if measured else net.gradient
-    rows = [slice(row, row + 1) for row in range(min(SINGLE_SAMPLES, len(X)))]
+    rows = [slice(row, row + 1) for row in range(min(SINGLE_SAMPLES, n))]
     samples = [(lambda _, r=r: net.loss(X[r], y[r]), lambda r=r: gradient(X[r], y[r])) for r in rows if not measured]
     function = MovableFunction(lambda _: net.loss(X, y), (net.params,))
-    return Inspection(function, lambda _: gradient(X, y), options, len(X), samples)
+    return Inspection(function, lambda _: gradient(X, y), options, n, samples)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
