@@ -20,7 +20,7 @@ from tinynet.activations import get_activation
 from tinynet.gradients import exact
 from tinynet.gradients import series as differences
 from tinynet.gradients.fallbacks import Fallbacks
-from tinynet.gradients.series import FIT, NARROW, NODES, STEEP, WINDOW
+from tinynet.gradients.series import FIT, NODES, STEEP, WINDOW
 from tinynet.gradients.workspace import Workspace
 
 EPS = float(np.finfo(np.float64).eps)
@@ -257,18 +257,19 @@ def test_each_bound_of_the_series_is_checked(part: float, fails: int) -> None:
     assert flat(lambda a: a, 3 * X, [[0.0, 100 / 3 * part]], 1e-4).exact == fails
     assert flat(lambda a: a, 0.01 * X, [[0.0, 5e5 * part]], 1e-8).measured == fails  # float32 has no room for more
     for m in (1, 3):
-        for degree in (3, 4):
-            bent = flat(lambda a, degree=degree: a + 64 * part * a**degree, X, np.eye(3)[:m], 1e-4)
+        for degree, most in ((3, 256), (4, 512)):
+            bent = flat(lambda a, d=degree, c=most * part: a + c * a**d, X, np.eye(3)[:m], 1e-4)
             assert bent.measured == fails * m
 
 
 def test_only_pairs_near_a_kink_are_measured() -> None:
     data = load_dataset("digits")
-    X, y = data.X_train[:100], data.y_train[:100]
+    X, y = data.X_train[:300], data.y_train[:300]
     net = TwoLayerNet(64, 50, 10, activation="relu", seed=0)
-    beside = int((np.abs(X @ net.params["W1"]) < NARROW).sum())
-    assert 0 < beside < 10
-    assert fallbacks(net, X, y) == Fallbacks(gradients=1, samples=100, measured=beside)
+    for h in (1e-4, 1e-6):  # as far as the moves go, but not so near that rounding counts
+        beside = int((np.abs(X @ net.params["W1"]) < max(h * X.max(), WINDOW / 8)).sum())
+        assert 0 < beside < 10
+        assert fallbacks(net, X, y, h) == Fallbacks(gradients=1, samples=300, measured=beside)
 
 
 def test_an_outlier_costs_the_other_features_nothing(rng: np.random.Generator) -> None:

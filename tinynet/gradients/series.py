@@ -19,7 +19,7 @@ from tinynet.gradients.workspace import PairArrays, SampleArrays, Workspace
 Array = npt.NDArray[Any]
 
 WINDOW = 5 * 2.0**-12  # W: how far the series reaches
-NARROW = WINDOW / 4  # T, how far from a the activation is measured, is the first of W/4, W/2 and W that moves stay in
+NARROWEST = WINDOW / 8  # T, how far from a the activation is measured, is as far as the moves go, but no less
 NODES = np.array([0.0, 1.0, -1.0, 0.5, -0.5])[:, None, None]  # where it is measured, in units of T
 # The polynomial through the values at a + T NODES. The rows take these to c1 T, 2 c2 T², 2 c3 T³ and 8 c4 T⁴ / W.
 FIT = np.array([[0, -1, 1, 8, -8], [-60, -2, -2, 32, 32], [0, 8, -8, -16, 16], [24, 4, 4, -16, -16]]) / 6
@@ -135,9 +135,7 @@ class _Series:
         if self.guarded and not self.reach <= WINDOW:
             self._set_outliers_aside(of)
         of.X3 *= of.X
-        self.T = NARROW
-        while self.reach > self.T < WINDOW:
-            self.T *= 2
+        self.T = max(NARROWEST, min(self.reach * (1 + 1e-6), WINDOW))  # 1e-6: reach is rounded
         # Less one class's weights: a shift of all logits changes no loss, but costs digits.
         self.D = np.subtract(self.params["W2"].T, self.params["W2"][:, 0], out=of.D)
         np.copyto(of.powers[0], self.D, "same_kind")
@@ -270,8 +268,10 @@ class _Series:
 
     def _measure_outliers(self, rows: slice, at: PairArrays, features: Array, samples: Array) -> None:
         """Add what the weights of these entries (feature, sample) of X do to the loss, all units of each."""
-        here, total = (samples >= rows.start) & (samples < rows.stop), self._so_far_measured()
-        features, samples = features[here], samples[here]
+        total = self._so_far_measured()
+        if len(at.lin) < len(self.X):
+            here = (samples >= rows.start) & (samples < rows.stop)
+            features, samples = features[here], samples[here]
         self.fallbacks.outliers += len(samples)
         far = [np.empty(0, np.intp)]
         for some in blocks(len(samples), MOVED_VALUES // total.shape[1]):
@@ -302,13 +302,13 @@ class _Series:
         change *= moves
         change, far = change[0] - change[1], np.empty(0, np.intp)
         change *= self.scale
-        largest = float(np.dot(moves.ravel(), moves.ravel())) ** 0.5 * self.spread  # at most
-        lopsided = 2 * largest
+        tilt = moves[0] + moves[1]
+        largest, lopsided = (float(np.dot(u, u)) ** 0.5 * self.spread for u in (moves.ravel(), tilt.ravel()))  # at most
         if not (largest <= STEEP and lopsided * (largest * largest) <= LOPSIDED):
-            largest, lopsided = _largest(moves) * self.spread, _largest(moves[0] + moves[1]) * self.spread
+            largest, lopsided = _largest(moves) * self.spread, _largest(tilt) * self.spread
         is_near = largest <= STEEP and lopsided * (largest * largest) <= LOPSIDED
         if self.faint or not (is_near and self.spread <= MAX_SPREAD):
-            R, asymmetry = np.ptp(self.D, axis=0)[units], np.abs(moves[0] + moves[1])
+            R, asymmetry = np.ptp(self.D, axis=0)[units], np.abs(tilt)
             move = np.abs(moves, out=moves).max(axis=0) * R
             near = (move <= STEEP) & (asymmetry * R * move**2 <= LOPSIDED)
             far = np.flatnonzero(~(near & np.isfinite(change)).all(axis=1))  # the moments may be nan
