@@ -255,6 +255,8 @@ def test_each_bound_of_the_series_is_checked(part: float, fails: int) -> None:
     X = np.full((7, 2), 1.0)
     assert flat(lambda a: a, X, [[0.0, 100 * part]], 1e-4).exact == fails  # moves a logit by STEEP
     assert flat(lambda a: a, 3 * X, [[0.0, 100 / 3 * part]], 1e-4).exact == fails
+    lopsided = flat(lambda a: np.maximum(a, 0), X, [[0.0, 15.33 * part]], 1e-4)  # δ₋ is 0
+    assert (lopsided.measured, lopsided.exact) == (7, fails)
     assert flat(lambda a: a, 0.01 * X, [[0.0, 5e5 * part]], 1e-8).measured == fails  # float32 has no room for more
     for m in (1, 3):
         for degree, most in ((3, 256), (4, 512)):
