@@ -96,6 +96,7 @@ def test_an_activation_must_be_a_name_or_a_callable() -> None:
         (np.log, "returned"),
         (lambda a: a * np.nan, "returned nan at -3"),
         (softmax_like, "not elementwise"),
+        (np.sort, "not elementwise"),
         (in_place, "changes its argument"),
         (lambda a: [["x"] * 7] * 2, "raised"),
         (lambda a: np.sqrt(a + 0j), "returned complex numbers; it must return real ones"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,12 @@ EVERY: dict[str, Callable[..., Schedule]] = {
     "step": lambda rate, **warmup: step(rate, step_epochs=50, step_factor=0.5, **warmup),
     "cosine": lambda rate, **warmup: cosine(rate, epochs=50, **warmup),
 }
+
+
+def test_schedules_can_be_pickled() -> None:
+    for make in EVERY.values():
+        schedule = make(0.3, warmup_epochs=2)
+        assert [pickle.loads(pickle.dumps(schedule))(t) for t in (1, 7, 60)] == [schedule(t) for t in (1, 7, 60)]
 
 
 @given(RATES, TIMES)

@@ -127,7 +127,10 @@ class TwoLayerNet:
         """Return `X`, `y` and `sample_weight` as checked `Samples` that fit the network; `X` may be such already."""
         self._check_params()
         d, n_classes = self.shapes["W1"][0], self.shapes["b2"][0]
-        if not isinstance(X, Samples):
+        if isinstance(X, Samples):
+            if y is not None or sample_weight is not None:
+                raise InvalidTypeError("Samples hold labels and weights already; leave y and sample_weight out")
+        else:
             if y is None:
                 raise DataError("X needs y, the labels of its samples")
             X = Samples(X, y, sample_weight, n_classes=n_classes)

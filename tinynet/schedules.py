@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from tinynet.errors import InvalidValueError, check_integer, check_number
 
@@ -43,7 +44,7 @@ def constant(learning_rate: float, *, warmup_epochs: float = 0.0) -> Schedule:
     >>> [schedule(t) for t in (0.5, 1.0, 2.0, 9.0)]
     [0.025, 0.05, 0.1, 0.1]
     """
-    return _warmed_up(learning_rate, warmup_epochs, lambda t: 1.0)
+    return _warmed_up(learning_rate, warmup_epochs, _constant)
 
 
 def step(learning_rate: float, *, step_epochs: int, step_factor: float = 0.1, warmup_epochs: float = 0.0) -> Schedule:
@@ -75,7 +76,7 @@ def step(learning_rate: float, *, step_epochs: int, step_factor: float = 0.1, wa
     """
     step_epochs = check_integer("step_epochs", step_epochs, 1)
     step_factor = check_number("step_factor", step_factor, 0.0, 1.0, closed=False)
-    return _warmed_up(learning_rate, warmup_epochs, lambda t: step_factor ** (t // step_epochs))
+    return _warmed_up(learning_rate, warmup_epochs, partial(_stairs, length=step_epochs, factor=step_factor))
 
 
 def cosine(learning_rate: float, *, epochs: int, warmup_epochs: float = 0.0) -> Schedule:
@@ -110,20 +111,30 @@ def cosine(learning_rate: float, *, epochs: int, warmup_epochs: float = 0.0) -> 
     epochs, warmup = check_integer("epochs", epochs, 1), check_number("warmup_epochs", warmup_epochs, 0.0)
     if warmup >= epochs:
         raise InvalidValueError(f"warmup_epochs must be below epochs, {epochs}, got {warmup_epochs!r}")
-
-    def shape(t: float) -> float:
-        progress = (t - warmup) / (epochs - warmup)
-        return (1.0 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2.0
-
-    return _warmed_up(learning_rate, warmup, shape)
+    return _warmed_up(learning_rate, warmup, partial(_half_cosine, begin=warmup, end=epochs))
 
 
 def _warmed_up(learning_rate: float, warmup_epochs: float, shape: Schedule) -> Schedule:
     peak = check_number("learning_rate", learning_rate, 0.0, closed=False)
-    warmup = check_number("warmup_epochs", warmup_epochs, 0.0)
+    return partial(_rate, peak=peak, warmup=check_number("warmup_epochs", warmup_epochs, 0.0), shape=shape)
 
-    def schedule(epochs_done: float) -> float:
-        warmth = epochs_done / warmup if epochs_done < warmup else 1.0
-        return peak * warmth * shape(epochs_done)
 
-    return schedule
+# Functions of the module, and not closures, so that what holds a schedule can be pickled.
+
+
+def _rate(epochs_done: float, *, peak: float, warmup: float, shape: Schedule) -> float:
+    warmth = epochs_done / warmup if epochs_done < warmup else 1.0
+    return peak * warmth * shape(epochs_done)
+
+
+def _constant(t: float) -> float:
+    return 1.0
+
+
+def _stairs(t: float, *, length: int, factor: float) -> float:
+    return float(factor ** (t // length))
+
+
+def _half_cosine(t: float, *, begin: float, end: float) -> float:
+    progress = (t - begin) / (end - begin)
+    return (1.0 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2.0

@@ -25,6 +25,7 @@ from tinynet import (
     train,
 )
 from tinynet.artifacts.model import model_bytes, predictions_csv
+from tinynet.data.datasets import Scaling
 
 RAW = load_dataset("iris", scaling="none")
 
@@ -203,6 +204,6 @@ def test_rows_are_read_in_the_order_of_the_features(kind: str, tmp_path: Path) -
 
 
 def test_a_header_of_numbers_is_recognised_by_feature_names(tmp_path: Path) -> None:
-    model = Model(TwoLayerNet(2, 2, 2, seed=0), DATA.scaling, ("a", "b"), ("0", "1"))
+    model = Model(TwoLayerNet(2, 2, 2, seed=0), Scaling("none", np.zeros(2), np.ones(2)), ("a", "b"), ("0", "1"))
     (tmp_path / "rows.csv").write_text("1,0\n5,7\n", encoding="utf-8")
     np.testing.assert_array_equal(model.read(tmp_path / "rows.csv"), [[7.0, 5.0]])

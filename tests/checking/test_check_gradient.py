@@ -322,6 +322,45 @@ def test_an_f_without_values_beside_x_is_left_undecided() -> None:
     assert {entry.verdict for entry in report.entries} == {"undecided"} and not report.ok
 
 
+def test_a_tiny_x_does_not_let_a_wrong_gradient_pass() -> None:
+    x = np.array([1e-14, 2e-14])
+    assert check_gradient(lambda a: np.exp(a).sum(), np.exp, x).ok
+    assert [m.kind for m in check_gradient(lambda a: np.exp(a).sum(), lambda a: -np.exp(a), x).mistakes] == [
+        "sign flipped"
+    ]
+
+
+def test_zero_is_no_gradient_of_an_f_whose_stairs_are_those_of_float32() -> None:
+    def inside(a: Any) -> float:
+        return float(np.cos(a.astype(np.float32))[0])
+
+    assert not check_gradient(inside, lambda a: 0 * a, np.array([0.1])).ok
+    assert not check_gradient(inside, lambda a: -np.sin(a), np.array([0.1])).wrong
+
+
+def test_arrays_that_share_memory_are_refused() -> None:
+    z = np.ones(3)
+    with pytest.raises(InvalidValueError, match="share memory"):
+        check_gradient(lambda u, v: u @ v, lambda u, v: (v, u), z, z[:2])
+
+
+def test_a_factor_is_named_only_where_it_explains_the_difference() -> None:
+    x = np.array([0.3, 0.7, 1.1])
+    report = check_gradient(lambda a: np.tanh(a).sum(), lambda a: 1 - np.tanh(a) ** 2, x, h=0.1)
+    assert "factor" not in str(report)
+
+
+def test_a_grad_that_changes_its_argument_is_refused() -> None:
+    def doubles(x: Any) -> Any:
+        x *= 2
+        return x
+
+    x = np.array([1.0, 2.0, 3.0])
+    with pytest.raises(InvalidValueError, match="grad changes its argument"):
+        check_gradient(lambda x: x @ x, doubles, x)
+    assert x.tolist() == [1.0, 2.0, 3.0]
+
+
 def test_an_f_that_changes_its_argument_is_refused() -> None:
     x = NORMAL.copy()
 

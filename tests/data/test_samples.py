@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinynet import SGD, Checkpoints, DataError, RunFolderError, TwoLayerNet, split_dataset, train
+from tinynet import SGD, Checkpoints, DataError, InvalidTypeError, RunFolderError, TwoLayerNet, split_dataset, train
 from tinynet.data import datasets
 from tinynet.data.samples import Samples, ScaledRows
 
@@ -130,6 +130,9 @@ def test_a_network_names_samples_that_do_not_fit_it(rng: np.random.Generator) ->
             net.samples(wrong)
     with pytest.raises(DataError, match="needs y"):
         net.samples(X)
+    for beside in ((y, None), (None, np.ones(len(y)))):
+        with pytest.raises(InvalidTypeError, match="hold labels and weights already"):
+            net.samples(samples, *beside)
 
 
 def test_one_hot_rows_are_labels_with_and_without_a_network(rng: np.random.Generator) -> None:

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.estimator_checks import check_param_validation, parametrize_with_checks
 
-from tinynet import SGD, DataError, DivergedError, TinyNetClassifier, TwoLayerNet, train
+from tinynet import SGD, DataError, DivergedError, TinyNetClassifier, TwoLayerNet, quantised, train
 from tinynet.data.samples import Samples
 from tinynet.estimator import classifier
 from tinynet.schedules import cosine
@@ -336,6 +336,29 @@ def test_a_warm_start_refuses_another_network() -> None:
         with pytest.raises(ValueError, match=named):
             clone(model).fit(X, y).set_params(**change).fit(X, y)
     assert bits(model) == before
+    for one, other in (((lambda a: a / 2), (lambda a: a / 3)), (quantised(2), quantised(8))):
+        refused = small(warm_start=True, activation=one).fit(X, y).set_params(activation=other)
+        for fit in (refused.fit, refused.partial_fit):
+            with pytest.raises(ValueError, match=r"training continues with the 6 .* units that there are, not 6"):
+                fit(X, y)
+
+
+def test_a_fit_that_raises_midway_leaves_the_estimator_as_it_was() -> None:
+    def rate(t: float) -> float:
+        return 0.1 if t < limit else 1 / 0
+
+    limit = 99.0
+    model = small(warm_start=True, learning_rate=rate).fit(X, y)
+    before, limit = bits(model), 1.0
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X, y)
+    assert bits(model) == before
+
+
+def test_what_partial_fit_is_told_of_classes_is_checked_as_labels() -> None:
+    for classes in (["0", "1", None], [0, 1, np.nan]):
+        with pytest.raises(DataError, match="no label in 1 of its 3 rows"):
+            small().partial_fit(X, y, classes=classes)
 
 
 def test_a_diverging_fit_leaves_the_estimator_unchanged() -> None:

@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 
 import tinynet
-from tinynet import SGD, ConfigError, History, InvalidValueError, Model, TwoLayerNet, load_model
+from tinynet import (
+    SGD,
+    ConfigError,
+    DataError,
+    History,
+    InvalidTypeError,
+    InvalidValueError,
+    Model,
+    RunFolderError,
+    TwoLayerNet,
+    load_model,
+    quantised,
+)
 from tinynet.experiments import load_run, run_experiment, run_sweep, write_report
 
 IRIS: dict[str, Any] = {"dataset": {"name": "iris"}, "training": {"epochs": 2, "batch_size": 16}}
@@ -41,7 +53,7 @@ def test_a_run_is_read_back_completely() -> None:
     data = tinynet.load_dataset("iris", scaling="none")
     labels = np.asarray(data.class_names)[data.y_test]
     assert np.mean(stored.model.predict(data.X_test) == labels) == stored.summary.test_accuracy
-    assert Path("run/report.html").is_file()
+    assert write_report(stored) == Path("run/report.html") and load_run(run).history == run.history
 
 
 def test_a_table_path_is_relative_to_the_current_folder() -> None:
@@ -86,8 +98,14 @@ def test_a_fault_is_named_and_nothing_is_written(config: Any, overrides: Any, na
 def test_faults_of_axes_and_folders_are_named() -> None:
     with pytest.raises(ConfigError, match=r"sweep: unknown key sed\b.*\bseed\b"):
         run_sweep("iris", {"sed": [1, 2]})
+    wrong: Any = {"axes must be a dict": {"axes": None}, "jobs must be an integer": {"axes": {}, "jobs": "2"}}
+    for said, options in wrong.items():
+        with pytest.raises(InvalidTypeError, match=said):
+            run_sweep("iris", **options)
     with pytest.raises(ConfigError, match=r"nowhere/config.json: cannot be read"):
         load_run("nowhere")
+    with pytest.raises(RunFolderError, match="no run folder was given"):
+        write_report([])
 
 
 def test_the_functions_are_imported_on_first_use() -> None:
@@ -115,6 +133,24 @@ def test_a_network_and_a_model_are_saved_and_read() -> None:
     rows = tinynet.load_dataset("iris", scaling="none").X_test
     again = load_model(Path("iris.npz"))
     assert (again.net.predict(data.X_test) == np.searchsorted(data.class_names, again.predict(rows))).all()
+
+
+def test_names_of_a_model_are_checked_and_saved_as_text() -> None:
+    scaling = tinynet.load_dataset("iris").scaling
+    for names in ((), (0, 1, 2), np.arange(3)):
+        named: Any = (names, range(4))
+        Model(TwoLayerNet(4, 5, 3, activation=quantised(4), seed=0), scaling, *named).save("m.npz")
+        again = load_model("m.npz")
+        assert (again.class_names, again.feature_names) == (("0", "1", "2"), ("0", "1", "2", "3"))
+        assert again.net.activation.name == "quantised:4"
+    wrong: Any = {
+        "3 class_names, got 2": (scaling, ("a", "b"), "abcd"),
+        "4 feature_names, got 1": (scaling, (), ("a",)),
+        "scaling must be a Scaling of 4 features": (None, (), "abcd"),
+    }
+    for said, arguments in wrong.items():
+        with pytest.raises(DataError, match=said):
+            Model(TwoLayerNet(4, 5, 3), *arguments)
 
 
 def test_a_custom_activation_is_not_saved() -> None:

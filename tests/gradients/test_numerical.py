@@ -33,6 +33,10 @@ def test_the_textbook_parabola_has_the_slopes_in_the_book(x: float, slope: float
     assert numerical_diff(parabola, x, scheme="forward") == pytest.approx(slope + 0.01 * 1e-4, abs=1e-11)
 
 
+def test_an_automatic_step_beside_a_narrow_peak_finds_the_slope_0() -> None:
+    assert numerical_diff(lambda x: float(np.exp(-((x / 1e-5) ** 2))), 0.0, h="auto") == 0.0
+
+
 def test_a_step_of_10e_50_gives_exactly_zero_and_one_warning() -> None:
     with pytest.warns(NumericalWarning, match=r"h=1e-49 is too small at x = 5: x \+ h rounds to x") as caught:
         assert numerical_diff(parabola, 5.0, h=10e-50, scheme="forward") == 0.0

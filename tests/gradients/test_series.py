@@ -264,6 +264,15 @@ def test_each_bound_of_the_series_is_checked(part: float, fails: int) -> None:
             assert bent.measured == fails * m
 
 
+def test_a_function_may_return_what_cannot_be_written_to() -> None:
+    def read_only(a: Any) -> Any:
+        z = np.abs(a)
+        z.flags.writeable = False
+        return z
+
+    assert flat(read_only, np.ones((7, 2)), np.eye(3)[:2], 1e-4).measured == 14
+
+
 def test_only_pairs_near_a_kink_are_measured() -> None:
     data = load_dataset("digits")
     X, y = data.X_train[:300], data.y_train[:300]

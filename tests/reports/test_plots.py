@@ -22,6 +22,7 @@ from tinynet import (
     Epoch,
     History,
     InvalidTypeError,
+    TinyNetClassifier,
     TwoLayerNet,
     plot_calibration_curve,
     plot_confusion_matrix,
@@ -64,6 +65,18 @@ def legend_of(owner: Any) -> list[str]:
 def test_one_run_of_a_mapping_keeps_its_label() -> None:
     ax = loss_curve({"mine": RUN})
     assert "training, mine" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_labels_and_names_may_be_numbers() -> None:
+    assert "0.5" in legend_of(loss_curve({0.1: RUN, 0.5: RUN}).figure.axes[1])
+    matrix = confusion(half_plane(), POINTS, [0, 0, 1, 1], class_names=np.array([3, 7]))
+    assert [text.get_text() for text in matrix.get_xticklabels()] == ["3", "7"]
+
+
+def test_an_estimator_in_the_place_of_its_network_is_named() -> None:
+    for plot in (boundary, confusion, *CURVES):
+        with pytest.raises(InvalidTypeError, match="got TinyNetClassifier; that of a TinyNetClassifier is net_"):
+            plot(TinyNetClassifier(), POINTS, [0, 0, 1, 1])
 
 
 def test_what_is_no_history_is_refused() -> None:

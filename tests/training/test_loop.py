@@ -376,6 +376,10 @@ GOOD: dict[str, Any] = {"epochs": 2, "batch_size": 10, "seed": 0}
         ({"h": 0.0}, InvalidValueError, "h must be a finite number above 0, got 0.0"),
         ({"method": "exat"}, InvalidValueError, "unknown method 'exat'; did you mean 'exact'"),
         ({"optimizer": "sgd"}, InvalidTypeError, r"optimizer must have update\(params, grads\).*got 'sgd'"),
+        ({"optimizer": SGD}, InvalidTypeError, "optimizer must have update"),
+        ({"net": "net"}, InvalidTypeError, "net must be a TwoLayerNet, got 'net'"),
+        ({"on_epoch": 3}, InvalidTypeError, "on_epoch must be a function of an Epoch, got 3"),
+        ({"progress": "x"}, InvalidTypeError, "progress must be True, False or a function"),
         ({"patience": 3}, InvalidValueError, "patience needs validation data"),
         ({"patience": 0, "validation": (np.zeros((1, 4)), [0])}, InvalidValueError, "patience"),
         ({"keep": "best"}, InvalidValueError, 'keep="best" needs validation data'),
@@ -399,7 +403,7 @@ def test_a_wrong_argument_is_named_before_anything_changes(
     net = network()
     before = bits(net)
     with pytest.raises(kind, match=message):
-        train(net, **({"X": X, "y": y, "optimizer": SGD(0.1)} | GOOD | arguments))
+        train(**({"net": net, "X": X, "y": y, "optimizer": SGD(0.1)} | GOOD | arguments))
     assert bits(net) == before
 
 

@@ -66,6 +66,16 @@ class Model:
     preparation: Preparation | None = None
     class_counts: Array | None = None
 
+    def __post_init__(self) -> None:
+        """Check that names and scaling fit the network; DataError where they do not."""
+        (d, _), (k,) = self.net.shapes["W1"], self.net.shapes["b2"]
+        for name, sizes in (("class_names", (0, k)), ("feature_names", (d,))):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+            if (n := len(getattr(self, name))) not in sizes:
+                raise DataError(f"a network {d}-...-{k} needs {sizes[-1]} {name}, got {n}")
+        if not isinstance(self.scaling, Scaling) or len(self.scaling.offset) != d:
+            raise DataError(f"scaling must be a Scaling of {d} features, as a Dataset has, got {self.scaling!r:.100}")
+
     def __repr__(self) -> str:
         """Return the network and the first of its classes."""
         names = ", ".join(map(repr, self.class_names[:5])) + (", ..." if len(self.class_names) > 5 else "")
@@ -81,9 +91,9 @@ class Model:
         OSError
             When it cannot be written; what was there stays.
         """
-        name, probe = self.net.activation.name, np.linspace(-3.0, 3.0, 101)
+        name = self.net.activation.name
         try:
-            known = np.array_equal(get_activation(name)(probe), self.net.activation(probe))
+            known = self.net.activation.is_like(get_activation(name))
         except InvalidValueError:
             known = False
         if not known:
@@ -196,8 +206,8 @@ def model_bytes(net: TwoLayerNet, data: Dataset | Model) -> bytes:
         "activation": np.array(net.activation.name),
         "offset": data.scaling.offset,
         "scale": data.scaling.scale,
-        "class_names": np.array(data.class_names),
-        "feature_names": np.array(data.feature_names),
+        "class_names": np.array([str(name) for name in data.class_names or range(len(net.params["b2"]))]),
+        "feature_names": np.array([str(name) for name in data.feature_names]),
     }
     if data.preparation is not None:
         arrays |= data.preparation.arrays()

@@ -101,6 +101,10 @@ class StoredRun:
         figure = "" if accuracy is None else f", test accuracy {100 * accuracy:.1f} %"
         return f"StoredRun({str(self.folder.path)!r}: {self.status}, {len(self.history)} epochs{figure})"
 
+    def __fspath__(self) -> str:
+        """Return the path of the folder, so that a run stands for it wherever a path does."""
+        return str(self.folder.path)
+
     @cached_property
     def model(self) -> Model:
         """The trained model, which takes raw rows.

@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,9 @@ class MovableFunction:
         self.held = integers if "f" in kinds.values() else []  # beside floats: numbers of rows, rather than weights
         moved = {name: value for name, value in given.items() if name not in self.held}
         self.arrays = {name: _working_array(self.title("x", name), value) for name, value in moved.items()}
+        for one, other in combinations(self.arrays, 2):
+            if np.shares_memory(self.arrays[one], self.arrays[other]):
+                raise InvalidValueError(f"{one} and {other} share memory, so that one cannot be moved alone; copy one")
         self.copied = [name for name, array in self.arrays.items() if array is not given[name]]
         self.arguments = self._arguments(self.arrays) if self.copied else arguments
         self.bounds = _checked_bounds(bounds, self.arrays)
@@ -104,6 +108,16 @@ class MovableFunction:
             return what
         return f"{what}{name}" if name.startswith("[") else f"{what}[{name!r}]"
 
+    def unchanged(self, what: str, function: Callable[..., Any]) -> Any:
+        """Return what a function, `what` in messages, gives for the arguments, which it must leave as they are."""
+        before = {name: array.copy() for name, array in self.arrays.items()}
+        result = function(*self.arguments)
+        for name, array in self.arrays.items():
+            if array.tobytes() != before[name].tobytes():
+                array[...] = before[name]
+                raise InvalidValueError(f"{what} changes its argument ({name}); it must leave x as it is")
+        return result
+
     def value(self) -> float:
         """Return f where x is now."""
         number = checked_number(self.f(*self.arguments))
@@ -112,12 +126,7 @@ class MovableFunction:
 
     def here(self, rng: np.random.Generator) -> Here:
         """Return the value at x and its noise, from repetitions and from tiny steps in random directions."""
-        before = {name: array.copy() for name, array in self.arrays.items()}
-        values = [self.value()]
-        for name, array in self.arrays.items():
-            if array.tobytes() != before[name].tobytes():
-                array[...] = before[name]
-                raise InvalidValueError(f"f changes its argument ({name}); it must leave x as it is")
+        values = [self.unchanged("f", lambda *_: self.value())]
         if not math.isfinite(values[0]):
             raise InvalidValueError(
                 f"f(x) is {values[0]}: there is no gradient to check (the log of 0, exp beyond 709, "

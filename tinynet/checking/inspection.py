@@ -73,6 +73,7 @@ class Inspection:
         self.rng = np.random.default_rng(options.seed)
         self.notes: list[str] = []
         self.missed: Counter[str] = Counter()  # entries of an array that many steps have shown to be far off
+        self.flat: Counter[str] = Counter()  # and those around which f is flat
 
     def run(self) -> tuple[tuple[Entry, ...], tuple[Mistake, ...], tuple[str, ...], int]:
         """Return the measured entries, the worst first, the mistakes, notes, and how many entries there are."""
@@ -92,7 +93,7 @@ class Inspection:
     def _given(self) -> dict[str, Array]:
         """Return copies of the arrays of the gradient, which must be shaped as x; None is a gradient of zeros."""
         function = self.function
-        given = self.grad(*function.arguments) if callable(self.grad) else self.grad
+        given = function.unchanged("grad", self.grad) if callable(self.grad) else self.grad
         named = dict(leaves(given)) if function.is_nested else {"x": given}
         missing = [name for name in function.names if name not in named and not _none_above(name, named)]
         unknown = [name for name, value in named.items() if name not in function.names and value is not None]
@@ -164,7 +165,11 @@ class Inspection:
         if off <= allowed <= DECISIVE * max(abs(sharp.value), 1e-2 * self.largest[name]):
             return sharp
         ladder = slopes.careful_slope(line, here, (low, high), sharp)
-        if ladder.flat and abs(got) > self._unseen(name, high) and (stair := slopes.quantum(line, here, ladder)):
+        self.flat[name] += ladder.flat
+        unseen, stair = abs(got) <= self._unseen(name, high), 0.0
+        if ladder.flat and (not unseen or self.flat[name] <= MANY):
+            stair = slopes.quantum(line, here, ladder)
+        if stair > (FLOOR * EPS * max(abs(here.value), function.far_change()) if unseen else 0.0):
             here = replace(here, noise=max(here.noise, stair))
             sharp = slopes.automatic_slope(line, here, size_of_x)
             ladder = slopes.careful_slope(line, here, (low, high), sharp)
@@ -191,7 +196,8 @@ class Inspection:
         if slope.flat and got:
             tolerance += self._unseen(name, reach)
         short, of_f = max(size, 1e-2 * scale), self._size_of_f()
-        if self.largest[name] * reach <= FLOOR * EPS * of_f:  # zeros but for rounding
+        clear = slope.step > FLOOR * reach and slope.error <= DECISIVE * abs(slope.value)  # x is tiny, and f is not
+        if self.largest[name] * reach <= FLOOR * EPS * of_f and not clear:  # zeros but for rounding
             tolerance += FLOOR * EPS * of_f / reach
             short = 0.1 * max(of_f, 0.0 if self.function.spread else self.function.far_change()) / reach
         elif slope.side and got == 0:  # as x^1.5 at 0, whose quotients fall with h: compare with f far away
@@ -273,6 +279,8 @@ class Inspection:
             evidence = f"f is {self.here.value:.6g} at every x that was tried, far ones too: it must use x{why}"
             return [Mistake("function does not use x", ", ".join(sorted(wrong)), evidence)]
         found = []
+        if copied := [name for name in wrong if name in self.function.copied]:
+            self.notes.append(f"copied to float64, so that f must use its argument: {', '.join(copied)}")
         for name, bad in sorted(wrong.items()):
             if all(math.isinf(entry.expected) for entry in bad):
                 text = "f has an infinite slope there: the quotients grow without end as the step shrinks"

@@ -162,7 +162,12 @@ def _ratios(c: Comparison) -> Iterator[tuple[Array, Array, str]]:
 def _proportional(c: Comparison) -> Mistake | None:
     factor = c.factor(c.values)
     common = (-1, 2, 0.5, 0)  # of one entry any other number is a factor
-    if math.isnan(factor) or (len(c.indices) < 2 and not any(math.isclose(factor, f, rel_tol=1e-4) for f in common)):
+    off, left = (np.abs(c.values - known * c.expected)[c.telling].max(initial=0.0) for known in (1.0, factor))
+    if (
+        math.isnan(factor)
+        or left > off / 10
+        or (len(c.indices) < 2 and not any(math.isclose(factor, f, rel_tol=1e-4) for f in common))
+    ):
         return None
     kind, evidence = _name_factor(factor, c.n_samples)
     return Mistake(kind, c.name, evidence)

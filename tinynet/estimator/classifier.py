@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tinynet.activations import get_activation
 from tinynet.data.samples import Samples
-from tinynet.errors import DataError, DivergedError, InvalidValueError
+from tinynet.errors import DataError, InvalidValueError
 from tinynet.estimator.labels import apply_weights, check_labels, set_aside
 from tinynet.estimator.parameters import CONSTRAINTS, DEFAULT_RATE, batch_size, layer_size, new_sgd
 from tinynet.estimator.rules import StoppingRule, delayed, stalled
@@ -296,6 +296,8 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         before = getattr(self, "classes_", None)
         if classes is None and before is None:
             raise InvalidValueError("classes must be passed on the first call to partial_fit")
+        if classes is not None:
+            check_labels(classes)
         known = np.unique(np.asarray(before if classes is None else classes))
         if before is not None and not np.array_equal(known, before):
             raise InvalidValueError(f"partial_fit continues with the classes {self.classes_}, but was given {known}")
@@ -312,11 +314,12 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
         if not again:
             return TwoLayerNet(self.n_features_in_, units, len(classes), activation=activation, seed=_seed(rng))
         net: TwoLayerNet = self.net_
-        shape = len(net.params["b1"]), net.activation.name
-        if shape != (units, activation.name):
+        there = len(net.params["b1"])
+        if there != units or not activation.is_like(net.activation):
+            other = "other " if activation.name == net.activation.name and there == units else ""
             raise InvalidValueError(
-                f"training continues with the {shape[0]} {shape[1]} units that there are, not {units} "
-                f"{activation.name} units; for these use a new estimator, or fit with warm_start=False"
+                f"training continues with the {there} {net.activation.name} units that there are, not {units} "
+                f"{other}{activation.name} units; for these use a new estimator, or fit with warm_start=False"
             )
         return net
 
@@ -355,7 +358,7 @@ class TinyNetClassifier(ClassifierMixin, BaseEstimator):
                 on_epoch=rule,
             )
             rule.rows = history.rows  # the last of which is measured anew
-        except DivergedError:  # the last good epoch was measured during it: the weights behind it may be bad
+        except Exception:  # DivergedError too: the last good epoch was measured during it, and its weights may be bad
             net.params.update(before)
             raise
         except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from tinynet.config.building import prepare
 from tinynet.config.loading import config_from, preset_names, read_values, resolve_path
 from tinynet.config.sections import Config
 from tinynet.config.values import put
-from tinynet.errors import InvalidTypeError
+from tinynet.errors import InvalidTypeError, check_integer
 from tinynet.experiments.axes import Grid, grid_of
 from tinynet.experiments.run import execute
 from tinynet.experiments.sweep import check_data, create_sweep_folder, run_grid
@@ -121,6 +121,9 @@ def run_sweep(
     >>> len(sweep.rows), sweep.rows[0]["optimizer.learning_rate"], sweep.rows[0]["status"]
     (4, 0.03, 'completed')
     """
+    if not isinstance(axes, Mapping):
+        raise InvalidTypeError(f"axes must be a dict of lists of values by dotted key, got {axes!r:.100}")
+    jobs = check_integer("jobs", jobs, -1)
     values, source = _values(config, overrides)
     values["sweep"] = values.get("sweep", {}) | {key: _plain(axis) for key, axis in axes.items()}
     grid = grid_of(values, source, many=True)

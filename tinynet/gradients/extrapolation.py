@@ -82,7 +82,9 @@ class _Quotients:
         self.noise.append(rounding / width if finite else math.inf)
         bend = 0.0 if self.side or not finite else max(abs(f_up + f_down - 2 * self.f_here) - rounding, 0.0)
         self.gaps.append(2 * bend / width if bend else 0.0)
-        self.bend = min(bend / (max(abs(rise), rounding) or bend), math.sqrt(bend / largest)) if bend else 0.0
+        self.bend = 0.0
+        if bend:
+            self.bend = min(bend / (max(abs(rise), rounding) or bend), math.sqrt(bend / (largest or bend)))
         return finite
 
     def apart(self, i: int, j: int) -> Any:

@@ -292,8 +292,7 @@ class _Series:
         """
         a, z, κ1, κ2, κ3 = tables
         moves = a + UP_DOWN * shift
-        moves = self.activation(moves, out=moves)
-        moves -= z
+        moves = self.activation(moves, out=moves) - z  # what a function of the user's returns may be read-only
         half = 0.5 if self.weights is None else 0.5 * self.weights[samples, None]
         change = moves * (κ3 * half)
         change += κ2 * half

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tinynet.data.samples import Samples
 from tinynet.errors import DataError, InvalidTypeError
 from tinynet.network import TwoLayerNet
 from tinynet.reports.curves import best_of, parts_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
 
 Array = npt.NDArray[Any]
-Names = tuple[str, ...] | None
+Names = Iterable[object] | None
 
 COLOURS = LINES
 MARKERS = "os^vDP*"  # as many as have no divisor in common with the colours: 84 runs differ
@@ -80,7 +81,8 @@ def plot_loss_curve(history_or_runs: History | Mapping[str, History], ax: Axes |
     InvalidTypeError
         For anything but histories.
     """
-    runs = history_or_runs if isinstance(history_or_runs, Mapping) else {"": history_or_runs}
+    given = history_or_runs if isinstance(history_or_runs, Mapping) else {"": history_or_runs}
+    runs = {str(label): history for label, history in given.items()}
     for label, history in runs.items():
         if not isinstance(history, History):
             allowed, received = "a History or a mapping of labels to them", type(history).__name__
@@ -148,10 +150,9 @@ def plot_decision_boundary(
     DataError
         When the network has not two features, or the samples or names do not fit it.
     """
-    n_features = net.shapes["W1"][0]
-    if n_features != 2:
+    samples, names = _checked(net, X, y, class_names)
+    if (n_features := net.shapes["W1"][0]) != 2:
         raise DataError(f"a decision boundary needs two features, got a network of {n_features}")
-    samples, names = net.samples(X, y), _class_names(net, class_names)
     ax = _with_legend(4.2, 4.0, names).subplots() if ax is None else ax
     spread = np.ptp(samples.X, axis=0)
     margin = np.where(spread > 0, 0.08 * spread, 1.0)
@@ -191,11 +192,11 @@ def plot_confusion_matrix(
     """
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    labels, names = net.samples(X, y).labels, _class_names(net, class_names)
+    samples, names = _checked(net, X, y, class_names)
     side = max(4.0, 1.2 + 0.3 * len(names) + 0.06 * max(map(len, names)))
     ax = new_figure(side + 0.8, side).subplots() if ax is None else ax
     ConfusionMatrixDisplay.from_predictions(
-        labels,
+        samples.labels,
         net.predict(X),
         labels=np.arange(len(names)),
         display_labels=names,
@@ -269,8 +270,8 @@ def _one_against_the_rest(
     named: Names,
 ) -> Axes:
     """Let `display` draw the probability of the second class of two, or of each, into the axes."""
-    labels, probabilities = net.samples(*samples).labels, net.predict_proba(samples[0])
-    names = _class_names(net, named)
+    checked, names = _checked(net, *samples, named)
+    labels, probabilities = checked.labels, net.predict_proba(samples[0])
     shown = [k for k in ((1,) if len(names) == 2 else range(len(names))) if 0 < np.sum(labels == k) < len(labels)]
     if not shown:
         raise DataError("a curve needs samples of two classes, got samples of one")
@@ -317,12 +318,19 @@ def _readable(ax: Axes) -> Axes:
     return ax
 
 
-def _class_names(net: TwoLayerNet, class_names: Names) -> tuple[str, ...]:
+def _checked(net: TwoLayerNet, X: npt.ArrayLike, y: npt.ArrayLike, class_names: Names) -> tuple[Samples, list[str]]:
+    """Return the samples, and a name for each class."""
+    if not isinstance(net, TwoLayerNet):
+        got = type(net).__name__
+        raise InvalidTypeError(
+            f"net must be a TwoLayerNet, got {got}; that of a TinyNetClassifier is net_, of a Model net"
+        )
     n_classes = net.shapes["b2"][0]
-    names = class_names or tuple(f"class {k}" for k in range(n_classes))
+    names = [f"class {k}" for k in range(n_classes)] if class_names is None else [str(name) for name in class_names]
+    names = names or [f"class {k}" for k in range(n_classes)]
     if len(names) != n_classes:
         raise DataError(f"{len(names)} class_names for {n_classes} classes")
-    return tuple(map(_plain, names))
+    return net.samples(X, y), [_plain(name) for name in names]
 
 
 def _plain(label: str) -> str:

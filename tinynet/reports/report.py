@@ -37,6 +37,8 @@ def write_report(folders: FilePath | Sequence[FilePath], output: str | Path | No
         or when `output` cannot be written, or is a file that is not a report.
     """
     paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | os.PathLike) else folders)]
+    if not paths:
+        raise RunFolderError("no run folder was given, so there is nothing to report")
     target = Path(output) if output is not None else RunFolder(paths[0] if len(paths) == 1 else "").report
     runs, missing = read_runs(paths)
     check_target(target, "a report of tinynet", _is_report)

@@ -141,6 +141,12 @@ def train(
         When an argument cannot be used, before anything is changed; the rates of a schedule are checked
         one by one, at their steps.
     """
+    if not isinstance(net, TwoLayerNet):
+        raise InvalidTypeError(f"net must be a TwoLayerNet, got {net!r:.100}; a TinyNetClassifier trains by its fit")
+    if not (on_epoch is None or callable(on_epoch)):
+        raise InvalidTypeError(f"on_epoch must be a function of an Epoch, got {on_epoch!r}")
+    if not (isinstance(progress, bool) or callable(progress)):
+        raise InvalidTypeError(f"progress must be True, False or a function of a line of text, got {progress!r}")
     data, held_out = net.samples(X, y, sample_weight), _validation_part(net, validation)
     task = _Task(net, optimizer, data, held_out, epochs, batch_size, seed, h, method, patience, keep, measure, schedule)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
@@ -205,7 +211,7 @@ class _Task:
         self.batch_size = check_integer("batch_size", self.batch_size, 1)
         self.seed = None if self.seed is None else check_integer("seed", self.seed, 0)
         self.h, self.method = check_step_size(self.h), check_choice("method", self.method, METHODS)
-        if not callable(getattr(self.optimizer, "update", None)):
+        if isinstance(self.optimizer, type) or not callable(getattr(self.optimizer, "update", None)):
             raise InvalidTypeError(f"optimizer must have update(params, grads), as SGD has, got {self.optimizer!r}")
         if self.schedule is not None:
             if not callable(self.schedule):
