@@ -247,6 +247,22 @@ def test_fault_43_a_run_moved_with_its_data_can_be_resumed(
     assert Path("again.html").stat().st_size > 10_000
 
 
+def test_fault_43_a_run_whose_data_were_moved_is_told_where_they_are(
+    half: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("whole/run")
+    wanted = untimed("whole/run")
+    Path("data.csv").rename("whole/data.csv")
+    assert main(["train", "--out", half, "--resume", "--quiet", "dataset.path=whole/data.csv"]) == 0
+    assert capsys.readouterr() == ("", "") and b'"../../whole/data.csv"' in untimed(half)["config.json"]
+    assert untimed(half) | {"config.json": None} == wanted | {"config.json": None}
+    sweep = ["half/run/config.json", "dataset.path=whole/data.csv", "training.epochs=1", "seed=0,1", "--out", "s"]
+    assert main(["sweep", *sweep, "--quiet"]) == 0
+    Path("whole/data.csv").rename("data.csv")
+    assert main(["sweep", "s/sweep.json", "--resume", "--quiet", "dataset.path=data.csv"]) == 0
+    assert len(RunFolder("s").runs()) == 2 and capsys.readouterr() == ("", "")
+
+
 def test_a_config_file_resumes_like_its_folder(half: str) -> None:
     folder = RunFolder(half)
     assert load_resumed(folder, "small.toml") == load_resumed(folder, None)

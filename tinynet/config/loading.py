@@ -90,8 +90,14 @@ def config_from(values: dict[str, Any], source: str, overrides: Iterable[str] = 
 
 def check_same(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise RunFolderError when values by dotted key differ from those with which the run in `folder` began."""
-    if differing := differences(before, now):
+    if differing := changes(before, now):
         raise RunFolderError(f"{shown_path(folder)}: the config {differing}")
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Return the `differences` of two configs, but for where the data lie: what they hold is compared elsewhere."""
+    moved = {key: before[key] for key in ("dataset.path", "dataset.test_path") if key in before and key in now}
+    return differences(before, now | moved)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

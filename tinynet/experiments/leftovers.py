@@ -14,11 +14,11 @@ from pathlib import Path
 from tinynet.artifacts.run_folder import FINAL, RunFolder
 from tinynet.artifacts.stored_runs import read_ending, read_run
 from tinynet.config.building import load_data
-from tinynet.config.loading import flat
+from tinynet.config.loading import changes, flat
 from tinynet.errors import ConfigError, RunFolderError
 from tinynet.experiments.axes import Combination, Grid
 from tinynet.storage.locks import only_writer
-from tinynet.storage.messages import differences, shown_path
+from tinynet.storage.messages import shown_path
 
 Runs = list[str]  # names of their folders
 PUT_BACK = "put the data back, or begin a new sweep with --out"
@@ -97,7 +97,7 @@ def _fault(path: Path, combination: Combination) -> str:
         return str(error).splitlines()[0]
     if run.status not in FINAL:
         return f"{shown_path(path)}: has not come to its end"
-    differing = differences(run.settings, flat(combination.config.model_dump(exclude_none=True)))
+    differing = changes(run.settings, flat(combination.config.model_dump(exclude_none=True)))
     return f"{shown_path(path)}: the config {differing}" if differing else ""
 
 
