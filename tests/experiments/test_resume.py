@@ -256,7 +256,7 @@ def test_fault_43_a_run_whose_data_were_moved_is_told_where_they_are(
     assert main(["train", "--out", half, "--resume", "--quiet", "dataset.path=whole/data.csv"]) == 0
     assert capsys.readouterr() == ("", "") and b'"../../whole/data.csv"' in untimed(half)["config.json"]
     assert untimed(half) | {"config.json": None} == wanted | {"config.json": None}
-    sweep = ["half/run/config.json", "dataset.path=whole/data.csv", "training.epochs=1", "seed=0,1", "--out", "s"]
+    sweep = ["half/run/config.json", "dataset.path=whole/data.csv", "training.epochs=2", "seed=0,1", "--out", "s"]
     assert main(["sweep", *sweep, "--quiet"]) == 0
     Path("whole/data.csv").rename("data.csv")
     assert main(["sweep", "s/sweep.json", "--resume", "--quiet", "dataset.path=data.csv"]) == 0
