@@ -152,11 +152,20 @@ def test_output_that_cannot_be_written_is_refused(iris: str, capsys: pytest.Capt
     assert "embedded null" in fault(capsys, "predict", iris, rows, "--output", "a\0b")
 
 
-def test_output_never_replaces_the_rows_or_the_model(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
-    rows_file(["5.1,3.5,1.4,0.2"])
+def test_output_replaces_nothing_but_what_the_command_wrote(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rows_file(["5.1,3.5,1.4,0.2,setosa"], f"{MEASURES},species")
     os.link("new.csv", "same.csv")
-    for output in ("new.csv", "same.csv", f"{iris}/model.npz"):
-        assert "would be overwritten" in fault(capsys, "predict", iris, "new.csv", "--output", output)
+    for *words, own in (
+        ("predict", iris, "new.csv", "labels"),
+        ("evaluate", iris, "new.csv", "page"),
+        ("schema", "keys"),
+    ):
+        for _ in range(2):
+            assert main([*words, "--output", own]) == 0
+        capsys.readouterr()
+        for output in ("new.csv", "same.csv", f"{iris}/model.npz", "tumours.toml"):
+            expected = f"--output: {output!r} exists, and 'tinynet {words[0]}' did not write it"
+            assert expected in fault(capsys, *words, "--output", output)
 
 
 # Where data files are looked for
@@ -207,18 +216,18 @@ def test_fault_33_output_that_fills_the_disk_keeps_the_old_file(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    Path("old.csv").write_text("old", encoding="utf-8")
+    Path("old.csv").write_text(old := "label,probability_a", encoding="utf-8")
     monkeypatch.setattr(os, "fsync", full)
     assert main(["predict", iris, rows_file(["5.1,3.5,1.4,0.2"]), "--output", "old.csv"]) == 3
     assert capsys.readouterr().err == "tinynet: failed: old.csv: No space left on device\n"
-    assert Path("old.csv").read_text(encoding="utf-8") == "old" and not list(Path().glob(".*.tmp"))
+    assert Path("old.csv").read_text(encoding="utf-8") == old and not list(Path().glob(".*.tmp"))
 
 
 def test_output_through_a_link_or_device_keeps_it(iris: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = rows_file(["5.1,3.5,1.4,0.2"])
     assert main(["predict", iris, file]) == 0
     wanted = capsys.readouterr().out
-    Path("there.csv").write_text("old", encoding="utf-8")
+    Path("there.csv").write_text("label,probability_a", encoding="utf-8")
     Path("link.csv").symlink_to("there.csv")
     assert main(["predict", iris, file, "--output", "link.csv"]) == 0
     assert Path("link.csv").is_symlink() and Path("there.csv").read_text(encoding="utf-8") == wanted

@@ -32,6 +32,7 @@ Array = npt.NDArray[Any]
 PARAMS = ("W1", "b1", "W2", "b2")
 NAMES = ("activation", "class_names", "feature_names")
 FORMULA = re.compile(r"[=+\-@\t\r]")
+PREDICTIONS = "label,probability_"  # how `predictions_csv` begins
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?", re.IGNORECASE)
 
 

@@ -210,29 +210,25 @@ def check(options: argparse.Namespace) -> int:
 
 def predict(options: argparse.Namespace) -> None:
     """Label new rows with a trained network."""
-    from tinynet.artifacts.model import predictions_csv
-    from tinynet.artifacts.run_folder import RunFolder
+    from tinynet.artifacts.model import PREDICTIONS, predictions_csv
 
-    model, output = _model_for(options), options.output
+    model = _model_for(options)
     rows = model.read(options.file)
     text = predictions_csv(model, rows, spreadsheet=options.spreadsheet)
     _tell_unknown(model.unknown_levels(rows))
-    trained = options.run if os.path.isfile(options.run) else RunFolder(options.run).model
-    for taken, what in ((options.file, "rows to predict"), (trained, "trained network")):
-        if output is not None and os.path.exists(output) and os.path.samefile(output, taken):
-            raise ConfigError([f"command line: --output: {output} holds the {what}, and would be overwritten"])
-    _deliver(text, output)
+    _deliver(options, text, PREDICTIONS)
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Score a trained network on a labelled file."""
     from tinynet.reports.evaluation import evaluate_file
+    from tinynet.reports.html import GENERATOR
 
     scored = evaluate_file(_model_for(options), options.file)
     _tell_unknown(scored.unknown)
     if options.output is not None:
-        _deliver(scored.page, options.output)
-    _deliver(scored.json if options.json else scored.text, None)
+        _deliver(options, scored.page, GENERATOR)
+    say((scored.json if options.json else scored.text).rstrip("\n"))
 
 
 def _model_for(options: argparse.Namespace) -> Model:
@@ -280,9 +276,10 @@ def presets(options: argparse.Namespace) -> None:
 
 def schema(options: argparse.Namespace) -> None:
     """Print the config's JSON Schema, or the table of its keys."""
-    from tinynet.config.documentation import key_table, schema_text
+    from tinynet.config.documentation import DIALECT, HEAD, key_table, schema_text
 
-    _deliver(key_table() if options.markdown else schema_text(), options.output)
+    text, mark = (key_table(), HEAD[:20]) if options.markdown else (schema_text(), DIALECT)
+    _deliver(options, text, mark)
 
 
 def completion(options: argparse.Namespace) -> None:
@@ -292,15 +289,19 @@ def completion(options: argparse.Namespace) -> None:
     say(completion_script(options.shell).rstrip("\n"))
 
 
-def _deliver(content: str | bytes, output: str | None) -> None:
-    """Write text, or a page, to the file `output`, or text to stdout when it is None."""
-    if output is None:
+def _deliver(options: argparse.Namespace, content: str | bytes, mark: str) -> None:
+    """Write to the file of --output, of which only an empty one or one with `mark` is replaced, or text to stdout."""
+    if options.output is None:
         say(str(content).rstrip("\n"))
         return
+    from tinynet.storage.reading import has_mark
     from tinynet.storage.writing import write_named
 
+    path, fault = Path(options.output), f"command line: --output: {options.output!r}"
+    if os.path.isfile(path) and os.path.getsize(path) and not has_mark(path, mark):
+        raise ConfigError([f"{fault} exists, and 'tinynet {options.command}' did not write it; choose another file"])
     try:
-        write_named(Path(output), content.encode() if isinstance(content, str) else content)
+        write_named(path, content.encode() if isinstance(content, str) else content)
     except (RunFolderError, ValueError) as error:
         reason = getattr(error.__cause__, "strerror", error)
-        raise ConfigError([f"command line: --output: {output!r} cannot be written: {reason}"]) from error
+        raise ConfigError([f"{fault} cannot be written: {reason}"]) from error

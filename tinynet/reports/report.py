@@ -16,7 +16,7 @@ from tinynet.errors import ConfigError, RunFolderError
 from tinynet.reports.comparison_page import comparison_page
 from tinynet.reports.html import GENERATOR
 from tinynet.reports.run_page import run_page
-from tinynet.storage.reading import FilePath
+from tinynet.storage.reading import FilePath, has_mark
 from tinynet.storage.writing import check_target, write_atomically, write_named
 
 
@@ -41,7 +41,7 @@ def write_report(folders: FilePath | Sequence[FilePath], output: str | Path | No
         raise RunFolderError("no run folder was given, so there is nothing to report")
     target = Path(output) if output is not None else RunFolder(paths[0] if len(paths) == 1 else "").report
     runs, missing = read_runs(paths)
-    check_target(target, "a report of tinynet", _is_report)
+    check_target(target, "a report of tinynet", lambda path: has_mark(path, GENERATOR))
     if len(paths) == 1 and RunFolder(paths[0]).is_run:
         page = run_page(runs[0], rebuilt(runs[0]))
     else:
@@ -111,8 +111,3 @@ def _fits(model: Model, run: Run, summary: Summary | None) -> bool:
     if summary is None or summary.test_loss is None:
         return True
     return bool(np.isclose(model.net.loss(data.X_test, data.y_test), summary.test_loss, rtol=1e-6, atol=1e-9))
-
-
-def _is_report(path: Path) -> bool:
-    with path.open("rb") as file:
-        return GENERATOR.encode() in file.read(2000)

@@ -61,6 +61,12 @@ def read_text(path: FilePath, most: int) -> str:
         return decoded(content)
 
 
+def has_mark(path: FilePath, mark: str) -> bool:
+    """Return whether a regular file has `mark` near its beginning, which tells what wrote it."""
+    with open(path, "rb") as file:
+        return mark.encode() in file.read(2000)
+
+
 def decoded(content: bytes) -> str:
     """Return bytes as text; DataError names the line that is not UTF-8."""
     try:
