@@ -9,7 +9,7 @@ import sys
 import types
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -336,6 +336,19 @@ def test_zero_is_no_gradient_of_an_f_whose_stairs_are_those_of_float32() -> None
 
     assert not check_gradient(inside, lambda a: 0 * a, np.array([0.1])).ok
     assert not check_gradient(inside, lambda a: -np.sin(a), np.array([0.1])).wrong
+
+
+def test_a_named_tuple_stays_one_when_its_arrays_are_copied() -> None:
+    class Pair(NamedTuple):
+        u: Any
+        v: Any
+
+    pair = Pair(np.ones(3), np.ones(2, np.float32))
+    pair.u.flags.writeable = False
+    report = check_gradient(
+        lambda p: p.u @ p.u + float(p.v.sum()), lambda p: Pair(2 * p.u, np.ones(2, np.float32)), pair
+    )
+    assert report.ok
 
 
 def test_arrays_that_share_memory_are_refused() -> None:

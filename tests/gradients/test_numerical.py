@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.slopes import tasks
-from tinynet import NumericalWarning, TwoLayerNet, gradient_descent, numerical_diff, numerical_gradient
+from tinynet import DataError, NumericalWarning, TwoLayerNet, gradient_descent, numerical_diff, numerical_gradient
 
 
 def parabola(x: Any) -> Any:
@@ -31,6 +31,11 @@ def sum_of_squares(x: Any) -> Any:
 def test_the_textbook_parabola_has_the_slopes_in_the_book(x: float, slope: float) -> None:
     assert numerical_diff(parabola, x) == pytest.approx(slope, abs=1e-11)
     assert numerical_diff(parabola, x, scheme="forward") == pytest.approx(slope + 0.01 * 1e-4, abs=1e-11)
+
+
+def test_a_ragged_x_is_named() -> None:
+    with pytest.raises(DataError, match="x must be a table of numbers, every row of the same length"):
+        numerical_gradient(np.sum, [[1, 2], [3]])
 
 
 def test_an_automatic_step_beside_a_narrow_peak_finds_the_slope_0() -> None:

@@ -139,6 +139,7 @@ def _model_of(fitted: Any) -> Model:
         raise InvalidTypeError(
             "export takes a Model, or a fitted TinyNetClassifier, by itself or in a pipeline behind one of "
             f"{', '.join(SCALERS)} that does not clip, got {' and '.join([*kinds, type(classifier).__name__])}"
+            + (", which is not fitted" if net is None and hasattr(classifier, "fit") else "")
         )
     model, classes = plain_model(net), classifier.classes_
     names = classes.tolist() if classes.dtype.kind in "iu" else map(str, classes.tolist())

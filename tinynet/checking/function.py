@@ -51,7 +51,7 @@ def rebuilt(tree: Any, leaf: Callable[[str, Any], Any], name: str = "") -> Any:
         return {key: rebuilt(value, leaf, name + names[key]) for key, value in tree.items()}
     if is_nested(tree):
         parts = [rebuilt(value, leaf, f"{name}[{number}]") for number, value in enumerate(tree)]
-        return parts if isinstance(tree, list) else tuple(parts)
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return leaf(name, tree)
 
 

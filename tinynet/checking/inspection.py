@@ -340,7 +340,9 @@ class Inspection:
         at_kinks = "f has a kink inside every step, and got lies between its one-sided slopes: not the gradient's fault"
         notes = {
             at_kinks: [entry for entry in measured if entry.verdict == "kink"],
-            "f is too noisy or too rough there for a verdict": [e for e in measured if e.verdict == "undecided"],
+            "f is too noisy or too rough there, or h too small or large, for a verdict": [
+                e for e in measured if e.verdict == "undecided"
+            ],
             "f is not finite below x; measured above": [entry for entry in measured if entry.side > 0],
             "f is not finite above x; measured below": [entry for entry in measured if entry.side < 0],
         }

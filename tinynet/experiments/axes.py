@@ -105,7 +105,9 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
         chosen = _distinct(axes, values)
     if not faults and number == 1:
         example = "optimizer.learning_rate=0.01,0.03 or seed=0..4"
-        faults[f"command line: nothing varies; write an axis, such as {example}"] = None
+        faults[
+            f"{'command line' if typed else 'sweep'}: nothing varies; give a key several values, such as {example}"
+        ] = None
     varying = {key: axis for key, axis in axes.items() if len(axis) > 1}
     combinations = []
     for changes in chosen:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinynet.errors import InvalidTypeError, InvalidValueError, check_integer
+from tinynet.losses import regular_array
 
 Array = npt.NDArray[Any]
 Function = Callable[[Array], Any]
@@ -105,7 +106,7 @@ def as_float64(x: npt.ArrayLike) -> Array:
         raise InvalidTypeError(
             f"x must be one array, got a {type(x).__name__} of arrays; differentiate by one at a time"
         )
-    array = np.asarray(x)
+    array = regular_array("x", x)
     if array.dtype.kind == "f" and array.dtype.itemsize < 8:
         raise InvalidTypeError(
             f"x is {array.dtype}: a difference over h drowns in its rounding (about 1e-7 for float32, "

@@ -59,7 +59,7 @@ def numerical_diff(
     h : float above 0, or "auto"
         The step, in units of x. 1e-4 balances the error of the formula against rounding where x and f are of order 1.
         "auto" finds over which length f varies at each entry, and extrapolates to the step 0, in 19 evaluations. Where
-        f has no value on one side, or raises, the slope is that of the other side (16 evaluations).
+        f has no value on one side, or raises, the slope is that of the other side (up to 18 evaluations).
     scheme : "central", "forward" or "backward"
     full_output : bool
         Whether to return an estimate of the error as well.
@@ -225,7 +225,7 @@ def gradient_descent(
     Raises
     ------
     InvalidValueError, InvalidTypeError
-        As `numerical_gradient`, and for a bad lr or step_num.
+        As `numerical_gradient`, and for an lr that is not finite or a step_num below 0.
 
     Examples
     --------
