@@ -32,12 +32,12 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 def test_each_run_has_a_page_unless_no_reports_is_given() -> None:
     swept()
     pages = [(path / "report.html").read_text(encoding="utf-8") for path in run_folders()]
-    assert len(pages) == 2 and all("leaves predictions out" in page for page in pages)
+    assert len(pages) == 2 and all("This page leaves predictions out" in page for page in pages)
     assert all(path.name in page for path, page in zip(run_folders(), pages, strict=True))  # not .NAME.part
     assert not any(f".{path.name}.part" in page for path, page in zip(run_folders(), pages, strict=True))
     whole = run_folders()[0]
     assert main(["report", str(whole)]) == 0
-    assert "leaves predictions out" not in (whole / "report.html").read_text(encoding="utf-8")
+    assert "This page leaves predictions out" not in (whole / "report.html").read_text(encoding="utf-8")
     swept("seed=0..1", *QUICK, "--no-reports", out="plain")
     assert not any((path / "report.html").exists() for path in run_folders("plain"))
     assert Path("plain/report.html").is_file()

@@ -31,7 +31,7 @@ from tinynet.training.history import Epoch, History, csv_line
 from tinynet.training.loop import train
 
 PAGE_EVERY_S = 5.0  # while a run is in progress
-NO_PICTURES = "A sweep leaves predictions out of its pages, to be quicker; 'tinynet report' with this folder adds them."
+NO_PICTURES = "This page leaves predictions out, to be quicker; 'tinynet report' with this folder adds them."
 PAGE_SHARE = 20  # times as long as the last page took: the least time to the next one
 
 
@@ -104,7 +104,7 @@ def execute(
             status = Status.DIVERGED
             raise
         except KeyboardInterrupt as error:
-            status, writer.report = Status.INTERRUPTED, report and not getattr(error, "at_once", False)
+            status, writer.pictures = Status.INTERRUPTED, pictures and not getattr(error, "at_once", False)
             raise
         except InvalidValueError as error:
             raise ConfigError([f"{shown_path(folder.path)}: training.{error}"]) from error
