@@ -202,12 +202,25 @@ def test_fault_43_a_run_without_its_data_takes_another_path(
     assert main(["train", config, 'dataset.path="data/breast_cancer.csv"', "--quiet", "--out", "again"]) == 0
 
 
+def test_a_folder_with_a_variable_in_its_name_can_be_used(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", "elsewhere")
+    shutil.copytree(project, project / "in $WHERE")
+    monkeypatch.chdir(project / "in $WHERE")
+    for config, out in (("tumours.toml", "../first"), ("../first/config.json", "../again")):
+        assert main(["train", config, "training.epochs=1", "--quiet", "--out", out]) == 0
+    monkeypatch.setenv("WHERE", "data")
+    assert main(["train", "tumours.toml", "dataset.path=$WHERE/breast_cancer.csv", "training.epochs=1", "--quiet"]) == 0
+
+
 def test_a_fault_in_the_file_names_config_key_file_and_line(capsys: pytest.CaptureFixture[str]) -> None:
     with Path("data/breast_cancer.csv").open("a", encoding="utf-8") as file:
         file.write("1,2,3\n")
     path = Path("data/breast_cancer.csv").absolute()
     expected = f"tumours.toml: dataset.path: {path}: line 571 has 3 columns, the rows before it have 31"
     assert fault(capsys, "train", "tumours.toml") == expected
+    path.write_bytes(path.read_bytes()[: -len("1,2,3\n")])
+    expected = f"tumours.toml and command line: dataset.test_path: {path.with_name('none.csv')}: cannot be read: "
+    assert fault(capsys, "train", "tumours.toml", "dataset.test_path=data/none.csv").startswith(expected)
 
 
 def test_fault_33_output_that_fills_the_disk_keeps_the_old_file(

@@ -332,6 +332,15 @@ def test_fault_14_the_longest_allowed_values_are_read() -> None:
     assert load_config("iris", ["training.epochs=5" + 1999 * " "]).training.epochs == 5
 
 
+def test_a_written_config_of_any_length_is_read_again() -> None:
+    path = f"/{'deep/' * 500}own.csv"
+    text = json.dumps({"dataset": {"name": "csv", "path": path, "exclude": [f"column {n}" for n in range(6500)]}})
+    Path("one.json").write_text(text, encoding="utf-8")
+    config = load_config("one.json")
+    Path("again.json").write_text(config.to_json(), encoding="utf-8")
+    assert load_config("again.json") == config and config.dataset.path == path
+
+
 def test_fault_14_a_file_of_100_megabytes_is_not_read() -> None:
     with Path("large.toml").open("wb") as sparse:
         sparse.truncate(100_000_000)

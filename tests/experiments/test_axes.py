@@ -83,14 +83,17 @@ def test_a_data_path_is_relative_to_where_it_is_written() -> None:
 
 def test_a_moved_project_keeps_the_names_of_its_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("one/sweep").mkdir(parents=True)
-    Path("one/a.toml").write_text('[dataset]\nname = "csv"\npath = "a.csv"\n[sweep]\nseed = "0..1"\n')
+    Path("one/a.toml").write_text(
+        'dataset = {name = "csv", path = "a.csv", test_path = "b.csv"}\nsweep.seed = "0..1"\n'
+    )
     monkeypatch.chdir("one")
     grid = load_grid("a.toml")
     Path("sweep/sweep.json").write_text(grid.to_json(Path("sweep")))
     Path("../one").rename("../two")
     monkeypatch.chdir("../two")
     moved = load_grid("sweep/sweep.json")
-    assert moved.combinations[0].config.dataset.path == str(Path("a.csv").absolute())
+    dataset = moved.combinations[0].config.dataset
+    assert (dataset.path, dataset.test_path) == (str(Path("a.csv").absolute()), str(Path("b.csv").absolute()))
     assert [setting.folder for setting in moved.combinations] == [setting.folder for setting in grid.combinations]
 
 

@@ -24,6 +24,7 @@ from tinynet import (
     load_model,
     quantised,
 )
+from tinynet.config.sections import Config
 from tinynet.experiments import load_run, run_experiment, run_sweep, write_report
 
 IRIS: dict[str, Any] = {"dataset": {"name": "iris"}, "training": {"epochs": 2, "batch_size": 16}}
@@ -63,6 +64,14 @@ def test_a_table_path_is_relative_to_the_current_folder() -> None:
     assert run.config.dataset.path == str(Path("own.csv").absolute()) == run_experiment("runs/one").config.dataset.path
     other = run_experiment(IRIS, {"dataset.name": "csv", "dataset.path": Path("own.csv")}, out="other")
     assert other.config.dataset.path == run.config.dataset.path
+    Path("conf").mkdir()
+    Path("conf/own.toml").write_text(
+        'dataset = {name = "csv", path = "../own.csv"}\ntraining = {epochs = 1, batch_size = 16}\n'
+    )
+    tested = run_experiment("conf/own.toml", {"dataset.test_path": "own.csv"}, out="tested").config
+    assert tested.dataset.path == tested.dataset.test_path == run.config.dataset.path
+    plain = run_experiment(Config.model_validate(table), out="plain")
+    assert plain.config.dataset.path == run.config.dataset.path
 
 
 def test_a_sweep_returns_rows_a_table_and_runs() -> None:

@@ -49,12 +49,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def written(*, add: float = 0.0, at: int = -1, header: tuple[str, ...] = ("a", "b", "class"), label: str = "x") -> None:
-    """Write data.csv with one number changed, other names, or another name for the first class."""
+def written(
+    name: str = "data.csv",
+    *,
+    add: float = 0.0,
+    at: int = -1,
+    header: tuple[str, ...] = ("a", "b", "class"),
+    label: str = "x",
+) -> None:
+    """Write a table with one number changed, other names, or another name for the first class."""
     rng = np.random.default_rng(8)
     rows = [[*rng.normal(size=2), (label, "y", "z")[n % 3]] for n in range(90)]
     rows[at][0] += add
-    with Path("data.csv").open("w", newline="", encoding="utf-8") as file:
+    with Path(name).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
 
 
@@ -117,13 +124,13 @@ def test_fault_11_a_sweep_does_not_resume_with_other_data(
     assert said(capsys, *SWEEP, "--resume", status=0) == "" and results("s") == whole
 
 
-def change_data_after(n_runs: int, patch: pytest.MonkeyPatch) -> None:
+def change_data_after(n_runs: int, patch: pytest.MonkeyPatch, name: str = "data.csv") -> None:
     trained, runs = sweep_module.train_one, itertools.count(1)
 
     def changing(*arguments: Any, **options: Any) -> Any:
         result = trained(*arguments, **options)
         if next(runs) == n_runs:
-            written(add=1.0)
+            written(name, add=1.0)
         return result
 
     patch.setattr(sweep_module, "train_one", changing)
@@ -163,6 +170,15 @@ def test_fault_11_data_that_change_after_the_last_read_are_noticed(
     assert "tinynet: s: 3 runs, seed=0-" in said(capsys, *SWEEP, "--resume", status=2) and files("s") == before
     written()
     assert said(capsys, *SWEEP, "--resume", status=0) == ""
+
+
+def test_fault_11_a_test_file_that_changes_during_a_sweep_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written("later.csv")
+    Path("own.toml").write_text(CONFIG.replace('"data.csv"', '"data.csv", test_path = "later.csv"'), encoding="utf-8")
+    change_data_after(1, monkeypatch, "later.csv")
+    assert f"was trained on other data than {Path('later.csv').absolute()} gives now" in said(capsys, *SWEEP, status=2)
 
 
 def begun_run(change: Callable[[Path], object]) -> Path:

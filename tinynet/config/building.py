@@ -59,7 +59,7 @@ def load_data(config: Config, source: str = "config") -> Dataset:
     """
     d = config.dataset
     load = load_dataset if d.path is not None else _load_once  # a file may have changed since
-    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path", d.path):
+    with _faults_of(f"{source}: dataset" if d.path is None else f"{source}: dataset.path", d.path, d.test_path):
         return load(d.name, seed=config.seed, **d.model_dump(include={*SPLIT}), **d.options)
 
 
@@ -67,13 +67,15 @@ _load_once = lru_cache(maxsize=1)(load_dataset)  # for the runs of a sweep, whic
 
 
 @contextmanager
-def _faults_of(where: str, path: str | None = None) -> Iterator[None]:
+def _faults_of(where: str, path: str | None = None, test_path: str | None = None) -> Iterator[None]:
     """Put `where` before every line of a fault; a data file that stands for the config is named once."""
     try:
         yield
     except (InvalidValueError, InvalidTypeError) as error:
         lines = str(error).splitlines()
-        if path is not None and where.startswith((shown_path(path), shown_path(os.path.relpath(path)))):
+        if test_path is not None and lines[0].startswith(f"{shown_path(test_path)}: "):
+            where = f"{where.removesuffix('path')}test_path"
+        elif path is not None and where.startswith((shown_path(path), shown_path(os.path.relpath(path)))):
             where = where.removesuffix(": dataset.path")
             lines = [line.removeprefix(f"{path}: ") for line in lines]
         raise ConfigError([f"{where}: {line}" for line in lines]) from error

@@ -26,7 +26,7 @@ from tinynet.errors import ConfigError, DataError, RunFolderError, did_you_mean
 from tinynet.storage.messages import differences, shown_path
 from tinynet.storage.reading import read_text
 
-MAX_BYTES = 2**16  # people write configs by hand
+MAX_TOML, MAX_JSON = 2**16, 2**22  # bytes; people write TOML by hand, and tinynet writes config.json and sweep.json
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
 OWN_TABLE = "Your own table, from a file: 'tinynet presets csv > mine.toml', and put its name there."
 MAX_FAULTS = 20  # reported
@@ -119,7 +119,10 @@ def read_values(source: str) -> dict[str, Any]:
 
 def parsed_file(source: str) -> dict[str, Any]:
     """Return what a preset or a file holds; the path of its data is relative to the config's folder."""
-    text, name, is_json = _text(source), shown_path(source), source.lower().endswith(".json")
+    is_json, name = source.lower().endswith(".json"), shown_path(source)
+    text = _text(source, MAX_JSON if is_json else MAX_TOML)
+    if long := [] if is_json else [n for n, line in enumerate(text.split("\n"), 1) if len(line) > MAX_LENGTH]:
+        raise ConfigError([f"{name}: line {long[0]}: longer than {MAX_LENGTH:,} characters, which no config needs"])
     try:
         values = json.loads(text, object_pairs_hook=_unique_keys) if is_json else tomllib.loads(text)
     except RecursionError as error:
@@ -174,8 +177,8 @@ def origin(source: str, overrides: Collection[str]) -> str:
     return shown_path(source) + (" and command line" if overrides else "")
 
 
-def _text(source: str) -> str:
-    """Return the text of a file or a preset."""
+def _text(source: str, most: int) -> str:
+    """Return the text of a preset, or of a file of `most` bytes or fewer."""
     presets, name = preset_names(), shown_path(source)
     if source in presets:
         return preset_text(source)
@@ -187,14 +190,12 @@ def _text(source: str) -> str:
             hint = "; CONFIG comes before KEY=VALUE" + hint
         raise ConfigError([f"{name}: neither a preset nor a .toml, .json or data file{hint}"])
     try:
-        text = read_text(source, MAX_BYTES)
+        text = read_text(source, most)
     except DataError as error:
         is_preset = isinstance(error.__cause__, FileNotFoundError) and source[:-5] in presets
         raise ConfigError([f"{error}; the preset is called {source[:-5]}" if is_preset else str(error)]) from error
     if not text.strip():
         raise ConfigError([f"{name}: is empty; 'tinynet presets digits' prints a config to begin with"])
-    if long := [number for number, line in enumerate(text.split("\n"), 1) if len(line) > MAX_LENGTH]:
-        raise ConfigError([f"{name}: line {long[0]}: longer than {MAX_LENGTH:,} characters, which no config needs"])
     return text
 
 
@@ -217,8 +218,8 @@ def resolve_path(values: dict[str, Any], folder: str = "") -> None:
 
 
 def absolute_path(path: str, folder: str) -> str:
-    """Return the absolute path of a file that is given relative to `folder`; ~ and $VARIABLE are expanded."""
-    return os.path.abspath(os.path.join(folder, data_path(path)))
+    """Return the absolute path of a file that is given relative to `folder`, as `data_path` reads it."""
+    return os.path.abspath(data_path(path, folder))
 
 
 def _fault(detail: ErrorDetails, source: str, overridden: Mapping[str, Any], *, several: bool) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from os import PathLike, fspath
-from os.path import expanduser, expandvars
+from os import PathLike
+from os.path import exists, expanduser, expandvars, join
 from typing import Any
 
 from tinynet.data.csv_files import DEFAULT_STYLE, SEPARATORS, Style
@@ -93,8 +93,9 @@ def check_encoding(encoding: str) -> None:
         raise InvalidValueError(f"unknown encoding {encoding!r}; {advice}") from error
 
 
-def data_path(path: FilePath | None) -> str:
-    """Return the name of a file with its ~ and $VARIABLE expanded."""
+def data_path(path: FilePath | None, folder: str = "") -> str:
+    """Return the name of a file in `folder`, with ~ and $VARIABLE expanded unless there is a file of that very name."""
     if not isinstance(path, str | PathLike):
         raise InvalidTypeError(f"path must name a file, got {path!r}")
-    return expandvars(expanduser(fspath(path)))
+    there = join(folder, path)
+    return there if exists(there) else join(folder, expandvars(expanduser(path)))

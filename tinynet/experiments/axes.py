@@ -217,5 +217,7 @@ def _folder_name(changed: dict[str, Any], config: Config) -> str:
     label = "-".join(f"{names[key]}={'null' if value is None else value}" for key, value in changed.items())
     plain = re.sub(r"\.{2,}", "_", re.sub(r"[^\w.=+-]", "_", label, flags=re.ASCII))[:MAX_LABEL]
     values = config.model_dump(exclude={"dataset": {"path"}} if "dataset.path" not in changed else None)
-    content = json.dumps(values, sort_keys=True)  # without the path of the data, since a project may be moved
+    if "dataset.test_path" not in changed:
+        values["dataset"]["test_path"] = None
+    content = json.dumps(values, sort_keys=True)  # without the paths of the data, since a project may be moved
     return f"{plain}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

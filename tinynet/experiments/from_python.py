@@ -179,7 +179,6 @@ def _values(config: ConfigSource, overrides: Mapping[str, Any] | None) -> tuple[
         values = config.model_dump(exclude_none=True)
     elif isinstance(config, Mapping):
         values = copy.deepcopy(dict(config))
-        resolve_path(values)
     elif isinstance(config, str | os.PathLike):
         source = os.fspath(config)
         if source not in preset_names() and os.path.isdir(source):
@@ -191,8 +190,7 @@ def _values(config: ConfigSource, overrides: Mapping[str, Any] | None) -> tuple[
         raise InvalidTypeError(f"overrides must be a dict of values by dotted key, got {overrides!r:.100}")
     for key, value in (overrides or {}).items():
         put(values, key, _plain(value))
-    if overrides and "dataset.path" in overrides:
-        resolve_path(values)
+    resolve_path(values)
     return values, source
 
 

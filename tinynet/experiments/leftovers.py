@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
@@ -45,18 +45,24 @@ def set_aside_changed_runs(folder: RunFolder, grid: Grid) -> None:
         warnings.warn(f"{told}; trained anew, and what was there is in {aside}{more}", stacklevel=3)
 
 
-def refuse_changed_data(folder: RunFolder, grid: Grid) -> None:
-    """Raise RunFolderError when runs were trained on other data than their files give now."""
-    for told, same, _ in _other_data(folder, grid):
+def refuse_changed_data(folder: RunFolder, grid: Grid, before: dict[str, tuple[int, ...]]) -> None:
+    """Raise RunFolderError when files have changed since `before`, and with them the data of runs that have ended."""
+    changed = {path for path, _ in data_files(grid).items() ^ before.items()}
+    for told, same, _ in _other_data(folder, grid, changed) if changed else ():
         way = f"train these anew with: {folder.resume_command()}" if same else PUT_BACK
         raise RunFolderError(f"{told}: it has changed meanwhile; {way}")
 
 
 def data_files(grid: Grid) -> dict[str, tuple[int, ...]]:
     """Return, for all data files that exist, what tells whether they have changed."""
-    paths = {combination.config.dataset.path for combination in grid.combinations}
-    there = {path: os.stat(path) for path in paths if path is not None and os.path.exists(path)}
+    paths = {path for combination in grid.combinations for path in _files_of(combination)}
+    there = {path: os.stat(path) for path in paths if os.path.exists(path)}
     return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in there.items()}
+
+
+def _files_of(combination: Combination) -> tuple[str, ...]:
+    dataset = combination.config.dataset
+    return tuple(path for path in (dataset.path, dataset.test_path) if path is not None)
 
 
 def data_of(combination: Combination) -> tuple[str, int]:
@@ -101,21 +107,26 @@ def _fault(path: Path, combination: Combination) -> str:
     return f"{shown_path(path)}: the config {differing}" if differing else ""
 
 
-def _other_data(folder: RunFolder, grid: Grid) -> Iterator[tuple[str, Runs, Runs]]:
-    """Yield for each data file that has changed: what to say, the runs trained on what it gives now, and the others."""
-    found: dict[str, tuple[Runs, Runs]] = {}
+def _other_data(folder: RunFolder, grid: Grid, suspects: Collection[str] = ()) -> Iterator[tuple[str, Runs, Runs]]:
+    """Yield for all data that have changed: what to say, the runs trained on what there is now, and the others.
+
+    Of two files of a run, those among `suspects` are named, both where none is.
+    """
+    found: dict[tuple[str, ...], tuple[Runs, Runs]] = {}
     every = grid.combinations
     endings = {one.folder: read_ending(RunFolder(folder.path / one.folder)) for one in every}
     known = [one for one in every if (end := endings[one.folder]) and end.data_digest and one.config.dataset.path]
     for _, alike in groupby(sorted(known, key=data_of), data_of):
         combinations = list(alike)
         now = load_data(combinations[0].config).digest
-        same, changed = found.setdefault(str(combinations[0].config.dataset.path), ([], []))
+        files = _files_of(combinations[0])
+        same, changed = found.setdefault(tuple(path for path in files if path in suspects) or files, ([], []))
         for combination in combinations:
             ending = endings[combination.folder]
             (same if ending and ending.data_digest == now else changed).append(combination.folder)
-    for file, (same, changed) in found.items():
+    for files, (same, changed) in found.items():
         if changed:
             runs = f"{len(changed)} runs, {changed[0]} for one, were" if len(changed) > 1 else f"{changed[0]} was"
-            told = f"{shown_path(folder.path)}: {runs} trained on other data than {shown_path(file)} gives now"
+            now = f"{' and '.join(map(shown_path, files))} {'gives' if len(files) == 1 else 'give'} now"
+            told = f"{shown_path(folder.path)}: {runs} trained on other data than {now}"
             yield told, same, changed

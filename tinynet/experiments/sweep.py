@@ -141,8 +141,7 @@ def run_grid(
                 if rows[name]["status"] == Status.MISSING:  # or finished while the sweep was being stopped
                     rows[name] = run_row(combination, inside)
             write_table(folder, rows.values())
-        if leftovers.data_files(grid) != files:
-            leftovers.refuse_changed_data(folder, grid)
+        leftovers.refuse_changed_data(folder, grid, files)
     return list(rows.values())
 
 
