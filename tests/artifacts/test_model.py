@@ -97,6 +97,8 @@ def test_fault_27_rows_that_do_not_fit_are_refused(X: Any, message: str, folder:
 def test_a_folder_without_a_model_is_not_a_run(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         assert fault(path).startswith(f"{path}: not a run folder: it has no model.npz")
+    Path(tmp_path, "config.json").touch()
+    assert fault(tmp_path).endswith(f"; resume it with: tinynet train --out {tmp_path} --resume")
     assert "not an NPZ archive" in fault(Path(__file__))
     assert fault(tmp_path / "a\nb\0").endswith("which 'tinynet train' leaves in one")
 

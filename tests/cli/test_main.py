@@ -314,7 +314,10 @@ def test_fault_38_closed_streams_and_cut_pipes_do_not_stop_a_run() -> None:
     ended = shell(f"tinynet train iris {QUICK} training.batch_size=1000 --out x <&- >&- 2>&-")
     assert ended.returncode == 0
     assert Path("x/loss_curve.png").is_file() and Path("x/metrics.csv").read_text().count("\n") == 3
-    for command, status in [("presets >&-", 0), ("train irs >&- 2>&-", 2), ("train irs 2>&1 | true", 2)]:
+    on_processes = f"sweep iris seed=0..1 {QUICK} --jobs 2 --quiet --out s 2>&-"
+    for command, status in [
+        *(("presets >&-", 0), (on_processes, 0), ("train irs >&- 2>&-", 2), ("train irs 2>&1 | true", 2))
+    ]:
         ended = shell(f"tinynet {command}")
         assert (ended.returncode, ended.stdout, ended.stderr) == (status, "", "")
     ended = shell("tinynet presets digits | head -1")

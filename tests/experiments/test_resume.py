@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from tinynet.config.building import prepare
 from tinynet.config.loading import load_config
 from tinynet.errors import Interrupted
 from tinynet.experiments.run import execute
-from tinynet.training.state import paths
+from tinynet.training.state import LATER, paths
 
 CONFIG = """
 name = "small"
@@ -213,6 +214,22 @@ def test_fault_11_another_config_is_refused_with_the_keys_that_differ(
     assert all(part in line for part in parts)
     [line] = refusal(capsys, f"{half}/config.json", "optimizer.schedule='constant'", folder=half)
     assert line.endswith("optimizer.schedule (cosine in the folder, constant now)")
+
+
+def test_fault_11_a_config_edited_by_hand_is_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config, newest = Path(half, "config.json"), paths(Path(half))[5]
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values["network"]["weight_scale"], values["training"]["threads"] = 0.5, 2
+    config.write_text(json.dumps(values), encoding="utf-8")
+    edited = "network.weight_scale (None in the folder, 0.5 now), training.threads (1 in the folder, 2 now)"
+    assert refusal(capsys, "--out", half, "--quiet", folder=half) == [f"{newest}: the training differs in {edited}"]
+
+    def older(there: dict[str, bytes]) -> None:
+        stored = json.loads(np.lib.format.read_array(io.BytesIO(there["meta"])).tobytes())["settings"]
+        there["meta"] = meta(there, settings={key: stored[key] for key in stored.keys() - LATER})
+
+    newest.write_bytes(altered(newest, older))
+    assert run(half, resume=True) is not None
 
 
 def test_fault_11_fewer_epochs_are_refused(half: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,7 +119,8 @@ def test_fault_41_a_diverged_run_is_recorded_and_others_continue(capsys: pytest.
     assert re.search(r"^learning_rate=1e\+300 +0 of 2 +- +-$", out, re.M)
     assert "runs           2 completed, 2 diverged" in out
     before = made_at()
-    assert main(["sweep", "s/sweep.json", "--resume", "--quiet"]) == 0
+    for named in (["s/sweep.json"], ["--out", "s"]):
+        assert main(["sweep", *named, "--resume", "--quiet"]) == 0
     assert made_at() == before, "diverged is how it ended: it would again"
 
 

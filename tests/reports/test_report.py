@@ -138,6 +138,7 @@ def test_two_hundred_runs_fit_into_three_megabytes(runs: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
         config["network"]["hidden_units"] = n + 1
         (folder / "config.json").write_text(json.dumps(config))
+        rewrite(str(folder / "summary.json"), lambda summary: summary.update(epochs=300))
         (folder / "metrics.csv").write_text("\n".join(long) + "\n")
     assert len(page("many").encode()) < 3e6
 
@@ -209,6 +210,10 @@ def cell(column: int, value: str) -> Callable[[], object]:
         (cell(2, "abc"), "iris/metrics.csv: line 3: is damaged: train_loss: must be a valid number"),
         (cell(0, "1,1"), "iris/metrics.csv: line 3: is damaged: must have 11 cells, got 12"),
         (cut("iris/metrics.csv", -1), "iris/metrics.csv: line 5: is damaged: cut short"),
+        (
+            lambda: rewrite("iris/summary.json", lambda summary: summary.update(epochs=5)),
+            "iris/metrics.csv: is damaged: has 4 epochs, iris/summary.json has 5",
+        ),
         (lambda: Path("iris/metrics.csv").unlink(), "iris/metrics.csv: cannot be read: No such file or directory"),
         (cut("iris/model.npz", -200), "iris/model.npz: not an NPZ archive, or a damaged one: File is not a zip file"),
     ],
@@ -224,6 +229,9 @@ def test_a_damaged_file_is_named(
 def test_a_damaged_sweep_csv_is_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("sweep/sweep.csv").write_text("a,b\n1,2\n")
     assert fault(capsys, "report", "sweep").startswith("sweep/sweep.csv: is damaged: ")
+    for content in ("", "run,status\n", "run,status\n,\n"):
+        Path("sweep/sweep.csv").write_text(content)
+        assert fault(capsys, "report", "sweep").startswith("sweep/sweep.csv: names no run; remove it")
 
 
 def test_all_damaged_runs_of_a_sweep_are_named_together(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from answers import fault
 from sweeping import QUICK, TINYNET, results, run_folders, statuses, swept
 
 from tinynet.artifacts.run_folder import RunFolder
@@ -80,6 +81,17 @@ def test_a_run_behind_a_link_finds_its_data_by_any_path(place: str, monkeypatch:
         Path("report.html").unlink()
         assert main(["report", folder]) == 0
         assert "cannot be found" not in Path("report.html").read_text(encoding="utf-8")
+
+
+def test_a_link_that_leads_to_itself_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("loop").symlink_to("loop")
+    axes = ("iris", "seed=0..1")
+    for words in (
+        *(["train", "iris", "--out", "loop"], ["train", "--out", "loop", "--resume"], ["train", "loop/config.json"]),
+        *(["sweep", *axes, "--out", "loop"], ["sweep", *axes, "--out", "loop", "--resume"], ["report", "loop"]),
+        *(["check", "iris", "--out", "loop"], ["predict", "loop", "rows.csv"]),
+    ):
+        assert fault(capsys, *words).startswith("loop")
 
 
 def test_a_run_inside_the_project_has_a_relative_data_path() -> None:

@@ -186,8 +186,12 @@ def load_model(path: FilePath) -> Model:
     RunFolderError
         When there is none, or it is damaged or not one of tinynet's.
     """
-    if os.path.isdir(path) and (file := RunFolder(path).model).is_file():
-        path = str(file)
+    folder = RunFolder(path) if os.path.isdir(path) else None
+    if folder is not None and folder.model.is_file():
+        path = folder.model
+    elif folder is not None and folder.config.is_file():
+        why = f"the run has not ended, or lost its {folder.model.name}"
+        raise RunFolderError(f"{shown_path(path)}: {why}; resume it with: {folder.resume_command()}")
     elif not os.path.isfile(path):
         raise RunFolderError(
             f"{shown_path(path)}: not a run folder: it has no model.npz, which 'tinynet train' leaves in one"

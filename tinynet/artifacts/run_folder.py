@@ -54,7 +54,7 @@ class RunFolder:
 
     def __init__(self, path: FilePath, label: str | None = None) -> None:
         self.path = Path(path)
-        self.label = self.path.resolve().name if label is None else label
+        self.label = os.path.basename(os.path.realpath(path)) if label is None else label
         self.config = self.path / "config.json"  # every key with its value
         self.environment = self.path / "environment.json"  # versions and machine
         self.metrics = self.path / "metrics.csv"  # one line per epoch

@@ -176,6 +176,9 @@ def read_run(folder: RunFolder) -> StoredRun:
     summary = _read_json(folder.summary, Summary)
     history = _history(folder.metrics, whole=summary is not None)
     if summary is not None:
+        if summary.status in FINAL and summary.epochs not in (None, len(history)):
+            told = f"has {len(history)} epochs, {shown_path(folder.summary)} has {summary.epochs}"
+            raise RunFolderError(f"{shown_path(folder.metrics)}: is damaged: {told}")
         history.step_losses = summary.step_losses
     return StoredRun(folder, config, history, summary, read_environment(folder))
 
@@ -246,6 +249,9 @@ def _runs_in(folder: RunFolder) -> tuple[list[RunFolder], list[MissingRun]]:
     missing = []
     if folder.sweep_table.is_file():
         rows = _sweep_rows(folder.sweep_table)
+        if not rows:
+            advice = "remove it, and the report is of the run folders beside it"
+            raise RunFolderError(f"{shown_path(folder.sweep_table)}: names no run; {advice}")
         missing = [row for row in rows if not RunFolder(folder.path / row.label).config.is_file()]
         named = {row.label for row in rows}
         runs = [run for run in runs if run.label in named]
@@ -257,7 +263,7 @@ def _runs_in(folder: RunFolder) -> tuple[list[RunFolder], list[MissingRun]]:
 def _sweep_rows(path: Path) -> list[MissingRun]:
     """Return all runs that sweep.csv names."""
     header, *lines = _cells(path, _text(path, MAX_CSV) or "") or [[]]
-    rows = [dict(zip(header, line, strict=False)) for line in lines if line]
+    rows = [dict(zip(header, line, strict=False)) for line in lines if any(line)]
     for row in rows:
         if not row.get("run") or "status" not in row:
             raise RunFolderError(f"{shown_path(path)}: is damaged: a row without a run or a status")

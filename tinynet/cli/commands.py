@@ -72,6 +72,10 @@ def sweep(options: argparse.Namespace) -> int:
     if options.dask not in (None, "local") and options.jobs is not None:
         raise ConfigError(["command line: --jobs: the cluster of --dask has workers of its own; leave one of them out"])
     folder = _folder_to_resume(options, "sweep") if options.resume else None
+    if folder is not None and not folder.sweep.is_file():
+        why = f"there is no {folder.sweep.name} in it"
+        raise RunFolderError(f"{shown_path(folder.path)} holds no sweep to resume: {why}")
+    options.config = options.config or str(folder and folder.sweep)
     grid = load_grid(options.config, options.overrides, many=options.yes or options.resume)
 
     from tinynet.artifacts.run_folder import FINAL

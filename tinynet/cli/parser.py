@@ -50,17 +50,17 @@ def parsed(words: list[str]) -> argparse.Namespace:
     if words_of is not None:
         # argparse leaves over the words behind an option
         setattr(options, words_of, [*getattr(options, words_of), *rest])
-    if options.command == "train":
-        _place_config(options, commands["train"])
+    if options.command in ("train", "sweep"):
+        _place_config(options, commands[options.command])
     return options
 
 
-def _place_config(options: argparse.Namespace, train: argparse.ArgumentParser) -> None:
-    """Require CONFIG, unless a run is resumed: then the first word may be an override."""
+def _place_config(options: argparse.Namespace, command: argparse.ArgumentParser) -> None:
+    """Require CONFIG, unless --resume is given: then the first word may be an override."""
     if options.resume and options.config is not None and "=" in options.config:
         options.config, options.overrides = None, [options.config, *options.overrides]
     if options.config is None and not options.resume:
-        train.error("the following arguments are required: CONFIG")
+        command.error("the following arguments are required: CONFIG")
 
 
 def _command_meant(word: str, commands: Collection[str]) -> str:
@@ -104,14 +104,12 @@ def build_parser() -> tuple[_Parser, dict[str, _Parser]]:
     train.add_argument("--quiet", action="store_true", help="print notes and errors only")
 
     sweep = commands.add_parser("sweep", help="train every combination of some settings")
-    sweep.add_argument("config", metavar="CONFIG", help="as for train; its [sweep] table may hold axes")
+    sweep.add_argument("config", metavar="CONFIG", nargs="?", help="as for train; its [sweep] table may hold axes")
     _add_overrides(sweep, "KEY=V1,V2,...", "optimizer.learning_rate=0.01,0.1 seed=0..4")
     sweep.add_argument("--jobs", metavar="N", type=_n_jobs, help="processes; -1 for all cores (default: 1)")
     sweep.add_argument("--dask", metavar="ADDRESS", help="a Dask scheduler, or 'local' to start a cluster here")
     sweep.add_argument("--out", metavar="DIR", help="the sweep's folder (default: runs/NAME-sweep-TIME)")
-    sweep.add_argument(
-        "--resume", action="store_true", help="run what is missing in DIR, or in the folder of CONFIG, a sweep.json"
-    )
+    sweep.add_argument("--resume", action="store_true", help="run what is missing in DIR; CONFIG may be left out")
     sweep.add_argument("--no-reports", action="store_true", help="write no page for each run")
     sweep.add_argument("--yes", action="store_true", help="run more than 1,000 combinations")
     sweep.add_argument("--quiet", action="store_true", help="print notes and errors only")

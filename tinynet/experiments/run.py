@@ -80,7 +80,8 @@ def execute(
         if not resume:
             folder.refuse_if_used()
         writer = RunWriter(run, folder, files, resume, report, pictures, about)
-        settings = {"data set": data.digest, **flat({"optimizer": config.optimizer.model_dump()})}
+        compared = config.model_dump(include={"optimizer": True, "network": {"weight_scale"}, "training": {"threads"}})
+        settings = {"data set": data.digest, **flat(compared)}
         try:
             trained = train(
                 run.net,

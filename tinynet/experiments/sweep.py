@@ -27,7 +27,6 @@ from tinynet.experiments.axes import Grid, load_grid
 from tinynet.experiments.run import execute
 from tinynet.experiments.sweep_table import Row, counts, run_row, write_table
 from tinynet.experiments.workers import Backend
-from tinynet.storage.messages import shown_path
 from tinynet.storage.writing import make_folder, sync_folder, write_atomically
 from tinynet.training.progress import progress_bar
 
@@ -75,12 +74,9 @@ def create_sweep_folder(out: str | None, grid: Grid) -> RunFolder:
 
 
 def refuse_another_sweep(folder: RunFolder, grid: Grid) -> None:
-    """Raise RunFolderError when `folder` holds no sweep, or one of another `grid`; the keys that differ are named."""
-    name = shown_path(folder.path)
-    if not folder.sweep.is_file():
-        raise RunFolderError(f"{name} holds no sweep to resume: there is no {folder.sweep.name} in it")
+    """Raise RunFolderError when `folder` holds a sweep of another `grid`; the keys that differ are named."""
     grids = load_grid(str(folder.sweep), many=True), grid
-    check_same(name, *(flat(json.loads(one.to_json())) for one in grids))
+    check_same(str(folder.path), *(flat(json.loads(one.to_json())) for one in grids))
 
 
 def run_grid(

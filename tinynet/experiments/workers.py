@@ -123,6 +123,7 @@ def _end_with(parent: int) -> None:
     SIGTERM is for a run under way, which saves itself; a process between two runs has nothing to save.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.environ.setdefault("PYTHONFAULTHANDLER", "0")  # loky enables it otherwise, and dies where stderr is closed
     gc.freeze()  # loky collects garbage every second: what was forked need not be searched
 
     def watch() -> None:

@@ -36,6 +36,7 @@ MAX_DIRECTORY = 2**16  # bytes of the names at the archive's end, every one of w
 ARCHIVE_END = struct.Struct("<4s16x4s8xL4xH")  # a ZIP64 locator?, signature, size of the directory, of the comment
 ZIP64, SIGNATURE = b"PK\x06\x07", b"PK\x05\x06"
 BLOCK = 2**20  # bytes read at a time
+LATER = ("network.weight_scale", "training.threads")  # settings that older versions did not store
 KINDS: list[Any] = [int if column.type == "int" else float for column in fields(Epoch)]
 
 
@@ -126,7 +127,7 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
                 f"{shown_path(path)}: has format version {shortened(version)}, and this tinynet reads {FORMAT}; "
                 "resume with the version of tinynet that wrote it, or a newer one"
             )
-        stored, rate = _with_defaults(meta["settings"]), float(meta["learning_rate"])
+        stored, rate = _with_defaults(meta["settings"], settings), float(meta["learning_rate"])
         changed = {"learning_rate": rate} if settings.get("learning_rate") == rate else {}  # by a callback
         if differing := differences(stored | changed, settings):
             raise RunFolderError(f"{shown_path(path)}: the training {differing}")
@@ -153,13 +154,13 @@ def read_state(path: Path, params: Mapping[str, Array], settings: Mapping[str, A
         ) from error
 
 
-def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """Fill in settings that older versions did not store."""
+def _with_defaults(settings: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in settings that older versions did not store; those in `LATER` are taken to be as they are `now`."""
     if not all(isinstance(value, str | int | float | None) for value in settings.values()):
         raise ValueError("a setting that is a list or an object")
     settings.setdefault("keep", "last" if settings.get("patience") is None else "best")
     settings.setdefault("measure", "after")
-    return settings
+    return settings | {key: now[key] for key in LATER if key in now and key not in settings}
 
 
 def _check_whole(path: Path, params: Mapping[str, Array]) -> None:
