@@ -48,7 +48,9 @@ def table(text: str) -> tuple[list[str], list[list[str]]]:
 
 
 def rows_file(rows: Sequence[object], header: str = MEASURES, name: str = "new.csv") -> str:
-    Path(name).write_text(f"{header}\n" * bool(header) + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    Path(name).write_text(
+        f"{header}\n" * bool(header) + "".join(f"{row}\n" for row in rows), "utf-8", "surrogateescape"
+    )
     return name
 
 
@@ -103,6 +105,9 @@ def test_output_goes_to_a_file_on_request(iris: str, capsys: pytest.CaptureFixtu
         ("", "1,2,3", "line 1: 3 columns and no header; the model has 4: 'sepal length (cm)', 'sepal"),
         ("", "1,2,3,4,setosa", "line 1: 5 columns and no header; the model has 4: "),
         (MEASURES, "1,2,3,many", "column 'petal width (cm)': 'many' in line 2, where numbers belong"),
+        (MEASURES, '1,2,3,"4,5"', "column 'petal width (cm)': '4,5' in line 2, where numbers belong; write numbers as"),
+        (MEASURES, "1,2,3,-1e300", "column 'petal width (cm)': a number beyond ±1e+150 in line 2"),
+        (MEASURES, "1,2,3,4\n\udce9", "line 3: not UTF-8: byte 0xe9; save it in that encoding, as the training table"),
         (MEASURES, "1,2,,4", "1 value is missing in 'petal length (cm)': line 2"),
     ],
 )

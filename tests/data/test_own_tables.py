@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from tinynet import DataError, Dataset, load_dataset, split_dataset
+from tinynet.config.building import prepare
+from tinynet.config.loading import load_config
 from tinynet.data.remarks import what_was_done
 
 WHOLE: dict[str, Any] = {"validation_size": 0.0, "test_size": 0.0, "scaling": "none"}
@@ -127,7 +130,7 @@ def test_a_test_part_may_have_a_file_of_its_own() -> None:
     with pytest.raises(DataError, match=r"(?s)'length': 'long'.*1 label is missing.*'perhaps'"):
         load_dataset("csv", path="own.csv", label="kind", test_path="test.csv")
     Path("test.csv").write_text(written(other | {"length": [1e300] * 30}))
-    with pytest.raises(DataError, match=r"test\.csv: X holds 30 values beyond"):
+    with pytest.raises(DataError, match=r"test\.csv: column 'length': a number beyond .* in lines 2"):
         load_dataset("csv", path="own.csv", label="kind", test_path="test.csv")
 
 
@@ -243,6 +246,7 @@ def test_fault_50_all_unusable_columns_are_named_together() -> None:
         day=[f"2020-01-{i % 28 + 1:02}T{i}" for i in range(60)],
         price=["1,5"] * 30 + ["2,25"] * 30,
         people=["1,234"] * 30 + ["12,345"] * 30,
+        cost=["1.234.567"] * 30 + ["1.5"] * 30,
         size=[str(i) for i in range(59)] + ["12 cm"],
     )
     with pytest.raises(DataError) as caught:
@@ -256,11 +260,32 @@ def test_fault_50_all_unusable_columns_are_named_together() -> None:
             ("'day'", "dates", "dataset.exclude=day", "column of days"),
             ("'price'", "decimal comma", 'dataset.decimal=","'),
             ("'people'", "commas between thousands"),
+            ("'cost'", "points between thousands"),
             ("'size'", "'12 cm' in line 61", "dataset.missing_marks"),
         ],
         strict=True,
     ):
         assert all(word in line for word in words), line
+
+
+@pytest.mark.parametrize(("cell", "marks"), [("-", None), ("", ["-", "NA"]), ('it\'s "no"', None)])
+def test_fault_50_a_mark_among_numbers_is_told_as_it_is_typed(cell: str, marks: Any) -> None:
+    said = fault(own(table(size=["1.5"] * 58 + [cell, "NA"])), missing_marks=marks)
+    assert said.startswith(f"column 'size': {cell!r} in line 60, where numbers belong")
+    data = prepare(load_config("own.csv", shlex.split(said.partition("gap: ")[2]))).dataset
+    assert data.summary[3]["gaps"] == 2 and data.summary[0]["gaps"] == 2
+
+
+@pytest.mark.parametrize("name", ["note", "it's", "'q'", "null", "a [b], c"])
+def test_fault_50_a_column_is_left_out_by_what_the_message_types(name: str) -> None:
+    columns = {f'"{name}"': [f"note {i}" for i in range(60)]} | table()
+    typed = fault(own(columns)).partition("leave it out: ")[2].partition("; to keep")[0]
+    assert name not in prepare(load_config("own.csv", shlex.split(typed))).dataset.feature_names
+
+
+def test_signs_are_words_also_beside_decimal_commas() -> None:
+    for decimal in ".,":
+        assert "sign=+" in load(table(sign=["+", "-"] * 30), decimal=decimal, exclude=["length"]).feature_names
 
 
 def test_fault_51_identifiers_and_leaking_columns_get_a_remark() -> None:

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from tinynet.activations import get_activation
 from tinynet.artifacts.run_folder import RunFolder
-from tinynet.data.datasets import LARGEST, Dataset, Scaling, check_magnitude
+from tinynet.data.datasets import Dataset, Scaling, check_magnitude
 from tinynet.data.npz_files import read_npz
 from tinynet.data.preparation import ARRAYS, Preparation, plain_preparation
 from tinynet.data.samples import check_X
 from tinynet.data.sources import read_rows
-from tinynet.data.tables import Table, some
+from tinynet.data.tables import LARGEST, Table, some
 from tinynet.errors import DataError, InvalidValueError, RunFolderError
 from tinynet.network import TwoLayerNet
 from tinynet.storage.messages import shown_path

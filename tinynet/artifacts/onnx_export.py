@@ -13,8 +13,9 @@ import numpy.typing as npt
 from tinynet import __version__
 from tinynet.activations import NAMED, Activation, staircase
 from tinynet.artifacts.model import Model, plain_model
-from tinynet.data.datasets import LARGEST, Scaling
+from tinynet.data.datasets import Scaling
 from tinynet.data.preparation import Preparation
+from tinynet.data.tables import LARGEST
 from tinynet.errors import ConfigError, InvalidTypeError, InvalidValueError, missing_extra
 from tinynet.network import TwoLayerNet
 from tinynet.storage.reading import FilePath

@@ -95,7 +95,7 @@ def read_csv(
     """
     with open_regular_file(path) as file:
         try:
-            return _table(_rows(_lines(file, style.encoding), style.separator), style, as_text, known)
+            return _table(_rows(_lines(file, style.encoding, known), style.separator), style, as_text, known)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise DataError(f"is compressed by gzip, and damaged: {error}") from error
 
@@ -146,13 +146,13 @@ def _table(
         raise DataError("has a header only")
     if len(names) == 1 and not known:
         raise DataError(f"line {line} is one column only, whether separated by comma, semicolon, tab, | or spaces")
-    titles = _column_names(line, names) if header else titles
+    titles = _column_names(line, names, known) if header else titles
     return Table(
         tuple(replace(column, name=name) for column, name in zip(made, titles, strict=True)), np.array(lines), "line"
     )
 
 
-def _lines(file: BinaryIO, encoding: str) -> Iterator[str]:
+def _lines(file: BinaryIO, encoding: str, known: Sequence[str]) -> Iterator[str]:
     """Yield the lines with their ends: LF, CR LF or CR."""
     start = file.read(16)
     file.seek(0)
@@ -167,7 +167,7 @@ def _lines(file: BinaryIO, encoding: str) -> Iterator[str]:
         try:
             text = carry + decoder.decode(block, final=not block)
         except UnicodeError as error:
-            raise DataError(_wrong_encoding(stream, encoding, number, error)) from error
+            raise DataError(_wrong_encoding(stream, encoding, number, error, known)) from error
         if NUL in text:
             raise DataError(
                 f"line {number + text.partition(NUL)[0].count(chr(10))}: holds a NUL byte, which no text does"
@@ -180,11 +180,13 @@ def _lines(file: BinaryIO, encoding: str) -> Iterator[str]:
         number += whole.count("\n") or whole.count("\r")
 
 
-def _wrong_encoding(stream: Any, encoding: str, line: int, error: UnicodeError) -> str:
+def _wrong_encoding(stream: Any, encoding: str, line: int, error: UnicodeError, known: Sequence[str]) -> str:
     place = ""
     if isinstance(error, UnicodeDecodeError):
         line += error.object[: error.start].count(b"\n")
         place = f": byte 0x{error.object[error.start]:02x}"
+    if known:
+        return f"line {line}: not {encoding.upper()}{place}; save it in that encoding, as the training table was"
     stream.seek(0)
     content, able = stream.read(2**24), list[str]()
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -307,15 +309,14 @@ def _is_header(line: int, names: list[str], columns: list[Column], style: Style)
     return not n_numbers
 
 
-def _column_names(line: int, names: list[str]) -> list[str]:
+def _column_names(line: int, names: list[str], known: Sequence[str]) -> list[str]:
     for number, name in enumerate(names, 1):
         if len(name) > MAX_NAME:
             raise DataError(f"line {line}: the name of column {number} has more than {MAX_NAME} characters")
     [(name, times)] = Counter(filter(None, names)).most_common(1) or [("", 0)]
     if times > 1:
-        raise DataError(
-            f"line {line}: {times} columns are called {name!r}; if this line is not a header: dataset.header=false"
-        )
+        hint = "" if known else "; if this line is not a header: dataset.header=false"
+        raise DataError(f"line {line}: {times} columns are called {name!r}{hint}")
     return [name or (f"column {number}" if number > 1 else "") for number, name in enumerate(names, 1)]
 
 

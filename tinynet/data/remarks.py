@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.tables import Column, Table, listed, looks_like_dates, typed_name
+from tinynet.data.tables import Column, Table, listed, looks_like_dates, typed_names
 
 Array = npt.NDArray[Any]
 
@@ -61,7 +61,7 @@ def column_remarks(table: Table, y: Array) -> list[str]:
         (telling, f"tells more than {100 * TOLD:.0f} % of the labels by itself: does it give the label away?"),
         (dates, "dates, each treated as a separate category: would a column of days or months tell more?"),
     ):
-        notes += [f"column {name!r}: {what} to leave it out: dataset.exclude={typed_name(name)}" for name in names[:5]]
+        notes += [f"column {name!r}: {what} to leave it out: dataset.exclude={typed_names(name)}" for name in names[:5]]
         if len(names) > 5:
             notes.append(f"{len(names) - 5} more columns: {what}")
     return notes

@@ -105,7 +105,7 @@ def table_source(table: Table, options: TableOptions) -> Source:
     features = [column for column in table.columns if column.name not in left_out and column is not label]
     for column in features:
         most = len(column.levels or ()) if column.name in codes else options.max_levels
-        faults += column_faults(table, column, most, options.style.decimal)
+        faults += column_faults(table, column, most, options.style.decimal, options.style.missing_marks)
     faults += label_faults(table, label, None if options.missing == DROP else f"; {DROPS}")
     if not features:
         faults.append(f"no column is left for the features; left out are {', '.join(map(repr, left_out)) or 'none'}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,11 +24,15 @@ MISSING_MARKS = ("", "NA", "N/A", "NaN", "nan", "null", "?")
 MAX_NAME = 200  # characters of a column's or a class's name; an array of text is as wide as its longest
 MOST_NUMBERS = 0.95  # a column with a larger share of numbers is meant to hold numbers
 MOST_NAMES = 30  # of columns that a message lists
+LARGEST = 1e150  # the square of anything larger overflows
 SHOWN = 3  # cells of a faulty column that its message names
-COMMA_NUMBER = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d*)(,\d+)?")
+COMMA_NUMBER = re.compile(r"[+-]?(?=.*\d)(\d{1,3}(\.\d{3})+|\d*)(,\d+)?")
 COMMAS = {
     re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"): (
         'has commas between thousands; take them out (if they are decimal commas: dataset.decimal=",")'
+    ),
+    re.compile(r"[+-]?\d{1,3}(\.\d{3}){2,}"): (
+        'has points between thousands; take them out (if decimals have commas: dataset.decimal=",")'
     ),
     COMMA_NUMBER: 'has a decimal comma; set dataset.decimal=","',
 }
@@ -221,28 +227,34 @@ def _as_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float | np.floating) and value.is_integer() else str(value)
 
 
-def column_faults(table: Table, column: Column, max_levels: int | None, decimal: str = ".") -> list[str]:
+def column_faults(
+    table: Table, column: Column, max_levels: int | None, decimal: str = ".", marks: Sequence[str] = MISSING_MARKS
+) -> list[str]:
     """Return what is wrong with a column of features, and what to type.
 
-    `max_levels` is None where text is not asked for: every cell must be a number then.
+    `max_levels` is None for later rows where training had numbers: every cell must be one, and no key helps.
     """
     name, levels = f"column {column.name!r}", column.levels
     if levels is None:
-        infinite = np.isinf(column.values)
-        return [f"{name}: an infinite number in {table.where(infinite)}"] if infinite.any() else []
+        huge = np.abs(column.values) > LARGEST
+        what = "an infinite number" if np.isinf(column.values[huge]).all() else f"a number beyond ±{LARGEST:g}"
+        return [f"{name}: {what} in {table.where(huge)}"] if huge.any() else []
     other = np.isin(column.values, [code for code, level in enumerate(levels) if not is_number(level, decimal)])
     found = dict.fromkeys(levels[code] for code in column.values[other][:1000].tolist())
     cells = f"{name}: {some(found, SHOWN)} in {table.where(other)}"
+    if max_levels is None:
+        is_written_otherwise = any(is_number(re.sub("[.,]", "", cell)) for cell in found)
+        advice = f"; write numbers as the training table has them, such as 1234{decimal}5" * is_written_otherwise
+        return [f"{cells}, where numbers belong{advice}"] if found else []
     for pattern, remedy in COMMAS.items() if decimal == "." and found else ():
         if all(pattern.fullmatch(level) or is_number(level) for level in levels):
             return [f"{cells} {remedy}"]
-    if max_levels is None:
-        return [f"{cells}, where numbers belong"] if found else []
     if found and other[~column.gaps].mean() <= 1 - MOST_NUMBERS:
-        return [f"{cells}, where numbers belong; correct this, or add it to dataset.missing_marks if it means a gap"]
+        if_gaps = f", or if it means a gap: dataset.missing_marks={typed_names(*marks, *found)}" * (len(found) <= SHOWN)
+        return [f"{cells}, where numbers belong; correct this{if_gaps}"]
     if len(levels) <= max_levels:
         return []
-    exclude = f"to leave it out: dataset.exclude={typed_name(column.name)}"
+    exclude = f"to leave it out: dataset.exclude={typed_names(column.name)}"
     if looks_like_dates(column):
         days = "or put a column of days (or of months) in its place"
         return [f"{name}: {len(levels):,} dates, such as {levels[0]!r}; {exclude}; {days}"]
@@ -292,9 +304,10 @@ def looks_like_dates(column: Column) -> bool:
     return bool(column.levels) and all(map(DATE.fullmatch, column.levels or ()))
 
 
-def typed_name(name: str) -> str:
-    """Return a column's name as it is typed in a list on the command line."""
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f"'[\"{name}\"]'"
+def typed_names(*names: str) -> str:
+    """Return a list of names as it is typed on the command line."""
+    is_word = len(names) == 1 and names != ("null",) and re.fullmatch(r"[A-Za-z_]\w*", names[0])
+    return names[0] if is_word else shlex.quote(json.dumps(names, ensure_ascii=not "".join(names).isprintable()))
 
 
 def some(names: Iterable[object], most: int = 8) -> str:
