@@ -152,6 +152,10 @@ def test_fault_01_the_folder_of_a_run_instead_of_its_config() -> None:
     check_fault("runs: neither ... the config of that run folder is runs/config.json", None, file="runs")
 
 
+def test_fault_01_a_workbook_instead_of_a_table_is_named() -> None:
+    check_fault("my.xlsx: neither ... ; it is a ZIP archive (an .xlsx ...  save", b"PK\3\4", file="my.xlsx")
+
+
 def test_fault_01_a_file_without_content_is_refused() -> None:
     for content in (b"", b" \n\t\n", b"\n"):
         check_fault("my.toml: is empty; 'tinynet presets digits' prints a config", content)

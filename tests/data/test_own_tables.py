@@ -111,6 +111,7 @@ def test_columns_are_excluded_by_name_or_number_even_unusable_ones() -> None:
     for exclude in (["note", "weight"], [4, -3], ["note", 3]):
         assert load(columns, exclude=[*exclude[:1], "weight"]).feature_names[:2] == ("length", "colour=blue")
     assert "exclude: no column 'nite'; did you mean 'note'?" in fault(own(columns), exclude=["nite"])
+    assert "exclude: column 'kind' is the label" in fault(own(columns), exclude=["note", -1])
 
 
 def test_a_test_part_may_have_a_file_of_its_own() -> None:
@@ -235,6 +236,8 @@ def test_fault_49_gaps_are_filled_or_dropped_or_refused() -> None:
     median = np.median([cell for cell in columns["length"] if cell not in ("NA", "")])
     assert data.X_train[3, 0] == data.X_train[9, 0] == median and data.X_train[9, 4] == 1.0
     assert "empty: nothing but gaps, left out" in what_was_done(data.summary)
+    constant = {"constant": [2.5] * 20 + ["NA"] * 40}
+    assert what_was_done(load(constant | columns).summary)[-1] == what_was_done(data.summary)[-1]
     assert len(load(columns, missing="drop").y_train) == 56
     assert "missing in 'length', 'colour', 'weight': lines 5, 7, 11 and 1 more" in fault(own(columns), missing="refuse")
     assert load(columns, missing_marks=["", "NA", "0"]).n_features == data.n_features
@@ -413,9 +416,13 @@ def test_fault_54_home_and_variables_in_paths_are_expanded(monkeypatch: pytest.M
 
 def test_fault_55_a_class_too_small_for_all_parts_keeps_its_spelling() -> None:
     columns: dict[str, list[Any]] = {"a": list(range(40)), "y": ["01"] * 2 + ["1", "10"] * 19}
-    with pytest.raises(DataError, match=r"class '01' has 2 of 40 samples.*validation_size=0\.1, test_size=0\.2"):
+    with pytest.raises(DataError, match=r"class '01' has 2 of 40 samples.*0\.1, test_size=0\.2\); .* set one of"):
         load_dataset("csv", path=own(columns))
-    assert load_dataset("csv", path="own.csv", validation_size=0).class_names == ("01", "1", "10")
+    for sizes in (0.0, 0.2), (0.1, 0.0):
+        assert load(columns, validation_size=sizes[0], test_size=sizes[1]).class_names == ("01", "1", "10")
+    with pytest.raises(DataError, match="set both of these to 0"):
+        load_dataset("csv", path=own(columns | {"y": ["01", "1"] + ["1", "10"] * 19}))
+    assert len(load_dataset("csv", path="own.csv", validation_size=0, test_size=0).y_train) == 40
 
 
 def test_fault_56_a_part_that_a_small_table_cannot_fill_is_named() -> None:
@@ -423,3 +430,5 @@ def test_fault_56_a_part_that_a_small_table_cannot_fill_is_named() -> None:
     for size, words in ((0.2, "the validation part would have 1 of 12"), (0.8, "the training part would have 1 of 12")):
         with pytest.raises(DataError, match=words + r".*too few for 3 classes \(validation_size=0\.1, test_size="):
             load_dataset("csv", path="own.csv", test_size=size)
+    with pytest.raises(DataError, match=r"too few for 12 classes .*a class, not an amount"):
+        load({"a": list(range(12)), "y": list(range(12))}, test_size=0.2)

@@ -59,6 +59,8 @@ def test_fault_57_a_loss_that_ended_above_its_first_gets_a_note() -> None:
 def test_fault_57_a_test_loss_above_guessing_gets_a_note() -> None:
     sure_and_wrong = score(np.array([0, 0, 1, 1]), np.array([[1.0, 0.0]] * 3 + [[30.0, 0.0]]), EVEN)
     assert "test loss" in remarked(history([0.5, 0.2]), scores=sure_and_wrong)[0]
+    both = remarked(history([0.5, 0.2], [0.5, 0.9]), scores=sure_and_wrong)
+    assert "validation loss rose" in both[0] and "test loss" in both[1]
 
 
 def test_fault_58_an_accuracy_no_better_than_guessing_gets_a_note(

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any, NoReturn
 
 from tinynet.errors import ConfigError, did_you_mean
+from tinynet.storage.messages import typed_path
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,7 +68,7 @@ def _command_meant(word: str, commands: Collection[str]) -> str:
     from tinynet.config.loading import DATA_FILE, preset_names
 
     is_config = word in preset_names() or word.endswith((".toml", ".json")) or DATA_FILE.search(word)
-    return f"; did you mean 'tinynet train {word}'?" if is_config else did_you_mean(word, commands)
+    return f"; did you mean: tinynet train {typed_path(word)}" if is_config else did_you_mean(word, commands)
 
 
 def _unrecognized(word: str, options: list[str], words: list[str], *, several: bool) -> str:
@@ -79,7 +80,7 @@ def _unrecognized(word: str, options: list[str], words: list[str], *, several: b
     if name in options:
         return f"{name} must come after the command"
     if not name.startswith("-"):
-        return f"too many words: {name!r}"
+        return f"too many words: {word!r}" + "; this command takes no KEY=VALUE" * ("=" in word)
     likeness, key = nearest_keys(name.strip("-"))[0]
     if likeness <= max(0.6, *(difflib.SequenceMatcher(None, name, option).ratio() for option in options)):
         return f"unknown option {name!r}{did_you_mean(name, options)}"

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from importlib import resources
 from typing import Any, get_args
 
@@ -21,10 +22,11 @@ from tinynet.config.hints import proposal, unknown_key
 from tinynet.config.overrides import read_overrides
 from tinynet.config.sections import CombinationError, Config, DatasetName, shown_value
 from tinynet.config.values import MAX_LENGTH, plain_name, put
+from tinynet.data.csv_files import other_kind
 from tinynet.data.options import data_path
 from tinynet.errors import ConfigError, DataError, RunFolderError, did_you_mean
 from tinynet.storage.messages import differences, shown_path
-from tinynet.storage.reading import read_text
+from tinynet.storage.reading import open_regular_file, read_text
 
 MAX_TOML, MAX_JSON = 2**16, 2**22  # bytes; people write TOML by hand, and tinynet writes config.json and sweep.json
 DATA_FILE = re.compile(r"(.*)\.(csv|tsv|txt|data|npz)(\.gz)?", re.IGNORECASE | re.DOTALL)
@@ -188,6 +190,9 @@ def _text(source: str, most: int) -> str:
             hint = f"; the config of that run folder is {shown_path(inside[0])}"
         elif "=" in source:
             hint = "; CONFIG comes before KEY=VALUE" + hint
+        with suppress(DataError), open_regular_file(source) as file:
+            if what := other_kind(file.read(16)):
+                hint = f"; it {what}"
         raise ConfigError([f"{name}: neither a preset nor a .toml, .json or data file{hint}"])
     try:
         text = read_text(source, most)

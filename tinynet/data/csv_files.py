@@ -156,9 +156,8 @@ def _lines(file: BinaryIO, encoding: str, known: Sequence[str]) -> Iterator[str]
     """Yield the lines with their ends: LF, CR LF or CR."""
     start = file.read(16)
     file.seek(0)
-    for magic, what in FILE_KINDS.items():
-        if start.startswith(magic):
-            raise DataError(what)
+    if what := other_kind(start):
+        raise DataError(what)
     stream: Any = gzip.GzipFile(fileobj=file) if start.startswith(b"\x1f\x8b") else file
     decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)()
     number, carry, block = 1, "", b" "
@@ -178,6 +177,11 @@ def _lines(file: BinaryIO, encoding: str, known: Sequence[str]) -> Iterator[str]
             raise DataError(f"line {number + whole.count(chr(10))} is longer than {MAX_LINE:,} bytes")
         yield from io.StringIO(whole, newline="")
         number += whole.count("\n") or whole.count("\r")
+
+
+def other_kind(start: bytes) -> str:
+    """Return what a file is that has these first bytes, and what to do with it; "" when it may be text."""
+    return next((what for magic, what in FILE_KINDS.items() if start.startswith(magic)), "")
 
 
 def _wrong_encoding(stream: Any, encoding: str, line: int, error: UnicodeError, known: Sequence[str]) -> str:

@@ -113,7 +113,7 @@ def what_was_done(summary: Iterable[Mapping[str, Any]]) -> list[str]:
         if done == "left out":
             done_to.setdefault(f"{why}, left out", []).append(row["column"])
     lines = [": ".join(filter(None, [listed(list(filter(None, names)), 6), what])) for what, names in done_to.items()]
-    gaps = [row["gaps"] for row in rows if row["gaps"]]
+    gaps = [row["gaps"] for row in rows if row["gaps"] and not row["done"].startswith("left out")]
     if gaps:
         n, columns = sum(gaps), len(gaps)
         lines.append(f"{n:,} gap{'' if n == 1 else 's'} filled in {columns} column{'' if columns == 1 else 's'}")

@@ -96,7 +96,10 @@ def table_source(table: Table, options: TableOptions) -> Source:
     """
     names, faults = table.names, list[str]()
     [at] = column_places(names, [options.label], "label")
-    left_out = {names[place]: "excluded" for place in column_places(names, options.exclude, "exclude")}
+    excluded = column_places(names, options.exclude, "exclude")
+    if at in excluded:
+        raise DataError(f"exclude: column {names[at]!r} is the label; name another label, or take it out of exclude")
+    left_out = {names[place]: "excluded" for place in excluded}
     codes = {names[place] for place in column_places(names, options.categorical, "categorical")}
     if names[0] == "":
         left_out[""] = "row numbers (a first column without a name)"

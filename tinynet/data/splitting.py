@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinynet.data.tables import Table, label_faults, python_column
+from tinynet.data.tables import Table, is_number, label_faults, python_column
 from tinynet.errors import DataError, InvalidValueError, check_choice, check_integer, check_number
 from tinynet.losses import regular_array
 
@@ -69,9 +69,9 @@ def split_rows(
     n_rows = (n_samples - n_validation - n_test, n_validation, n_test)
     for part, wanted, n in zip(PARTS, asked, n_rows, strict=True):
         if wanted and n < len(names):
-            raise DataError(
-                f"the {part} part would have {n} of {n_samples} samples, too few for {len(names)} classes {sizes}"
-            )
+            amounts = "; each number among the labels is a class, not an amount" * all(map(is_number, names))
+            few = f"too few for {len(names)} classes {sizes}{amounts}"
+            raise DataError(f"the {part} part would have {n} of {n_samples} samples, {few}")
     rest, rows = np.arange(n_samples), []
     for n in (n_test, n_validation):
         part_rows = rest[:0]
@@ -90,7 +90,7 @@ def split_rows(
             k = missing[np.argmin(counts[missing])]
             raise DataError(
                 f"class {names[k]!r} has {counts[k]} of {n_samples} samples: too few to put one into the {part} part "
-                f"{sizes}; leave its rows out, or set one of these to 0"
+                f"{sizes}; leave its rows out, or set {'both' if counts[k] == 1 else 'one'} of these to 0"
             )
     return parts[0], parts[1], parts[2]
 

@@ -59,7 +59,8 @@ class Evaluation:
     def page(self) -> bytes:
         """A page like that of a run, about the file."""
         lead = f"{len(self.data.y_test):,} samples of {self.data.name}."
-        parts = [tiles(score_tiles(self.scores)), *prediction_sections(self.data, self.logits, self.scores)]
+        sections = prediction_sections(self.data, self.logits, self.scores, "file")
+        parts = [tiles(score_tiles(self.scores, "file")), *sections]
         return document(self.data.name, lead, [], parts, what="evaluation")
 
 

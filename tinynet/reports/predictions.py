@@ -26,17 +26,17 @@ SIDE = 240  # pixels of a decision boundary
 REGION, EDGE = 70, (90, 100, 112, 255)  # how much of a region's colour is seen, of 255; the line between regions
 
 
-def prediction_sections(data: Dataset, logits: Array, scores: dict[str, Any]) -> list[Html]:
-    """Return what `logits` of the test part of `data` say beyond the headline; `scores` are those of `score`."""
+def prediction_sections(data: Dataset, logits: Array, scores: dict[str, Any], part: str = "test") -> list[Html]:
+    """Return what `logits` of the test part of `data`, called `part`, say beyond the headline and its `scores`."""
     probabilities, predicted = softmax(logits), logits.argmax(axis=1)
     missed = [name for name, own in zip(data.class_names, scores["classes"], strict=True) if own["recall"] == 0]
     notice = [paragraph(f"Not one sample was recognised of: {listed(missed, 5)}.", "notice")] if missed else []
     by_class = grid("pair", _by_class(data, predicted, scores))
-    sections = [section("Test part, class by class", *notice, by_class)]
+    sections = [section(f"{part.capitalize()} samples, class by class", *notice, by_class)]
     if data.n_classes == 2 and np.isfinite(probabilities).all() and 0 < data.y_test.sum() < len(predicted):
         sections.append(_two_class_curves(data, probabilities[:, 1], scores))
     if data.image_shape is not None:
-        sections.append(_mistakes(data, probabilities, predicted))
+        sections.append(_mistakes(data, probabilities, predicted, part))
     return sections
 
 
@@ -102,20 +102,20 @@ def _unit_chart(title: str, words: str, axes: dict[str, Array], guessing: float 
     return chart(title, words, [dotted, line], x, y, caption=f"{title}. {words}")
 
 
-def _mistakes(data: Dataset, probabilities: Array, predicted: Array) -> Html:
+def _mistakes(data: Dataset, probabilities: Array, predicted: Array, part: str) -> Html:
     """Show the misread images whose true class got the least probability."""
     wrong = np.flatnonzero(predicted != data.y_test)
     title = "Worst mistakes"
     if not len(wrong):
-        return section(title, paragraph("Every test sample was read correctly.", "note"))
+        return section(title, paragraph(f"Every {part} sample was read correctly.", "note"))
     order = wrong[np.argsort(probabilities[wrong, data.y_test[wrong]], kind="stable")][:MAX_MISTAKES]
     pixels = (data.X_test[order] * data.scaling.scale + data.scaling.offset).reshape(-1, *(data.image_shape or ()))
     colours, figures = {"cmap": "gray_r", "vmin": float(pixels.min()), "vmax": float(pixels.max())}, []
     for i, picture in zip(order, pixels, strict=True):
         true, taken = data.class_names[data.y_test[i]], data.class_names[predicted[i]]
         caption = f"{true}, taken for {taken} ({100 * probabilities[i, predicted[i]]:.0f} %)"
-        figures.append(figure(image(png(picture, **colours), f"test sample {i}, class {true}"), caption))
-    misread = f"{len(wrong):,} of {len(predicted):,} test samples were misread"
+        figures.append(figure(image(png(picture, **colours), f"{part} sample {i}, class {true}"), caption))
+    misread = f"{len(wrong):,} of {len(predicted):,} {part} samples were misread"
     words = f"{misread}; these had the least probability for their own class."
     return section(title, paragraph(words, "note"), grid("images", figures))
 

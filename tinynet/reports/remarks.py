@@ -71,7 +71,7 @@ def remarks(
             f"{kept.validation_loss:.4g} in epoch {kept.epoch}, whose weights the run ended with: "
             "training.keep=best keeps those of the lowest"
         )
-    elif loss > guessing >= kept.train_loss and not balanced:
+    if loss > guessing >= kept.train_loss and not balanced:
         found.append(
             f"the test loss is {loss:.4g} nats a sample, above that of always giving the class frequencies "
             f"({guessing:.4g}), though the training loss is {kept.train_loss:.4g}"

@@ -101,19 +101,19 @@ def _headline(stored: StoredRun, scores: dict[str, Any] | None, n_remarks: int) 
     return figures
 
 
-def score_tiles(scores: dict[str, Any]) -> list[tuple[str, Cell, Cell]]:
-    """Return the headline figures of a test part."""
+def score_tiles(scores: dict[str, Any], part: str = "test") -> list[tuple[str, Cell, Cell]]:
+    """Return the headline figures of a test part, or of another one."""
     n, (low, high) = scores["n_samples"], scores["accuracy_interval"]
     right = f"{round(scores['accuracy'] * n):,} of {n:,} right; 95 % interval {100 * low:.1f} to {100 * high:.1f} %"
     area = "second class against the first" if len(scores["classes"]) == 2 else "each class against the rest"
     loss, guessing = (shown_score(scores[name], "#.4g") for name in ("loss", "guessing_loss"))
     return [
-        ("Test accuracy", html.percent(scores["accuracy"]), right),
+        (f"{part.capitalize()} accuracy", html.percent(scores["accuracy"]), right),
         ("By guessing", html.percent(scores["majority_accuracy"]), "always the most frequent class"),
         ("Balanced accuracy", shown_score(scores["balanced_accuracy"]), "mean recall of the classes"),
         ("Macro F1", shown_score(scores["macro_f1"]), "mean over the classes"),
         ("ROC AUC", shown_score(scores["roc_auc"]), area),
-        ("Test loss", loss, f"nats a sample; {guessing} by always giving the class frequencies"),
+        (f"{part.capitalize()} loss", loss, f"nats a sample; {guessing} by always giving the class frequencies"),
     ]
 
 
