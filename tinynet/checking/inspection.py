@@ -32,6 +32,7 @@ DECISIVE = 0.01  # an error bar longer than this part of the entry decides nothi
 NEIGHBOURS = 12  # entries of the row, and of the column, of a wrong entry that are measured as well
 MULTIPLES = (0.9, 0.8, 1.1)  # of x, where the gradient of a function is looked at when it is wrong
 MANY = 10  # entries that many steps have shown to be far off, before two steps are enough to say so
+FLAT = 3  # entries of an array that f is flat along, around which stairs are looked for although got is 0
 FAR = 10  # error bars between a measured slope and an entry that is far off
 
 
@@ -167,7 +168,7 @@ class Inspection:
         ladder = slopes.careful_slope(line, here, (low, high), sharp)
         self.flat[name] += ladder.flat
         unseen, stair = abs(got) <= self._unseen(name, high), 0.0
-        if ladder.flat and (not unseen or self.flat[name] <= MANY):
+        if ladder.flat and (not unseen or self.flat[name] <= FLAT):
             stair = slopes.quantum(line, here, ladder)
         if stair > (FLOOR * EPS * max(abs(here.value), function.far_change()) if unseen else 0.0):
             here = replace(here, noise=max(here.noise, stair))
