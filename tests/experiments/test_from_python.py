@@ -70,6 +70,9 @@ def test_a_table_path_is_relative_to_the_current_folder() -> None:
     )
     tested = run_experiment("conf/own.toml", {"dataset.test_path": "own.csv"}, out="tested").config
     assert tested.dataset.path == tested.dataset.test_path == run.config.dataset.path
+    axes = {"dataset.path": Path("own.csv"), "dataset.test_path": ["own.csv"], "seed": range(2)}
+    swept = run_sweep("conf/own.toml", axes, out="swept").runs[0].config.dataset
+    assert swept.path == swept.test_path == run.config.dataset.path
     plain = run_experiment(Config.model_validate(table), out="plain")
     assert plain.config.dataset.path == run.config.dataset.path
 

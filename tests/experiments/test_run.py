@@ -268,8 +268,8 @@ def test_fault_10_a_folder_with_other_things_in_it_is_not_used() -> None:
 def test_fault_10_a_file_in_place_of_the_folder_is_refused() -> None:
     Path("run").touch()
     Path("runs").touch()
-    assert refusal("run") == "run is a file; a run needs a folder"
-    assert refusal(None) == "runs is a file; a run needs a folder"
+    assert refusal("run") == "run is not a folder, which a run needs"
+    assert refusal(None) == "runs is not a folder, which a run needs"
     assert refusal("run/x") == "run/x: cannot be written: Not a directory; choose another folder with --out"
 
 

@@ -153,7 +153,7 @@ def create_folder(out: str | None, name: str) -> RunFolder:
     except RunFolderError:
         raise
     except FileExistsError as error:
-        raise RunFolderError(f"{shown_path(error.filename)} is a file; a run needs a folder") from error
+        raise RunFolderError(f"{shown_path(error.filename)} is not a folder, which a run needs") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         where = shown_path("runs" if out is None else out)

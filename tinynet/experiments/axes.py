@@ -93,9 +93,8 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
     table, table_faults = _table_axes(values.pop("sweep", {}))
     typed, typed_faults = _typed_axes(words, source)
     faults = dict.fromkeys([*(f"{shown_path(source)}: sweep{fault}" for fault in table_faults), *typed_faults])
-    for axes, folder in ((table, os.path.dirname(source)), (typed, "")):
-        for key in axes.keys() & {"dataset.path", "dataset.test_path"}:
-            axes[key] = [absolute_path(path, folder) if isinstance(path, str) else path for path in axes[key]]
+    resolve_axes(table, os.path.dirname(source))
+    resolve_axes(typed)
     axes = table | typed
     number, chosen = math.prod(map(len, axes.values())), list[dict[str, Any]]()
     if number > (MAX_RANGE if many else MANY):
@@ -126,6 +125,13 @@ def grid_of(values: dict[str, Any], source: str, words: Iterable[str] = (), *, m
     if faults:
         raise ConfigError(list(faults)[:MAX_FAULTS])
     return Grid(varying, combinations)
+
+
+def resolve_axes(axes: dict[str, Any], folder: str = "") -> None:
+    """Make the paths of data that vary absolute, as `resolve_path` does for one config."""
+    for key in axes.keys() & {"dataset.path", "dataset.test_path"}:
+        paths = axes[key] if isinstance(axes[key], list) else [axes[key]]
+        axes[key] = [absolute_path(path, folder) if isinstance(path, str) else path for path in paths]
 
 
 def _distinct(axes: dict[str, list[Any]], values: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from tinynet.config.loading import config_from, preset_names, read_values, resol
 from tinynet.config.sections import Config
 from tinynet.config.values import put
 from tinynet.errors import InvalidTypeError, check_integer
-from tinynet.experiments.axes import Grid, grid_of
+from tinynet.experiments.axes import Grid, grid_of, resolve_axes
 from tinynet.experiments.run import execute
 from tinynet.experiments.sweep import check_data, create_sweep_folder, run_grid
 from tinynet.experiments.sweep_table import Row, counts, results_table
@@ -125,7 +125,9 @@ def run_sweep(
         raise InvalidTypeError(f"axes must be a dict of lists of values by dotted key, got {axes!r:.100}")
     jobs = check_integer("jobs", jobs, -1)
     values, source = _values(config, overrides)
-    values["sweep"] = values.get("sweep", {}) | {key: _plain(axis) for key, axis in axes.items()}
+    given = {key: _plain(axis) for key, axis in axes.items()}
+    resolve_axes(given)
+    values["sweep"] = values.get("sweep", {}) | given
     grid = grid_of(values, source, many=True)
     check_data(grid, source)
     with choose_backend(None, jobs, len(grid.combinations)) as (backend, _):
