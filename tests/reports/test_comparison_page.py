@@ -65,6 +65,7 @@ def test_curves_are_medians_by_setting_with_a_band(runs: Path) -> None:
 def test_runs_that_stop_early_are_drawn_to_their_common_end(runs: Path) -> None:
     path = Path("sweep/rate=0.03,seed=1/metrics.csv")
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    rewrite(str(path.with_name("summary.json")), lambda summary: summary.update(epochs=2))
     drawn = charts(page("sweep"))["Validation accuracy by epoch"]
     lengths = sorted(
         len(re.findall("[ML]", path.attrib["d"])) for path in drawn.iter("path") if "line" in str(path.attrib)
