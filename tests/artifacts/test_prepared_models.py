@@ -146,7 +146,9 @@ def test_a_file_is_evaluated_as_text_json_and_page(rows: Any, capsys: pytest.Cap
     assert scores["accuracy"] == right.mean() and scores["unknown_levels"] == {"label": 1}
     assert "1 row has a value in column 'label' that training never saw, treated as" in output.err
     page = Path("page.html").read_text(encoding="utf-8")
-    assert all(words in page for words in ("Confusion matrix", "File accuracy", "File loss", "File samples, class by"))
+    assert all(
+        words in page for words in ("Confusion matrix", "File accuracy", "File loss", "<h2>File, class by class")
+    )
     assert main(["evaluate", "run", "new.csv"]) == 0
     assert capsys.readouterr().out.startswith(f"file accuracy  {100 * right.mean():.1f} %")
     assert main(["predict", "run", "new.csv"]) == 0

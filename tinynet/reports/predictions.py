@@ -32,7 +32,8 @@ def prediction_sections(data: Dataset, logits: Array, scores: dict[str, Any], pa
     missed = [name for name, own in zip(data.class_names, scores["classes"], strict=True) if own["recall"] == 0]
     notice = [paragraph(f"Not one sample was recognised of: {listed(missed, 5)}.", "notice")] if missed else []
     by_class = grid("pair", _by_class(data, predicted, scores))
-    sections = [section(f"{part.capitalize()} samples, class by class", *notice, by_class)]
+    title = "Test part" if part == "test" else part.capitalize()
+    sections = [section(f"{title}, class by class", *notice, by_class)]
     if data.n_classes == 2 and np.isfinite(probabilities).all() and 0 < data.y_test.sum() < len(predicted):
         sections.append(_two_class_curves(data, probabilities[:, 1], scores))
     if data.image_shape is not None:
