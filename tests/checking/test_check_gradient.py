@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from gradient_cases import BROKEN, CLASSES, NORMAL, RIGHT, SAMPLES, SQUARE, Network, cube
+from gradient_cases import BROKEN, CLASSES, NORMAL, RIGHT, SAMPLES, SQUARE, Network, cube, cube_gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,10 +40,6 @@ LEFT_OPEN = {"just beside a kink", "a jump at x"}
 def report_of(name: str, *, broken: bool) -> GradientReport:
     case = (BROKEN if broken else RIGHT)[name]
     return check_gradient(*case.arguments, **case.options)
-
-
-def cube_gradient(x: Any) -> Any:
-    return 3 * x**2
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -122,11 +118,6 @@ def test_an_error_of_1_percent_close_to_a_kink_is_found() -> None:
     right = np.array([2 * (1 - np.tanh(x[0]) ** 2), 0.0])
     assert check_gradient(lambda x: 2 * np.tanh(x.max()), right, x).ok
     assert [entry.label for entry in check_gradient(lambda x: 2 * np.tanh(x.max()), 1.01 * right, x).wrong] == ["x[0]"]
-
-
-def test_a_value_outside_both_slopes_of_a_kink_is_wrong() -> None:
-    report = check_gradient(lambda x: np.abs(x).sum(), np.array([1.5, 1.0]), np.array([0.0, 2.0]))
-    assert [entry.label for entry in report.wrong] == ["x[0]"]
 
 
 @pytest.mark.parametrize("name", ["complex steps", "extrapolation", "a smooth function", "a large constant"])
@@ -267,18 +258,16 @@ def test_one_sample_never_lacks_a_division_by_n() -> None:
     assert "1/n" not in str(mistake)
 
 
-def test_a_random_f_is_named_and_cannot_pass() -> None:
+def test_nothing_passes_where_no_two_values_agree() -> None:
     rng = np.random.default_rng(0)
-    report = check_gradient(lambda x: np.sum(x**2) + rng.standard_normal(), lambda x: 2 * x, NORMAL)
-    assert not report.ok and not report.wrong
-    assert str(report).startswith("nothing was decided")
-
-
-def test_nothing_passes_where_no_two_steps_agree() -> None:
-    report = check_gradient(lambda x: np.sign(x).sum(), np.zeros(3), np.zeros(3))
-    assert not report.ok and not report.wrong
-    with pytest.raises(WrongGradientError, match="nothing was decided"):
-        report.raise_if_failed()
+    for f, gradient, x in (
+        (lambda x: np.sum(x**2) + rng.standard_normal(), lambda x: 2 * x, NORMAL),
+        (lambda x: np.sign(x).sum(), np.zeros(3), np.zeros(3)),
+    ):
+        report = check_gradient(f, gradient, x)
+        assert not report.ok and not report.wrong
+        with pytest.raises(WrongGradientError, match=r"^nothing was decided"):
+            report.raise_if_failed()
 
 
 @pytest.mark.parametrize(
@@ -300,6 +289,10 @@ def test_nothing_passes_where_no_two_steps_agree() -> None:
         ((lambda p: p["a"].sum(), NORMAL, {"a": NORMAL}), {}, "grad must have the keys of x, a; got ndarray"),
         ((lambda p: p["a"].sum(), {"b": NORMAL}, {"a": NORMAL}), {}, "grad must have the keys of x, a; got b"),
         ((lambda p: p["a"].sum(), {"a": [1.0]}, {"a": NORMAL}), {}, "grad\\['a'\\] must have the shape of x"),
+        ((np.dot, lambda u, v: (v, u), NORMAL[0], NORMAL[0, :2]), {}, "share memory"),
+        ((cube, NORMAL, NORMAL[0]), {"bounds": (3, 4)}, "outside of bounds"),
+        ((cube, NORMAL, NORMAL), {"bounds": 3}, "pair"),
+        ((cube, NORMAL, NORMAL), {"bounds": ([0] * 3, [1] * 3)}, "shapes"),
         ((cube, NORMAL, NORMAL), {"h": 0}, "h must be a finite number above 0, got 0"),
         ((cube, NORMAL, NORMAL), {"rtol": -1.0}, "rtol must be a finite number at least 0, got -1.0"),
         ((cube, NORMAL, NORMAL), {"method": "centrl"}, "unknown method 'centrl'; did you mean 'central'"),
@@ -325,9 +318,8 @@ def test_an_f_without_values_beside_x_is_left_undecided() -> None:
 def test_a_tiny_x_does_not_let_a_wrong_gradient_pass() -> None:
     x = np.array([1e-14, 2e-14])
     assert check_gradient(lambda a: np.exp(a).sum(), np.exp, x).ok
-    assert [m.kind for m in check_gradient(lambda a: np.exp(a).sum(), lambda a: -np.exp(a), x).mistakes] == [
-        "sign flipped"
-    ]
+    (mistake,) = check_gradient(lambda a: np.exp(a).sum(), lambda a: -np.exp(a), x).mistakes
+    assert mistake.kind == "sign flipped"
 
 
 def test_zero_is_no_gradient_of_an_f_whose_stairs_are_those_of_float32() -> None:
@@ -351,39 +343,22 @@ def test_a_named_tuple_stays_one_when_its_arrays_are_copied() -> None:
     assert report.ok
 
 
-def test_arrays_that_share_memory_are_refused() -> None:
-    z = np.ones(3)
-    with pytest.raises(InvalidValueError, match="share memory"):
-        check_gradient(lambda u, v: u @ v, lambda u, v: (v, u), z, z[:2])
-
-
 def test_a_factor_is_named_only_where_it_explains_the_difference() -> None:
     x = np.array([0.3, 0.7, 1.1])
     report = check_gradient(lambda a: np.tanh(a).sum(), lambda a: 1 - np.tanh(a) ** 2, x, h=0.1)
     assert "factor" not in str(report)
 
 
-def test_a_grad_that_changes_its_argument_is_refused() -> None:
+def test_an_f_or_a_grad_that_changes_its_argument_is_refused() -> None:
     def doubles(x: Any) -> Any:
         x *= 2
         return x
 
-    x = np.array([1.0, 2.0, 3.0])
-    with pytest.raises(InvalidValueError, match="grad changes its argument"):
-        check_gradient(lambda x: x @ x, doubles, x)
-    assert x.tolist() == [1.0, 2.0, 3.0]
-
-
-def test_an_f_that_changes_its_argument_is_refused() -> None:
-    x = NORMAL.copy()
-
-    def normalises(x: Any) -> Any:
-        x /= 2
-        return np.sum(x)
-
-    with pytest.raises(ValueError, match="f changes its argument"):
-        check_gradient(normalises, NORMAL, x)
-    np.testing.assert_array_equal(x, NORMAL)
+    for f, gradient, named in ((lambda x: doubles(x).sum(), NORMAL, "f"), (cube, doubles, "grad")):
+        x = NORMAL.copy()
+        with pytest.raises(InvalidValueError, match=f"^{named} changes its argument"):
+            check_gradient(f, gradient, x)
+        np.testing.assert_array_equal(x, NORMAL)
 
 
 @pytest.mark.parametrize("size", [10**3.5, 1e4, 1e6, 1e7])
@@ -469,12 +444,6 @@ def test_fault_69_a_network_may_keep_its_parameters_in_a_list() -> None:
     assert check_gradient(listed, X, y, rtol=1e-4).ok
     listed.gradient = lambda X, y: [3 * net.gradient(X, y)["W"]]
     assert [entry.name for entry in check_gradient(listed, X, y, rtol=1e-4).wrong] == ["[0]", "[0]"]
-
-
-def test_bounds_that_do_not_fit_are_refused() -> None:
-    for bounds, message in (((0, 1), "outside of bounds"), (3, "pair"), (([0] * 3, [1] * 3), "shapes")):
-        with pytest.raises((ValueError, TypeError), match=message):
-            check_gradient(cube, cube_gradient, 2 + np.abs(NORMAL[0]), bounds=bounds)
 
 
 def test_the_page_has_the_table_that_the_script_prints(

@@ -23,9 +23,11 @@ CONFIG = '[dataset]\nname = "csv"\npath = "data.csv"\n[network]\nhidden_units = 
 
 
 @pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_a_project_with_its_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
+    Path("data.csv").write_text(CSV, encoding="utf-8")
+    Path("my.toml").write_text(CONFIG, encoding="utf-8")
 
 
 def enlarged(path: Path, summary: str) -> None:
@@ -66,8 +68,6 @@ def named_data(folder: Path) -> str:
 
 @pytest.mark.parametrize("place", ["../elsewhere/deep/runs", "results/of/2024"])
 def test_a_run_behind_a_link_finds_its_data_by_any_path(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("data.csv").write_text(CSV, encoding="utf-8")
-    Path("my.toml").write_text(CONFIG, encoding="utf-8")
     Path(place).mkdir(parents=True)
     Path("runs").symlink_to(place)
     assert main(["train", "my.toml", "--out", "runs/x", "--quiet"]) == 0
@@ -95,8 +95,6 @@ def test_a_link_that_leads_to_itself_is_named(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_run_inside_the_project_has_a_relative_data_path() -> None:
-    Path("data.csv").write_text(CSV, encoding="utf-8")
-    Path("my.toml").write_text(CONFIG, encoding="utf-8")
     assert main(["train", "my.toml", "--out", "a/../runs/x", "--quiet"]) == 0
     assert named_data(Path("runs/x")) == "../../data.csv"
     Path("elsewhere").mkdir()

@@ -53,10 +53,7 @@ def resumes_to_the_same_bits() -> bool:
     [
         ([signal.SIGINT], 130),
         ([signal.SIGTERM], 143),
-        (
-            [signal.SIGTERM, signal.SIGTERM],
-            143,
-        ),  # as timeout and batch systems do: first to the command, then to its group
+        ([signal.SIGTERM] * 2, 143),  # as timeout and batch systems do: first to the command, then to its group
     ],
 )
 def test_fault_31_a_signal_lets_a_run_save_and_resume(
@@ -126,23 +123,17 @@ def test_fault_31_signals_to_the_process_group_stop_a_sweep(
     assert saved_steps("s") == n_saved, "the steps under way are finished, or given up"
 
 
-def save_and_send(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send a signal right after every checkpoint."""
-    real = Keeper.save
-
-    def save(keeper: Keeper, state: State) -> None:
-        real(keeper, state)
-        signal.raise_signal(number)
-
-    monkeypatch.setattr(Keeper, "save", save)
-
-
 def test_fault_31_a_signal_in_the_last_checkpoint_stops_the_sweep(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["iris", "seed=0..2", "training.epochs=1", "--quiet"]
+    words, real = ["iris", "seed=0..2", "training.epochs=1", "--quiet"], Keeper.save
+
+    def save(keeper: Keeper, state: State) -> None:
+        real(keeper, state)
+        signal.raise_signal(signal.SIGINT)
+
     with monkeypatch.context() as patched:
-        save_and_send(signal.SIGINT, patched)
+        patched.setattr(Keeper, "save", save)
         assert main(["sweep", *words, "--out", "s"]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert statuses() == ["missing"] * 3
