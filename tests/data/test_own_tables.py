@@ -420,7 +420,7 @@ def test_fault_55_a_class_too_small_for_all_parts_keeps_its_spelling() -> None:
         load_dataset("csv", path=own(columns))
     for sizes in (0.0, 0.2), (0.1, 0.0):
         assert load(columns, validation_size=sizes[0], test_size=sizes[1]).class_names == ("01", "1", "10")
-    with pytest.raises(DataError, match="set both of these to 0"):
+    with pytest.raises(DataError, match="set both of these to 0; each number"):
         load_dataset("csv", path=own(columns | {"y": ["01", "1"] + ["1", "10"] * 19}))
     assert len(load_dataset("csv", path="own.csv", validation_size=0, test_size=0).y_train) == 40
 

@@ -65,11 +65,11 @@ def split_rows(
 
     n_samples, sizes = len(labels), f"(validation_size={validation_size:g}, test_size={test_size:g})"
     n_validation, n_test = round(validation_size * n_samples), round(test_size * n_samples)
+    amounts = "; each number among the labels is a class, not an amount" * all(map(is_number, names))
     asked = (True, validation_size > 0, test_size > 0)
     n_rows = (n_samples - n_validation - n_test, n_validation, n_test)
     for part, wanted, n in zip(PARTS, asked, n_rows, strict=True):
         if wanted and n < len(names):
-            amounts = "; each number among the labels is a class, not an amount" * all(map(is_number, names))
             few = f"too few for {len(names)} classes {sizes}{amounts}"
             raise DataError(f"the {part} part would have {n} of {n_samples} samples, {few}")
     rest, rows = np.arange(n_samples), []
@@ -90,7 +90,7 @@ def split_rows(
             k = missing[np.argmin(counts[missing])]
             raise DataError(
                 f"class {names[k]!r} has {counts[k]} of {n_samples} samples: too few to put one into the {part} part "
-                f"{sizes}; leave its rows out, or set {'both' if counts[k] == 1 else 'one'} of these to 0"
+                f"{sizes}; leave its rows out, or set {'both' if counts[k] == 1 else 'one'} of these to 0{amounts}"
             )
     return parts[0], parts[1], parts[2]
 
