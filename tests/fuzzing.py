@@ -202,11 +202,7 @@ WHOLE_WORDS += ["dataset.label=-1", 'network.activation="relu","quantised:3"', '
 WHOLE_WORDS += ["dataset.noise=0.1,[0.2,{a=1}]"]
 
 
-def text_of(content: bytes) -> str:
-    return content.decode("utf-8", errors="surrogateescape")  # as Python decodes the command line
-
-
-OVERRIDES = st.lists(damaged(encoded(WHOLE_WORDS), encoded(WORDS)).map(text_of), max_size=4)
+OVERRIDES = st.lists(damaged(encoded(WHOLE_WORDS), encoded(WORDS)).map(os.fsdecode), max_size=4)
 
 
 def read_overrides(words: list[str]) -> list[str]:

@@ -105,13 +105,15 @@ def unshifted_softmax(logits: Any) -> Any:
         return np.exp(logits) / np.exp(logits).sum()
 
 
-def changed(gradient: Callable[[Any], Any], place: Any, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def spoiled(f: Any, gradient: Any, x: Any, place: Any, change: Any, kind: str, where: str = "x") -> Case:
+    """Return a case whose gradient is changed in one place."""
+
     def wrong(x: Any) -> Any:
         g = np.array(gradient(x))
         g[place] = change(g[place])
         return g
 
-    return wrong
+    return Case((f, wrong, x), kind, where)
 
 
 def dropout(x: Any) -> Any:
@@ -236,23 +238,17 @@ BROKEN = {
     "ε for one sample": Case((cross_entropy(1e-7), cross_entropy_gradient, 9 * NORMAL[2:3]), "ε inside a log"),
     "ε in the loss of a network": Case((Network(eps=1e-6), SAMPLES, CLASSES), "ε inside a log", "W1, W2, b1, b2"),
     "a softmax that overflows": Case((log_sum_exp, unshifted_softmax, 5000 * NORMAL), "softmax without its shift"),
-    "an infinite entry": Case((cube, changed(cube_gradient, (1, 2), lambda g: g * np.inf), NORMAL), "not finite"),
-    "a row": Case((product, changed(product_gradient, 3, lambda g: 0 * g), NORMAL), "one row wrong", "x[3, :]"),
-    "a row's sign": Case((product, changed(product_gradient, 5, lambda g: -g), NORMAL), "one row wrong", "x[5, :]"),
-    "a column": Case(
-        (product, changed(product_gradient, (slice(None), 2), lambda g: g + 1), NORMAL), "one column wrong", "x[:, 2]"
+    "an infinite entry": spoiled(cube, cube_gradient, NORMAL, (1, 2), lambda g: g * np.inf, "not finite"),
+    "a row": spoiled(product, product_gradient, NORMAL, 3, lambda g: 0 * g, "one row wrong", "x[3, :]"),
+    "a row's sign": spoiled(product, product_gradient, NORMAL, 5, lambda g: -g, "one row wrong", "x[5, :]"),
+    "a column": spoiled(product, product_gradient, NORMAL, np.s_[:, 2], lambda g: g + 1, "one column wrong", "x[:, 2]"),
+    "an entry": spoiled(product, product_gradient, NORMAL, (1, 3), lambda g: g * 1.001, "one entry wrong", "x[1, 3]"),
+    "a row of 80, sampled": spoiled(cube, cube_gradient, WIDE, 17, lambda g: g / 3, "one row wrong", "x[17, :]"),
+    "a column of 120, sampled": spoiled(
+        cube, cube_gradient, WIDE, np.s_[:, 111], lambda g: 2 * g, "one column wrong", "x[:, 111]"
     ),
-    "an entry": Case(
-        (product, changed(product_gradient, (1, 3), lambda g: g * 1.001), NORMAL), "one entry wrong", "x[1, 3]"
-    ),
-    "a row of 80, sampled": Case(
-        (cube, changed(cube_gradient, 17, lambda g: g / 3), WIDE), "one row wrong", "x[17, :]"
-    ),
-    "a column of 120, sampled": Case(
-        (cube, changed(cube_gradient, (slice(None), 111), lambda g: 2 * g), WIDE), "one column wrong", "x[:, 111]"
-    ),
-    "an entry of 9,600": Case(
-        (cube, changed(cube_gradient, (55, 100), lambda g: g + 1), WIDE), "one entry wrong", "x[55, 100]"
+    "an entry of 9,600": spoiled(
+        cube, cube_gradient, WIDE, (55, 100), lambda g: g + 1, "one entry wrong", "x[55, 100]"
     ),
     "an entry beside a kink": Case(
         (lambda x: np.maximum(x, 0).sum(), np.array([0.0, 1, 5]), np.array([-1.0, 2, 0])), "one entry wrong", "x[2]"
@@ -306,7 +302,7 @@ BROKEN = {
     "rounded to a millionth": Case(
         (lambda x: np.round(np.sin(x).sum(), 6), lambda x: np.cos(x) + x, NORMAL[0]), "no known pattern"
     ),
-    "nan, in one of 9,600": Case((cube, changed(cube_gradient, (7, 7), lambda g: np.nan), WIDE), "not finite"),
+    "nan, in one of 9,600": spoiled(cube, cube_gradient, WIDE, (7, 7), lambda g: np.nan, "not finite"),
     "a bias of other numbers": Case((Network("other"), SAMPLES, CLASSES), "no known pattern", "b1"),
     "a nested array": Case(
         (nested_sum, lambda p: {"a": [p["a"][0], 2 * p["a"][1]]}, NESTED), "constant factor", "a[1]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import subprocess
 import sys
@@ -188,12 +187,3 @@ def test_all_lists_every_public_name_in_order() -> None:
     namespace: dict[str, object] = {}
     exec("from tinynet import *", namespace)
     assert set(tinynet.__all__) == namespace.keys() - {"__builtins__"}
-
-
-def test_every_public_name_has_a_docstring() -> None:
-    for name in tinynet.__all__:
-        thing = getattr(tinynet, name)
-        assert thing.__doc__ and not thing.__doc__.startswith(f"{name}("), "what dataclass writes is none"
-        for attribute, value in vars(thing).items() if inspect.isclass(thing) else ():
-            if not attribute.startswith("_") and (callable(value) or isinstance(value, property)):
-                assert value.__doc__, f"{name}.{attribute}"

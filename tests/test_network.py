@@ -33,12 +33,8 @@ def small_problem(rng: np.random.Generator, n: int = 12) -> tuple[Any, Any]:
 
 def test_parameters_have_the_textbook_names_and_shapes() -> None:
     net = TwoLayerNet(4, 3, 2, seed=0)
-    assert {key: param.shape for key, param in net.params.items()} == {
-        "W1": (4, 3),
-        "b1": (3,),
-        "W2": (3, 2),
-        "b2": (2,),
-    }
+    shapes = {key: param.shape for key, param in net.params.items()}
+    assert shapes == {"W1": (4, 3), "b1": (3,), "W2": (3, 2), "b2": (2,)}
     assert all(param.dtype == np.float64 for param in net.params.values())
     assert net.n_parameters == 4 * 3 + 3 + 3 * 2 + 2
 

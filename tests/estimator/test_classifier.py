@@ -39,12 +39,8 @@ OF_SCIKIT_LEARN = parametrize_with_checks([TinyNetClassifier()]).mark
 CHECKS = pytest.mark.parametrize(OF_SCIKIT_LEARN.args[0], [*OF_SCIKIT_LEARN.args[1]], **OF_SCIKIT_LEARN.kwargs)
 
 
-def data() -> tuple[Any, Any]:
-    X, y = load_iris(return_X_y=True)
-    return StandardScaler().fit_transform(X), y
-
-
-X, y = data()
+X, y = load_iris(return_X_y=True)
+X = StandardScaler().fit_transform(X)
 X.flags.writeable = y.flags.writeable = False
 
 
@@ -137,22 +133,18 @@ def test_feature_names_pass_through_a_pipeline_of_data_frames() -> None:
     assert scored.feature_names_in_.tolist() == iris.feature_names
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"batch_size": 7, "early_stopping": True, "class_weight": "balanced"}], ids=str
-)
+@pytest.mark.parametrize("options", [{}, {"batch_size": 7, "early_stopping": True, "class_weight": "balanced"}])
 def test_sparse_x_gives_the_same_bits_as_dense_x(options: dict[str, Any]) -> None:
-    X, y = data()
-    X[X < 0.5] = 0.0
-    weights = np.arange(150) % 4
-    dense = small(**options).fit(X, y, weights)
+    rows, weights = np.where(X < 0.5, 0.0, X), np.arange(150) % 4
+    dense = small(**options).fit(rows, y, weights)
     for kind in (scipy.sparse.csr_array, scipy.sparse.coo_matrix, scipy.sparse.csc_array):
-        sparse = small(**options).fit(kind(X), y, weights)
+        sparse = small(**options).fit(kind(rows), y, weights)
         assert bits(sparse) == bits(dense)
-        np.testing.assert_array_equal(sparse.predict_proba(kind(X)), dense.predict_proba(X))
+        np.testing.assert_array_equal(sparse.predict_proba(kind(rows)), dense.predict_proba(rows))
 
 
 def test_sparse_x_is_made_dense_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    X, y = (np.concatenate([part] * 4) for part in data())
+    four = scipy.sparse.csr_array(np.concatenate([X] * 4))
     rows, toarray = list[int](), scipy.sparse.csr_array.toarray
 
     def recorded(matrix: Any) -> Any:
@@ -160,7 +152,7 @@ def test_sparse_x_is_made_dense_batch_by_batch(monkeypatch: pytest.MonkeyPatch) 
         return toarray(matrix)
 
     monkeypatch.setattr(scipy.sparse.csr_array, "toarray", recorded)
-    small(max_iter=2).fit(scipy.sparse.csr_array(X), y).predict(scipy.sparse.csr_array(X))
+    small(max_iter=2).fit(four, np.concatenate([y] * 4)).predict(four)
     assert sum(rows) >= 3 * 600 and max(rows) <= 256
 
 
@@ -187,7 +179,7 @@ def test_copies_and_pickles_predict_and_continue_alike(activation: Any) -> None:
     assert bits(model.partial_fit(X, y)) == bits(other)
 
 
-def test_the_random_state_decides_all_draws_and_advances() -> None:
+def test_the_random_state_decides_all_draws_and_advances(monkeypatch: pytest.MonkeyPatch) -> None:
     np.random.seed(3)
     first = bits(small().fit(X, y))
     np.random.seed(4)
@@ -196,6 +188,11 @@ def test_the_random_state_decides_all_draws_and_advances() -> None:
     assert bits(small(random_state=state).fit(X, y)) == first != bits(small(random_state=state).fit(X, y))
     np.random.seed(0)
     assert bits(small(random_state=None).fit(X, y)) == first
+    calls = spy(monkeypatch)
+    for seed in (0, 0, 1):
+        small(early_stopping=True, max_iter=1, random_state=seed).fit(X, y)
+    asides = [call["validation"].X.tobytes() for call in calls]
+    assert asides[0] == asides[1] != asides[2]
 
 
 @pytest.mark.parametrize("parameters", [{}, {"early_stopping": True, "validation_fraction": 0.3}])
@@ -233,14 +230,6 @@ def test_training_stops_by_scikit_learns_rule(early_stopping: bool, tol: float, 
     scores = whole.validation_scores_ if early_stopping else [-loss for loss in whole.loss_curve_]
     assert len(scores) == 60
     assert model.n_iter_ == len(model.loss_curve_) == first_stop(scores, tol, n_iter_no_change)
-
-
-def test_the_random_state_decides_what_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = spy(monkeypatch)
-    for random_state in (0, 0, 1):
-        small(early_stopping=True, max_iter=1, random_state=random_state).fit(X, y)
-    asides = [call["validation"].X.tobytes() for call in calls]
-    assert asides[0] == asides[1] != asides[2]
 
 
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,9 +273,7 @@ def test_partial_fits_of_all_data_equal_a_fit_with_its_momentum() -> None:
     assert parts.loss_ == pytest.approx(whole.loss_, rel=1e-12) and len(parts.loss_curve_) == len(whole.loss_curve_)
 
 
-def test_a_partial_fit_may_lack_classes_and_change_the_rate(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_partial_fit_may_lack_classes_and_change_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = spy(monkeypatch)
     model = small(class_weight={0: 2.0, 1: 1.0, 2: 5.0}).partial_fit(X[:80], y[:80], classes=[2, 1, 0])
     assert model.classes_.tolist() == [0, 1, 2]
@@ -304,6 +291,8 @@ def test_partial_fit_refuses_unknown_classes_and_early_stopping() -> None:
     for one, labels, classes, named in (
         (small(), y, None, "classes .* first call"),
         (small(), y, [0, 1], r"y holds 2, .* \[0 1\]"),
+        (small(), y, ["0", "1", None], "no label in 1 of its 3 rows"),
+        (small(), y, [0, 1, np.nan], "no label in 1 of its 3 rows"),
         (model, y, [0, 1, 2, 3], r"\[0 1 2\], but was given \[0 1 2 3\]"),
         (model, ["setosa"] * 150, None, "y holds 'setosa'"),
         (small(early_stopping=True), y, known, "early_stopping=True"),
@@ -353,12 +342,6 @@ def test_a_fit_that_raises_midway_leaves_the_estimator_as_it_was() -> None:
     with pytest.raises(ZeroDivisionError):
         model.fit(X, y)
     assert bits(model) == before
-
-
-def test_what_partial_fit_is_told_of_classes_is_checked_as_labels() -> None:
-    for classes in (["0", "1", None], [0, 1, np.nan]):
-        with pytest.raises(DataError, match="no label in 1 of its 3 rows"):
-            small().partial_fit(X, y, classes=classes)
 
 
 def test_a_diverging_fit_leaves_the_estimator_unchanged() -> None:
@@ -498,7 +481,7 @@ def test_a_stalled_fit_is_told_to_scale_its_inputs() -> None:
 def test_fault_44_missing_labels_are_reported_in_words(y: Any, named: list[str]) -> None:
     for call in (small().fit, partial(small().partial_fit, classes=["a", "b"])):
         with pytest.raises(DataError) as caught:
-            call(data()[0], y)
+            call(X, y)
         assert all(part in str(caught.value) for part in named)
 
 

@@ -13,9 +13,6 @@ from reference import extended_gradient, largest_error
 from tinynet import SGD, Checkpoints, DataError, RunFolderError, TwoLayerNet, train
 from tinynet.data.samples import apply_sample_weight
 
-ACTIVATIONS = ["tanh", "relu", "sign", "quantised:4"]
-EPS = float(np.finfo(np.float64).eps)
-
 
 def problem(rng: np.random.Generator, n: int = 20) -> tuple[Any, Any]:
     return rng.standard_normal((n, 5)), rng.integers(0, 3, n)
@@ -38,7 +35,7 @@ def bits(arrays: dict[str, Any]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("h", [1e-4, 0.5])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sign", "quantised:4"])
 @pytest.mark.parametrize("method", ["loop", "exact", "series", "auto"])
 def test_integer_weights_equal_repeated_samples(
     method: str, activation: str, h: float, rng: np.random.Generator
@@ -47,7 +44,7 @@ def test_integer_weights_equal_repeated_samples(
     repeated = X.repeat(weights, axis=0), y.repeat(weights)
     assert net.loss(X, y, sample_weight=weights) == pytest.approx(net.loss(*repeated), rel=1e-14)
     gradient = net.numerical_gradient(X, y, h=h, method=method, sample_weight=weights)
-    rounding = 4 * EPS / h if method == "loop" else 1e-13
+    rounding = 4 * float(np.finfo(float).eps) / h if method == "loop" else 1e-13
     if method == "series" and (activation, h) != ("tanh", 1e-4):
         rounding = 1e-6  # the precision of float32: the series is not meant for these
     assert largest_error(gradient, net.numerical_gradient(*repeated, h=h, method=method)) < rounding
@@ -167,6 +164,7 @@ def test_the_type_of_the_weights_does_not_change_the_gradient(kind: str, rng: np
 
 def test_a_training_resumes_only_with_the_weights_it_began_with(rng: np.random.Generator, tmp_path: Path) -> None:
     (X, y), weights, nets = problem(rng), rng.random(20), [network(), network()]
+    weights.flags.writeable = False
     settings: dict[str, Any] = {"batch_size": 7, "seed": 0, "sample_weight": weights}
     train(nets[0], X, y, SGD(0.1), epochs=2, checkpoints=Checkpoints(tmp_path), **settings)
     train(nets[0], X, y, SGD(0.1), epochs=4, checkpoints=Checkpoints(tmp_path, resume=True), **settings)
@@ -174,11 +172,3 @@ def test_a_training_resumes_only_with_the_weights_it_began_with(rng: np.random.G
     assert bits(nets[0].params) == bits(nets[1].params)
     with pytest.raises(RunFolderError, match="training data"):
         train(network(), X, y, SGD(0.1), epochs=4, checkpoints=Checkpoints(tmp_path, resume=True), batch_size=7, seed=0)
-
-
-def test_weights_are_not_modified(rng: np.random.Generator) -> None:
-    (X, y), weights = problem(rng), np.linspace(0.0, 3.0, 20)
-    weights.flags.writeable = False
-    network().numerical_gradient(X, y, sample_weight=weights)
-    train(network(), X, y, SGD(0.1), epochs=1, batch_size=7, seed=0, sample_weight=weights)
-    assert (weights == np.linspace(0.0, 3.0, 20)).all()

@@ -12,7 +12,7 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import pytest
-from crashing import SAID, ended, forked, outcomes, reference, saved_steps
+from crashing import SAID, ended, forked, outcomes, reference, saved_steps, to_go_on
 from rights import obey_permissions
 from sweeping import TINYNET
 
@@ -23,6 +23,7 @@ WITHOUT = "no strace on this machine ('apt-get install strace'); .ci/run install
 CALLS = "mkdir,mkdirat,write,writev,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat"
 MANY = ("training.epochs=50", "training.batch_size=105", "training.checkpoint_every_s=0", "--quiet")
 TRAIN = ("train", "iris", *MANY, "--out", "x")
+SWEEP = ("sweep", "iris", *MANY, "seed=0..1", "--out", "x")
 MADE_AGAIN = ("loss_curve.png", "report.html", "sweep.csv")  # a command makes them again from the other files
 
 Event = tuple[str, ...]  # a call and the files it names
@@ -107,11 +108,11 @@ def running(*words: str, prepare: Callable[[], object] = lambda: None, steps: in
     return process
 
 
-def stopped(process: ForkProcess, why: str) -> None:
+def stopped(process: ForkProcess, why: str, advice: str = "resume with: tinynet train .*") -> None:
     """Check that a run exits with 3 and one line that says why and how to resume."""
     assert ended(process) == 3
     (line,) = SAID.read_text(encoding="utf-8").splitlines()
-    assert re.fullmatch(rf"tinynet: failed: x\S*: {why}; resume with: tinynet train .*", line)
+    assert re.fullmatch(rf"tinynet: failed: x\S*: {why}; {advice}", line)
 
 
 def test_fault_33_a_run_that_hits_a_file_size_limit_can_be_resumed() -> None:
@@ -143,12 +144,8 @@ def may_mount() -> bool:
 
 
 @pytest.mark.skipif(not may_mount(), reason="a small file system can be mounted by root alone")
-@pytest.mark.parametrize(
-    "command", [TRAIN, ("sweep", "iris", *MANY, "seed=0..1", "--out", "x")], ids=["train", "sweep"]
-)
-def test_fault_33_a_run_on_a_full_disk_can_be_resumed(
-    command: tuple[str, ...],
-) -> None:
+@pytest.mark.parametrize("command", [TRAIN, SWEEP], ids=["train", "sweep"])
+def test_fault_33_a_run_on_a_full_disk_can_be_resumed(command: tuple[str, ...]) -> None:
     whole = reference(command)
     with small_disk(Path("x"), 2**18):
         process = running(*command, steps=20)
@@ -161,9 +158,7 @@ def test_fault_33_a_run_on_a_full_disk_can_be_resumed(
         assert "No space left on device" in said and all(line.startswith("tinynet: ") for line in said.splitlines())
         assert 20 <= before <= saved_steps("x") < 50
         Path("x/.ballast.lock").unlink()
-        assert (
-            main([command[0], f"x/{'sweep' if command[0] == 'sweep' else 'config'}.json", "--resume", "--quiet"]) == 0
-        )
+        assert main(list(to_go_on(command, "x"))) == 0
         assert outcomes("x") == whole
 
 
@@ -193,8 +188,7 @@ def test_fault_33_a_run_whose_folder_is_deleted_can_start_again() -> None:
     process = running(*TRAIN)
     Path("x").rename("trash")
     shutil.rmtree("trash")
-    assert ended(process) == 3
-    assert re.match(r"tinynet: failed: x\S*: No such file or directory; ", SAID.read_text(encoding="utf-8"))
+    stopped(process, "No such file or directory", ".*")
     assert not Path("x").exists()
     assert main(list(TRAIN)) == 0
     assert outcomes("x") == whole

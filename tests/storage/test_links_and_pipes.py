@@ -16,7 +16,6 @@ from tinynet.artifacts.run_folder import RunFolder
 from tinynet.artifacts.stored_runs import MAX_JSON, read_ending
 from tinynet.cli.main import main
 
-COMMAND_S = 60  # a command that opened a pipe would wait for ever
 LIMITED = 'ulimit -v 8000000; exec "$0" "$@"'  # KiB; fails before the machine runs out of memory
 CSV = "a,b,label\n" + "".join(f"{n % 7},{n % 5},{'no' if n % 3 else 'yes'}\n" for n in range(60))
 CONFIG = '[dataset]\nname = "csv"\npath = "data.csv"\n[network]\nhidden_units = 3\n[training]\nepochs = 2\n'
@@ -30,15 +29,11 @@ def in_a_project_with_its_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Path("my.toml").write_text(CONFIG, encoding="utf-8")
 
 
-def enlarged(path: Path, summary: str) -> None:
-    path.write_text(summary + " " * MAX_JSON)
-
-
 ODD: dict[str, Callable[[Path, str], object]] = {
     "pipe": lambda path, _: os.mkfifo(path),
     "endless": lambda path, _: path.symlink_to("/dev/zero"),
     "folder": lambda path, _: path.mkdir(),
-    "large": enlarged,
+    "large": lambda path, summary: path.write_text(summary + " " * MAX_JSON),
 }
 
 
@@ -50,7 +45,7 @@ def test_a_run_with_an_unreadable_summary_is_trained_again() -> None:
         (run / "summary.json").unlink()
         make(run / "summary.json", text)
     command = [TINYNET, "sweep", "s/sweep.json", "--resume", "--quiet"]
-    done = subprocess.run(["bash", "-c", LIMITED, *command], capture_output=True, timeout=COMMAND_S, check=False)
+    done = subprocess.run(["bash", "-c", LIMITED, *command], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (0, b"", len(ODD)), done.stderr
     assert all(f"tinynet: note: {run}/summary.json: ".encode() in done.stderr for run in runs[:-1]), done.stderr
     assert statuses() == ["completed"] * 5

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crashing import FORK
 from rights import another_user, unprivileged
 
 from tinynet import SGD, RunFolderError, TwoLayerNet, train
@@ -299,31 +298,3 @@ def test_a_lock_left_in_a_read_only_folder_locks_nothing() -> None:
     assert [path.name for path in Path("run").iterdir()] == [".lock"]
     with unprivileged(), only_writer(Path("run")):
         pass
-
-
-def hold_once(path: str, begin: Any, inside: Any, most: Any, taken: Any) -> None:
-    """Try repeatedly to be the writer; count how many write at the same time."""
-    begin.wait()
-    for _ in range(50):
-        try:
-            with only_writer(Path(path)):
-                with inside.get_lock():
-                    inside.value += 1
-                    most.value = max(most.value, inside.value)
-                    taken.value += 1
-                with inside.get_lock():
-                    inside.value -= 1
-        except RunFolderError:
-            pass
-
-
-def test_racing_processes_write_one_at_a_time() -> None:
-    begin, counters = FORK.Barrier(2), [FORK.Value("i", 0) for _ in range(3)]
-    racers = [FORK.Process(target=hold_once, args=(".", begin, *counters)) for _ in range(2)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join()
-    inside, most, taken = (counter.value for counter in counters)
-    assert [racer.exitcode for racer in racers] == [0, 0]
-    assert (inside, most) == (0, 1) and taken >= 25

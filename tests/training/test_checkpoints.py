@@ -32,6 +32,12 @@ def whole() -> Any:
     return outcome(training, training.run())
 
 
+def resumed(folder: Path, **changes: Any) -> Any:
+    """Return the outcome of a training that goes on from the checkpoints in a folder."""
+    training = Training(**changes)
+    return outcome(training, training.run(folder, resume=True))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return the folder of a training interrupted in step 8, the second of its third epoch."""
@@ -58,8 +64,7 @@ def test_a_training_resumed_from_any_step_ends_with_the_same_bits(whole: Any, tm
         folder, number = tmp_path / str(step), (signal.SIGINT, signal.SIGTERM)[step % 2]
         interruption = Training().run_until(step, folder, number)
         assert (interruption.signal, interruption.at_once, max(paths(folder))) == (number, False, step)
-        again = Training()
-        assert outcome(again, again.run(folder, resume=True)) == whole, step
+        assert resumed(folder) == whole, step
         assert not list(folder.glob(".*"))
 
 
@@ -67,38 +72,33 @@ def test_a_training_interrupted_at_every_step_keeps_its_bits(whole: Any, tmp_pat
     steps = N_STEPS * len(Training().run())
     for step in range(1, steps + 1):
         Training().run_until(step, tmp_path, resume=step > 1)
-    again = Training()
-    assert outcome(again, again.run(tmp_path, resume=True)) == whole
+    assert resumed(tmp_path) == whole
 
 
 def test_figures_measured_during_an_epoch_resume_to_the_same_bits(tmp_path: Path) -> None:
-    def training() -> Training:
-        return Training(measure="during", patience=None, keep="best", epochs=5)
-
-    one = training()
+    during: dict[str, Any] = {"measure": "during", "patience": None, "keep": "best", "epochs": 5}
+    one = Training(**during)
     wanted = outcome(one, one.run())
     for step in (1, 5, 6, 7, 14):
-        training().run_until(step, tmp_path / str(step))
-        again = training()
-        assert outcome(again, again.run(tmp_path / str(step), resume=True)) == wanted, step
-    training().run(tmp_path / "short", epochs=2)
-    longer = training()
-    assert outcome(longer, longer.run(tmp_path / "short", resume=True)) == wanted
+        Training(**during).run_until(step, tmp_path / str(step))
+        assert resumed(tmp_path / str(step), **during) == wanted, step
+    Training(**during).run(tmp_path / "short", epochs=2)
+    assert resumed(tmp_path / "short", **during) == wanted
 
 
 def test_the_losses_of_steps_resume_to_the_same_bits(tmp_path: Path) -> None:
-    def resumed(step: int, **changes: Any) -> History:
+    def losses_from(step: int, **changes: Any) -> list[float]:
         training, folder = Training(epochs=2), tmp_path / f"{step} {changes}"
         training.run_until(step, folder)
-        return training.run(folder, resume=True, **changes)
+        return training.run(folder, resume=True, **changes).step_losses
 
     whole = Training(epochs=2)
     before = whole.net.loss(*whole.data)
     losses = whole.run().step_losses
     first = Training(epochs=1, batch_size=20)  # the batch is all the data
     assert len(losses) == 2 * N_STEPS and first.run().step_losses == pytest.approx([before], rel=1e-12)
-    assert all(resumed(step).step_losses == losses for step in (1, 4))
-    assert resumed(4, epochs=3).step_losses == [] == Training(epochs=3).run().step_losses
+    assert all(losses_from(step) == losses for step in (1, 4))
+    assert losses_from(4, epochs=3) == [] == Training(epochs=3).run().step_losses
 
 
 def test_a_checkpoint_in_the_first_format_can_be_resumed(whole: Any, folder: Path) -> None:
@@ -131,8 +131,7 @@ def test_saving_does_not_change_the_training(whole: Any, tmp_path: Path) -> None
 def test_a_finished_training_resumes_without_a_step(whole: Any, tmp_path: Path) -> None:
     Training().run(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again = Training()
-    assert outcome(again, again.run(tmp_path, resume=True)) == whole
+    assert resumed(tmp_path) == whole
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
@@ -171,8 +170,7 @@ def test_a_second_signal_while_saving_leaves_no_half_file(
     expected.run(epochs=2)
     assert all((training.net.params[key] == param).all() for key, param in expected.net.params.items())
     assert list(tmp_path.iterdir()) == [tmp_path / "checkpoint-000000006.npz"]
-    again = Training()
-    assert outcome(again, again.run(tmp_path, resume=True)) == whole
+    assert resumed(tmp_path) == whole
 
 
 # What is refused

@@ -92,24 +92,6 @@ def test_fault_32_every_call_on_a_file_may_fail_or_be_the_last(command: tuple[st
 # At any time
 
 
-def kill_at_random(command: tuple[str, ...], kills: int, *, real: bool = False) -> None:
-    """Kill that many processes of a command, each followed by one that resumes and may be killed too."""
-    rng, killed, whole = random.Random(kills), 0, reference(command)
-    started = time.perf_counter()
-    assert ended(forked(*command)) == 0
-    most_s = time.perf_counter() - started
-    while killed < kills:
-        shutil.rmtree("x")
-        alive = True
-        while alive and killed < kills:
-            words = to_go_on(command, "x")
-            alive = was_killed(words, rng.uniform(0, most_s), real=real)
-            killed += alive
-            alive = alive and rng.random() < 0.5
-        resume_when_free(to_go_on(command, "x"))
-        assert outcomes("x") == whole and not half_written("x")
-
-
 def resume_when_free(words: tuple[str, ...]) -> None:
     """Run a command; repeat it while dying workers of the killed one still hold the lock."""
     limit = time.monotonic() + 20
@@ -151,4 +133,17 @@ def was_killed(words: tuple[str, ...], after_s: float, *, real: bool) -> bool:
     ],
 )
 def test_fault_32_a_command_killed_at_any_time_can_be_resumed(command: tuple[str, ...], kills: int, real: bool) -> None:
-    kill_at_random(command, kills, real=real)
+    rng, killed, whole = random.Random(kills), 0, reference(command)
+    started = time.perf_counter()
+    assert ended(forked(*command)) == 0
+    most_s = time.perf_counter() - started
+    while killed < kills:
+        shutil.rmtree("x")
+        alive = True
+        while alive and killed < kills:  # a process that resumes may be killed too
+            words = to_go_on(command, "x")
+            alive = was_killed(words, rng.uniform(0, most_s), real=real)
+            killed += alive
+            alive = alive and rng.random() < 0.5
+        resume_when_free(to_go_on(command, "x"))
+        assert outcomes("x") == whole and not half_written("x")

@@ -15,6 +15,7 @@ import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from tinynet.training.checkpoints import Keeper
 from tinynet.training.state import MAX_DIRECTORY, MAX_META, State, paths, to_bytes
 
 Members = dict[str, bytes]
+Refused = Callable[[Any], str]  # why a checkpoint of such content, or made so, is refused
 NET = Training().net
 NEWEST = "checkpoint-000000008.npz"
 ADDRESS = re.compile("0x[0-9a-f]+")  # the address of an object in a message of Python
@@ -83,7 +85,7 @@ def why_refused(folder: Path, wanted: dict[str, Any], content: bytes | Callable[
 
 
 @pytest.fixture
-def refused(made: Path, wanted: dict[str, Any], tmp_path: Path) -> Callable[[Any], str]:
+def refused(made: Path, wanted: dict[str, Any], tmp_path: Path) -> Refused:
     for path in made.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     return lambda content: why_refused(tmp_path, wanted, content)
@@ -149,7 +151,7 @@ def test_fault_34_every_flipped_byte_and_every_cut_is_detected(
         print(f"{n:,} {name}, {time.perf_counter() - started:.0f} s")
 
 
-def test_fault_34_a_checkpoint_under_another_name_is_refused(refused: Callable[[Any], str], made: Path) -> None:
+def test_fault_34_a_checkpoint_under_another_name_is_refused(refused: Refused, made: Path) -> None:
     content = (made / "checkpoint-000000007.npz").read_bytes()
     assert refused(content) == "is not what tinynet wrote for such a network: step 7 after 2 epochs of 3 steps"
 
@@ -167,7 +169,7 @@ def test_fault_34_a_checkpoint_under_another_name_is_refused(refused: Callable[[
         (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),
     ],
 )
-def test_fault_36_a_pipe_or_folder_does_not_block(make: Any, message: str, refused: Callable[[Any], str]) -> None:
+def test_fault_36_a_pipe_or_folder_does_not_block(make: Any, message: str, refused: Refused) -> None:
     assert refused(make) == message
 
 
@@ -195,9 +197,7 @@ def nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("name", ["meta", "history", "params_W1", "best_b2", "velocity_W2"])
 @pytest.mark.usefixtures("nothing_is_executed")
-def test_fault_36_pickled_objects_are_refused_and_never_loaded(
-    name: str, refused: Callable[[Any], str], made: Path
-) -> None:
+def test_fault_36_pickled_objects_are_refused_and_never_loaded(name: str, refused: Refused, made: Path) -> None:
     bomb = npy(np.array([Bomb()], object), pickled=True)
     fault = refused(altered(made / NEWEST, lambda there: there.update({name: bomb})))
     assert fault == f"array {name} holds Python objects, which are never loaded: they could run code"
@@ -206,7 +206,7 @@ def test_fault_36_pickled_objects_are_refused_and_never_loaded(
 
 
 @pytest.mark.usefixtures("nothing_is_executed")
-def test_fault_36_a_plain_pickle_and_code_in_a_header_are_refused(refused: Callable[[Any], str], made: Path) -> None:
+def test_fault_36_a_plain_pickle_and_code_in_a_header_are_refused(refused: Refused, made: Path) -> None:
     assert refused(sealed(pickle.dumps([Bomb()] * 20))) == "does not end as what tinynet writes"
     code = "{'descr': __import__('os').mkdir('executed'), 'fortran_order': False, 'shape': (8,)}"
     header = b"\x93NUMPY\x01\x00" + len(code).to_bytes(2, "little") + code.encode()
@@ -216,7 +216,7 @@ def test_fault_36_a_plain_pickle_and_code_in_a_header_are_refused(refused: Calla
 
 
 def test_fault_36_control_characters_do_not_reach_the_terminal(
-    refused: Callable[[Any], str], made: Path, wanted: dict[str, Any], tmp_path: Path
+    refused: Refused, made: Path, wanted: dict[str, Any], tmp_path: Path
 ) -> None:
     refused(altered(made / NEWEST, changed_meta(step="\x1b[2J\n" * 1000)))
     alone = tmp_path / "alone"
@@ -258,7 +258,7 @@ BOMBS: dict[str, tuple[Any, str]] = {
 }
 
 
-def measured(refused: Callable[[Any], str], content: bytes) -> tuple[str, int]:
+def measured(refused: Refused, content: bytes) -> tuple[str, int]:
     """Return why a content is refused, and the bytes of memory that it takes."""
     tracemalloc.start()
     try:
@@ -268,18 +268,14 @@ def measured(refused: Callable[[Any], str], content: bytes) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_fault_36_a_file_that_would_take_all_memory_is_refused(
-    name: str, refused: Callable[[Any], str], made: Path
-) -> None:
+def test_fault_36_a_file_that_would_take_all_memory_is_refused(name: str, refused: Refused, made: Path) -> None:
     change, message = BOMBS[name]
     fault, peak = measured(refused, altered(made / NEWEST, change))
     assert fault.startswith(message) and peak < 50e6
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_fault_36_compressed_members_are_refused_unread(
-    compression: int, refused: Callable[[Any], str], made: Path
-) -> None:
+def test_fault_36_compressed_members_are_refused_unread(compression: int, refused: Refused, made: Path) -> None:
     there = members(made / NEWEST)
     assert "holds compressed arrays" in refused(archive(there, compression))
     bomb = archive(there | {"meta": npy(np.zeros(2**24, np.uint8))}, compression)
@@ -288,7 +284,7 @@ def test_fault_36_compressed_members_are_refused_unread(
     assert "holds compressed arrays" in fault and peak < 8e6
 
 
-def test_fault_36_a_second_directory_record_is_refused(refused: Callable[[Any], str], made: Path) -> None:
+def test_fault_36_a_second_directory_record_is_refused(refused: Refused, made: Path) -> None:
     content = (made / NEWEST).read_bytes()[:-64]
     locator = b"PK\x06\x07" + bytes(16)
     assert refused(sealed(content[:-22] + locator + content[-22:])) == "does not end as what tinynet writes"
@@ -300,7 +296,7 @@ def test_fault_36_a_second_directory_record_is_refused(refused: Callable[[Any], 
 
 
 def test_fault_36_a_file_above_the_size_limit_is_refused_unread(
-    refused: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state_module, "MAX_HISTORY", 1000)
     largest = 4 * 8 * NET.n_parameters + 1000 + MAX_META + MAX_DIRECTORY
@@ -354,7 +350,7 @@ ALTERED: list[Any] = [
 
 
 @pytest.mark.parametrize("number", range(len(ALTERED)))
-def test_fault_36_an_altered_state_is_refused(number: int, refused: Callable[[Any], str], made: Path) -> None:
+def test_fault_36_an_altered_state_is_refused(number: int, refused: Refused, made: Path) -> None:
     assert refused(altered(made / NEWEST, ALTERED[number]))
 
 
@@ -421,10 +417,6 @@ def attempt(folder: Path, content: bytes) -> None:
 # The command
 
 
-def limited() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))  # bytes of address space
-
-
 @pytest.mark.usefixtures("nothing_is_executed")
 def test_fault_36_the_command_refuses_crafted_checkpoints() -> None:
     Path("run").mkdir()
@@ -435,6 +427,7 @@ def test_fault_36_the_command_refuses_crafted_checkpoints() -> None:
     older.write_bytes(archive(there | {"params_W1": npy(np.zeros(2**26, np.uint8))}, zipfile.ZIP_DEFLATED))
     files = {path: path.read_bytes() for path in Path("run").iterdir()}
     command, environment = [TINYNET, "train", "--out", "run", "--resume"], os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    limited = partial(resource.setrlimit, resource.RLIMIT_AS, (2**31, 2**31))  # bytes of address space
     ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, env=environment, check=False)
     assert (ended.returncode, ended.stderr.splitlines()) == (
         2,

@@ -24,22 +24,6 @@ def handlers_are_put_back() -> Iterator[None]:
     assert [signal.getsignal(number) for number in STOPS] == before
 
 
-@pytest.mark.parametrize("number", STOPS)
-def test_a_signal_is_held_back_until_asked_for(number: int) -> None:
-    steps = []
-    with pytest.raises(Interrupted) as caught, deferred_signals() as stop:
-        assert stop() is None
-        signal.raise_signal(number)
-        steps.append("finished")
-        asked = stop()
-        assert asked is not None and asked is stop()
-        raise asked
-    assert steps == ["finished"]
-    assert (caught.value.signal, caught.value.at_once) == (number, False)
-    assert str(caught.value) == f"interrupted by signal {number}"
-    assert isinstance(caught.value, KeyboardInterrupt)
-
-
 @pytest.fixture
 def slow_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make any two signals far apart in time."""
@@ -68,7 +52,7 @@ def test_a_sigterm_repeated_at_once_counts_as_one() -> None:
         finally:
             signal.raise_signal(signal.SIGTERM)
             caught_up = True
-    assert caught_up and caught.value.signal == signal.SIGTERM
+    assert caught_up and (caught.value.signal, caught.value.at_once) == (signal.SIGTERM, False)
     with pytest.raises(Interrupted) as caught, termination_raised():
         try:
             with deferred_signals() as stop:
@@ -162,16 +146,9 @@ def test_nothing_is_held_back_in_another_thread(keep: Any) -> None:
     assert results == [True, True]
 
 
-def test_a_termination_is_raised_at_the_current_point() -> None:
-    with pytest.raises(Interrupted) as caught, termination_raised():
-        signal.raise_signal(signal.SIGTERM)
-        raise AssertionError
-    assert (caught.value.signal, caught.value.at_once) == (signal.SIGTERM, False)
-
-
 def test_an_interruption_survives_the_way_from_a_worker() -> None:
     error = Interrupted(signal.SIGTERM, at_once=True)
     error.history = History()
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.signal, again.at_once, again.history) == (Interrupted, signal.SIGTERM, True, History())
-    assert str(again) == str(error)
+    assert str(again) == "interrupted by signal 15" and isinstance(again, KeyboardInterrupt)
