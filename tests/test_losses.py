@@ -39,13 +39,10 @@ def test_cross_entropy_agrees_with_extended_precision(logits: Any, label: int) -
     assert cross_entropy(logits, labels) == pytest.approx(float(expected), rel=1e-13, abs=1e-18)
 
 
-def test_logits_of_ten_thousand_give_finite_correct_losses() -> None:
+def test_large_logits_give_finite_losses_that_are_not_rounded() -> None:
     assert cross_entropy([[1e4, -1e4]], [0]) == 0.0
     assert cross_entropy([[1e4, -1e4]], [1]) == 2e4
     assert softmax([[1e4, -1e4]]).tolist() == [[1.0, 0.0]]
-
-
-def test_a_tiny_loss_is_not_rounded_to_zero() -> None:
     assert cross_entropy([[50.0, 0.0]], [0]) == pytest.approx(np.exp(-50.0), rel=1e-12)
 
 

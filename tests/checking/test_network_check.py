@@ -257,9 +257,6 @@ def test_kinks_are_found_anywhere_from_values_alone(function: Any, kinks: list[K
             continue
         assert [kink.is_jump for kink in found] == [kink.is_jump for kink in kinks]
         np.testing.assert_allclose([kink.at for kink in found], [kink.at for kink in kinks], atol=2e-6)
-
-
-def test_all_of_many_levels_are_found() -> None:
     assert len(find_kinks(get_activation("quantised:256"), -3.0, 3.0)) == 255
 
 

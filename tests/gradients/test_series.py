@@ -142,23 +142,25 @@ def test_auto_gives_the_difference_quotient_in_two_thousand_cases(problem: dict[
     check(problem | {"shape": shape})
 
 
+def error_of(net: TwoLayerNet, X: Any, y: Any, h: float = 1e-4, **options: Any) -> float:
+    """Return the error of a network's gradient, in units of the largest entry of the quotients."""
+    function = extended_sigmoid if net.activation.name == "sigmoid" else net.activation.function
+    truth = extended_gradient(net.params, function, X, y, h)
+    return largest_error(net.numerical_gradient(X, y, h=h, **options), truth)
+
+
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "silu", "relu", gelu, softsign, bent])
 def test_ordinary_scaling_gives_twelve_correct_digits(activation: Any) -> None:
     data = load_dataset("digits")
-    X, y = data.X_train[:30], data.y_train[:30]
     net = TwoLayerNet(64, 5, 10, activation=activation, seed=0)
-    function = extended_sigmoid if activation == "sigmoid" else net.activation.function
-    assert largest_error(net.numerical_gradient(X, y), extended_gradient(net.params, function, X, y, 1e-4)) < 1e-12
+    assert error_of(net, data.X_train[:30], data.y_train[:30]) < 1e-12
 
 
 def one_pair(activation: Callable[[Any], Any], h: float) -> float:
     """Return the error for one sample and one unit at a = 0.25, in units of the largest entry."""
     net = TwoLayerNet(3, 1, 3, activation=activation, seed=1)
     net.params["W1"][:] = [[0.5], [0.25], [-0.5]]
-    X, y = np.array([[0.5, 1.0, 0.5]]), [2]
-    return largest_error(
-        net.numerical_gradient(X, y, h=h), extended_gradient(net.params, activation, X, np.array(y), h)
-    )
+    return error_of(net, np.array([[0.5, 1.0, 0.5]]), np.array([2]), h)
 
 
 @pytest.mark.parametrize("jump", [0.0, 1.0], ids=["kink", "jump"])
@@ -195,9 +197,7 @@ def test_without_guards_a_kink_goes_unnoticed() -> None:
     net = TwoLayerNet(3, 4, 3, activation="relu", seed=0)
     net.params["W1"][:] = 0.0  # every unit is at its kink
     X, y = np.ones((2, 3)), np.array([0, 1])
-    truth = extended_gradient(net.params, net.activation.function, X, y, 1e-3)
-    assert largest_error(net.numerical_gradient(X, y, h=1e-3), truth) < 1e-10
-    assert largest_error(net.numerical_gradient(X, y, h=1e-3, method="series"), truth) > 1e-6
+    assert error_of(net, X, y, 1e-3) < 1e-10 and error_of(net, X, y, 1e-3, method="series") > 1e-6
 
 
 @given(st.sampled_from([np.tanh, np.sin, np.arctan, gelu]), st.floats(-4, 4))
@@ -291,8 +291,7 @@ def test_an_outlier_costs_the_other_features_nothing(rng: np.random.Generator) -
         net.params["b1"][:] -= (X @ net.params["W1"])[0] * (np.arange(4) < kinks)  # a kink in the first sample
         found = fallbacks(net, X, y)
         assert (found.measured, found.exact, found.outliers, found.exact_outliers) == (kinks, 0, 3, kinks)
-        truth = extended_gradient(net.params, net.activation.function, X, y, 1e-4)
-        assert largest_error(net.numerical_gradient(X, y), truth) < 1e-9
+        assert error_of(net, X, y) < 1e-9
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "silu"])
@@ -376,8 +375,7 @@ def test_method_series_uses_the_series_at_any_h(rng: np.random.Generator) -> Non
 def test_a_loss_beyond_float32_has_all_its_cumulants(activation: str) -> None:
     X, y, net = np.array([[0.5]]), np.array([0]), TwoLayerNet(1, 1, 2, activation=activation, seed=0)
     net.params = {"W1": np.ones((1, 1)), "b1": np.ones(1), "W2": np.array([[0.0, -20.0]]), "b2": np.array([120.0, 0.0])}
-    truth = extended_gradient(net.params, net.activation.function, X, y, 1e-4)
-    assert largest_error(net.numerical_gradient(X, y), truth) < 1e-9
+    assert error_of(net, X, y) < 1e-9
 
 
 @pytest.mark.parametrize("margin", [30, 45, 60, 95, 102, 250])

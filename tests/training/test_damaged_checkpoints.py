@@ -137,7 +137,7 @@ def test_fault_34_a_cut_at_any_length_is_detected(made: Path, wanted: dict[str, 
 
 @pytest.mark.soak
 def test_fault_34_every_flipped_byte_and_every_cut_is_detected(
-    made: Path, wanted: dict[str, Any], tmp_path: Path, record_property: Callable[[str, object], None]
+    made: Path, wanted: dict[str, Any], tmp_path: Path
 ) -> None:
     content, started = (made / NEWEST).read_bytes(), time.perf_counter()
     for name, damaged in (

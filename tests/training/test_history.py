@@ -35,9 +35,6 @@ def test_the_best_epoch_is_the_first_with_the_lowest_loss() -> None:
     assert History(rows).best is rows[1]
     rows = [row(1, 0.3), row(2, 0.2), row(3, 0.4)]  # without validation the training loss decides
     assert History(rows).best is rows[1]
-
-
-def test_an_empty_history_has_no_best_epoch() -> None:
     with pytest.raises(InvalidValueError, match="empty history has no best epoch"):
         _ = History().best
 

@@ -63,9 +63,8 @@ def test_each_epoch_records_the_losses_of_the_whole_parts(rng: np.random.Generat
     )
     columns = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
     assert np.column_stack([history[column] for column in columns]).tolist() == measured
-    assert history["epoch"] == [1, 2, 3]
-    assert history["step"] == [4, 8, 12]
-    assert history["learning_rate"] == [0.25] * 3
+    steps = [(row.epoch, row.step, row.learning_rate) for row in history]
+    assert steps == [(1, 4, 0.25), (2, 8, 0.25), (3, 12, 0.25)]
     assert not history.stopped_early
 
 
