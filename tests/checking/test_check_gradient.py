@@ -319,7 +319,7 @@ def test_a_tiny_x_does_not_let_a_wrong_gradient_pass() -> None:
     assert mistake.kind == "sign flipped"
 
 
-def test_zero_is_no_gradient_of_an_f_whose_stairs_are_those_of_float32() -> None:
+def test_zero_is_no_gradient_of_an_f_with_the_stairs_of_float32() -> None:
     def inside(a: Any) -> float:
         return float(np.cos(a.astype(np.float32))[0])
 
