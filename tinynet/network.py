@@ -130,9 +130,9 @@ class TwoLayerNet:
         if isinstance(X, Samples):
             if y is not None or sample_weight is not None:
                 raise InvalidTypeError("Samples hold labels and weights already; leave y and sample_weight out")
+        elif y is None:
+            raise DataError("X needs y, the labels of its samples")
         else:
-            if y is None:
-                raise DataError("X needs y, the labels of its samples")
             X = Samples(X, y, sample_weight, n_classes=n_classes)
         if X.X.shape[1] != d:
             raise DataError(f"X has {X.X.shape[1]} features, the network was made for {d}")

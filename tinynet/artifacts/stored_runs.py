@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tinynet.artifacts.model import Model, load_model
 from tinynet.artifacts.run_folder import FINAL, TRAINED, RunFolder, Status
-from tinynet.config.loading import check_same, config_from, flat, load_config, resolve_path
+from tinynet.config.loading import MAX_FAULTS, check_same, config_from, flat, load_config, resolve_path
 from tinynet.config.sections import Config
 from tinynet.errors import DataError, RunFolderError
 from tinynet.storage.messages import shown_path
@@ -24,7 +24,6 @@ from tinynet.storage.reading import read_text
 from tinynet.training.history import COLUMNS, Epoch, History
 
 MAX_JSON, MAX_CSV = 2**20, 2**28  # bytes; a million epochs have less than that
-MAX_FAULTS = 20  # reported
 OPTIONAL = {column.name for column in fields(Epoch) if column.default is not MISSING}  # absent in older files
 T = TypeVar("T")
 

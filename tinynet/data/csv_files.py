@@ -132,16 +132,12 @@ def _table(
     if not header:
         lines.insert(0, line)
         cells = [[cell, *blocks] for cell, blocks in zip(first, cells, strict=True)]
-        made = (
-            columns()
-            if not made
-            else [
-                replace(column, values=np.append(_numbers(cell, style), column.values))
-                if column.levels is None
-                else _column(column.name, blocks, style, as_text=True)
-                for cell, column, blocks in zip(first, made, cells, strict=True)
-            ]
-        )
+        for place, column in enumerate(made):  # numbers are not read twice
+            if column.levels is None:
+                made[place] = replace(column, values=np.append(_numbers(first[place], style), column.values))
+            else:
+                made[place] = _column(column.name, cells[place], style, as_text=True)
+        made = made or columns()
     if not lines:
         raise DataError("has a header only")
     if len(names) == 1 and not known:

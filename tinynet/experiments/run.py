@@ -9,8 +9,6 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
-import numpy as np
-
 from tinynet.artifacts.environment import blas_threads, compare_environments, environment
 from tinynet.artifacts.model import model_bytes
 from tinynet.artifacts.run_folder import TRAINED, RunFolder, Status, finite
@@ -191,8 +189,7 @@ class RunWriter:
 def _summary(run: Run, history: History, status: str, duration_s: float) -> dict[str, Any]:
     data = run.dataset
     measured = len(data.X_test) > 0 and status in TRAINED  # once, at the end
-    counts = np.bincount(data.y_train, minlength=data.n_classes)
-    scores = score(data.y_test, run.net.logits(data.X_test), counts) if measured else None
+    scores = score(data.y_test, run.net.logits(data.X_test), data.class_counts) if measured else None
     last = history.rows[-1] if len(history) else None
     return {
         "status": status,
@@ -210,7 +207,7 @@ def _summary(run: Run, history: History, status: str, duration_s: float) -> dict
         "test_scores": scores,
         "remarks": [
             *data.remarks,
-            *remarks(run.config.training, history, scores, counts, data.class_names),
+            *remarks(run.config.training, history, scores, data.class_counts, data.class_names),
             *run.net.slowdown_remarks(),
         ],
         "duration_s": duration_s,

@@ -326,8 +326,8 @@ def _checked(net: TwoLayerNet, X: npt.ArrayLike, y: npt.ArrayLike, class_names: 
             f"net must be a TwoLayerNet, got {got}; that of a TinyNetClassifier is net_, of a Model net"
         )
     n_classes = net.shapes["b2"][0]
-    names = [f"class {k}" for k in range(n_classes)] if class_names is None else [str(name) for name in class_names]
-    names = names or [f"class {k}" for k in range(n_classes)]
+    given = [str(name) for name in (() if class_names is None else class_names)]
+    names = given or [f"class {k}" for k in range(n_classes)]
     if len(names) != n_classes:
         raise DataError(f"{len(names)} class_names for {n_classes} classes")
     return net.samples(X, y), [_plain(name) for name in names]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinynet.artifacts.run_folder import Status
 from tinynet.artifacts.stored_runs import StoredRun
 from tinynet.config.building import Run
@@ -33,14 +31,14 @@ def run_page(stored: StoredRun, run: Run | str) -> bytes:
     summary, logits, scores = stored.summary, None, None
     if summary is not None and isinstance(run, Run) and summary.test_accuracy is not None:
         logits = run.net.logits(run.dataset.X_test)
-        scores = score(run.dataset.y_test, logits, np.bincount(run.dataset.y_train, minlength=run.dataset.n_classes))
+        scores = score(run.dataset.y_test, logits, run.dataset.class_counts)
     elif summary is not None and summary.test_scores is not None:
         scores = summary.test_scores.model_dump()
     said = (summary.remarks if summary is not None else []) or []
     if summary is not None and summary.remarks is None and isinstance(run, Run):  # an older version's
-        counts = np.bincount(run.dataset.y_train, minlength=run.dataset.n_classes)
-        found = remarks(stored.config.training, stored.history, scores, counts, run.dataset.class_names)
-        said = [*run.dataset.remarks, *found]
+        data = run.dataset
+        found = remarks(stored.config.training, stored.history, scores, data.class_counts, data.class_names)
+        said = [*data.remarks, *found]
     notices = [ENDINGS[stored.status]] if stored.status in ENDINGS else []
     parts = list[Html]()
     if stored.status in RESUMABLE:
