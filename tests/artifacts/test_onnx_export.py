@@ -298,6 +298,7 @@ def test_a_model_without_class_names_is_exported_with_numbers() -> None:
 def test_a_model_that_cannot_be_exported_is_named(other: Any) -> None:
     if hasattr(other, "steps"):
         other.fit(rows(RAW["wine"]), np.arange(178) % 2)
-    with pytest.raises(InvalidTypeError, match="export takes"):
+    said = "export takes" if hasattr(other, "steps") else "which is not fitted$"
+    with pytest.raises(InvalidTypeError, match=said):
         export_onnx(other, FILE)
     assert not FILE.exists()
